@@ -1,0 +1,63 @@
+# Two commands matter: `make refresh` and `make test`. Everything else is a shortcut for them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup refresh test unit ui status lint format types lock benchmark clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(INSTALLED) ## create .venv, install the locked dependencies, fetch the open-data bundle
+	@$(BIN)/minerals fetch
+
+refresh: setup ## refresh the warehouse and publish a release (ARGS="--quiet" for logs)
+	@$(BIN)/minerals refresh $(ARGS)
+
+test: setup ## run every test
+	@$(BIN)/python -m pytest $(ARGS)
+
+unit: $(INSTALLED) ## run the unit tests only
+	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+ui: setup ## start the Dagster UI and its daemon on the same instance
+	@$(BIN)/minerals ui $(ARGS)
+
+status: $(INSTALLED) ## last refresh, release in use, sources and their age
+	@$(BIN)/minerals status
+
+lint: $(INSTALLED) ## check format and style of Python and SQL
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
+
+format: $(INSTALLED) ## rewrite Python and SQL in our style
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/sqlfluff fix --disable-progress-bar dbt_project/models dbt_project/tests
+
+types: $(INSTALLED) ## check the types of the domain
+	@$(BIN)/mypy
+
+benchmark: setup ## time and memory per stage, beside the floor with no orchestration
+	@$(BIN)/python benchmarks/refresh.py
+
+lock: ## resolve pyproject.toml anew into requirements.lock (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-strip-extras --no-header -q -o requirements.lock
+
+clean: ## forget caches (data and releases stay)
+	rm -rf dbt_project/target dbt_project/logs .pytest_cache .mypy_cache .ruff_cache
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 refresh")'
+	@echo "Installing the locked dependencies into $(VENV) (once, a few minutes) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip check --disable-pip-version-check
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib orchestration minerals expectations || true
+	@touch $@

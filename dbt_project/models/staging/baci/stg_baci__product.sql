@@ -1,0 +1,18 @@
+with source as (
+
+    select * from {{ source('raw', 'bilateral_trade__products') }}
+
+),
+
+renamed as (
+
+    select
+        'H0' as hs_revision,
+        lpad(code, 6, '0') as hs_code,
+        description as hs_description,
+        _snapshot_id as snapshot_id,
+    from source
+
+)
+
+select * from renamed

@@ -1,0 +1,27 @@
+with source as (
+
+    select * from {{ source('raw', 'bilateral_trade') }}
+
+),
+
+renamed as (
+
+    select
+        -- keys
+        cast(t as smallint) as year,
+        i as exporter_code,
+        j as importer_code,
+        'H0' as hs_revision,
+        lpad(cast(k as varchar), 6, '0') as hs_code,
+
+        -- measures
+        cast(v as decimal(18, 6)) as value_thousand_usd,
+        cast(q as decimal(18, 6)) as quantity_t,
+
+        -- lineage
+        _snapshot_id as snapshot_id,
+    from source
+
+)
+
+select * from renamed

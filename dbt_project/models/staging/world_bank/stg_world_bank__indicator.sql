@@ -1,0 +1,44 @@
+with source as (
+
+    select * from {{ source('raw', 'country_indicators') }}
+
+),
+
+renamed as (
+
+    select
+        -- keys
+        iso3 as country_iso3,
+        cast(year as smallint) as year,
+
+        -- economy
+        cast("NY.GDP.MKTP.PP.KD" as double) as gdp_ppp_2021_usd,
+        cast("SP.POP.TOTL" as double) as population,
+        cast("GC.DOD.TOTL.GD.ZS" as double) as central_govt_debt_pct_gdp,
+        cast("BX.KLT.DINV.WD.GD.ZS" as double) as fdi_pct_gdp,
+        cast("TX.VAL.MMTL.ZS.UN" as double) as ores_metals_exports_pct_merchandise,
+        cast("LP.LPI.OVRL.XQ" as double) as logistics_performance_index,
+
+        -- electricity
+        cast("EG.ELC.ACCS.ZS" as double) as access_to_electricity_pct,
+        cast("EG.ELC.FOSL.ZS" as double) as electricity_fossil_pct,
+        cast("EG.ELC.RNWX.ZS" as double) as electricity_renewable_ex_hydro_pct,
+
+        -- governance
+        cast("CC.EST" as double) as wgi_control_of_corruption,
+        cast("GE.EST" as double) as wgi_government_effectiveness,
+        cast("PV.EST" as double) as wgi_political_stability,
+        cast("RL.EST" as double) as wgi_rule_of_law,
+        cast("RQ.EST" as double) as wgi_regulatory_quality,
+        cast("VA.EST" as double) as wgi_voice_and_accountability,
+
+        -- foreign policy
+        cast("UN.IDEALPOINT" as double) as un_ideal_point,
+
+        -- lineage
+        _snapshot_id as snapshot_id,
+    from source
+
+)
+
+select * from renamed

@@ -1,0 +1,27 @@
+with source as (
+
+    select * from {{ source('raw', 'production') }}
+
+),
+
+renamed as (
+
+    select
+        -- keys
+        sheet,
+        country as country_name,
+        country_iso as country_code,
+        cast(year as smallint) as year,
+
+        -- measures
+        cast(quantity as double) as quantity,
+        unit,
+        data_source,
+
+        -- lineage
+        _snapshot_id as snapshot_id,
+    from source
+
+)
+
+select * from renamed

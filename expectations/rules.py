@@ -1,0 +1,256 @@
+"""The vocabulary of the suites: a rule is one expectation with a name, a severity and a reason.
+
+Here belong the `Rule` and short constructors for the rules that several tables share. Thresholds
+and reasons that concern one table belong in that table's module. Nothing here imports Great
+Expectations, except `build_suite` when it is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from great_expectations import ExpectationSuite
+
+Severity = Literal["block", "warn"]
+ColumnKind = Literal["text", "integer", "number", "boolean"]
+
+# Sources publish shares such as 100.00001, from their own rounding.
+FULL_SHARE_PCT = 100.01
+
+# Great Expectations has its own scale, which its Data Docs show.
+_GX_SEVERITY: Mapping[Severity, str] = {"block": "critical", "warn": "warning"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One expectation on one table.
+
+    `name` is unique in its suite and a valid Dagster check name (letters, digits, underscores).
+    `severity` 'block' stops estimation and publication; 'warn' is shown and lets them pass.
+    `why` is a sentence for the person who reads the failure.
+    `expectation` and `arguments` are Great Expectations' type and keyword arguments.
+    """
+
+    name: str
+    severity: Severity
+    why: str
+    expectation: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def configuration(self) -> dict[str, Any]:
+        """This rule as Great Expectations' configuration dictionary."""
+        return {
+            "type": self.expectation,
+            "kwargs": dict(self.arguments),
+            "meta": {"name": self.name, "severity": self.severity, "why": self.why},
+            "notes": self.why,
+            "severity": _GX_SEVERITY[self.severity],
+        }
+
+
+def build_suite(name: str, key_columns: Sequence[str], rules: Sequence[Rule]) -> ExpectationSuite:
+    """Great Expectations' suite of these rules; `key_columns` identify the rows of its samples.
+
+    Raises ValueError when two rules share a name, or when Great Expectations refuses a rule: it
+    logs such a rule and leaves it out, and a gate that lost a rule in silence is worse than none.
+    """
+    import great_expectations as gx
+
+    from expectations import custom  # noqa: F401  (registers our expectation types)
+
+    names = [rule.name for rule in rules]
+    if repeated := sorted({n for n in names if names.count(n) > 1}):
+        raise ValueError(f"suite {name}: more than one rule is called {', '.join(repeated)}")
+    suite = gx.ExpectationSuite(
+        name=name,
+        expectations=[rule.configuration() for rule in rules],
+        meta={"key_columns": list(key_columns)},
+    )
+    kept = {(expectation.meta or {}).get("name") for expectation in suite.expectations}
+    if refused := [n for n in names if n not in kept]:
+        raise ValueError(
+            f"suite {name}: Great Expectations refused {', '.join(refused)}; "
+            "its log says which argument it does not take"
+        )
+    return suite
+
+
+def where(column: str, operator: str, value: object) -> dict[str, Any]:
+    """The condition `column operator value`, as a rule's `row_condition`."""
+    return {
+        "type": "comparison",
+        "column": {"name": column},
+        "operator": operator,
+        "parameter": value,
+    }
+
+
+def both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """The rows for which both conditions hold."""
+    return {"type": "and", "conditions": [first, second]}
+
+
+def has_rows() -> Rule:
+    return Rule(
+        name="has_rows",
+        severity="block",
+        why="An empty table means that a step before this one lost everything.",
+        expectation="expect_table_row_count_to_be_between",
+        arguments={"min_value": 1},
+    )
+
+
+def columns_are_present(columns: Iterable[str]) -> Rule:
+    return Rule(
+        name="columns_are_present",
+        severity="block",
+        why="The steps after the gate read these columns by name.",
+        expectation="expect_table_columns_to_match_set",
+        arguments={"column_set": list(columns), "exact_match": False},
+    )
+
+
+def columns_have_kind(kinds: Mapping[str, ColumnKind]) -> Rule:
+    return Rule(
+        name="columns_have_kind",
+        severity="block",
+        why="A number that arrives as text (a decimal comma, a stray word) is not a number.",
+        expectation="expect_columns_to_be_of_kind",
+        arguments={"kinds": dict(kinds)},
+    )
+
+
+def key_is_unique(key_columns: Sequence[str], why: str) -> Rule:
+    return Rule(
+        name="key_is_unique",
+        severity="block",
+        why=why,
+        expectation="expect_compound_columns_to_be_unique",
+        arguments={"column_list": list(key_columns)},
+    )
+
+
+def not_null(column: str, why: str, *, severity: Severity = "block") -> Rule:
+    return Rule(
+        name=f"{column}_is_never_null",
+        severity=severity,
+        why=why,
+        expectation="expect_column_values_to_not_be_null",
+        arguments={"column": column},
+    )
+
+
+def in_range(
+    column: str, low: float, high: float, why: str, *, severity: Severity = "block"
+) -> Rule:
+    """Every value of `column` lies in [low, high]; nulls are another rule's business."""
+    return Rule(
+        name=f"{column}_in_range",
+        severity=severity,
+        why=why,
+        expectation="expect_column_values_to_be_between",
+        arguments={"column": column, "min_value": low, "max_value": high},
+    )
+
+
+def median_in_band(column: str, low: float, high: float, why: str) -> Rule:
+    """The median of `column` lies in [low, high]: what a slip of unit for all rows moves."""
+    return Rule(
+        name=f"{column}_median_in_band",
+        severity="block",
+        why=why,
+        expectation="expect_column_median_to_be_between",
+        arguments={"column": column, "min_value": low, "max_value": high},
+    )
+
+
+def total_in_band(
+    column: str,
+    low: float,
+    high: float | None,
+    why: str,
+    *,
+    name: str,
+    severity: Severity = "block",
+    rows: dict[str, Any] | None = None,
+) -> Rule:
+    """The sum of `column` over `rows` (all, when None) lies in [low, high]; nulls count as zero."""
+    return Rule(
+        name=name,
+        severity=severity,
+        why=why,
+        expectation="expect_column_sum_to_be_between",
+        arguments={"column": column, "min_value": low, "max_value": high, "row_condition": rows},
+    )
+
+
+def in_set(
+    column: str,
+    values: Iterable[object],
+    why: str,
+    *,
+    name: str,
+    rows: dict[str, Any] | None = None,
+) -> Rule:
+    """Every value of `column` in `rows` is one of `values`; nulls are another rule's business."""
+    return Rule(
+        name=name,
+        severity="block",
+        why=why,
+        expectation="expect_column_values_to_be_in_set",
+        arguments={"column": column, "value_set": list(values), "row_condition": rows},
+    )
+
+
+def years_are(years: Sequence[int]) -> Rule:
+    return Rule(
+        name="years_are_the_window",
+        severity="block",
+        why="The table covers the years of the window, all of them and no other.",
+        expectation="expect_column_distinct_values_to_equal_set",
+        arguments={"column": "year", "value_set": list(years)},
+    )
+
+
+def is_iso3(column: str) -> Rule:
+    return Rule(
+        name=f"{column}_is_iso3",
+        severity="block",
+        why="Countries are joined and ranked by three capital letters of ISO 3166.",
+        expectation="expect_column_values_to_match_regex",
+        arguments={"column": column, "regex": "^[A-Z]{3}$"},
+    )
+
+
+def is_observed(flag_column: str, subject: str, floor_share: float, why: str) -> Rule:
+    """At least `floor_share` (0 to 1) of the rows carry a measured value, not an imputed one."""
+    return Rule(
+        name=f"{subject}_is_observed",
+        severity="block",
+        why=why,
+        expectation="expect_column_values_to_be_in_set",
+        arguments={"column": flag_column, "value_set": [False], "mostly": floor_share},
+    )
+
+
+def every_group_counts(
+    group_by: Sequence[str],
+    counted: str,
+    low: int,
+    high: int | None,
+    why: str,
+    *,
+    name: str,
+    severity: Severity = "block",
+) -> Rule:
+    """Each group of rows has between `low` and `high` distinct values of `counted`."""
+    return Rule(
+        name=name,
+        severity=severity,
+        why=why,
+        expectation="expect_distinct_values_within_groups_to_be_between",
+        arguments={"column_list": [*group_by, counted], "min_value": low, "max_value": high},
+    )

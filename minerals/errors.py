@@ -1,0 +1,21 @@
+"""The errors this project raises on purpose, each a sentence for the person who reads it.
+
+A message says what was wrong, where (file, row, column), and what to do. Errors of the estimator
+live beside it.
+"""
+
+
+class MineralsError(Exception):
+    """Base of the errors that carry a message for the operator, not a bug of ours."""
+
+
+class SourceError(MineralsError):
+    """A source file is missing, damaged or not of the expected layout."""
+
+
+class SnapshotDamagedError(MineralsError):
+    """A snapshot on disk is absent or does not match its sidecar."""
+
+
+class ReleaseError(MineralsError):
+    """A release cannot be written, read or served."""

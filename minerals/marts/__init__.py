@@ -1,0 +1,45 @@
+"""What is published, under which key, and how the marts made in Python describe themselves.
+
+One YAML file a mart made in Python: its description and that of every column. The marts made by dbt
+are described beside their SQL. How a mart is computed belongs to `ppml/` and `sourcing/`.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import yaml
+
+_PARTNER = ("importer_iso3", "category", "mineral", "exporter_iso3", "coefficient_source")
+
+PUBLISHED_MARTS: dict[str, tuple[str, ...]] = {
+    "import_panel": ("importer_iso3", "exporter_iso3", "mineral", "year"),
+    "ppml_coefficients": ("importer_iso3", "category", "coefficient_source", "term", "se_type"),
+    "ppml_fit": ("importer_iso3", "category"),
+    "ranking_annual": (*_PARTNER[:3], "year", *_PARTNER[3:]),
+    "ranking_persistence": _PARTNER,
+    "ranking_forward": _PARTNER,
+    "portfolio_concentration": ("importer_iso3", "category", "mineral"),
+    "replication_scorecard": ("category", "mineral"),
+    "source_snapshots": ("dataset",),
+    "unmapped_trade": ("importer_iso3", "hs_revision", "hs_code", "year"),
+    "trade_balance": ("dataset", "importer_code", "year", "disposition"),
+}
+"""The marts of a release and their keys: the contract with BI tools (docs/bi.md)."""
+
+
+@dataclass(frozen=True)
+class MartSchema:
+    """The words that travel into the database as comments: column name to description."""
+
+    name: str
+    description: str
+    columns: dict[str, str]
+
+
+@cache
+def schema(name: str) -> MartSchema:
+    """Read the schema file of a mart made in Python."""
+    text = files(__package__).joinpath(f"{name}.yml").read_text(encoding="utf-8")
+    content = yaml.safe_load(text)
+    return MartSchema(name, content["description"].strip(), content["columns"])

@@ -1,0 +1,66 @@
+"""The words the whole domain shares: categories, regressors, base levels, labels.
+
+Belongs here: constants that more than one module must spell the same way, and the two functions
+that turn a category into a column name. Does not belong here: the list of minerals and countries
+(those are dbt seeds), thresholds of one method only, or any computation.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+CATEGORIES: Final = ("ores", "products", "scrap")
+
+REGRESSORS: Final = (
+    "ln_production_qty",
+    "ln_gdp",
+    "ln_population",
+    "ln_distance",
+    "access_to_electricity_pct",
+    "central_govt_debt_pct_gdp",
+    "electricity_fossil_pct",
+    "electricity_renewable_ex_hydro_pct",
+    "fdi_pct_gdp",
+    "wgi_average",
+    "landlocked",
+)
+"""The study's eleven regressors, in the order of its Tables 2-4."""
+
+BASE_MINERAL: Final = "Antimony"
+BASE_YEAR: Final = 2019
+CONSTANT: Final = "Constant"
+
+ESTIMATED: Final = "estimated"
+PUBLISHED: Final = "published"
+COEFFICIENT_SOURCES: Final = (ESTIMATED, PUBLISHED)
+
+SE_CLUSTERED: Final = "clustered_exporter"
+SE_ROBUST: Final = "robust_hc1"
+SE_PUBLISHED: Final = "published"
+
+STATUS_FREE: Final = "free"
+STATUS_BASE: Final = "base"
+STATUS_COLLINEAR: Final = "collinear"
+STATUS_SEPARATED: Final = "separated"
+"""Why a coefficient has the value it has; `minerals.ppml.tables` says what each means."""
+
+ALIGNMENTS: Final = ("aligned", "overrepresented", "underutilized", "peripheral")
+PERSISTENCE_LABELS: Final = ("persistent", "recent_entrant", "faded", "episodic", "never")
+
+DEFAULT_TOP_K: Final = 10
+
+
+def quantity_column(category: str) -> str:
+    """Name of the panel's import quantity (kg) of a category; ValueError when unknown."""
+    return f"{_known(category)}_qty_kg"
+
+
+def value_column(category: str) -> str:
+    """Name of the panel's import value (USD) of a category; ValueError when unknown."""
+    return f"{_known(category)}_value_usd"
+
+
+def _known(category: str) -> str:
+    if category not in CATEGORIES:
+        raise ValueError(f"category {category!r} is not one of {', '.join(CATEGORIES)}")
+    return category

@@ -1,0 +1,142 @@
+"""The one place that reads the environment.
+
+Every other module takes a `Settings` object; none reads `os.environ`. Paths are derived here so that
+the layout of `warehouse/` is written once. No behaviour lives here: opening, fetching and writing
+belong to the modules that take the settings.
+"""
+
+import os
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+
+class Settings(BaseSettings):
+    """What a deployment may choose. Each field is set by `MINERALS_<FIELD>` in the environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MINERALS_", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    profile: Literal["bundled", "live"] = Field(
+        "bundled",
+        description="where the raw data come from: the open bundle, or the publishers' services",
+    )
+    importers: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("IND",), description="ISO3 codes of the importing countries, separated by commas"
+    )
+    first_year: int = Field(2019, ge=1995, le=2100, description="first year of the panel")
+    last_year: int = Field(2023, ge=1995, le=2100, description="last year of the panel")
+    top_k: int = Field(10, ge=1, le=100, description="how many suppliers count as leading")
+    simulation_draws: int = Field(
+        1000, ge=100, le=100_000, description="draws behind rank intervals"
+    )
+    seed: int = Field(20260101, description="seed of every random draw")
+    other_asia_is_taiwan: bool = Field(
+        True, description="count 'Other Asia, nes' in the trade sources as Taiwan"
+    )
+    releases_to_keep: int = Field(5, ge=1, description="how many releases stay on disk")
+    warehouse_dir: Path = Field(
+        PROJECT_ROOT / "warehouse", description="the folder that holds all data"
+    )
+    figures_dir: Path = Field(
+        PROJECT_ROOT / "minerals" / "sources" / "figures",
+        description="country figures of the bundled profile",
+    )
+    ui_port: int = Field(3000, ge=1, le=65535, description="port of the Dagster UI")
+    comtrade_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("COMTRADE_API_KEY", "MINERALS_COMTRADE_API_KEY"),
+        description="subscription key of the UN Comtrade API (live profile)",
+    )
+
+    @field_validator("importers", mode="before")
+    @classmethod
+    def _split_importers(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = [part for part in re.split(r"[,\s]+", value.strip()) if part]
+        return tuple(str(part).upper() for part in value)
+
+    @field_validator("importers")
+    @classmethod
+    def _importers_look_like_iso3(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("name at least one importer, for example IND")
+        wrong = [code for code in value if not re.fullmatch(r"[A-Z]{3}", code)]
+        if wrong:
+            raise ValueError(
+                f"{', '.join(wrong)}: an importer is an ISO 3166 alpha-3 code, such as IND or JPN"
+            )
+        return tuple(dict.fromkeys(value))
+
+    @field_validator("warehouse_dir", "figures_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @model_validator(mode="after")
+    def _years_in_order(self) -> "Settings":
+        if self.last_year < self.first_year:
+            raise ValueError(f"last_year {self.last_year} is before first_year {self.first_year}")
+        return self
+
+    @property
+    def years(self) -> tuple[int, ...]:
+        """The panel's years, first to last."""
+        return tuple(range(self.first_year, self.last_year + 1))
+
+    @property
+    def raw_dir(self) -> Path:
+        return self.warehouse_dir / "raw"
+
+    @property
+    def downloads_dir(self) -> Path:
+        return self.warehouse_dir / "downloads"
+
+    @property
+    def releases_dir(self) -> Path:
+        return self.warehouse_dir / "releases"
+
+    @property
+    def database(self) -> Path:
+        """The warehouse file: one writer at a time, not for BI."""
+        return self.warehouse_dir / "warehouse.duckdb"
+
+    @property
+    def serving_database(self) -> Path:
+        """The database BI opens, read-only."""
+        return self.warehouse_dir / "serving.duckdb"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.warehouse_dir / "dagster"
+
+    @property
+    def log_dir(self) -> Path:
+        return self.warehouse_dir / "logs"
+
+    @cached_property
+    def dbt_vars(self) -> dict[str, Any]:
+        """The variables the dbt project takes from here (dbt_project.yml holds their defaults)."""
+        return {
+            "importers": list(self.importers),
+            "first_year": self.first_year,
+            "last_year": self.last_year,
+            "other_asia_is_taiwan": self.other_asia_is_taiwan,
+        }
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment of a process that must find the same Dagster instance and warehouse."""
+    return {
+        **os.environ,
+        "DAGSTER_HOME": str(settings.dagster_home),
+        "MINERALS_WAREHOUSE_DIR": str(settings.warehouse_dir),
+        "MINERALS_WAREHOUSE_DB": str(settings.database),
+    }

@@ -1,0 +1,87 @@
+"""How long a supplier stays among the leading ones.
+
+Belongs here: what is read off a supplier's predicted ranks over the years. Does not belong here:
+the ranks themselves (`ranking`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from minerals.frames import Contract, empty, keep_contract, require_columns
+from minerals.names import DEFAULT_TOP_K
+
+RANKING_PERSISTENCE = Contract(
+    "ranking_persistence",
+    {
+        "importer_iso3": "str",
+        "category": "str",
+        "mineral": "str",
+        "exporter_iso3": "str",
+        "coefficient_source": "str",
+        "years_in_top_k": "int64",
+        "years_observed": "int64",
+        "first_year_in_top_k": "Int64",
+        "last_year_in_top_k": "Int64",
+        "persistence": "str",
+    },
+    key=("importer_iso3", "category", "mineral", "coefficient_source", "exporter_iso3"),
+)
+
+_KEY = list(RANKING_PERSISTENCE.key)
+
+
+def persistence(ranking_annual: pd.DataFrame, top_k: int = DEFAULT_TOP_K) -> pd.DataFrame:
+    """`ranking_persistence`: in which of the years a candidate's predicted rank is within top_k.
+
+    The years are all those of `ranking_annual`; a candidate without a row in a year is not in that
+    year's top k. See `label` for the words. Raises ValueError when a column is missing.
+    """
+    require_columns(ranking_annual, [*_KEY, "year", "predicted_rank"], "ranking_annual")
+    if ranking_annual.empty:
+        return empty(RANKING_PERSISTENCE)
+    is_top = ranking_annual["predicted_rank"] <= top_k
+    wide = (
+        ranking_annual.assign(is_top=is_top)
+        .pivot(index=_KEY, columns="year", values="is_top")
+        .sort_index(axis=1)
+    )
+    in_top = wide.eq(True).fillna(False).to_numpy(dtype=bool)
+    years = wide.columns.to_numpy(dtype=np.int64)
+    any_top = pd.Series(in_top.any(axis=1))
+    first = years[in_top.argmax(axis=1)]
+    last = years[len(years) - 1 - in_top[:, ::-1].argmax(axis=1)]
+    frame = wide.index.to_frame(index=False).assign(
+        years_in_top_k=in_top.sum(axis=1),
+        years_observed=wide.notna().sum(axis=1).to_numpy(),
+        first_year_in_top_k=pd.Series(first, dtype="Int64").where(any_top),
+        last_year_in_top_k=pd.Series(last, dtype="Int64").where(any_top),
+        persistence=label(in_top),
+    )
+    return keep_contract(frame, RANKING_PERSISTENCE)
+
+
+def label(in_top: NDArray[np.bool_]) -> NDArray[np.object_]:
+    """The word for each row of (n, years) truths, the years in order.
+
+    persistent: every year. never: no year. recent_entrant: both of the last two years and neither
+    of the first two. faded: both of the first two and neither of the last two. episodic: the rest.
+    With fewer than four years the two spans shrink until they do not overlap: the span in which the
+    candidate must be present keeps two years if it can. With one year only persistent and never.
+    """
+    n, years = in_top.shape
+    recent: NDArray[np.bool_] = np.zeros(n, dtype=bool)
+    faded: NDArray[np.bool_] = np.zeros(n, dtype=bool)
+    present = min(2, years - 1)
+    absent = min(2, years - present)
+    if present > 0:
+        recent = np.all(in_top[:, -present:], axis=1) & ~np.any(in_top[:, :absent], axis=1)
+        faded = np.all(in_top[:, :present], axis=1) & ~np.any(in_top[:, -absent:], axis=1)
+    words = np.select(
+        [in_top.all(axis=1), ~in_top.any(axis=1), recent, faded],
+        ["persistent", "never", "recent_entrant", "faded"],
+        default="episodic",
+    )
+    return words.astype(object)

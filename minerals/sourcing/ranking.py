@@ -1,0 +1,424 @@
+"""Rankings of the suppliers of a mineral: each year's, with alignment, and the forward one.
+
+Belongs here: the linear predictor of a candidate, ranks by it, actual ranks, and the uncertainty of
+ranks by simulation. Does not belong here: what is concluded from ranks (`persistence`,
+`concentration`), or the coefficients' origin (`minerals.ppml`).
+
+The candidates of a mineral are the panel's exporters of it. Suppliers of one mineral are ranked by
+the linear predictor without effects: mineral and year effects are the same for all of them. Ties
+are broken by the exporter's ISO3 code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from minerals.frames import Contract, empty, keep_contract, require_columns
+from minerals.names import (
+    CATEGORIES,
+    DEFAULT_TOP_K,
+    PUBLISHED,
+    REGRESSORS,
+    SE_CLUSTERED,
+    SE_PUBLISHED,
+    quantity_column,
+)
+
+FloatArray = NDArray[np.float64]
+
+UNIDENTIFIED_BELOW = -20.0
+"""A published mineral effect below this means that the study saw no import: it is not an
+estimate."""
+
+LOG1P = frozenset({"ln_production_qty"})
+"""Regressors that are ln(1 + x); other names beginning with ln_ are ln(x)."""
+
+SET_KEY = ["importer_iso3", "category", "coefficient_source"]
+
+RANKING_ANNUAL = Contract(
+    "ranking_annual",
+    {
+        "importer_iso3": "str",
+        "category": "str",
+        "mineral": "str",
+        "year": "int64",
+        "exporter_iso3": "str",
+        "coefficient_source": "str",
+        "predicted_qty_kg": "float64",
+        "predicted_rank": "int64",
+        "actual_qty_kg": "float64",
+        "actual_rank": "Int64",
+        "alignment": "str",
+    },
+    key=("importer_iso3", "category", "mineral", "year", "coefficient_source", "exporter_iso3"),
+)
+
+RANKING_FORWARD = Contract(
+    "ranking_forward",
+    {
+        "importer_iso3": "str",
+        "category": "str",
+        "mineral": "str",
+        "exporter_iso3": "str",
+        "coefficient_source": "str",
+        "forward_rank": "int64",
+        "linear_predictor": "float64",
+        "predicted_qty_kg": "float64",
+        "rank_low": "int64",
+        "rank_high": "int64",
+        "top_k_probability": "float64",
+        "actual_qty_kg": "float64",
+        "actual_share": "float64",
+    },
+    key=("importer_iso3", "category", "mineral", "coefficient_source", "exporter_iso3"),
+)
+
+WINDOW_IMPORTS = Contract(
+    "window_imports",
+    {
+        "importer_iso3": "str",
+        "category": "str",
+        "mineral": "str",
+        "exporter_iso3": "str",
+        "actual_qty_kg": "float64",
+        "actual_share": "float64",
+        "n_unknown_qty": "int64",
+    },
+    key=("importer_iso3", "category", "mineral", "exporter_iso3"),
+)
+
+
+@dataclass(frozen=True)
+class CoefficientSet:
+    """One model's coefficients, by what they multiply.
+
+    regressors: estimate by name. variances: of the same, from their standard errors.
+    separated: dummy regressors whose coefficient is minus infinity.
+    minerals, years: effects that are identified, base levels included.
+    """
+
+    importer: str
+    category: str
+    source: str
+    regressors: dict[str, float]
+    variances: dict[str, float]
+    separated: tuple[str, ...]
+    minerals: dict[str, float]
+    years: dict[int, float]
+    constant: float
+
+
+def coefficient_sets(coefficients: pd.DataFrame) -> Iterator[CoefficientSet]:
+    """The models in a `ppml_coefficients` frame, in the order of importer, category and source.
+
+    Of several kinds of standard error the clustered one is taken. Raises ValueError when a column
+    is missing, a term is given twice, or a model has no constant.
+    """
+    require_columns(
+        coefficients,
+        [*SET_KEY, "se_type", "term_type", "term", "estimate", "std_error"],
+        "coefficients",
+    )
+    for (importer, category, source), rows in coefficients.groupby(SET_KEY, sort=True):
+        yield _coefficient_set(str(importer), str(category), str(source), rows)
+
+
+def linear_predictor(
+    frame: pd.DataFrame, coefficients: CoefficientSet, include_mineral: bool
+) -> FloatArray:
+    """x'b of the (n,) rows: constant, regressors, year effect and, if asked, the mineral's.
+
+    The year effect is added when `frame` has a column `year`, otherwise the mean of the year
+    effects that are identified. Unit: ln kg. NaN where an effect is not identified; minus infinity
+    where a separated dummy regressor is 1. Source: Santos Silva and Tenreyro (2006), equation 9.
+    """
+    eta = coefficients.constant + attractiveness(frame, coefficients)
+    if "year" in frame.columns:
+        eta = eta + frame["year"].map(coefficients.years).to_numpy(dtype=np.float64)
+    elif coefficients.years:
+        eta = eta + float(np.mean(list(coefficients.years.values())))
+    if include_mineral:
+        eta = eta + frame["mineral"].map(coefficients.minerals).to_numpy(dtype=np.float64)
+    return eta
+
+
+def attractiveness(frame: pd.DataFrame, coefficients: CoefficientSet) -> FloatArray:
+    """The regressors' part of x'b, (n,), by which suppliers are ranked.
+
+    Minus infinity where a separated dummy is 1. Raises ValueError when a regressor is null.
+    """
+    names = list(coefficients.regressors)
+    _require_regressors(frame, [*names, *coefficients.separated])
+    eta = frame[names].to_numpy(dtype=np.float64) @ np.array(list(coefficients.regressors.values()))
+    return np.where(_is_separated(frame, coefficients), -np.inf, eta)
+
+
+def annual_ranking(
+    panel: pd.DataFrame, coefficients: pd.DataFrame, top_k: int = DEFAULT_TOP_K
+) -> pd.DataFrame:
+    """`ranking_annual`: predicted and actual rank of every candidate, each mineral and year.
+
+    For every model in `coefficients` (see `coefficient_sets`), on the rows of its importer in
+    `panel`. predicted_qty_kg = exp(x'b), null where an effect is not identified. actual_rank counts
+    candidates with a known positive quantity, the largest first, and is null for others.
+    alignment: top_k in both ranks is aligned, in the actual only overrepresented, in the predicted
+    only underutilized, in neither peripheral.
+    """
+    frames = [
+        _annual(panel.loc[panel["importer_iso3"] == model.importer], model, top_k)
+        for model in coefficient_sets(coefficients)
+    ]
+    return _stack(frames, RANKING_ANNUAL)
+
+
+def forward_ranking(
+    panel: pd.DataFrame,
+    coefficients: pd.DataFrame,
+    covariance: pd.DataFrame,
+    top_k: int = DEFAULT_TOP_K,
+    draws: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """`ranking_forward`: suppliers ranked on characteristics averaged over the panel's years.
+
+    Characteristics are averaged by `average_characteristics`, year effects over the window's years.
+    rank_low and rank_high are the 5th and 95th percentile of ranks simulated with coefficients
+    drawn from N(b, V), top_k_probability the share of draws that rank the supplier within top_k
+    (Krinsky and Robb, "On approximating the statistical properties of elasticities", 1986).
+    V of estimated models is the exporter-clustered one in `covariance` (`ppml_covariance`). The
+    study prints standard errors only: V of published models is diagonal, so that their intervals
+    disregard the correlation between coefficients and are indicative.
+
+    `linear_predictor` leaves the mineral effect out. actual_qty_kg and actual_share are over the
+    window. Each model is simulated from `seed` anew. Raises ValueError when the covariance of an
+    estimated model is missing.
+    """
+    imports = window_imports(panel)
+    frames = [
+        _forward(panel.loc[panel["importer_iso3"] == m.importer], m, covariance, top_k, draws, seed)
+        for m in coefficient_sets(coefficients)
+    ]
+    if not frames:
+        return empty(RANKING_FORWARD)
+    ranked = pd.concat(frames, ignore_index=True).merge(
+        imports, how="left", on=["importer_iso3", "category", "mineral", "exporter_iso3"]
+    )
+    return keep_contract(ranked, RANKING_FORWARD)
+
+
+def average_characteristics(panel: pd.DataFrame, regressors: Sequence[str]) -> pd.DataFrame:
+    """Mean of each regressor over the years, per mineral and exporter, sorted by both.
+
+    What enters in logarithms is averaged in its own unit and logged afterwards: ln(1 + mean kg) for
+    production, ln(mean) for the other `ln_` regressors. The mean of logarithms would divide the
+    output of a mine that stood still in one of five years by about e^4, not by 5/4. Raises
+    ValueError when a regressor is null.
+    """
+    _require_regressors(panel, regressors)
+    levels = panel[["mineral", "exporter_iso3", *regressors]].copy()
+    for name in regressors:
+        if name.startswith("ln_"):
+            levels[name] = np.expm1(levels[name]) if name in LOG1P else np.exp(levels[name])
+    means = levels.groupby(["mineral", "exporter_iso3"], as_index=False, sort=True).mean()
+    for name in regressors:
+        if name.startswith("ln_"):
+            means[name] = np.log1p(means[name]) if name in LOG1P else np.log(means[name])
+    return means
+
+
+def window_imports(panel: pd.DataFrame) -> pd.DataFrame:
+    """What was imported over the panel's years, per importer, category, mineral and exporter.
+
+    actual_qty_kg sums the known quantities and is null when none is known; n_unknown_qty counts the
+    years with trade of unknown quantity. actual_share is null when a mineral was not imported.
+    """
+    frames = [_window_imports(panel, category) for category in CATEGORIES]
+    return _stack(frames, WINDOW_IMPORTS)
+
+
+def krinsky_robb(mean: FloatArray, cov: FloatArray, draws: int, seed: int) -> FloatArray:
+    """Draws (draws, k) from N(mean, cov) by the symmetric square root of cov's correlation matrix.
+
+    cov may be singular; negative eigenvalues from rounding count as zero. The symmetric root does
+    not depend on the sign of eigenvectors, so that a seed gives the same draws on every machine.
+    """
+    sd = np.sqrt(np.clip(np.diag(cov), 0.0, None))
+    safe = np.where(sd > 0, sd, 1.0)
+    values, vectors = np.linalg.eigh(cov / np.outer(safe, safe))
+    root = (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
+    normal = np.random.default_rng(seed).standard_normal((draws, len(mean)))
+    return mean + (normal @ root) * sd
+
+
+def _annual(panel: pd.DataFrame, model: CoefficientSet, top_k: int) -> pd.DataFrame:
+    frame = panel[["importer_iso3", "mineral", "year", "exporter_iso3"]].assign(
+        category=model.category,
+        coefficient_source=model.source,
+        actual_qty_kg=panel[quantity_column(model.category)],
+        predicted_qty_kg=_quantity(linear_predictor(panel, model, include_mineral=True)),
+    )
+    groups = ["mineral", "year"]
+    frame["predicted_rank"] = _rank(frame, groups, attractiveness(panel, model))
+    traded = frame.loc[frame["actual_qty_kg"] > 0]
+    actual = _rank(traded, groups, traded["actual_qty_kg"].to_numpy(dtype=np.float64))
+    frame["actual_rank"] = actual.reindex(frame.index).astype("Int64")
+    in_predicted = frame["predicted_rank"] <= top_k
+    in_actual = frame["actual_rank"].le(top_k).fillna(False).astype(bool)
+    frame["alignment"] = np.select(
+        [in_predicted & in_actual, in_actual, in_predicted],
+        ["aligned", "overrepresented", "underutilized"],
+        default="peripheral",
+    )
+    return frame
+
+
+def _forward(
+    panel: pd.DataFrame,
+    model: CoefficientSet,
+    covariance: pd.DataFrame,
+    top_k: int,
+    draws: int,
+    seed: int,
+) -> pd.DataFrame:
+    years = {year: e for year, e in model.years.items() if year in set(panel["year"])}
+    model = replace(model, years=years)
+    frame = average_characteristics(panel, [*model.regressors, *model.separated]).assign(
+        importer_iso3=model.importer, category=model.category, coefficient_source=model.source
+    )
+    eta = linear_predictor(frame, model, include_mineral=False)
+    frame["linear_predictor"] = np.where(np.isfinite(eta), eta, np.nan)
+    frame["predicted_qty_kg"] = _quantity(linear_predictor(frame, model, include_mineral=True))
+    frame["forward_rank"] = _rank(frame, ["mineral"], attractiveness(frame, model))
+    ranks = _simulated_ranks(frame, model, _covariance(model, covariance), draws, seed)
+    low, high = np.quantile(ranks, [0.05, 0.95], axis=1, method="inverted_cdf")
+    frame["rank_low"], frame["rank_high"] = low, high
+    frame["top_k_probability"] = (ranks <= top_k).mean(axis=1)
+    return frame
+
+
+def _simulated_ranks(
+    frame: pd.DataFrame, model: CoefficientSet, cov: FloatArray, draws: int, seed: int
+) -> NDArray[np.int64]:
+    """Ranks (n, draws) within each mineral; `frame` is sorted by mineral and exporter."""
+    mean = np.array(list(model.regressors.values()))
+    drawn = krinsky_robb(mean, cov, draws, seed)
+    eta = frame[list(model.regressors)].to_numpy(dtype=np.float64) @ drawn.T
+    eta[_is_separated(frame, model)] = -np.inf
+    ranks = np.empty(eta.shape, dtype=np.int64)
+    for rows in frame.groupby("mineral", sort=True).indices.values():
+        order = np.argsort(-eta[rows], axis=0, kind="stable")
+        within = np.empty_like(order)
+        np.put_along_axis(within, order, np.arange(1, len(rows) + 1)[:, None], axis=0)
+        ranks[rows] = within
+    return ranks
+
+
+def _covariance(model: CoefficientSet, covariance: pd.DataFrame) -> FloatArray:
+    """Covariance of the model's regressors (p, p): as estimated, or of printed standard errors."""
+    names = list(model.regressors)
+    if model.source == PUBLISHED:
+        return np.diag([model.variances[name] for name in names])
+    own = covariance.loc[
+        (covariance["importer_iso3"] == model.importer)
+        & (covariance["category"] == model.category)
+        & (covariance["coefficient_source"] == model.source)
+    ]
+    if own.empty:
+        raise ValueError(f"no covariance of {model.importer}, {model.category}, {model.source}")
+    wide = own.pivot(index="term", columns="other_term", values="covariance")
+    return wide.reindex(index=names, columns=names).fillna(0.0).to_numpy(dtype=np.float64)
+
+
+def _coefficient_set(
+    importer: str, category: str, source: str, rows: pd.DataFrame
+) -> CoefficientSet:
+    kinds = set(rows["se_type"])
+    kind = next((k for k in (SE_CLUSTERED, SE_PUBLISHED) if k in kinds), min(kinds))
+    rows = rows.loc[rows["se_type"] == kind]
+    label = f"{importer}, {category}, {source}"
+    if rows.duplicated(["term_type", "term"]).any():
+        raise ValueError(f"a term of {label} is given twice")
+    by_type = {str(name): part for name, part in rows.groupby("term_type")}
+    if "constant" not in by_type:
+        raise ValueError(f"the coefficients of {label} have no constant")
+    covariates = by_type.get("covariate", rows.iloc[:0]).set_index("term")
+    names = _ordered(covariates.index)
+    estimates = _estimates(by_type.get("covariate", rows.iloc[:0]))
+    variances = (covariates["std_error"] ** 2).fillna(0.0)
+    return CoefficientSet(
+        importer=importer,
+        category=category,
+        source=source,
+        regressors={name: estimates[name] for name in names if name in estimates},
+        variances={name: float(variances[name]) for name in names if name in estimates},
+        separated=tuple(name for name in names if name not in estimates),
+        minerals=_identified(by_type.get("mineral", rows.iloc[:0]), source),
+        years={int(y): e for y, e in _estimates(by_type.get("year", rows.iloc[:0])).items()},
+        constant=float(by_type["constant"]["estimate"].iloc[0]),
+    )
+
+
+def _ordered(names: pd.Index) -> list[str]:
+    """The study's order first, then any other regressor by name."""
+    order = {name: position for position, name in enumerate(REGRESSORS)}
+    return sorted((str(n) for n in names), key=lambda name: (order.get(name, len(order)), name))
+
+
+def _identified(minerals: pd.DataFrame, source: str) -> dict[str, float]:
+    effects = _estimates(minerals)
+    if source == PUBLISHED:
+        return {name: e for name, e in effects.items() if e >= UNIDENTIFIED_BELOW}
+    return effects
+
+
+def _estimates(rows: pd.DataFrame) -> dict[str, float]:
+    pairs = zip(rows["term"], rows["estimate"], strict=True)
+    return {str(term): float(estimate) for term, estimate in pairs if not np.isnan(estimate)}
+
+
+def _require_regressors(frame: pd.DataFrame, names: Sequence[str]) -> None:
+    require_columns(frame, names, "the frame to rank")
+    is_missing = frame[list(names)].isna().any(axis=1)
+    if is_missing.any():
+        shown = frame.loc[is_missing].filter(["mineral", "exporter_iso3", "year"]).head(3)
+        raise ValueError(
+            f"{int(is_missing.sum())} candidates lack a regressor, e.g. {shown.to_dict('records')}"
+        )
+
+
+def _is_separated(frame: pd.DataFrame, model: CoefficientSet) -> NDArray[np.bool_]:
+    return (frame[list(model.separated)] > 0).any(axis=1).to_numpy(dtype=bool)
+
+
+def _quantity(eta: FloatArray) -> FloatArray:
+    """exp(eta) in kg; NaN where eta is not a number or minus infinity."""
+    return np.exp(np.where(np.isfinite(eta), eta, np.nan))
+
+
+def _rank(frame: pd.DataFrame, groups: list[str], score: FloatArray) -> pd.Series:
+    """Rank from 1 within `groups`, the highest score first, ties by exporter_iso3."""
+    ordered = frame[[*groups, "exporter_iso3"]].assign(minus_score=-score)
+    ordered = ordered.sort_values([*groups, "minus_score", "exporter_iso3"], kind="stable")
+    return (ordered.groupby(groups).cumcount() + 1).reindex(frame.index)
+
+
+def _window_imports(panel: pd.DataFrame, category: str) -> pd.DataFrame:
+    key = ["importer_iso3", "mineral", "exporter_iso3"]
+    quantity = quantity_column(category)
+    groups = panel.assign(is_unknown=panel[quantity].isna()).groupby(key)
+    frame = groups[quantity].sum(min_count=1).rename("actual_qty_kg").reset_index()
+    frame["n_unknown_qty"] = groups["is_unknown"].sum().to_numpy()
+    total = frame.groupby(["importer_iso3", "mineral"])["actual_qty_kg"].transform("sum")
+    frame["actual_share"] = frame["actual_qty_kg"] / total.where(total > 0)
+    return frame.assign(category=category)
+
+
+def _stack(frames: list[pd.DataFrame], contract: Contract) -> pd.DataFrame:
+    if not frames:
+        return empty(contract)
+    return keep_contract(pd.concat(frames, ignore_index=True), contract)

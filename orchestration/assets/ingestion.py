@@ -1,0 +1,83 @@
+"""Stage 1: the four raw datasets, from whichever provider the profile names, as snapshots.
+
+One asset a dataset. An unchanged source makes no new snapshot; a source that breaks its layout fails
+its asset with the rows that are wrong, and the snapshot in use stays in use.
+"""
+
+from pathlib import Path
+
+import dagster as dg
+
+from minerals.settings import Settings
+from minerals.sources import DATASETS, providers
+from orchestration.assets import OWNERS
+from orchestration.resources import WRITER_POOL, Snapshots, Warehouse
+
+DESCRIPTIONS = {
+    "bilateral_trade": "Who sold which HS code to whom, each year: value and quantity.",
+    "production": "Mine and smelter production of each mineral by country and year.",
+    "country_indicators": "Income, population, electricity, debt, investment and governance by "
+    "country and year.",
+    "country_geography": "Main city and coordinates, landlocked or not, region and income group "
+    "of each country.",
+}
+
+
+def raw_asset(dataset: str, settings: Settings) -> dg.AssetsDefinition:
+    """The asset `raw_<dataset>`."""
+
+    @dg.asset(
+        name=f"raw_{dataset}",
+        group_name="ingestion",
+        description=DESCRIPTIONS[dataset],
+        kinds={"python", "parquet"},
+        owners=OWNERS,
+        pool=WRITER_POOL,
+        tags={"profile": settings.profile},
+    )
+    def ingest(
+        context: dg.AssetExecutionContext, snapshots: Snapshots, warehouse: Warehouse
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        store = snapshots.store()
+        snapshot, is_new = providers(settings)[dataset].ingest(store)
+        warehouse.load_snapshot(snapshot)
+        store.use(snapshot)
+        context.log.info(
+            f"{dataset}: {'new' if is_new else 'unchanged'} snapshot {snapshot.snapshot_id}, "
+            f"{snapshot.row_count:,} rows from {snapshot.provider}"
+        )
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": snapshot.row_count,
+                "bytes": sum(f.stat().st_size for f in Path(snapshot.path).iterdir()),
+                "is_new_snapshot": int(is_new),
+                "snapshot_id": snapshot.snapshot_id,
+                "sha256": snapshot.sha256,
+                "provider": snapshot.provider,
+                "retrieved_at": dg.MetadataValue.timestamp(_epoch(snapshot.retrieved_at)),
+                "licence": snapshot.licence,
+                "citation": snapshot.citation,
+                "path": dg.MetadataValue.path(str(snapshot.path)),
+                "dagster/column_schema": _columns(snapshot.tables[0].columns),
+            },
+            data_version=dg.DataVersion(snapshot.snapshot_id),
+        )
+
+    return ingest
+
+
+def _epoch(moment: str) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(moment).timestamp()
+
+
+def _columns(columns: object) -> dg.TableSchema:
+    return dg.TableSchema(
+        [dg.TableColumn(name, kind) for name, kind in dict(columns).items()]  # type: ignore[call-overload]
+    )
+
+
+def ingestion_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """The four raw assets."""
+    return [raw_asset(dataset, settings) for dataset in DATASETS]

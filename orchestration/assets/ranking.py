@@ -1,0 +1,62 @@
+"""Stage 4: suppliers ranked, each year and forward, compared with actual imports and over time."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from minerals.marts import schema
+from orchestration.assets import MODELLERS
+from orchestration.resources import WRITER_POOL, RefreshSettings, Warehouse
+
+
+@dg.multi_asset(
+    name="rankings",
+    group_name="ranking",
+    pool=WRITER_POOL,
+    specs=[
+        dg.AssetSpec(
+            name,
+            deps=["import_panel", "ppml_coefficients", "ppml_covariance", "ppml_fit"],
+            description=description,
+            kinds={"python", "duckdb"},
+            owners=MODELLERS,
+        )
+        for name, description in {
+            "ranking_annual": "Predicted and actual rank of every candidate, each year.",
+            "ranking_forward": "The forward ranking of suppliers, with its uncertainty.",
+            "ranking_persistence": "How long each supplier stays among the leading ones.",
+        }.items()
+    ],
+)
+def rankings(
+    warehouse: Warehouse, settings: RefreshSettings
+) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+    from minerals.ppml.tables import publishable_coefficients
+    from minerals.sourcing.persistence import persistence
+    from minerals.sourcing.ranking import annual_ranking, forward_ranking
+
+    panel = warehouse.frame("marts.import_panel")
+    coefficients = publishable_coefficients(
+        warehouse.frame("marts.ppml_coefficients"), warehouse.frame("marts.ppml_fit")
+    )
+    annual = annual_ranking(panel, coefficients, settings.top_k)
+    forward = forward_ranking(
+        panel,
+        coefficients,
+        warehouse.frame("marts.ppml_covariance"),
+        top_k=settings.top_k,
+        draws=settings.simulation_draws,
+        seed=settings.seed,
+    )
+    tables = {
+        "ranking_annual": annual,
+        "ranking_forward": forward,
+        "ranking_persistence": persistence(annual, settings.top_k),
+    }
+    warehouse.save_marts({name: (frame, schema(name)) for name, frame in tables.items()})
+    aligned = annual["alignment"].value_counts()
+    for name, frame in tables.items():
+        metadata: dict[str, object] = {"dagster/row_count": len(frame)}
+        if name == "ranking_annual":
+            metadata |= {f"{label}_rows": int(count) for label, count in aligned.items()}
+        yield dg.MaterializeResult(asset_key=name, metadata=metadata)

@@ -1,0 +1,120 @@
+"""Stage 2: the dbt project, split by layer so that one failing test stops what is downstream of it.
+
+dbt runs as a process of its own under the writer's lock. Row counts are read after it has ended,
+because DuckDB lets nobody in beside a writer. The SQL itself lives in `dbt_project/`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import (
+    DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
+    DbtCliResource,
+    DbtProject,
+    dbt_assets,
+)
+
+from minerals.settings import Settings
+from orchestration.assets import OWNERS
+from orchestration.resources import WRITER_POOL, Warehouse, dbt_project, dbt_variables
+
+LAYERS = {
+    "staging": "resource_type:seed path:models/staging",
+    "conformed": "path:models/conformed",
+    "marts": "path:models/marts",
+}
+
+
+class Translator(DagsterDbtTranslator):
+    """dbt names are the asset names; the group is the layer."""
+
+    def __init__(self) -> None:
+        super().__init__(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            return super().get_asset_key(dbt_resource_props)
+        return dg.AssetKey(dbt_resource_props["name"])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        if dbt_resource_props["resource_type"] == "seed":
+            return "seeds"
+        return str(dbt_resource_props["fqn"][1])
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        return OWNERS
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return str(dbt_resource_props.get("description") or "")
+
+
+def layer_assets(
+    layer: str, select: str, project: DbtProject, settings: Settings
+) -> dg.AssetsDefinition:
+    """The dbt nodes of one layer as assets, their tests as asset checks."""
+    variables = json.dumps(dbt_variables(settings))
+
+    @dbt_assets(
+        manifest=project.manifest_path,
+        select=select,
+        project=project,
+        name=f"dbt_{layer}",
+        dagster_dbt_translator=Translator(),
+        pool=WRITER_POOL,
+    )
+    def build(
+        context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse
+    ) -> Iterator[Any]:
+        arguments = ["build", "--exclude-resource-type", "unit_test"]
+        arguments += ["--indirect-selection", "buildable"]
+        invocation_events: list[Any] = []
+        failure: Exception | None = None
+        with warehouse.writing():
+            invocation = dbt.cli(
+                [*arguments, "--vars", variables],
+                context=context,
+                target_path=settings.warehouse_dir / "dbt" / layer,
+            )
+            try:
+                invocation_events.extend(invocation.stream())
+            except Exception as error:  # noqa: BLE001 - reported after the finished models
+                failure = error
+        counts = _row_counts(warehouse)
+        for event in invocation_events:
+            yield _with_row_count(event, counts)
+        if failure:
+            raise failure
+
+    return build
+
+
+def _row_counts(warehouse: Warehouse) -> dict[str, int]:
+    with warehouse.reader() as connection:
+        tables = connection.execute(
+            "select schema_name, table_name from duckdb_tables() "
+            "where schema_name in ('seeds', 'conformed', 'marts')"
+        ).fetchall()
+        counts = {}
+        for schema, table in tables:
+            rows = connection.execute(f'select count(*) from "{schema}"."{table}"').fetchall()
+            counts[table] = rows[0][0]
+        return counts
+
+
+def _with_row_count(event: Any, counts: Mapping[str, int]) -> Any:
+    if not isinstance(event, dg.Output | dg.AssetMaterialization):
+        return event
+    unique_id = event.metadata.get("unique_id")
+    name = str(unique_id.value).rsplit(".", 1)[-1] if unique_id else ""
+    if name not in counts:
+        return event
+    return event.with_metadata({**event.metadata, "dagster/row_count": counts[name]})
+
+
+def transformation_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """The three layers of the dbt project."""
+    project = dbt_project()
+    return [layer_assets(layer, select, project, settings) for layer, select in LAYERS.items()]

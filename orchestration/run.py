@@ -1,0 +1,218 @@
+"""Running the refresh job from the command line: recovery first, then stage by stage, with progress.
+
+The job is the one the daemon runs; here its steps run in this process, which saves the start of one
+process a step. Words and tables for the reader are in `summary.py`.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+from uuid import uuid4
+
+import dagster as dg
+from dagster import DagsterEventType, DagsterRunStatus, EventLogEntry
+
+from minerals.settings import Settings
+
+IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+PID_TAG = "minerals/pid"
+STAGES = {
+    "ingest": "ingest raw snapshots",
+    "staging": "load seeds, stage (dbt)",
+    "conformed": "conform (dbt)",
+    "marts": "build the panel (dbt)",
+    "gate": "check quality (Great Expectations)",
+    "estimation": "estimate PPML models",
+    "ranking": "rank suppliers",
+    "portfolio": "measure the portfolio",
+    "publication": "publish the release",
+}
+_STAGE_OF_STEP = {
+    "ppml": "estimation",
+    "rankings": "ranking",
+    "replication_scorecard": "portfolio",
+    "portfolio_concentration": "portfolio",
+    "source_snapshots": "publication",
+    "release": "publication",
+}
+StageCallback = Callable[[str, str, float], None]
+
+
+@dataclass
+class RefreshResult:
+    """What became of one run of the job."""
+
+    run_id: str
+    succeeded: bool
+    seconds: float
+    log_file: Path
+    failures: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def stage_of(step_key: str) -> str:
+    """The stage, as a person would call it, that a step belongs to."""
+    if step_key.startswith("raw_"):
+        return "ingest"
+    if step_key.startswith("gate_"):
+        return "gate"
+    return _STAGE_OF_STEP.get(step_key) or step_key.removeprefix("dbt_")
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """The Dagster instance under the warehouse folder, created or brought up to date."""
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    config = Path(__file__).with_name("dagster.yaml").read_text()
+    target = home / "dagster.yaml"
+    if not target.exists() or target.read_text() != config:
+        target.write_text(config)
+    return dg.DagsterInstance.from_config(str(home))
+
+
+def recover(instance: dg.DagsterInstance) -> list[str]:
+    """End the runs whose process died and free their places; return their ids.
+
+    A run that was killed stays 'started' in Dagster's records and keeps the writer's slot. Runs of
+    this command carry their process id; of the others, the daemon looks after its own while alive.
+    """
+    ended = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS)):
+        if _is_alive(instance, run):
+            continue
+        instance.report_run_failed(run, message="Its process ended without a word (killed?).")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        ended.append(run.run_id)
+    return ended
+
+
+def running(instance: dg.DagsterInstance) -> list[str]:
+    """Ids of runs that are under way in living processes."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS))
+    return [run.run_id for run in runs if _is_alive(instance, run)]
+
+
+def _is_alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    pid = run.tags.get(PID_TAG)
+    if pid is None:
+        return bool(instance.all_daemons_live(heartbeat_interval_seconds=60))
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def refresh(settings: Settings, on_stage: StageCallback, log_level: str = "INFO") -> RefreshResult:
+    """Run the refresh job to its end. `on_stage(stage, 'start'|'done'|'failed', seconds)` follows.
+
+    Output of dbt and of Dagster goes to a log file; nothing is printed here.
+    """
+    from orchestration.definitions import build_definitions
+
+    started = time.monotonic()
+    settings.log_dir.mkdir(parents=True, exist_ok=True)
+    run_id = str(uuid4())
+    log_file = settings.log_dir / f"refresh-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{run_id[:8]}.log"
+    watcher = _Watcher(on_stage)
+    with open_instance(settings) as instance, _streams_into(log_file):
+        job = build_definitions(settings).resolve_job_def("refresh")
+        instance.add_event_listener(run_id, watcher)
+        outcome = job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            raise_on_error=False,
+            tags={PID_TAG: str(os.getpid()), "importers": ",".join(settings.importers)},
+            run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
+        )
+    return RefreshResult(
+        run_id=run_id,
+        succeeded=outcome.success,
+        seconds=time.monotonic() - started,
+        log_file=log_file,
+        failures=watcher.failures,
+        warnings=watcher.warnings,
+    )
+
+
+class _Watcher:
+    """Turns Dagster's events into stages, failures and warnings."""
+
+    def __init__(self, on_stage: StageCallback) -> None:
+        self.on_stage = on_stage
+        self.failures: list[str] = []
+        self.warnings: list[str] = []
+        self._started: dict[str, float] = {}
+
+    def __call__(self, entry: EventLogEntry) -> None:
+        event = entry.dagster_event
+        if event is None:
+            return
+        if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
+            self._note_check(event)
+        step = event.step_key
+        if step is None:
+            return
+        stage = stage_of(step)
+        if event.event_type == DagsterEventType.STEP_START:
+            self._started[step] = time.monotonic()
+            self.on_stage(stage, "start", 0.0)
+        elif event.event_type == DagsterEventType.STEP_SUCCESS:
+            self.on_stage(stage, "done", self._elapsed(step))
+        elif event.event_type == DagsterEventType.STEP_FAILURE:
+            self.failures.append(f"{step}: {_cause(event)}")
+            self.on_stage(stage, "failed", self._elapsed(step))
+
+    def _elapsed(self, step: str) -> float:
+        return time.monotonic() - self._started.get(step, time.monotonic())
+
+    def _note_check(self, event: dg.DagsterEvent) -> None:
+        check = event.event_specific_data
+        if check.passed:
+            return
+        words = f"{check.asset_key.to_user_string()}.{check.check_name}: "
+        words += check.description or "did not hold"
+        if check.severity == dg.AssetCheckSeverity.ERROR:
+            self.failures.append(words)
+        else:
+            self.warnings.append(words)
+
+
+def _cause(event: dg.DagsterEvent) -> str:
+    """The innermost message of a step's failure: the sentence somebody wrote for the reader."""
+    data = event.event_specific_data
+    error = getattr(data, "error", None)
+    if error is None:
+        return event.message or "failed"
+    while error.cause is not None:
+        error = error.cause
+    kind, _, message = error.message.partition(": ")
+    return message.strip() if kind.endswith("Error") else error.message.strip()
+
+
+@contextmanager
+def _streams_into(log_file: Path) -> Iterator[None]:
+    """Send everything this process and its children print to a file, at the descriptor level."""
+    with log_file.open("a") as log:
+        saved = [os.dup(1), os.dup(2)]
+        try:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+            yield
+        finally:
+            os.dup2(saved[0], 1)
+            os.dup2(saved[1], 2)
+            for descriptor in saved:
+                os.close(descriptor)
+
+
+def terminal() -> TextIO:
+    """The terminal as it is now, still the terminal while the streams go into a log file."""
+    return os.fdopen(os.dup(1), "w", buffering=1)

@@ -1,0 +1,346 @@
+"""What a person reads on the terminal: progress while it runs, tables at the end, answers later.
+
+Reads the served release only; computes nothing that is not in a mart.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import duckdb
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from minerals.errors import ReleaseError
+from minerals.names import CATEGORIES
+from minerals.releases import ReleaseStore
+from minerals.settings import Settings
+from minerals.sources import DATASETS
+from minerals.sources.snapshots import SnapshotStore
+from orchestration.run import RefreshResult
+
+WELL_KNOWN = (("Copper", "ores"), ("Lithium", "products"), ("Phosphorous", "ores"),
+              ("Rare Earths", "products"), ("Nickel", "scrap"))  # fmt: skip
+
+
+class LineProgress:
+    """One plain line as each stage ends, for logs."""
+
+    def __init__(self, console: Console, stages: Mapping[str, str]) -> None:
+        self.console = console
+        self.stages = stages
+        self.seconds = dict.fromkeys(stages, 0.0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stage, seconds in self.seconds.items():
+            self.console.print(f"stage {stage}: {seconds:.1f} s")
+
+    def on_stage(self, stage: str, event: str, seconds: float) -> None:
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+        if event == "failed":
+            self.console.print(f"stage {stage}: failed after {seconds:.1f} s")
+
+
+class LiveProgress(LineProgress):
+    """The stages as a list that fills in, with a clock on the one that runs."""
+
+    def __init__(self, console: Console, stages: Mapping[str, str]) -> None:
+        super().__init__(console, stages)
+        self.state = dict.fromkeys(stages, "waiting")
+        self.since: dict[str, float] = {}
+        self.live = Live(console=console, get_renderable=self._table, refresh_per_second=8)
+
+    def __enter__(self) -> Self:
+        self.live.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.live.__exit__(*error)
+
+    def on_stage(self, stage: str, event: str, seconds: float) -> None:
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+        if event == "start":
+            self.since[stage] = time.monotonic()
+            self.state[stage] = "running"
+        else:
+            self.since.pop(stage, None)
+            if self.state.get(stage) != "failed":
+                self.state[stage] = event
+
+    def _table(self) -> Table:
+        signs = {"waiting": "[dim]·[/]", "running": "[cyan]▸[/]", "done": "[green]✓[/]",
+                 "failed": "[red]✗[/]"}  # fmt: skip
+        table = Table.grid(padding=(0, 1))
+        for stage, words in self.stages.items():
+            running = time.monotonic() - self.since[stage] if stage in self.since else 0.0
+            seconds = self.seconds[stage] + running
+            state = self.state[stage]
+            clock = f"{seconds:5.1f} s" if state != "waiting" else ""
+            table.add_row(signs[state], f"[dim]{words}[/]" if state == "waiting" else words, clock)
+        return table
+
+
+def wait_for_others(
+    console: Console, running: Callable[[], Sequence[str]], seconds: float
+) -> None:
+    """Wait for runs that the daemon has under way. Raises ReleaseError when they take too long."""
+    deadline = time.monotonic() + seconds
+    told = False
+    while others := running():
+        if not told:
+            console.print(f"run {others[0][:8]} of the daemon is under way; waiting for it")
+            told = True
+        if time.monotonic() > deadline:
+            raise ReleaseError(
+                f"Run {others[0]} was still under way after {seconds:.0f} s; see `minerals ui`."
+            )
+        time.sleep(1.0)
+
+
+def print_failure(console: Console, settings: Settings, result: RefreshResult) -> None:
+    """Why the refresh stopped, what is still served, where to read more."""
+    console.print(f"\n[bold red]The refresh stopped[/] after {result.seconds:.0f} s.")
+    for failure in result.failures:
+        console.print(f"  [red]✗[/] {failure}", soft_wrap=True, markup=True)
+    served = _store(settings).manifest()
+    if served:
+        console.print(
+            f"Nothing was published: release {served['release_id']} is still the one served."
+        )
+    else:
+        console.print("Nothing was published, and there is no earlier release.")
+    console.print(f"Log: {result.log_file}", soft_wrap=True)
+
+
+def print_success(console: Console, settings: Settings, result: RefreshResult) -> None:
+    """Fits, a few rankings, where the release lies, and what to do next."""
+    with _marts(settings) as marts:
+        for importer in settings.importers:
+            console.print(_fits(marts, importer))
+        console.print(_leaders(marts, settings.importers[0]))
+        console.print(_replication(marts))
+        lost = marts.execute(
+            "select disposition, sum(n_rows)::bigint from marts.trade_balance "
+            "group by disposition order by disposition"
+        ).fetchall()
+    console.print(
+        "trade rows: " + ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in lost)
+    )
+    for warning in result.warnings:
+        console.print(f"[yellow]warning[/] {warning}", soft_wrap=True)
+    release = _store(settings).manifest() or {}
+    console.print(f"\n[bold green]Released[/] {release.get('release_id')} in {result.seconds:.0f} s")
+    console.print(f"  {_store(settings).current()}", soft_wrap=True)
+    console.print("\nnext:  [bold]make ui[/]                         the asset graph and run history")
+    console.print(
+        '       [bold].venv/bin/minerals query "from marts.ranking_forward limit 5"[/]'
+        f"   or open {settings.serving_database} read-only",
+        soft_wrap=True,
+    )
+
+
+def print_ranking(
+    console: Console,
+    settings: Settings,
+    mineral: str,
+    category: str,
+    importer: str,
+    source: str | None,
+    top: int,
+) -> None:
+    """The forward ranking of one mineral. Raises ReleaseError with the known names otherwise."""
+    if category not in CATEGORIES:
+        raise ReleaseError(f"'{category}' is not a category; choose {', '.join(CATEGORIES)}.")
+    with _marts(settings) as marts:
+        minerals = _column(marts, "select distinct mineral from marts.ranking_forward order by 1")
+        known = {name.lower(): name for name in minerals}
+        if mineral.lower() not in known:
+            raise ReleaseError(f"'{mineral}' is not in the release; it has: {'; '.join(minerals)}.")
+        importers = _column(marts, "select distinct importer_iso3 from marts.ranking_forward")
+        if importer not in importers:
+            raise ReleaseError(
+                f"{importer} is not in the release, which holds {', '.join(sorted(importers))}. "
+                f"Refresh with MINERALS_IMPORTERS={','.join([*settings.importers, importer])}."
+            )
+        rows = marts.execute(
+            """
+            select *, rank() over (order by coefficient_source) as source_order
+            from marts.ranking_forward
+            where importer_iso3 = ? and category = ? and mineral = ?
+                and coefficient_source = coalesce(?, coefficient_source)
+            qualify source_order = 1
+            order by forward_rank
+            """,
+            [importer, category, known[mineral.lower()], source],
+        ).df()
+    if rows.empty:
+        raise ReleaseError(f"No {source or ''} ranking of {mineral} {category} for {importer}.")
+    used = rows["coefficient_source"].iloc[0]
+    table = Table(
+        title=f"{known[mineral.lower()]} {category} for {importer}, {used} coefficients",
+        title_justify="left",
+    )
+    for name in ("rank", "supplier", "rank, 90%", "in top k", "actual share", "predicted t/year"):
+        table.add_column(name, justify="left" if name == "supplier" else "right")
+    for row in rows.head(top).to_dict("records"):
+        table.add_row(
+            str(row["forward_rank"]),
+            row["exporter_iso3"],
+            f"{row['rank_low']}-{row['rank_high']}",
+            f"{row['top_k_probability']:.0%}",
+            _percent(row["actual_share"]),
+            "" if row["predicted_qty_kg"] != row["predicted_qty_kg"]
+            else f"{row['predicted_qty_kg'] / 1000:,.1f}",
+        )  # fmt: skip
+    console.print(table)
+    console.print(f"{len(rows)} candidates in all. Release {_release_id(settings)}.")
+
+
+def print_query(console: Console, settings: Settings, sql: str) -> None:
+    """The answer to any SQL over the marts, as a table."""
+    with _marts(settings) as marts:
+        try:
+            answer = marts.execute(sql)
+            columns = [column[0] for column in answer.description or []]
+            rows = answer.fetchmany(200)
+            more = answer.fetchmany(1)
+        except duckdb.Error as error:
+            raise ReleaseError(f"DuckDB says: {error}") from error
+    table = Table()
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console.print(table)
+    if more:
+        console.print("only the first 200 rows are shown")
+
+
+def print_status(console: Console, settings: Settings) -> bool:
+    """Release and sources with their age; False when nothing was ever released."""
+    manifest = _store(settings).manifest()
+    if manifest is None:
+        console.print(f"No release yet under {settings.releases_dir}: run `make refresh`.")
+        return False
+    table = Table.grid(padding=(0, 2))
+    table.add_row("release", str(manifest["release_id"]), _age(manifest["created_at"]))
+    for fit in manifest["fits"]:
+        verdict = "estimated" if fit["is_publishable"] else f"published only: {fit['reason']}"
+        table.add_row("model", f"{fit['importer_iso3']} {fit['category']}", verdict)
+    store = SnapshotStore(settings.raw_dir)
+    for dataset in DATASETS:
+        snapshot = store.current(dataset)
+        table.add_row(
+            "source",
+            f"{dataset} {snapshot.snapshot_id}",
+            f"{snapshot.row_count:,} rows, {_age(snapshot.retrieved_at)}, {snapshot.provider}",
+        )
+    console.print(table)
+    return True
+
+
+def print_settings(console: Console, settings: Settings) -> None:
+    """Every setting: its variable, its value, its meaning."""
+    table = Table("variable", "value", "meaning")
+    for name, info in Settings.model_fields.items():
+        value = getattr(settings, name)
+        shown = ",".join(value) if isinstance(value, tuple) else str(value)
+        variable = "COMTRADE_API_KEY" if name == "comtrade_api_key" else f"MINERALS_{name.upper()}"
+        table.add_row(variable, shown, info.description or "")
+    console.print(table)
+
+
+def _fits(marts: duckdb.DuckDBPyConnection, importer: str) -> Table:
+    table = Table(title=f"\nModels of the imports of {importer}", title_justify="left")
+    for name in ("category", "observations", "non-zero", "pseudo R2", "coefficients", "why"):
+        table.add_column(name, justify="right" if name in ("observations", "non-zero",
+                         "pseudo R2") else "left")  # fmt: skip
+    rows = marts.execute(
+        "select * from marts.ppml_fit where importer_iso3 = ? order by category", [importer]
+    ).df()
+    for row in rows.to_dict("records"):
+        ours = bool(row["is_publishable"])
+        table.add_row(
+            row["category"],
+            *("" if value != value or value is None else f"{value:,.0f}"
+              for value in (row["n_observations"], row["n_nonzero"])),
+            "" if row["pseudo_r2"] != row["pseudo_r2"] else f"{row['pseudo_r2']:.3f}",
+            "estimated, published" if ours else "published",
+            "converged, full rank" if ours else Text(str(row["reason"])),
+        )  # fmt: skip
+    return table
+
+
+def _leaders(marts: duckdb.DuckDBPyConnection, importer: str) -> Table:
+    table = Table(
+        title=f"\nForward suppliers for {importer}, with their actual shares", title_justify="left"
+    )
+    for name in ("mineral", "category", "coefficients", "five leading suppliers (actual share)"):
+        table.add_column(name)
+    for mineral, category in WELL_KNOWN:
+        sources = _column(
+            marts,
+            "select distinct coefficient_source from marts.ranking_forward where importer_iso3 = ? "
+            "and category = ? and mineral = ? order by 1",
+            [importer, category, mineral],
+        )
+        for source in sources:
+            rows = marts.execute(
+                "select exporter_iso3, actual_share from marts.ranking_forward where "
+                "importer_iso3 = ? and category = ? and mineral = ? and coefficient_source = ? "
+                "order by forward_rank limit 5",
+                [importer, category, mineral, source],
+            ).fetchall()
+            listed = ", ".join(f"{iso3} ({_percent(share)})" for iso3, share in rows)
+            table.add_row(mineral, category, source, listed)
+    return table
+
+
+def _replication(marts: duckdb.DuckDBPyConnection) -> str:
+    rows = marts.execute(
+        "select category, count(*), avg(overlap_share), avg(spearman_rho) "
+        "from marts.replication_scorecard where n_candidates > 10 group by 1 order by 1"
+    ).fetchall()
+    return "\n".join(
+        f"replication of the study's {category} ranking with its own coefficients: mean top-10 "
+        f"overlap {overlap:.1%}, mean Spearman {rho:.2f}, over {count} minerals"
+        for category, count, overlap, rho in rows
+    )
+
+
+def _marts(settings: Settings) -> duckdb.DuckDBPyConnection:
+    if not settings.serving_database.exists():
+        raise ReleaseError(
+            f"There is no release yet ({settings.serving_database} is missing): "
+            "run `make refresh` first."
+        )
+    return duckdb.connect(str(settings.serving_database), read_only=True)
+
+
+def _store(settings: Settings) -> ReleaseStore:
+    return ReleaseStore(settings.releases_dir, settings.serving_database)
+
+
+def _release_id(settings: Settings) -> str:
+    return str((_store(settings).manifest() or {}).get("release_id"))
+
+
+def _column(
+    marts: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()
+) -> list[str]:
+    return [row[0] for row in marts.execute(sql, list(parameters)).fetchall()]
+
+
+def _percent(share: float | None) -> str:
+    return "none" if share is None or share != share else f"{share:.0%}"
+
+
+def _age(moment: str) -> str:
+    hours = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds() / 3600
+    return f"{hours:.0f} h ago" if hours < 48 else f"{hours / 24:.0f} days ago"

@@ -1,0 +1,224 @@
+"""The contracts of estimation: which terms have a row, what is publishable, and why not."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from minerals.names import CATEGORIES, REGRESSORS
+from minerals.ppml.design import Dropped, NothingToEstimate, Term
+from minerals.ppml.estimator import Fit
+from minerals.ppml.tables import (
+    PPML_COEFFICIENTS,
+    PPML_COVARIANCE,
+    PPML_FIT,
+    coefficients_frame,
+    estimate_categories,
+    fit_frame,
+    publishable_coefficients,
+    published_coefficients_frame,
+    unpublishable_reasons,
+)
+
+
+def study_panel() -> pd.DataFrame:
+    """40 exporters x 3 minerals x 2 years; no product of Gallium, no scrap at all."""
+    rng = np.random.default_rng(11)
+    frame = pd.MultiIndex.from_product(
+        [[f"E{n:02d}" for n in range(40)], ["Antimony", "Copper", "Gallium"], [2019, 2020]],
+        names=["exporter_iso3", "mineral", "year"],
+    ).to_frame(index=False)
+    for name in REGRESSORS:
+        frame[name] = rng.normal(size=len(frame))
+    frame["landlocked"] = (frame["exporter_iso3"] < "E10").astype(int)
+    size = np.exp(5 + frame["ln_gdp"] + frame["wgi_average"])
+    for category in CATEGORIES:
+        frame[f"{category}_qty_kg"] = size * rng.gamma(1.0, 1.0, len(frame))
+    frame.loc[frame["mineral"] == "Gallium", "products_qty_kg"] = 0.0
+    frame.loc[frame["landlocked"] == 1, "products_qty_kg"] = 0.0
+    frame["scrap_qty_kg"] = 0.0
+    return frame.assign(importer_iso3="IND")
+
+
+@pytest.fixture(scope="module")
+def panel() -> pd.DataFrame:
+    return study_panel()
+
+
+def small_fit(**changes: object) -> Fit:
+    fit = Fit(
+        terms=(Term("x", "covariate"), Term("Copper", "mineral"), Term("Constant", "constant")),
+        coefficients=np.array([0.5, -1.0, 3.0]),
+        cov_robust=np.diag([0.01, 0.04, 0.09]),
+        cov_clustered=np.diag([0.0625, 0.25, 1.0]),
+        linear_predictor=np.zeros(100),
+        log_likelihood=-50.0,
+        null_log_likelihood=-100.0,
+        pseudo_r2=0.5,
+        aic=106.0,
+        bic=110.0,
+        wald_chi2=8.0,
+        reset_p_value=0.4,
+        n_observations=100,
+        n_nonzero=60,
+        n_clusters=20,
+        n_parameters=3,
+        n_iterations=7,
+        is_converged=True,
+        is_full_rank=True,
+        mean_dependent=1.0,
+        sd_dependent=2.0,
+        base_levels=(Term("Antimony", "mineral"),),
+        dropped=Dropped(
+            n_missing_dependent=2,
+            n_separated=5,
+            separated=(Term("Gallium", "mineral"), Term("landlocked", "covariate")),
+            collinear=(Term("flat", "covariate"),),
+        ),
+    )
+    return dataclasses.replace(fit, **changes)  # type: ignore[arg-type]
+
+
+def test_a_fit_has_every_term_by_clustered_and_robust_errors() -> None:
+    frame = coefficients_frame("IND", "ores", small_fit())
+    assert list(frame.columns) == list(PPML_COEFFICIENTS.columns)
+    assert frame["se_type"].value_counts().to_dict() == {"clustered_exporter": 6, "robust_hc1": 6}
+    rows = frame.loc[frame["se_type"] == "clustered_exporter"].set_index("term")
+    assert rows["status"].to_dict() == {
+        "Constant": "free",
+        "flat": "collinear",
+        "landlocked": "separated",
+        "x": "free",
+        "Antimony": "base",
+        "Copper": "free",
+    }
+    assert "Gallium" not in rows.index
+    assert rows["std_error"][["x", "Copper"]].tolist() == [0.25, 0.5]
+    assert rows["z_value"]["x"] == 2.0
+    assert rows["conf_low"]["x"] == pytest.approx(0.5 - 1.959964 * 0.25)
+    assert rows["estimate"][["Antimony", "flat"]].tolist() == [0.0, 0.0]
+    assert rows.loc[["Antimony", "flat", "landlocked"], "std_error"].isna().all()
+    assert np.isnan(rows["estimate"]["landlocked"])
+    robust = frame.loc[frame["se_type"] == "robust_hc1"].set_index("term")
+    assert robust["std_error"]["x"] == pytest.approx(0.1)
+
+
+def test_a_sound_fit_is_publishable_and_counts_what_was_dropped() -> None:
+    row = fit_frame("IND", "ores", small_fit()).iloc[0]
+    assert bool(row["is_publishable"]) and pd.isna(row["reason"])
+    assert (row["n_missing_dropped"], row["n_separated_dropped"]) == (2, 5)
+    assert row["separated_terms"] == "Gallium; landlocked"
+    assert row["collinear_terms"] == "flat"
+    assert row["n_parameters"] == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"is_converged": False}, "did not settle in 7 iterations"),
+        ({"is_full_rank": False}, "not of full rank"),
+        ({"n_nonzero": 29}, "29 positive quantities were observed, fewer than 30"),
+        ({"n_clusters": 1}, "one exporter only"),
+    ],
+)
+def test_unsound_fits_say_why(changes: dict[str, object], words: str) -> None:
+    reasons = unpublishable_reasons(small_fit(**changes))
+    assert len(reasons) == 1 and words in reasons[0]
+    row = fit_frame("IND", "ores", small_fit(**changes)).iloc[0]
+    assert not row["is_publishable"] and words in row["reason"]
+
+
+def test_no_fit_is_a_row_of_nulls_with_a_reason() -> None:
+    error = NothingToEstimate("no positive quantity was observed", Dropped(n_missing_dependent=4))
+    frame = fit_frame("IND", "scrap", error)
+    assert {name: str(kind) for name, kind in frame.dtypes.items()} == dict(PPML_FIT.columns)
+    row = frame.iloc[0]
+    assert (row["is_publishable"], row["n_missing_dropped"]) == (False, 4)
+    assert row["reason"] == "no positive quantity was observed"
+    for name in ("n_observations", "pseudo_r2", "aic", "is_converged", "wald_chi2"):
+        assert pd.isna(row[name]), name
+
+
+def test_all_categories_of_an_importer(panel: pd.DataFrame) -> None:
+    other = panel.assign(importer_iso3="JPN", ores_qty_kg=-1.0)  # must not be touched
+    estimates = estimate_categories(pd.concat([panel, other], ignore_index=True), "IND")
+    fit = estimates.fit.set_index("category")
+    assert list(fit.index) == ["ores", "products", "scrap"]
+    assert fit["is_publishable"].tolist() == [True, True, False]
+    assert fit["n_parameters"]["ores"] == 11 + 2 + 1 + 1
+    assert fit["n_observations"]["products"] == 30 * 2 * 2  # landlocked and Gallium are out
+    assert fit["n_separated_dropped"]["products"] == 240 - 120
+    assert fit["separated_terms"]["products"] == "Gallium; landlocked"
+    assert "of 240 rows of scrap_qty_kg, 240 are zero" in fit["reason"]["scrap"]
+    assert set(estimates.coefficients["category"]) == {"ores", "products"}
+    by_term = estimates.coefficients.set_index(["category", "se_type", "term"])["estimate"]
+    assert by_term["ores", "robust_hc1", "ln_gdp"] == pytest.approx(1.0, abs=0.35)
+
+    covariance = estimates.covariance.set_index(["category", "term", "other_term"])["covariance"]
+    se = estimates.coefficients.set_index(["category", "se_type", "term"])["std_error"]
+    assert len(covariance["ores"]) == 15**2
+    assert covariance["ores", "ln_gdp", "ln_gdp"] == pytest.approx(
+        se["ores", "clustered_exporter", "ln_gdp"] ** 2
+    )
+    assert covariance["ores", "ln_gdp", "Copper"] == covariance["ores", "Copper", "ln_gdp"]
+
+
+def test_nothing_estimable_still_keeps_the_contracts(panel: pd.DataFrame) -> None:
+    estimates = estimate_categories(panel, "IND", ["scrap"])
+    assert estimates.coefficients.empty and estimates.covariance.empty
+    assert list(estimates.coefficients.columns) == list(PPML_COEFFICIENTS.columns)
+    assert list(estimates.covariance.columns) == list(PPML_COVARIANCE.columns)
+    nobody = estimate_categories(panel, "XYZ")
+    assert nobody.fit["reason"].str.contains("the panel has no rows").all()
+
+
+def published_seed() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "category": "ores",
+            "term_type": ["covariate", "mineral", "year", "constant"],
+            "term": ["ln_gdp", "Gallium", "2020", "Constant"],
+            "estimate": [0.089, -30.834, 0.466, -7.916],
+            "std_error": [0.283, 1.545, 0.589, 9.442],
+            "t_value": [0.31, -19.95, 0.79, -0.84],
+            "p_value": [0.753, 0.0, 0.428, 0.402],
+            "conf_low": [-0.465, -33.863, -0.687, -26.422],
+            "conf_high": [0.643, -27.805, 1.62, 10.59],
+            "significance": [None, "***", None, None],
+        }
+    )
+
+
+def test_published_coefficients_keep_the_same_contract_with_their_base_levels() -> None:
+    frame = published_coefficients_frame("IND", published_seed())
+    assert list(frame.columns) == list(PPML_COEFFICIENTS.columns)
+    rows = frame.set_index("term")
+    assert set(rows["se_type"]) == set(rows["coefficient_source"]) == {"published"}
+    assert rows.loc["Gallium", "z_value"] == -19.95
+    assert rows.loc[["Antimony", "2019"], "estimate"].tolist() == [0.0, 0.0]
+    assert rows.loc[["Antimony", "2019"], "status"].tolist() == ["base", "base"]
+    clash = published_seed().replace({"term": {"Gallium": "Antimony"}})
+    with pytest.raises(ValueError, match="base levels"):
+        published_coefficients_frame("IND", clash)
+
+
+def test_only_publishable_estimates_are_ranked_on() -> None:
+    coefficients = pd.concat(
+        [
+            coefficients_frame("IND", "ores", small_fit()),
+            coefficients_frame("IND", "products", small_fit()),
+            published_coefficients_frame("IND", published_seed().assign(category="products")),
+        ]
+    )
+    fits = pd.concat(
+        [
+            fit_frame("IND", "ores", small_fit()),
+            fit_frame("IND", "products", small_fit(is_converged=False)),
+        ]
+    )
+    kept = publishable_coefficients(coefficients, fits)
+    sets = set(zip(kept["category"], kept["coefficient_source"], strict=True))
+    assert sets == {("ores", "estimated"), ("products", "published")}
