@@ -1,9 +1,10 @@
 """Releases: the marts as Parquet, made current by one atomic step, and the database BI reads.
 
-A release is a folder `releases/<release_id>/` with one Parquet file a mart, a manifest and a README.
-It is written under a temporary name, flushed to disk, renamed, and then made current by replacing a
-symbolic link; whatever is interrupted leaves the previous release served. `serving.duckdb` holds only
-views over `releases/current/`, so a reader never meets the warehouse's writer.
+A release is a folder `releases/<release_id>/` with one Parquet file a mart, a manifest and a
+README. It is written under a temporary name, flushed to disk, renamed, and then made current by
+replacing a symbolic link; whatever is interrupted leaves the previous release served.
+`serving.duckdb` holds only views over `releases/current/`, so a reader never meets the warehouse's
+writer.
 
 What goes into a mart, and whether it may be published, is decided before this module is called.
 """
@@ -67,9 +68,7 @@ class ReleaseStore:
     serving_database: Path
     keep: int = 5
 
-    def publish(
-        self, warehouse: duckdb.DuckDBPyConnection, facts: Mapping[str, Any]
-    ) -> Release:
+    def publish(self, warehouse: duckdb.DuckDBPyConnection, facts: Mapping[str, Any]) -> Release:
         """Write every published mart of `warehouse` as a release and make it current.
 
         `facts` goes into the manifest as given (snapshots, fits, checks). Raises ReleaseError when
@@ -194,8 +193,8 @@ def _export(
     )
     if not columns:
         raise ReleaseError(
-            f"Mart {name} is not in the warehouse, so nothing is published and the previous release "
-            "stays served: run the whole `refresh` job, not a part of it."
+            f"Mart {name} is not in the warehouse, so nothing is published and the previous "
+            "release stays served: run the whole `refresh` job, not a part of it."
         )
     keys = ", ".join(key)
     twice = warehouse.execute(

@@ -1,8 +1,8 @@
 """The one place that reads the environment.
 
-Every other module takes a `Settings` object; none reads `os.environ`. Paths are derived here so that
-the layout of `warehouse/` is written once. No behaviour lives here: opening, fetching and writing
-belong to the modules that take the settings.
+Every other module takes a `Settings` object; none reads `os.environ`. Paths are derived here so
+that the layout of `warehouse/` is written once. No behaviour lives here: opening, fetching and
+writing belong to the modules that take the settings.
 """
 
 import os

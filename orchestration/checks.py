@@ -1,8 +1,8 @@
 """The gate: each Great Expectations rule is one Dagster asset check, run before estimation.
 
-A rule of severity `block` that fails, or that could not run, stops everything after its table in the
-run, so the previous release stays served. `warn` is shown and lets the run pass. The rules live in
-`expectations/`; the checks that dbt makes of its tests come with the dbt assets.
+A rule of severity `block` that fails, or that could not run, stops everything after its table in
+the run, so the previous release stays served. `warn` is shown and lets the run pass. The rules live
+in `expectations/`; the checks that dbt makes of its tests come with the dbt assets.
 """
 
 import csv

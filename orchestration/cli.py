@@ -1,4 +1,5 @@
-"""The command line: refresh, look, ask. Heavy packages are imported by the command that needs them."""
+"""The command line: refresh, look, ask. Heavy packages are imported by the command that needs
+them."""
 
 import os
 import sys

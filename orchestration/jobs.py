@@ -1,4 +1,5 @@
-"""The jobs: what can be started as a whole. How a step is run (processes, pools) is said here too."""
+"""The jobs: what can be started as a whole. How a step is run (processes, pools) is said here
+too."""
 
 import dagster as dg
 

@@ -8,8 +8,9 @@ frees it when its holder dies, also by kill -9.
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import dagster as dg
@@ -17,6 +18,7 @@ import duckdb
 import pandas as pd
 from dagster_dbt import DbtCliResource, DbtProject
 from filelock import FileLock
+from packaging.version import Version
 
 from minerals.marts import MartSchema
 from minerals.releases import ReleaseStore
@@ -28,7 +30,7 @@ DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 DBT = str(Path(sys.executable).with_name("dbt"))
 
 
-class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Warehouse(dg.ConfigurableResource):
     """The DuckDB file and the folders around it."""
 
     database: str
@@ -67,7 +69,8 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]
                 file = str(snapshot.parquet(table.name)).replace("'", "''")
                 connection.execute(
                     f"create or replace view raw.{table.name} as "
-                    f"select *, '{snapshot.snapshot_id}' as _snapshot_id from read_parquet('{file}')"
+                    f"select *, '{snapshot.snapshot_id}' as _snapshot_id "
+                    f"from read_parquet('{file}')"
                 )
 
     def frame(self, table: str) -> pd.DataFrame:
@@ -89,8 +92,8 @@ def _replace_table(
     described, made = set(schema.columns), set(frame.columns)
     if described != made:
         raise dg.Failure(
-            f"Mart {name}: columns without a description: {sorted(made - described)}; described but "
-            f"not made: {sorted(described - made)}. Edit minerals/marts/{name}.yml."
+            f"Mart {name}: columns without a description: {sorted(made - described)}; described "
+            f"but not made: {sorted(described - made)}. Edit minerals/marts/{name}.yml."
         )
     connection.register("_frame", frame)
     connection.execute(f"create or replace table marts.{name} as select * from _frame")
@@ -99,10 +102,27 @@ def _replace_table(
     connection.execute(f"comment on table marts.{name} is '{comment}'")
     for column, description in schema.columns.items():
         comment = description.replace("'", "''")
-        connection.execute(f'comment on column marts.{name}."{column}" is \'{comment}\'')
+        connection.execute(f"comment on column marts.{name}.\"{column}\" is '{comment}'")
 
 
-class Snapshots(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Dbt(DbtCliResource):
+    """dbt as dagster-dbt runs it, without two things it does in this process before each command.
+
+    It would ask `dbt --version` in a process of its own (seconds, three times a refresh), and build
+    a dbt adapter here, which keeps a connection to the warehouse that our writer then stumbles
+    over. The version is the installed package's, and row counts are read by
+    `assets/transformation.py`.
+    """
+
+    @property
+    def _cli_version(self) -> Version:
+        return Version(version("dbt-core"))
+
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:
+        return None
+
+
+class Snapshots(dg.ConfigurableResource):
     """The raw snapshots on disk."""
 
     root: str
@@ -111,7 +131,7 @@ class Snapshots(dg.ConfigurableResource):  # type: ignore[type-arg]
         return SnapshotStore(Path(self.root))
 
 
-class Releases(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Releases(dg.ConfigurableResource):
     """The published releases and the serving database."""
 
     root: str
@@ -122,7 +142,7 @@ class Releases(dg.ConfigurableResource):  # type: ignore[type-arg]
         return ReleaseStore(Path(self.root), Path(self.serving_database), self.keep)
 
 
-class RefreshSettings(dg.ConfigurableResource):  # type: ignore[type-arg]
+class RefreshSettings(dg.ConfigurableResource):
     """The choices that the computations take (a subset of Settings, shown in the UI)."""
 
     profile: str
@@ -156,7 +176,7 @@ def build_resources(settings: Settings) -> dict[str, object]:
             serving_database=str(settings.serving_database),
             keep=settings.releases_to_keep,
         ),
-        "dbt": DbtCliResource(project_dir=dbt_project(), dbt_executable=DBT),
+        "dbt": Dbt(project_dir=dbt_project(), dbt_executable=DBT),
     }
 
 

@@ -1,4 +1,5 @@
-"""Running the refresh job from the command line: recovery first, then stage by stage, with progress.
+"""Running the refresh job from the command line: recovery first, then stage by stage, with
+progress.
 
 The job is the one the daemon runs; here its steps run in this process, which saves the start of one
 process a step. Words and tables for the reader are in `summary.py`.

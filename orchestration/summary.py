@@ -86,9 +86,7 @@ class LiveProgress(LineProgress):
         return table
 
 
-def wait_for_others(
-    console: Console, running: Callable[[], Sequence[str]], seconds: float
-) -> None:
+def wait_for_others(console: Console, running: Callable[[], Sequence[str]], seconds: float) -> None:
     """Wait for runs that the daemon has under way. Raises ReleaseError when they take too long."""
     deadline = time.monotonic() + seconds
     told = False
@@ -135,9 +133,13 @@ def print_success(console: Console, settings: Settings, result: RefreshResult) -
     for warning in result.warnings:
         console.print(f"[yellow]warning[/] {warning}", soft_wrap=True)
     release = _store(settings).manifest() or {}
-    console.print(f"\n[bold green]Released[/] {release.get('release_id')} in {result.seconds:.0f} s")
+    console.print(
+        f"\n[bold green]Released[/] {release.get('release_id')} in {result.seconds:.0f} s"
+    )
     console.print(f"  {_store(settings).current()}", soft_wrap=True)
-    console.print("\nnext:  [bold]make ui[/]                         the asset graph and run history")
+    console.print(
+        "\nnext:  [bold]make ui[/]                         the asset graph and run history"
+    )
     console.print(
         '       [bold].venv/bin/minerals query "from marts.ranking_forward limit 5"[/]'
         f"   or open {settings.serving_database} read-only",

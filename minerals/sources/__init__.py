@@ -1,4 +1,5 @@
-"""Where raw data come from: one module a source, the snapshots they land in, and what may be in them.
+"""Where raw data come from: one module a source, the snapshots they land in, and what may be in
+them.
 
 `providers(settings)` is the only choice between profiles; nothing after the snapshots knows which
 one ran. Renaming, unit conversion and joining belong to dbt, not here.

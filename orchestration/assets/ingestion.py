@@ -1,9 +1,11 @@
 """Stage 1: the four raw datasets, from whichever provider the profile names, as snapshots.
 
-One asset a dataset. An unchanged source makes no new snapshot; a source that breaks its layout fails
-its asset with the rows that are wrong, and the snapshot in use stays in use.
+One asset a dataset. An unchanged source makes no new snapshot; a source that breaks its layout
+fails its asset with the rows that are wrong, and the snapshot in use stays in use.
 """
 
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
@@ -37,7 +39,7 @@ def raw_asset(dataset: str, settings: Settings) -> dg.AssetsDefinition:
     )
     def ingest(
         context: dg.AssetExecutionContext, snapshots: Snapshots, warehouse: Warehouse
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    ) -> dg.MaterializeResult:
         store = snapshots.store()
         snapshot, is_new = providers(settings)[dataset].ingest(store)
         warehouse.load_snapshot(snapshot)
@@ -67,15 +69,11 @@ def raw_asset(dataset: str, settings: Settings) -> dg.AssetsDefinition:
 
 
 def _epoch(moment: str) -> float:
-    from datetime import datetime
-
     return datetime.fromisoformat(moment).timestamp()
 
 
-def _columns(columns: object) -> dg.TableSchema:
-    return dg.TableSchema(
-        [dg.TableColumn(name, kind) for name, kind in dict(columns).items()]  # type: ignore[call-overload]
-    )
+def _columns(columns: Mapping[str, str]) -> dg.TableSchema:
+    return dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()])
 
 
 def ingestion_assets(settings: Settings) -> list[dg.AssetsDefinition]:

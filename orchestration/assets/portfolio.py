@@ -15,7 +15,7 @@ from orchestration.resources import WRITER_POOL, RefreshSettings, Warehouse
     pool=WRITER_POOL,
     deps=["import_panel", "ranking_forward"],
 )
-def portfolio_concentration(warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def portfolio_concentration(warehouse: Warehouse) -> dg.MaterializeResult:
     from minerals.sourcing.concentration import concentration
 
     frame = concentration(
@@ -41,7 +41,7 @@ def portfolio_concentration(warehouse: Warehouse) -> dg.MaterializeResult:  # ty
 )
 def replication_scorecard(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RefreshSettings
-) -> dg.MaterializeResult:  # type: ignore[type-arg]
+) -> dg.MaterializeResult:
     from minerals.sourcing.replication import scorecard, summary
 
     aliases = warehouse.frame("seeds.country_aliases").query("code_system == 'study_name'")

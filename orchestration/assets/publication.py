@@ -4,10 +4,13 @@ Publication runs last and only when every blocking check passed; until then the 
 served.
 """
 
+from collections.abc import Sequence
+
 import dagster as dg
 import pandas as pd
 
 from minerals.marts import PUBLISHED_MARTS, schema
+from minerals.releases import PublishedMart
 from minerals.sources import DATASETS
 from orchestration.assets import OWNERS
 from orchestration.resources import WRITER_POOL, RefreshSettings, Releases, Snapshots, Warehouse
@@ -23,7 +26,7 @@ RAW = [dg.AssetKey(f"raw_{dataset}") for dataset in DATASETS]
     pool=WRITER_POOL,
     deps=RAW,
 )
-def source_snapshots(snapshots: Snapshots, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def source_snapshots(snapshots: Snapshots, warehouse: Warehouse) -> dg.MaterializeResult:
     store = snapshots.store()
     columns = list(schema("source_snapshots").columns)
     rows = [
@@ -48,7 +51,7 @@ def release(
     warehouse: Warehouse,
     releases: Releases,
     settings: RefreshSettings,
-) -> dg.MaterializeResult:  # type: ignore[type-arg]
+) -> dg.MaterializeResult:
     with warehouse.reader() as connection:
         facts = {
             "run_id": context.run_id,
@@ -74,7 +77,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
     return [{str(k): v for k, v in row.items()} for row in plain.to_dict("records")]
 
 
-def _contents(marts: tuple[object, ...]) -> str:
+def _contents(marts: Sequence[PublishedMart]) -> str:
     lines = ["| mart | rows |", "|---|---:|"]
-    lines += [f"| {m.name} | {m.row_count:,} |" for m in marts]  # type: ignore[attr-defined]
+    lines += [f"| {m.name} | {m.row_count:,} |" for m in marts]
     return "\n".join(lines)

@@ -28,9 +28,7 @@ from orchestration.resources import WRITER_POOL, RefreshSettings, Warehouse
         }.items()
     ],
 )
-def rankings(
-    warehouse: Warehouse, settings: RefreshSettings
-) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+def rankings(warehouse: Warehouse, settings: RefreshSettings) -> Iterator[dg.MaterializeResult]:
     from minerals.ppml.tables import publishable_coefficients
     from minerals.sourcing.persistence import persistence
     from minerals.sourcing.ranking import annual_ranking, forward_ranking

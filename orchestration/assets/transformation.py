@@ -6,20 +6,21 @@ because DuckDB lets nobody in beside a writer. The SQL itself lives in `dbt_proj
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
-    DbtCliResource,
+    DbtCliInvocation,
     DbtProject,
     dbt_assets,
 )
 
 from minerals.settings import Settings
 from orchestration.assets import OWNERS
-from orchestration.resources import WRITER_POOL, Warehouse, dbt_project, dbt_variables
+from orchestration.resources import WRITER_POOL, Dbt, Warehouse, dbt_project, dbt_variables
 
 LAYERS = {
     "staging": "resource_type:seed path:models/staging",
@@ -65,30 +66,35 @@ def layer_assets(
         dagster_dbt_translator=Translator(),
         pool=WRITER_POOL,
     )
-    def build(
-        context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse
-    ) -> Iterator[Any]:
+    def build(context: dg.AssetExecutionContext, dbt: Dbt, warehouse: Warehouse) -> Iterator[Any]:
         arguments = ["build", "--exclude-resource-type", "unit_test"]
-        arguments += ["--indirect-selection", "buildable"]
-        invocation_events: list[Any] = []
-        failure: Exception | None = None
-        with warehouse.writing():
-            invocation = dbt.cli(
-                [*arguments, "--vars", variables],
-                context=context,
-                target_path=settings.warehouse_dir / "dbt" / layer,
-            )
-            try:
-                invocation_events.extend(invocation.stream())
-            except Exception as error:  # noqa: BLE001 - reported after the finished models
-                failure = error
-        counts = _row_counts(warehouse)
-        for event in invocation_events:
-            yield _with_row_count(event, counts)
-        if failure:
-            raise failure
+        arguments += ["--indirect-selection", "buildable", "--vars", variables]
+        events: list[Any] = []
+        try:
+            with warehouse.writing():
+                invocation = dbt.cli(
+                    arguments, context=context, target_path=settings.warehouse_dir / "dbt" / layer
+                )
+                with _ended(invocation):
+                    events.extend(invocation.stream())
+        finally:
+            # Also when a model or test failed: what was built before it is reported.
+            counts = _row_counts(warehouse)
+            for event in events:
+                yield _with_row_count(event, counts)
 
     return build
+
+
+@contextmanager
+def _ended(invocation: DbtCliInvocation) -> Iterator[None]:
+    """Never leave a dbt process behind: it would hold the warehouse."""
+    try:
+        yield
+    finally:
+        if invocation.process.poll() is None:
+            invocation.process.terminate()
+        invocation.process.wait()
 
 
 def _row_counts(warehouse: Warehouse) -> dict[str, int]:

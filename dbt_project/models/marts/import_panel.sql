@@ -36,7 +36,15 @@ distances as (
 
 imports as (
 
-    select trade.*
+    -- Quantities become decimals, whose sum is the same in any order.
+    select
+        trade.importer_iso3,
+        trade.exporter_iso3,
+        trade.mineral,
+        trade.category,
+        trade.year,
+        trade.value_usd,
+        cast(trade.qty_kg as decimal(18, 3)) as qty_kg,
     from {{ ref('fct_trade_flow') }} as trade
     inner join importers on trade.importer_iso3 = importers.importer_iso3
     inner join window_years on trade.year = window_years.year
@@ -105,7 +113,7 @@ candidate_years as (
 imports_by_category as (
 
     -- A year's quantity is zero without trade, the sum of the known quantities with it, and null
-    -- when no flow has one. Quantities are summed as decimals: the same sum in any order.
+    -- when no flow has one.
     select
         importer_iso3,
         exporter_iso3,
@@ -114,10 +122,7 @@ imports_by_category as (
         {%- for category in ['ores', 'products', 'scrap'] %}
             case
                 when count(*) filter (where category = '{{ category }}') = 0 then 0.0
-                else
-                    cast(
-                        sum(cast(qty_kg as decimal(18, 3))) filter (where category = '{{ category }}') as double
-                    )
+                else cast(sum(qty_kg) filter (where category = '{{ category }}') as double)
             end as {{ category }}_qty_kg,
             cast(
                 coalesce(sum(value_usd) filter (where category = '{{ category }}'), 0) as double

@@ -88,7 +88,6 @@ def spoilt() -> pd.DataFrame:
     )
 
 
-SMALL = where("is_small", "==", True)
 LARGE = where("size", "==", "large")
 AUS19, CHL19, CHL20 = ("AUS", 2019), ("CHL", 2019), ("CHL", 2020)
 

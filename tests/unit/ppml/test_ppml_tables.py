@@ -131,6 +131,10 @@ def test_unsound_fits_say_why(changes: dict[str, object], words: str) -> None:
     assert not row["is_publishable"] and words in row["reason"]
 
 
+def test_thirty_positive_quantities_are_enough() -> None:
+    assert unpublishable_reasons(small_fit(n_nonzero=30)) == []
+
+
 def test_no_fit_is_a_row_of_nulls_with_a_reason() -> None:
     error = NothingToEstimate("no positive quantity was observed", Dropped(n_missing_dependent=4))
     frame = fit_frame("IND", "scrap", error)
