@@ -6,11 +6,13 @@ process a step. Words and tables for the reader are in `summary.py`.
 """
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TextIO
 from uuid import uuid4
@@ -123,6 +125,7 @@ def refresh(settings: Settings, on_stage: StageCallback, log_level: str = "INFO"
     run_id = str(uuid4())
     log_file = settings.log_dir / f"refresh-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{run_id[:8]}.log"
     watcher = _Watcher(on_stage)
+    threading.Thread(target=_import_ahead, daemon=True).start()
     with open_instance(settings) as instance, _streams_into(log_file):
         job = build_definitions(settings).resolve_job_def("refresh")
         instance.add_event_listener(run_id, watcher)
@@ -141,6 +144,16 @@ def refresh(settings: Settings, on_stage: StageCallback, log_level: str = "INFO"
         failures=watcher.failures,
         warnings=watcher.warnings,
     )
+
+
+def _import_ahead() -> None:
+    """Import what later steps need while this process only waits for dbt: seconds on a second core.
+
+    A failure here is not one: the step that needs the package imports it and says what is wrong.
+    """
+    for package in ("great_expectations", "statsmodels.api"):
+        with suppress(ImportError):
+            import_module(package)
 
 
 class _Watcher:

@@ -27,7 +27,7 @@ WELL_KNOWN = (("Copper", "ores"), ("Lithium", "products"), ("Phosphorous", "ores
 
 
 class LineProgress:
-    """One plain line as each stage ends, for logs."""
+    """One plain line as each step of a stage ends, for logs."""
 
     def __init__(self, console: Console, stages: Mapping[str, str]) -> None:
         self.console = console
@@ -38,13 +38,12 @@ class LineProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for stage, seconds in self.seconds.items():
-            self.console.print(f"stage {stage}: {seconds:.1f} s")
+        pass
 
     def on_stage(self, stage: str, event: str, seconds: float) -> None:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-        if event == "failed":
-            self.console.print(f"stage {stage}: failed after {seconds:.1f} s")
+        if event != "start":
+            self.console.print(f"{_clock()} stage {stage}: step {event} after {seconds:.1f} s")
 
 
 class LiveProgress(LineProgress):
@@ -341,6 +340,10 @@ def _column(
 
 def _percent(share: float | None) -> str:
     return "none" if share is None or share != share else f"{share:.0%}"
+
+
+def _clock() -> str:
+    return f"{datetime.now(UTC):%H:%M:%S}"
 
 
 def _age(moment: str) -> str:

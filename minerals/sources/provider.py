@@ -76,6 +76,7 @@ def check_table(table: RawTable, parquet: Path, origin: str) -> None:
     """Raise SourceError, with samples of the rows, unless the Parquet file keeps its promises."""
     with duckdb.connect() as connection:
         relation = connection.read_parquet(str(parquet))
+        relation.create_view("raw_table")
         missing = [c for c in table.columns if c not in relation.columns]
         if missing:
             raise SourceError(
@@ -88,33 +89,39 @@ def check_table(table: RawTable, parquet: Path, origin: str) -> None:
                 f"{origin}: table {table.name} has no rows. An empty file is never used; "
                 "fetch it again."
             )
-        for problem, condition in _row_rules(table):
-            _refuse_rows(connection, table, parquet, origin, problem, condition)
-        _refuse_duplicates(connection, table, parquet, origin)
+        for column, problem, condition in _row_rules(table):
+            _refuse_rows(connection, table, origin, column, f"{column} {problem}", condition)
+        _refuse_duplicates(connection, table, origin)
 
 
-def _row_rules(table: RawTable) -> list[tuple[str, str]]:
-    rules = [(f"no value in {c}", f'"{c}" is null') for c in table.required]
+def _row_rules(table: RawTable) -> list[tuple[str, str, str]]:
+    """The column, what is wrong with it, and the SQL of that. 'nan' and 'inf' are no numbers."""
+    rules = [(c, "has no value", f'"{c}" is null') for c in table.required]
     rules += [
-        (f"{c} is not a number", f'"{c}" is not null and try_cast("{c}" as double) is null')
+        (
+            c,
+            "is not a number",
+            f'"{c}" is not null and not coalesce(isfinite(try_cast("{c}" as double)), false)',
+        )
         for c in table.numeric
     ]
-    rules += [(f"{c} is negative", f'try_cast("{c}" as double) < 0') for c in table.non_negative]
+    rules += [(c, "is negative", f'try_cast("{c}" as double) < 0') for c in table.non_negative]
     return rules
 
 
 def _refuse_rows(
     connection: duckdb.DuckDBPyConnection,
     table: RawTable,
-    parquet: Path,
     origin: str,
+    column: str,
     problem: str,
     condition: str,
 ) -> None:
+    shown = ", ".join(f'"{c}"' for c in dict.fromkeys((*table.key, column)))
     bad = connection.sql(
         f"""
-        select row_number, * exclude (row_number)
-        from (select *, row_number() over () as row_number from read_parquet('{parquet}'))
+        select row_number as "row", {shown}
+        from (select *, row_number() over () as row_number from raw_table)
         where {condition}
         """
     )
@@ -129,12 +136,11 @@ def _refuse_rows(
 
 
 def _refuse_duplicates(
-    connection: duckdb.DuckDBPyConnection, table: RawTable, parquet: Path, origin: str
+    connection: duckdb.DuckDBPyConnection, table: RawTable, origin: str
 ) -> None:
     keys = ", ".join(f'"{c}"' for c in table.key)
     rows = connection.sql(
-        f"select {keys}, count(*) as n from read_parquet('{parquet}') "
-        "group by all having n > 1 order by all"
+        f"select {keys}, count(*) as n from raw_table group by all having n > 1 order by all"
     ).fetchall()
     if rows:
         raise SourceError(
@@ -147,4 +153,4 @@ def _refuse_duplicates(
 
 def _show(columns: tuple[str, ...] | list[str], values: tuple[object, ...]) -> str:
     shown = [f"{c}={v}" for c, v in zip(columns, values, strict=True) if v is not None]
-    return ", ".join(shown[:8])
+    return ", ".join(shown)

@@ -151,6 +151,9 @@ class SnapshotStore:
         """Read a snapshot and re-hash its files. Raises SnapshotDamagedError, saying which."""
         path = self.root / dataset / snapshot_id
         snapshot = _read_sidecar(path)
+        stated = _snapshot_id(snapshot.dataset, snapshot.layout, snapshot.sha256)
+        if stated != snapshot_id or dataset not in {table.name for table in snapshot.tables}:
+            raise SnapshotDamagedError(f"{path / SIDECAR} is not of this snapshot; {_AGAIN}")
         for table in snapshot.tables:
             file = snapshot.parquet(table.name)
             if not file.exists():

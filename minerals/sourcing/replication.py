@@ -54,7 +54,9 @@ def scorecard(
     mineral, rank, country. country_names: the study's names to ISO3.
 
     Candidates: producers and trading partners, but producers alone for minerals whose published
-    effects are all below -20 (`producer_only_minerals`). overlap_share = common members of the two
+    effects are all below -20 (`producer_only_minerals`); and, of both, those whose GDP was observed
+    in a year of the window at least: a median in its place says nothing of North Korea or New
+    Caledonia (of such economies the study prints Cuba alone). overlap_share = common members of the two
     top-k lists over min(top_k, printed suppliers). spearman_rho: rank correlation over n_common,
     the printed suppliers that are candidates at all; null below three, or where undefined.
     n_candidates may be 0: then nothing of the printed list is met.
@@ -107,11 +109,12 @@ def summary(scorecard_frame: pd.DataFrame, top_k: int = DEFAULT_TOP_K) -> pd.Dat
 
 def _replicated_ranks(panel: pd.DataFrame, published_coefficients: pd.DataFrame) -> pd.DataFrame:
     """category, mineral, exporter_iso3, rank by the published coefficients, over our candidates."""
-    require_columns(panel, ["is_producer"], "the panel")
-    is_candidate = panel["is_producer"] | ~panel["mineral"].isin(
+    require_columns(panel, ["is_producer", "is_imputed_ln_gdp"], "the panel")
+    is_listed = panel["is_producer"] | ~panel["mineral"].isin(
         producer_only_minerals(published_coefficients)
     )
-    candidates = panel.loc[is_candidate]
+    has_gdp = ~panel.groupby("exporter_iso3")["is_imputed_ln_gdp"].transform("all")
+    candidates = panel.loc[is_listed & has_gdp]
     frames = []
     for model in coefficient_sets(published_coefficients):
         if (model.importer, model.source) != (STUDY_IMPORTER, PUBLISHED):

@@ -36,6 +36,7 @@ def market() -> pd.DataFrame:
         products_qty_kg=0.0,
         scrap_qty_kg=0.0,
         is_producer=True,
+        is_imputed_ln_gdp=False,
         is_trading_partner=True,
     )
 

@@ -135,3 +135,17 @@ def test_the_means_are_over_minerals_with_more_candidates_than_places() -> None:
     assert row["mean_overlap_share"] == pytest.approx(0.85)
     assert row["mean_spearman_rho"] == pytest.approx(0.75)
     assert row["top1_match_share"] == pytest.approx(0.5)
+
+
+def test_a_supplier_whose_gdp_was_never_observed_is_no_candidate(
+    market: pd.DataFrame, published: pd.DataFrame
+) -> None:
+    market["is_imputed_ln_gdp"] = market["exporter_iso3"] == "AUS"
+    row = score(market, published, "Australia", "Brazil", "Chile")
+    assert (row["n_candidates"], row["n_common"]) == (3, 2)
+    assert row["overlap_share"] == pytest.approx(2 / 3)
+
+
+def test_one_observed_year_of_gdp_is_enough(market: pd.DataFrame, published: pd.DataFrame) -> None:
+    market["is_imputed_ln_gdp"] = market["year"] == 2020
+    assert score(market, published, "Australia")["n_candidates"] == 4

@@ -1,0 +1,176 @@
+"""What BI reads: the release, its contract, the command line's answers."""
+
+import json
+
+import duckdb
+import pandas as pd
+import pytest
+
+from minerals.marts import PUBLISHED_MARTS
+
+
+def test_release_holds_every_mart_with_unique_keys(refreshed):
+    for mart, key in PUBLISHED_MARTS.items():
+        keys = ", ".join(key)
+        total, distinct = refreshed.served(
+            f"select count(*), count(distinct ({keys})) from marts.{mart}"
+        )[0]
+        assert total == distinct, mart
+        assert total > 0 or mart == "unmapped_trade", mart
+
+
+def test_every_published_column_is_described(refreshed):
+    bare = refreshed.served(
+        "select table_name, column_name from duckdb_columns() "
+        "where schema_name = 'marts' and coalesce(comment, '') = ''"
+    )
+    assert bare == []
+    tables = refreshed.served(
+        "select view_name from duckdb_views() where schema_name = 'marts' and comment is null"
+    )
+    assert tables == []
+
+
+def test_manifest_names_inputs_and_hashes(refreshed):
+    current = refreshed.settings.releases_dir / "current"
+    manifest = json.loads((current / "manifest.json").read_text())
+    assert manifest["release_id"] == refreshed.release_id()
+    assert {s["dataset"] for s in manifest["snapshots"]} == {
+        "bilateral_trade", "production", "country_indicators", "country_geography"
+    }  # fmt: skip
+    for mart in manifest["marts"]:
+        assert len(pd.read_parquet(current / f"{mart['name']}.parquet")) == mart["row_count"]
+
+
+def test_scrap_is_ranked_on_published_coefficients_and_says_why(refreshed):
+    fits = refreshed.served(
+        "select category, is_publishable, reason from marts.ppml_fit where importer_iso3 = 'IND'"
+    )
+    verdicts = {category: (ok, reason) for category, ok, reason in fits}
+    assert verdicts["ores"][0] and verdicts["products"][0]
+    assert not verdicts["scrap"][0]
+    assert "no positive quantity" in verdicts["scrap"][1]
+    sources = refreshed.served(
+        "select distinct category, coefficient_source from marts.ranking_forward "
+        "where importer_iso3 = 'IND' order by all"
+    )
+    assert sources == [
+        ("ores", "estimated"), ("ores", "published"), ("products", "estimated"),
+        ("products", "published"), ("scrap", "published"),
+    ]  # fmt: skip
+
+
+def test_unidentified_minerals_have_no_predicted_quantity(refreshed):
+    """Lithium ores: the study saw no imports (its effect is -33.7); a rank, but no quantity."""
+    rows = refreshed.served(
+        "select count(*), count(predicted_qty_kg) from marts.ranking_forward where mineral = "
+        "'Lithium' and category = 'ores' and coefficient_source = 'published'"
+    )
+    assert rows[0][0] > 0 and rows[0][1] == 0
+
+
+def test_ranks_are_whole_and_intervals_hold_them_apart(refreshed):
+    gaps = refreshed.served(
+        "select count(*) from (select max(forward_rank) as m, count(*) as n, "
+        "count(distinct forward_rank) as d from marts.ranking_forward "
+        "group by importer_iso3, category, mineral, coefficient_source) where m <> n or d <> n"
+    )
+    assert gaps == [(0,)]
+    odd = refreshed.served(
+        "select count(*) from marts.ranking_forward "
+        "where rank_low > rank_high or top_k_probability not between 0 and 1"
+    )
+    assert odd == [(0,)]
+
+
+def test_alignment_follows_its_definition(refreshed):
+    wrong = refreshed.served(
+        """
+        select count(*) from marts.ranking_annual
+        where alignment <> case
+            when predicted_rank <= 10 and actual_rank <= 10 then 'aligned'
+            when actual_rank <= 10 then 'overrepresented'
+            when predicted_rank <= 10 then 'underutilized'
+            else 'peripheral'
+        end
+        """
+    )
+    assert wrong == [(0,)]
+    labels = refreshed.served("select distinct alignment from marts.ranking_annual")
+    assert len(labels) == 4
+
+
+def test_shares_sum_to_one(refreshed):
+    sums = refreshed.served(
+        "select sum(actual_share) from marts.ranking_forward "
+        "group by importer_iso3, category, mineral, coefficient_source "
+        "having sum(actual_share) is not null"
+    )
+    assert len(sums) > 50
+    assert all(total == pytest.approx(1.0) for (total,) in sums)
+
+
+def test_replication_reaches_the_study(refreshed):
+    """Published coefficients on our covariates against Table 5 of the study."""
+    rows = refreshed.served(
+        "select count(*), avg(overlap_share), avg(spearman_rho) from marts.replication_scorecard "
+        "where category = 'ores' and n_candidates > 10"
+    )
+    minerals, overlap, rho = rows[0]
+    print(f"ores: mean top-10 overlap {overlap:.4f}, Spearman {rho:.3f}, {minerals} minerals")  # noqa: T201
+    assert minerals >= 25
+    assert overlap >= 0.88
+    assert rho >= 0.85
+
+
+def test_serving_database_refuses_writers_of_marts(refreshed):
+    connection = duckdb.connect(str(refreshed.settings.serving_database), read_only=True)
+    with pytest.raises(duckdb.Error):
+        connection.execute("create table marts.mine as select 1")
+    connection.close()
+
+
+def test_summary_shows_fits_leaders_release_and_next_steps(refreshed):
+    text = (refreshed.settings.warehouse_dir / "refresh.out").read_text()
+    for words in ("pseudo R2", "Copper", "Lithium", "Released", "make ui", "minerals query",
+                  "mean top-10", "stage conformed", refreshed.release_id()):  # fmt: skip
+        assert words in text, words
+
+
+def test_rank_command_prints_a_ranking(refreshed):
+    done = refreshed.command("rank", "--mineral", "lithium", "--category", "products")
+    assert done.returncode == 0, done.stderr
+    assert "Lithium products for IND" in done.stdout
+    first = refreshed.served(
+        "select exporter_iso3 from marts.ranking_forward where importer_iso3 = 'IND' and "
+        "mineral = 'Lithium' and category = 'products' and coefficient_source = 'estimated' "
+        "and forward_rank = 1"
+    )[0][0]
+    assert first in done.stdout
+    other = refreshed.command(
+        "rank", "--mineral", "Copper", "--category", "ores", "--importer", "JPN"
+    )
+    assert "for JPN" in other.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("rank", "--mineral", "Unobtainium", "--category", "ores"), "Antimony"),
+        (("rank", "--mineral", "Copper", "--category", "ingots"), "ores, products, scrap"),
+        (("rank", "--mineral", "Copper", "--category", "ores", "--importer", "BRA"), "IND"),
+        (("query", "select * from marts.nothing"), "nothing"),
+    ],
+)
+def test_wrong_questions_get_an_answer_that_helps(refreshed, arguments, words):
+    done = refreshed.command(*arguments)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_status_names_release_and_sources(refreshed):
+    done = refreshed.command("status")
+    assert done.returncode == 0
+    for words in (refreshed.release_id(), "bilateral_trade", "1,264,888", "CEPII"):
+        assert words in done.stdout
