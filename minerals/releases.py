@@ -103,7 +103,13 @@ class ReleaseStore:
         current = self.current()
         if current is None:
             return None
-        content: dict[str, Any] = json.loads((current / MANIFEST).read_text())
+        try:
+            content: dict[str, Any] = json.loads((current / MANIFEST).read_text())
+        except (OSError, ValueError) as error:
+            raise ReleaseError(
+                f"{current / MANIFEST} cannot be read ({error}): the release was changed after it "
+                "was published. Run `minerals refresh` to publish it again."
+            ) from error
         return content
 
     def list(self) -> list[str]:
@@ -121,15 +127,13 @@ class ReleaseStore:
     def _prune(self, current: str) -> None:
         old = [release for release in self.list() if release != current]
         for release in old[: max(0, len(old) - (self.keep - 1))]:
-            shutil.rmtree(self.root / release)
+            # Gone from the list in one step: a half-removed folder never passes for a release.
+            removed = (self.root / release).rename(self.root / f".removing-{release}")
+            shutil.rmtree(removed, ignore_errors=True)
 
     @contextmanager
     def _writing_folder(self) -> Iterator[Path]:
-        for leftover in [*self.root.glob(".writing-*"), *self.root.glob(f".{CURRENT}-*")]:
-            if leftover.is_symlink():
-                leftover.unlink()
-            else:
-                shutil.rmtree(leftover, ignore_errors=True)
+        self._remove_leftovers()
         folder = self.root / f".writing-{uuid.uuid4().hex[:8]}"
         folder.mkdir()
         try:
@@ -137,8 +141,20 @@ class ReleaseStore:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def _remove_leftovers(self) -> None:
+        """Remove what an interrupted publication left; called under the lock, so nobody writes."""
+        for pattern in (".writing-*", ".removing-*", f".{CURRENT}-*"):
+            for leftover in self.root.glob(pattern):
+                if leftover.is_symlink():
+                    leftover.unlink()
+                else:
+                    shutil.rmtree(leftover, ignore_errors=True)
+        for leftover in self.serving_database.parent.glob(".serving-*.duckdb*"):
+            leftover.unlink()
+
     def _write_serving_database(self, marts: Sequence[PublishedMart]) -> None:
-        """Build the database of views anew when the contract changed; replace it in one step."""
+        """Build the database of views anew when the contract or the file itself changed; replace it
+        in one step."""
         contract = json.dumps([_contract(mart) for mart in marts], sort_keys=True)
         contract += str(self.root)
         fingerprint = hashlib.sha256(contract.encode()).hexdigest()
@@ -146,7 +162,7 @@ class ReleaseStore:
         if (
             self.serving_database.exists()
             and marker.exists()
-            and marker.read_text().strip() == fingerprint
+            and marker.read_text().split() == [fingerprint, sha256_of(self.serving_database)]
         ):
             return
         temporary = self.serving_database.with_name(f".serving-{uuid.uuid4().hex[:8]}.duckdb")
@@ -156,10 +172,12 @@ class ReleaseStore:
                 for mart in marts:
                     _create_view(database, mart, self.root / CURRENT / f"{mart.name}.parquet")
             fsync_path(temporary)
+            made = sha256_of(temporary)
             temporary.replace(self.serving_database)
+            fsync_path(self.serving_database.parent)
         finally:
             temporary.unlink(missing_ok=True)
-        write_atomically(marker, fingerprint + "\n")
+        write_atomically(marker, f"{fingerprint} {made}\n")
 
 
 def _is_release(manifest: Path) -> bool:
@@ -212,7 +230,7 @@ def _export(
     ).fetchall()
     file = folder / f"{name}.parquet"
     warehouse.execute(
-        f"copy (select * from marts.{name} order by {keys}) to '{file}' "
+        f"copy (select * from marts.{name} order by {keys}) to '{_quoted(file)}' "
         "(format parquet, compression zstd)"
     )
     counted = warehouse.execute(f"select count(*) from marts.{name}").fetchall()

@@ -15,6 +15,7 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class Settings(BaseSettings):
@@ -139,4 +140,14 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "DAGSTER_HOME": str(settings.dagster_home),
         "MINERALS_WAREHOUSE_DIR": str(settings.warehouse_dir),
         "MINERALS_WAREHOUSE_DB": str(settings.database),
+        **ONE_THREAD,
     }
+
+
+def limit_linear_algebra_threads() -> None:
+    """Give linear algebra one thread in this process; to be called before numpy is imported.
+
+    Our matrices are small: threads only wait for each other, tenfold when another process computes.
+    """
+    for name, value in ONE_THREAD.items():
+        os.environ.setdefault(name, value)

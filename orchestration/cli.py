@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from minerals.errors import MineralsError
-from minerals.settings import Settings, child_environment
+from minerals.settings import Settings, child_environment, limit_linear_algebra_threads
 
 app = typer.Typer(
     name="minerals",
@@ -81,6 +81,7 @@ def refresh(
     from filelock import FileLock, Timeout
 
     settings = _settings()
+    limit_linear_algebra_threads()
     settings.warehouse_dir.mkdir(parents=True, exist_ok=True)
     lock = FileLock(settings.warehouse_dir / ".refresh.lock")
     try:
@@ -101,9 +102,10 @@ def _refresh(settings: Settings, quiet: bool, wait: int) -> None:
     with run.terminal() as terminal:
         console = Console(file=terminal, no_color=quiet, highlight=False)
         with run.open_instance(settings) as instance:
+            # Recovery comes second: a run that seemed alive may turn out dead while we wait.
+            summary.wait_for_others(console, lambda: run.running(instance), wait)
             for run_id in run.recover(instance):
                 console.print(f"run {run_id[:8]} was interrupted; recovered, nothing to clean up")
-            summary.wait_for_others(console, lambda: run.running(instance), wait)
         progress = (summary.LineProgress if quiet else summary.LiveProgress)(console, run.STAGES)
         with progress:
             result = run.refresh(settings, progress.on_stage)

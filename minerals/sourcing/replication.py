@@ -84,7 +84,7 @@ def scorecard(
 
 def producer_only_minerals(published_coefficients: pd.DataFrame) -> set[str]:
     """Minerals whose published effect is below -20 in every category: the study saw no import of
-    them, and lists only their producers (DESIGN section 5)."""
+    them, and lists only their producers."""
     effects = published_coefficients.loc[
         (published_coefficients["coefficient_source"] == PUBLISHED)
         & (published_coefficients["term_type"] == "mineral")

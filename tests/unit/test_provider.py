@@ -1,0 +1,136 @@
+"""The promises of a raw table, checked row by row, and the choice of provider."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from minerals.errors import SourceError
+from minerals.settings import Settings
+from minerals.sources import DATASETS, providers
+from minerals.sources.provider import Provider, RawTable, check_table
+from minerals.sources.snapshots import SnapshotStore, SourceDescription
+
+TABLE = RawTable(
+    name="flows",
+    columns=("year", "iso3", "kg", "usd"),
+    key=("year", "iso3"),
+    required=("year", "iso3", "usd"),
+    numeric=("kg", "usd"),
+    non_negative=("usd",),
+)
+ROWS = {
+    "year": [2019, 2019, 2020],
+    "iso3": ["CHL", "PER", "CHL"],
+    "kg": ["1.5", None, "-3"],  # a negative quantity is quarantined later, not refused here
+    "usd": ["10", "0", "1e3"],
+}
+
+
+def refused(folder: Path, **columns: list[object]) -> str:
+    """The message of the refusal of ROWS with these columns instead."""
+    with pytest.raises(SourceError) as caught:
+        check(folder, {**ROWS, **columns})
+    return str(caught.value)
+
+
+def check(folder: Path, columns: dict[str, list[object]]) -> None:
+    folder.mkdir(exist_ok=True)
+    pq.write_table(pa.table(columns), folder / "flows.parquet")
+    check_table(TABLE, folder / "flows.parquet", "flows.csv")
+
+
+def test_a_table_that_keeps_its_promises_passes(tmp_path):
+    check(tmp_path, ROWS)
+
+
+def test_a_folder_with_signs_that_sql_knows_is_fine(tmp_path):
+    folder = tmp_path / 'o\'brien [1] "x"'
+    check(folder, ROWS)
+    assert "PER" in refused(folder, usd=["10", "-1", "1e3"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"usd": ["10", "1,5", "1e3"]}, ["usd is not a number in 1 row", "row=2", "usd=1,5"]),
+        ({"usd": ["10", "many", "?"]}, ["usd is not a number in 2 rows", "row=2", "row=3"]),
+        ({"kg": ["nan", "inf", "-inf"]}, ["kg is not a number in 3 rows", "kg=nan", "kg=inf"]),
+        ({"usd": ["10", "-1", "1e3"]}, ["usd is negative in 1 row", "row=2", "usd=-1"]),
+        ({"usd": ["10", "20", None]}, ["usd has no value in 1 row", "row=3", "iso3=CHL"]),
+        ({"iso3": ["CHL", None, "CHL"]}, ["iso3 has no value in 1 row", "row=2", "year=2019"]),
+        (
+            {"iso3": ["CHL", "CHL", "CHL"]},
+            ["(year, iso3) is not unique", "1 key", "year=2019, iso3=CHL: 2 rows"],
+        ),
+    ],
+)
+def test_a_broken_promise_is_named_with_row_key_and_value(tmp_path, columns, words):
+    message = refused(tmp_path, **columns)
+    for word in ["flows.csv: table flows", *words, "Nothing of this file is used", "correct it"]:
+        assert word in message
+
+
+def test_at_most_five_rows_are_shown(tmp_path):
+    many = {"year": list(range(2000, 2020)), "iso3": ["CHL"] * 20, "kg": [None] * 20}
+    message = refused(tmp_path, **many, usd=["x"] * 20)
+    assert "in 20 rows" in message
+    assert message.count("row=") == 5
+
+
+def test_a_missing_column_is_named_beside_those_that_are_there(tmp_path):
+    with pytest.raises(SourceError) as caught:
+        check(tmp_path, {k: v for k, v in ROWS.items() if k != "usd"})
+    for words in ("flows.csv", "no column usd", "It has: year, iso3, kg", "restore the header"):
+        assert words in str(caught.value)
+
+
+def test_a_table_without_rows_is_refused(tmp_path):
+    message = refused(tmp_path, **{name: pa.array([], pa.string()) for name in ROWS})
+    for words in ("flows.csv", "has no rows", "never used", "fetch it again"):
+        assert words in message
+
+
+def test_an_unchanged_source_is_not_read_again_and_a_refused_one_loses_nothing(tmp_path):
+    calls = []
+
+    def write(folder: Path) -> dict[str, Path]:
+        calls.append(folder)
+        pq.write_table(pa.table({**ROWS, "usd": ["10", usd, "1e3"]}), folder / "flows.parquet")
+        return {"flows": folder / "flows.parquet"}
+
+    def provider(sha256: str) -> Provider:
+        source = SourceDescription("A publisher", "cite", "CC BY 4.0", "https://example.org")
+        return Provider("flows", "flows-1", source, (TABLE,), lambda: sha256, write)
+
+    store, usd = SnapshotStore(tmp_path / "raw"), "20"
+    first, is_new = provider("1" * 64).ingest(store)
+    store.use(first)
+    assert is_new
+    assert provider("1" * 64).ingest(store) == (first, False)
+    assert len(calls) == 1
+
+    usd = "-20"
+    with pytest.raises(SourceError, match="A publisher: table flows: usd is negative"):
+        provider("2" * 64).ingest(store)
+    assert store.current("flows") == first
+    assert store.list("flows") == [first.snapshot_id]
+    assert list((tmp_path / "raw" / "flows").glob(".writing-*")) == []
+
+
+def test_the_bundled_profile_provides_each_dataset_with_its_table(tmp_path):
+    offered = providers(Settings(profile="bundled", warehouse_dir=tmp_path))
+    assert tuple(offered) == DATASETS
+    for dataset, provider in offered.items():
+        assert provider.dataset == dataset
+        assert dataset in [table.name for table in provider.tables]
+        assert provider.source.licence
+        for table in provider.tables:
+            assert set(table.key) <= set(table.required) <= set(table.columns)
+            assert {*table.numeric, *table.non_negative} <= set(table.columns)
+
+
+def test_a_profile_without_clients_says_which_and_what_to_set(tmp_path):
+    with pytest.raises(SourceError, match=r"'live'.*MINERALS_PROFILE.*'bundled'"):
+        providers(Settings(profile="live", warehouse_dir=tmp_path))

@@ -1,0 +1,366 @@
+"""Releases: whole or not at all, made current in one step, and what BI sees while that happens."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from minerals.errors import ReleaseError
+from minerals.marts import PUBLISHED_MARTS
+from minerals.releases import CURRENT, MANIFEST, Release, ReleaseStore
+from minerals.settings import PROJECT_ROOT
+from minerals.sources.snapshots import sha256_of
+
+MART = "ppml_fit"
+WORDY = "portfolio_concentration"  # gets columns named like words of SQL
+
+
+def make_marts(database: duckdb.DuckDBPyConnection, value: int = 1) -> None:
+    """Every published mart: its key, two rows, and one more column that holds `value`."""
+    database.execute("create or replace schema marts")
+    for name, key in PUBLISHED_MARTS.items():
+        columns = ", ".join(f"'{column} ' || i as \"{column}\"" for column in key)
+        words = ', 7 as "order", 8 as "select", 9 as "group"' if name == WORDY else ""
+        database.execute(
+            f"create table marts.{name} as "
+            f"select {columns}, {value} as number{words} from range(2, 0, -1) as t(i)"
+        )
+        database.execute(f"comment on table marts.{name} is 'What the suppliers'' {name} holds.'")
+        for column in (*key, "number"):
+            database.execute(
+                f"comment on column marts.{name}.\"{column}\" is 'The {name}''s {column}.'"
+            )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a warehouse of tiny marts and one release of them."""
+    folder = tmp_path_factory.mktemp("made")
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as database:
+        make_marts(database)
+        store_in(folder).publish(database, {"run_id": "first"})
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    """A copy of it for one test; the serving database is made for the new place when published."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True, symlinks=True)
+    return tmp_path
+
+
+def store_in(folder: Path, keep: int = 5) -> ReleaseStore:
+    return ReleaseStore(folder / "releases", folder / "serving.duckdb", keep)
+
+
+@pytest.fixture
+def store(folder: Path) -> ReleaseStore:
+    return store_in(folder)
+
+
+@pytest.fixture
+def warehouse(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as database:
+        yield database
+
+
+def served(store: ReleaseStore, sql: str) -> list[tuple]:
+    with duckdb.connect(str(store.serving_database), read_only=True) as database:
+        return database.execute(sql).fetchall()
+
+
+def change(warehouse: duckdb.DuckDBPyConnection, value: int) -> None:
+    warehouse.execute(f"update marts.{MART} set number = {value}")
+
+
+def served_id(store: ReleaseStore) -> str:
+    current = store.current()
+    assert current is not None
+    return current.name
+
+
+def leftovers(folder: Path) -> list[str]:
+    allowed = {".lock", ".serving-contract"}
+    hidden = [*folder.glob(".*"), *folder.glob("releases/.*")]
+    return sorted(path.name for path in hidden if path.name not in allowed)
+
+
+def test_a_release_is_whole_and_says_what_it_holds(made):
+    store = store_in(made)
+    release = made / "releases" / served_id(store)
+    files = {path.name for path in release.iterdir()}
+    assert files == {f"{name}.parquet" for name in PUBLISHED_MARTS} | {MANIFEST, "README.md"}
+    manifest = json.loads((release / MANIFEST).read_text())
+    assert manifest == store.manifest()
+    assert manifest["release_id"] == release.name
+    assert manifest["run_id"] == "first"
+    assert [mart["name"] for mart in manifest["marts"]] == list(PUBLISHED_MARTS)
+    for mart in manifest["marts"]:
+        assert mart["row_count"] == 2
+        assert mart["sha256"] == sha256_of(release / f"{mart['name']}.parquet")
+        assert mart["columns"][-1]["type"] == "INTEGER"
+    readme = (release / "README.md").read_text()
+    assert all(f"| `{name}` | 2 |" in readme for name in PUBLISHED_MARTS)
+    assert leftovers(made) == []
+
+
+def test_the_rows_of_a_mart_are_in_the_order_of_its_key(made):
+    rows = served(store_in(made), f"select category from marts.{MART}")
+    assert rows == [("category 1",), ("category 2",)]
+
+
+def test_before_the_first_release_there_is_none(tmp_path):
+    store = store_in(tmp_path)
+    assert (store.current(), store.manifest(), store.list()) == (None, None, [])
+
+
+def test_views_and_columns_carry_their_descriptions(made):
+    store = store_in(made)
+    views = served(
+        store, "select view_name, comment from duckdb_views() where schema_name = 'marts'"
+    )
+    assert dict(views) == {n: f"What the suppliers' {n} holds." for n in PUBLISHED_MARTS}
+    columns = served(
+        store,
+        "select column_name, comment from duckdb_columns() "
+        f"where schema_name = 'marts' and table_name = '{MART}' order by column_index",
+    )
+    assert columns == [
+        (column, f"The {MART}'s {column}.") for column in (*PUBLISHED_MARTS[MART], "number")
+    ]
+
+
+def test_columns_named_like_words_of_sql_are_served(made):
+    rows = served(store_in(made), f'select "order", "select", "group" from marts.{WORDY}')
+    assert rows == [(7, 8, 9), (7, 8, 9)]
+
+
+def test_the_serving_database_lets_nobody_write(made):
+    with (
+        duckdb.connect(str(made / "serving.duckdb"), read_only=True) as database,
+        pytest.raises(duckdb.Error, match="read-only"),
+    ):
+        database.execute("create table marts.mine as select 1")
+
+
+@pytest.mark.parametrize("caching", [False, True])
+def test_an_open_connection_sees_the_new_release_with_its_next_query(store, warehouse, caching):
+    """Also where DuckDB caches what it read: the files have the same size and second of birth."""
+    store.publish(warehouse, {})
+    sql = f"select max(number) from marts.{MART}"
+    with duckdb.connect(
+        str(store.serving_database), read_only=True, config={"cache_local_files": caching}
+    ) as reader:
+        before = served_id(store)
+        assert reader.execute(sql).fetchall() == [(1,)]
+        for value in (2, 3):
+            change(warehouse, value)
+            store.publish(warehouse, {})
+            assert reader.execute(sql).fetchall() == [(value,)]
+    assert served_id(store) != before
+
+
+def test_a_query_under_way_ends_on_the_release_it_began_with(store, warehouse):
+    store.keep = 1
+    warehouse.execute(
+        f"insert into marts.{MART} select 'importer', 'category ' || i, 1 from range(10, 200000) t(i)"
+    )
+    store.publish(warehouse, {})
+    with duckdb.connect(str(store.serving_database), read_only=True) as reader:
+        result = reader.execute(f"select number from marts.{MART}")
+        first = result.fetchmany(10)
+        change(warehouse, 2)
+        store.publish(warehouse, {})
+        rest = result.fetchall()
+    assert {*first, *rest} == {(1,)}
+    assert len(first) + len(rest) == 2 + 200_000 - 10
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (f"drop table marts.{MART}",
+         [f"Mart {MART} is not in the warehouse", "previous release", "whole `refresh` job"]),
+        (f"insert into marts.{MART} from marts.{MART} limit 1",
+         [f"Mart {MART} has more than one row for (importer_iso3, category)", "category ",
+          "previous release stays served"]),
+    ],
+)  # fmt: skip
+def test_a_mart_that_may_not_be_published_leaves_the_previous_release_served(
+    folder, store, warehouse, spoil, words
+):
+    before, ids = served_id(store), store.list()
+    warehouse.execute("update marts.import_panel set number = 2")  # written before the bad one
+    warehouse.execute(spoil)
+    with pytest.raises(ReleaseError) as caught:
+        store.publish(warehouse, {})
+    for word in words:
+        assert word in str(caught.value)
+    assert (served_id(store), store.list()) == (before, ids)
+    assert leftovers(folder) == []
+
+
+def test_an_unchanged_contract_leaves_the_serving_database_alone(store, warehouse):
+    store.publish(warehouse, {})
+    before = store.serving_database.stat()
+    change(warehouse, 2)
+    store.publish(warehouse, {})
+    after = store.serving_database.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_new_column_or_description_reaches_the_serving_database(store, warehouse):
+    warehouse.execute(f"alter table marts.{MART} add column note varchar default 'new'")
+    warehouse.execute(f"comment on column marts.{MART}.note is 'Added later.'")
+    store.publish(warehouse, {})
+    assert served(store, f"select distinct note from marts.{MART}") == [("new",)]
+    warehouse.execute(f"comment on column marts.{MART}.note is 'Said better.'")
+    store.publish(warehouse, {})
+    comment = "select comment from duckdb_columns() where column_name = 'note'"
+    assert served(store, comment) == [("Said better.",)]
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda file: file.write_bytes(b"no database")])
+def test_a_serving_database_lost_or_damaged_is_made_again(store, warehouse, spoil):
+    store.publish(warehouse, {})
+    spoil(store.serving_database)
+    store.publish(warehouse, {})
+    assert served(store, f"select max(number) from marts.{MART}") == [(1,)]
+
+
+def test_a_warehouse_in_a_folder_with_a_quote_in_its_name(made, tmp_path):
+    folder = tmp_path / "o'brien"
+    shutil.copytree(made, folder, symlinks=True)
+    store = store_in(folder)
+    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as warehouse:
+        store.publish(warehouse, {})
+    assert served(store, f"select max(number) from marts.{MART}") == [(1,)]
+
+
+def with_older(store: ReleaseStore, count: int) -> list[str]:
+    """Copies of the current release under ids of earlier years, oldest first."""
+    ids = [f"{2000 + i}0101T000000Z-0badc0de-0000" for i in range(count)]
+    for release_id in ids:
+        shutil.copytree(store.root / CURRENT, store.root / release_id)
+    return ids
+
+
+def test_old_releases_go_the_newest_stay(store, warehouse):
+    older = with_older(store, 4)
+    last = served_id(store)
+    store.keep = 3
+    release = store.publish(warehouse, {})
+    assert store.list() == sorted([older[-1], last, release.release_id])
+    assert served_id(store) == release.release_id
+
+
+def test_the_release_served_stays_even_if_the_clock_went_back(store, warehouse):
+    """Ids begin with the time; one from the future must not push out the one served."""
+    future = "29990101T000000Z-0badc0de-0000"
+    shutil.copytree(store.root / CURRENT, store.root / future)
+    store.keep = 1
+    release = store.publish(warehouse, {})
+    assert store.list() == [release.release_id]
+    assert served_id(store) == release.release_id
+
+
+def test_a_manifest_that_cannot_be_read_says_where_and_what_to_do(store):
+    (store.root / CURRENT / MANIFEST).write_text("{")
+    with pytest.raises(ReleaseError, match=rf"{MANIFEST} cannot be read.*`minerals refresh`"):
+        store.manifest()
+
+
+# Runs in a process of its own: publishes, and kills itself at the point named.
+KILLED = """
+import os, shutil, signal, sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+
+from minerals import releases
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+class DeadlyFacts(Mapping):
+    __getitem__ = __len__ = __iter__ = die
+
+folder, point = Path(sys.argv[1]), sys.argv[2]
+store = releases.ReleaseStore(folder / "releases", folder / "serving.duckdb", keep=1)
+facts = {}
+if point == "written":
+    facts = DeadlyFacts()
+elif point == "flipping":
+    Path.replace = die
+elif point == "serving":
+    releases._create_view = die
+elif point == "pruning":
+    shutil.rmtree = lambda path, **_: (next(Path(path).iterdir()).unlink(), die())
+else:
+    setattr(releases.ReleaseStore, point, die)
+with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as warehouse:
+    store.publish(warehouse, facts)
+"""
+
+
+def publish_and_die(folder: Path, point: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(folder), point],
+        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def publish(folder: Path, keep: int = 5) -> Release:
+    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as warehouse:
+        return store_in(folder, keep).publish(warehouse, {})
+
+
+@pytest.mark.parametrize(
+    ("point", "is_flipped", "left"),
+    [
+        ("written", False, ".writing-"),  # every mart is written, the manifest is not
+        ("_make_current", False, None),  # renamed: whole, and not yet current
+        ("flipping", False, ".current-"),
+        ("serving", True, ".serving-"),  # in the middle of the new database of views
+        ("pruning", True, ".removing-"),  # in the middle of an old release
+    ],
+)
+def test_killed_at_any_point_a_whole_release_is_served_and_the_next_publication_cleans_up(
+    folder, point, is_flipped, left
+):
+    store = store_in(folder)
+    before = publish(folder).release_id
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as warehouse:
+        change(warehouse, 2)
+        if point == "serving":
+            warehouse.execute(f"alter table marts.{MART} add column note varchar")
+    publish_and_die(folder, point)
+    assert (served_id(store) != before) is is_flipped
+    expected = 2 if is_flipped else 1
+    assert served(store, f"select max(number) from marts.{MART}") == [(expected,)]
+    for release_id in store.list():
+        files = {path.name for path in (store.root / release_id).iterdir()}
+        assert files >= {f"{name}.parquet" for name in PUBLISHED_MARTS}
+    assert bool(leftovers(folder)) is (left is not None)
+    assert all(name.startswith(left) for name in leftovers(folder))
+
+    after = publish(folder, keep=1)
+    assert leftovers(folder) == []
+    assert store.list() == [after.release_id]
+    assert served_id(store) == after.release_id
+    assert served(store, f"select max(number) from marts.{MART}") == [(2,)]
+    if point == "serving":
+        assert served(store, f"select distinct note from marts.{MART}") == [(None,)]

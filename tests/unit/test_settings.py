@@ -1,0 +1,118 @@
+"""What a deployment may choose, and the words it gets when it chooses wrongly."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from minerals.settings import PROJECT_ROOT, Settings, child_environment
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable of the shell that runs the tests reaches the settings."""
+    for name in os.environ:
+        if name.startswith("MINERALS_") or name == "COMTRADE_API_KEY":
+            monkeypatch.delenv(name)
+
+
+def test_defaults_are_the_open_bundle_and_india_over_five_years():
+    settings = Settings()
+    assert settings.profile == "bundled"
+    assert settings.importers == ("IND",)
+    assert settings.years == (2019, 2020, 2021, 2022, 2023)
+    assert settings.top_k == 10
+    assert settings.warehouse_dir == PROJECT_ROOT / "warehouse"
+    assert (settings.figures_dir / "country_indicators.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "importers"),
+    [
+        ("IND", ("IND",)),
+        ("ind,jpn", ("IND", "JPN")),
+        (" JPN , IND ", ("JPN", "IND")),  # the order is the user's: the first one is shown first
+        ("IND JPN\tKOR", ("IND", "JPN", "KOR")),
+        ("IND,JPN,IND,", ("IND", "JPN")),
+    ],
+)
+def test_importers_are_split_upper_cased_and_named_once(monkeypatch, given, importers):
+    monkeypatch.setenv("MINERALS_IMPORTERS", given)
+    assert Settings().importers == importers
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("MINERALS_IMPORTERS", "INDIA", ["INDIA", "alpha-3", "IND"]),
+        ("MINERALS_IMPORTERS", "IND,699", ["699", "alpha-3"]),
+        ("MINERALS_IMPORTERS", " ", ["at least one importer", "IND"]),
+        ("MINERALS_PROFILE", "offline", ["profile", "bundled", "live"]),
+        ("MINERALS_FIRST_YEAR", "2024", ["last_year 2023 is before first_year 2024"]),
+        ("MINERALS_FIRST_YEAR", "1990", ["first_year", "1995"]),
+        ("MINERALS_TOP_K", "0", ["top_k", "greater than or equal to 1"]),
+        ("MINERALS_TOP_K", "ten", ["top_k", "valid integer"]),
+        ("MINERALS_RELEASES_TO_KEEP", "0", ["releases_to_keep"]),
+    ],
+)
+def test_a_wrong_value_is_refused_with_the_field_and_what_is_allowed(
+    monkeypatch, variable, value, words
+):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_every_path_lies_under_the_warehouse_folder_and_is_absolute(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINERALS_WAREHOUSE_DIR", "data")
+    settings = Settings()
+    paths = [
+        settings.raw_dir, settings.downloads_dir, settings.releases_dir, settings.database,
+        settings.serving_database, settings.dagster_home, settings.log_dir,
+    ]  # fmt: skip
+    assert {path.parent for path in paths} == {tmp_path.resolve() / "data"}
+    assert len(set(paths)) == len(paths)
+
+
+def test_a_home_folder_is_understood(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Settings(warehouse_dir=Path("~/wh")).warehouse_dir == tmp_path.resolve() / "wh"
+
+
+@pytest.mark.parametrize("variable", ["COMTRADE_API_KEY", "MINERALS_COMTRADE_API_KEY"])
+def test_the_key_is_read_and_never_shown(monkeypatch, variable):
+    monkeypatch.setenv(variable, "not-for-logs")
+    settings = Settings()
+    assert settings.comtrade_api_key is not None
+    assert settings.comtrade_api_key.get_secret_value() == "not-for-logs"
+    shown = f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
+    assert "not-for-logs" not in shown
+
+
+def test_settings_do_not_change_once_made():
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().top_k = 3
+
+
+def test_dbt_is_told_the_window_and_the_importers():
+    settings = Settings(importers="IND,JPN", first_year=2020, last_year=2021)
+    assert settings.dbt_vars == {
+        "importers": ["IND", "JPN"],
+        "first_year": 2020,
+        "last_year": 2021,
+        "other_asia_is_taiwan": True,
+    }
+
+
+def test_a_child_process_finds_the_same_instance_and_warehouse(monkeypatch, tmp_path):
+    monkeypatch.setenv("MINERALS_IMPORTERS", "JPN")
+    environment = child_environment(Settings(warehouse_dir=tmp_path))
+    assert environment["DAGSTER_HOME"] == str(tmp_path / "dagster")
+    assert environment["MINERALS_WAREHOUSE_DIR"] == str(tmp_path)
+    assert environment["MINERALS_WAREHOUSE_DB"] == str(tmp_path / "warehouse.duckdb")
+    assert environment["MINERALS_IMPORTERS"] == "JPN"
+    assert environment["PATH"] == os.environ["PATH"]
