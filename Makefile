@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup refresh test unit ui status lint format types lock benchmark clean
+.PHONY: help setup refresh test unit ui status lint format types lock benchmark figures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ types: $(INSTALLED) ## check the types of the domain
 
 benchmark: setup ## time and memory per stage, beside the floor with no orchestration
 	@$(BIN)/python benchmarks/refresh.py
+
+figures: $(INSTALLED) ## draw the README's chart from the served release
+	@$(BIN)/python docs/figures/forward_ranking.py
 
 lock: ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

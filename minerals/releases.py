@@ -16,7 +16,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -62,11 +62,15 @@ class Release:
 
 @dataclass
 class ReleaseStore:
-    """The releases under one folder and the serving database beside them."""
+    """The releases under one folder and the serving database beside them.
+
+    `marts` is what a release must hold: each mart with its key.
+    """
 
     root: Path
     serving_database: Path
     keep: int = 5
+    marts: Mapping[str, Sequence[str]] = field(default_factory=lambda: PUBLISHED_MARTS)
 
     def publish(self, warehouse: duckdb.DuckDBPyConnection, facts: Mapping[str, Any]) -> Release:
         """Write every published mart of `warehouse` as a release and make it current.
@@ -76,9 +80,7 @@ class ReleaseStore:
         """
         self.root.mkdir(parents=True, exist_ok=True)
         with FileLock(self.root / ".lock"), self._writing_folder() as folder:
-            marts = tuple(
-                _export(warehouse, name, key, folder) for name, key in PUBLISHED_MARTS.items()
-            )
+            marts = tuple(_export(warehouse, name, key, folder) for name, key in self.marts.items())
             release_id = _release_id(marts)
             _write_manifest(folder, release_id, marts, facts)
             _write_readme(folder, release_id, marts)
@@ -168,9 +170,11 @@ class ReleaseStore:
         temporary = self.serving_database.with_name(f".serving-{uuid.uuid4().hex[:8]}.duckdb")
         try:
             with duckdb.connect(str(temporary)) as database:
+                database.begin()
                 database.execute("create schema marts")
                 for mart in marts:
                     _create_view(database, mart, self.root / CURRENT / f"{mart.name}.parquet")
+                database.commit()
             fsync_path(temporary)
             made = sha256_of(temporary)
             temporary.replace(self.serving_database)

@@ -108,7 +108,7 @@ def _refresh(settings: Settings, quiet: bool, wait: int) -> None:
                 console.print(f"run {run_id[:8]} was interrupted; recovered, nothing to clean up")
         progress = (summary.LineProgress if quiet else summary.LiveProgress)(console, run.STAGES)
         with progress:
-            result = run.refresh(settings, progress.on_stage)
+            result = run.refresh(settings, progress.on_step)
         if not result.succeeded:
             summary.print_failure(console, settings, result)
             raise typer.Exit(1)

@@ -8,6 +8,7 @@ frees it when its holder dies, also by kill -9.
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -41,7 +42,26 @@ class Warehouse(dg.ConfigurableResource):
         """Be the only writer, without opening the file: what dbt runs under."""
         Path(self.database).parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{self.database}.lock", timeout=self.lock_timeout_seconds):
+            self._wait_for_orphans()
             yield
+
+    def _wait_for_orphans(self) -> None:
+        """Wait until nobody holds the file: a killed refresh may have left a dbt process behind,
+        which ends by itself within seconds. Raises dagster.Failure when somebody keeps it open.
+        """
+        deadline = time.monotonic() + self.lock_timeout_seconds
+        while True:
+            try:
+                duckdb.connect(self.database).close()
+            except duckdb.IOException as error:
+                if "lock" not in str(error) or time.monotonic() > deadline:
+                    raise dg.Failure(
+                        f"The warehouse cannot be opened for writing: {error} If another program "
+                        "reads it, let that program open serving.duckdb instead."
+                    ) from error
+                time.sleep(0.2)
+            else:
+                return
 
     @contextmanager
     def writer(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -46,7 +46,7 @@ _STAGE_OF_STEP = {
     "source_snapshots": "publication",
     "release": "publication",
 }
-StageCallback = Callable[[str, str, float], None]
+StepCallback = Callable[[str, str, str, float], None]
 
 
 @dataclass
@@ -133,8 +133,9 @@ def process_start(pid: int) -> str | None:
     return None if state in "ZX" else fields[18]
 
 
-def refresh(settings: Settings, on_stage: StageCallback, log_level: str = "INFO") -> RefreshResult:
-    """Run the refresh job to its end. `on_stage(stage, 'start'|'done'|'failed', seconds)` follows.
+def refresh(settings: Settings, on_step: StepCallback, log_level: str = "INFO") -> RefreshResult:
+    """Run the refresh job to its end. `on_step(stage, step,
+    'started'|'done'|'failed', seconds)` follows.
 
     Output of dbt and of Dagster goes to a log file; nothing is printed here.
     """
@@ -144,7 +145,7 @@ def refresh(settings: Settings, on_stage: StageCallback, log_level: str = "INFO"
     settings.log_dir.mkdir(parents=True, exist_ok=True)
     run_id = str(uuid4())
     log_file = settings.log_dir / f"refresh-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{run_id[:8]}.log"
-    watcher = _Watcher(on_stage)
+    watcher = _Watcher(on_step)
     with open_instance(settings) as instance, _streams_into(log_file):
         job = build_definitions(settings).resolve_job_def("refresh")
         instance.add_event_listener(run_id, watcher)
@@ -182,8 +183,8 @@ def _import_ahead() -> None:
 class _Watcher:
     """Turns Dagster's events into stages, failures and warnings."""
 
-    def __init__(self, on_stage: StageCallback) -> None:
-        self.on_stage = on_stage
+    def __init__(self, on_step: StepCallback) -> None:
+        self.on_step = on_step
         self.failures: list[str] = []
         self.warnings: list[str] = []
         self._started: dict[str, float] = {}
@@ -202,12 +203,12 @@ class _Watcher:
             self._started[step] = time.monotonic()
             if step == "dbt_staging":
                 threading.Thread(target=_import_ahead, daemon=True).start()
-            self.on_stage(stage, "start", 0.0)
+            self.on_step(stage, step, "started", 0.0)
         elif event.event_type == DagsterEventType.STEP_SUCCESS:
-            self.on_stage(stage, "done", self._elapsed(step))
+            self.on_step(stage, step, "done", self._elapsed(step))
         elif event.event_type == DagsterEventType.STEP_FAILURE:
             self.failures.append(f"{step}: {_cause(event)}")
-            self.on_stage(stage, "failed", self._elapsed(step))
+            self.on_step(stage, step, "failed", self._elapsed(step))
 
     def _elapsed(self, step: str) -> float:
         return time.monotonic() - self._started.get(step, time.monotonic())

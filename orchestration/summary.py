@@ -27,7 +27,7 @@ WELL_KNOWN = (("Copper", "ores"), ("Lithium", "products"), ("Phosphorous", "ores
 
 
 class LineProgress:
-    """One plain line as each step of a stage ends, for logs."""
+    """One plain line as each step starts and ends, for logs."""
 
     def __init__(self, console: Console, stages: Mapping[str, str]) -> None:
         self.console = console
@@ -40,10 +40,10 @@ class LineProgress:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def on_stage(self, stage: str, event: str, seconds: float) -> None:
+    def on_step(self, stage: str, step: str, event: str, seconds: float) -> None:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-        if event != "start":
-            self.console.print(f"{_clock()} stage {stage}: step {event} after {seconds:.1f} s")
+        took = f" after {seconds:.1f} s" if event != "started" else ""
+        self.console.print(f"{_clock()} {stage}: {step} {event}{took}")
 
 
 class LiveProgress(LineProgress):
@@ -62,9 +62,9 @@ class LiveProgress(LineProgress):
     def __exit__(self, *error: Any) -> None:
         self.live.__exit__(*error)
 
-    def on_stage(self, stage: str, event: str, seconds: float) -> None:
+    def on_step(self, stage: str, step: str, event: str, seconds: float) -> None:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-        if event == "start":
+        if event == "started":
             self.since[stage] = time.monotonic()
             self.state[stage] = "running"
         else:

