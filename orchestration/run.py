@@ -86,14 +86,18 @@ def recover(instance: dg.DagsterInstance) -> list[str]:
 
     A run that was killed stays 'started' in Dagster's records and keeps the writer's slot. Runs of
     this command carry their process id; of the others, the daemon looks after its own while alive.
+    The place of a run that ended without giving it back is freed too: only a daemon would do it.
     """
     ended = []
     for run in instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS)):
         if _is_alive(instance, run):
             continue
         instance.report_run_failed(run, message="Its process ended without a word (killed?).")
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         ended.append(run.run_id)
+    for run_id in instance.event_log_storage.get_concurrency_run_ids():
+        holder = instance.get_run_by_id(run_id)
+        if holder is None or holder.is_finished:
+            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
     return ended
 
 

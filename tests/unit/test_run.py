@@ -33,15 +33,15 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture(scope="module")
 def home(settings: Settings) -> Iterator[dg.DagsterInstance]:
     with run.open_instance(settings) as instance:
+        instance.event_log_storage.set_concurrency_slots(POOL, len(run.IN_PROGRESS))
         yield instance
 
 
 @pytest.fixture
 def instance(home: dg.DagsterInstance) -> Iterator[dg.DagsterInstance]:
-    """The instance without runs, slots or heartbeats of another test."""
-    home.event_log_storage.set_concurrency_slots(POOL, 1)
+    """The instance without runs under way, slots or heartbeats of another test."""
     yield home
-    for record in home.get_runs():
+    for record in home.get_runs(dg.RunsFilter(statuses=run.IN_PROGRESS)):
         home.event_log_storage.free_concurrency_slots_for_run(record.run_id)
         home.delete_run(record.run_id)
     home.wipe_daemon_heartbeats()
@@ -52,7 +52,7 @@ def start(
     status: DagsterRunStatus = DagsterRunStatus.STARTED,
     **tags: str,
 ) -> str:
-    """Record a run of the refresh job that is under way and holds the writer's slot."""
+    """Record a run of the refresh job that is under way and holds a slot of the pool."""
     named = {f"minerals/{name}": value for name, value in tags.items()}
     record = dg.DagsterRun(job_name="refresh", run_id=make_new_run_id(), status=status, tags=named)
     instance.add_run(record)
@@ -77,7 +77,6 @@ def assert_ended(instance: dg.DagsterInstance, run_id: str) -> None:
     assert run.recover(instance) == [run_id]
     assert status_of(instance, run_id) == DagsterRunStatus.FAILURE
     assert is_free(instance)
-    assert run.recover(instance) == []  # once is enough
 
 
 def assert_left_alone(instance: dg.DagsterInstance, run_id: str) -> None:
@@ -103,12 +102,18 @@ def test_the_instance_lies_under_the_warehouse_and_keeps_its_runs(settings, inst
         assert status_of(again, run_id) == DagsterRunStatus.STARTED
 
 
-@pytest.mark.parametrize("status", run.IN_PROGRESS)
-def test_the_run_of_an_ended_process_is_failed_and_its_slot_freed(instance, ended_pid, status):
-    run_id = start(instance, status, pid=str(ended_pid), process_start="1")
-    assert_ended(instance, run_id)
-    messages = [entry.message for entry in instance.all_logs(run_id)]
-    assert any("ended without a word" in message for message in messages)
+def test_the_runs_of_an_ended_process_are_failed_and_their_slots_freed(instance, ended_pid):
+    dead = {
+        start(instance, status, pid=str(ended_pid), process_start="1") for status in run.IN_PROGRESS
+    }
+    assert run.running(instance) == []
+    assert set(run.recover(instance)) == dead
+    assert {status_of(instance, run_id) for run_id in dead} == {DagsterRunStatus.FAILURE}
+    assert is_free(instance)
+    for run_id in dead:
+        messages = [entry.message for entry in instance.all_logs(run_id)]
+        assert any("ended without a word" in message for message in messages)
+    assert run.recover(instance) == []  # once is enough
 
 
 def test_the_run_of_a_killed_process_that_nobody_waited_for_is_failed(instance):
@@ -138,14 +143,16 @@ def test_a_process_that_got_the_number_of_a_dead_one_is_not_taken_for_it(instanc
     assert_ended(instance, start(instance, pid=str(os.getpid()), process_start="1"))
 
 
-def test_the_process_of_another_user_is_alive():
+def test_a_process_that_we_may_not_signal_is_alive():
+    """The first process of the system; signalling it is refused unless we are root."""
     assert run.process_start(1) is not None
 
 
-def test_a_run_that_ended_is_not_touched(instance, ended_pid):
+def test_a_run_that_ended_stays_as_it_is_and_gives_its_slot_back(instance, ended_pid):
     run_id = start(instance, DagsterRunStatus.SUCCESS, pid=str(ended_pid))
     assert run.recover(instance) == []
     assert status_of(instance, run_id) == DagsterRunStatus.SUCCESS
+    assert is_free(instance)
 
 
 def beat(instance: dg.DagsterInstance, seconds_ago: float) -> None:
@@ -160,12 +167,10 @@ def test_a_run_of_the_daemon_is_left_to_it_while_it_lives(instance):
     assert_left_alone(instance, run_id)
 
 
-@pytest.mark.parametrize("seconds_ago", [None, 600])
-def test_a_run_of_a_daemon_that_is_gone_is_failed_and_its_slot_freed(instance, seconds_ago):
-    run_id = start(instance)
-    if seconds_ago:
-        beat(instance, seconds_ago)
-    assert_ended(instance, run_id)
+def test_a_run_of_a_daemon_that_is_gone_is_failed_and_its_slot_freed(instance):
+    assert_ended(instance, start(instance))  # there never was one
+    beat(instance, seconds_ago=600)
+    assert_ended(instance, start(instance))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,16 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+def refusal() -> str:
+    """The message of the settings' refusal. The error itself is let go: it holds frames that the
+    garbage collector cannot see, and DuckDB would report them as leaks at the end of the tests."""
+    try:
+        Settings()
+    except ValidationError as error:
+        return str(error)
+    raise AssertionError("the settings were accepted")
+
+
 def test_defaults_are_the_open_bundle_and_india_over_five_years():
     settings = Settings()
     assert settings.profile == "bundled"
@@ -60,10 +70,9 @@ def test_a_wrong_value_is_refused_with_the_field_and_what_is_allowed(
     monkeypatch, variable, value, words
 ):
     monkeypatch.setenv(variable, value)
-    with pytest.raises(ValidationError) as caught:
-        Settings()
+    message = refusal()
     for word in words:
-        assert word in str(caught.value)
+        assert word in message
 
 
 def test_every_path_lies_under_the_warehouse_folder_and_is_absolute(monkeypatch, tmp_path):

@@ -75,16 +75,6 @@ def test_imports_go_one_way(package, forbidden):
     assert crossing == []
 
 
-def test_dbt_and_dagster_dbt_are_known_to_two_files_only():
-    knowing = {
-        name_of(file)
-        for file in modules("orchestration")
-        for _, name in imported(file)
-        if name in {"dagster_dbt", "dbt"}
-    }
-    assert knowing == {"orchestration/resources.py", "orchestration/assets/transformation.py"}
-
-
 def test_only_the_settings_read_the_environment():
     words = {"environ", "environb", "getenv", "getenvb", "putenv"}
     readers = {
