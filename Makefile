@@ -18,10 +18,10 @@ refresh: setup ## refresh the warehouse and publish a release (ARGS="--quiet" fo
 	@$(BIN)/minerals refresh $(ARGS)
 
 test: setup ## run every test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 unit: $(INSTALLED) ## run the unit tests only
-	@$(BIN)/python -m pytest tests/unit $(ARGS)
+	@$(BIN)/python -m pytest -n 2 tests/unit $(ARGS)
 
 ui: setup ## start the Dagster UI and its daemon on the same instance
 	@$(BIN)/minerals ui $(ARGS)
