@@ -43,7 +43,7 @@ _STAGE_OF_STEP = {
     "rankings": "ranking",
     "replication_scorecard": "portfolio",
     "portfolio_concentration": "portfolio",
-    "source_snapshots": "publication",
+    "source_snapshots": "ingest",
     "release": "publication",
 }
 StepCallback = Callable[[str, str, str, float], None]

@@ -53,7 +53,14 @@ class LiveProgress(LineProgress):
         super().__init__(console, stages)
         self.state = dict.fromkeys(stages, "waiting")
         self.since: dict[str, float] = {}
-        self.live = Live(console=console, get_renderable=self._table, refresh_per_second=8)
+        self.live = Live(
+            console=console,
+            get_renderable=self._table,
+            refresh_per_second=8,
+            # The streams go into the log file; rich would bring them back to the terminal.
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
 
     def __enter__(self) -> Self:
         self.live.__enter__()
