@@ -17,6 +17,7 @@ import threading
 import time
 from collections import defaultdict
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -26,15 +27,17 @@ from minerals.settings import Settings, limit_linear_algebra_threads
 limit_linear_algebra_threads()
 
 MINERALS = str(Path(sys.executable).with_name("minerals"))
-STEP = re.compile(r"\d (\w+): \w+ \w+ after ([\d.]+) s")
+STARTED = re.compile(r"\d (\w+): \w+ started")
+ENDED = re.compile(r"\d (\w+): \w+ \w+ after ([\d.]+) s")
 
 
 class PeakMemory:
-    """Samples the resident memory of a process and all its children, in MB."""
+    """Samples the resident memory of a process and all its children, in MB, per stage."""
 
     def __init__(self, pid: int) -> None:
         self.process = psutil.Process(pid)
-        self.peak = 0.0
+        self.stage = "start"
+        self.peaks: dict[str, float] = defaultdict(float)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -47,33 +50,53 @@ class PeakMemory:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.1):
-            total = 0
+        while not self._stop.wait(0.05):
             try:
-                for process in [self.process, *self.process.children(recursive=True)]:
-                    total += process.memory_info().rss
+                tree = [self.process, *self.process.children(recursive=True)]
+                total = sum(process.memory_info().rss for process in tree)
             except psutil.Error:
                 continue
-            self.peak = max(self.peak, total / 1e6)
+            self.peaks[self.stage] = max(self.peaks[self.stage], total / 1e6)
 
 
-def timed_refresh(folder: Path) -> tuple[dict[str, float], float, float]:
-    """One `minerals refresh`: seconds a stage, seconds in all, peak MB."""
+@dataclass
+class Measured:
+    """Seconds and peak MB a stage, and in all."""
+
+    seconds: dict[str, float]
+    memory: dict[str, float]
+    total: float
+
+    @property
+    def peak(self) -> float:
+        return max(self.memory.values())
+
+
+def timed_refresh(folder: Path) -> Measured:
+    """One `minerals refresh`, as its own lines tell it."""
     started = time.monotonic()
+    seconds: dict[str, float] = defaultdict(float)
     process = subprocess.Popen(
         [MINERALS, "refresh", "--quiet"],
         env={**os.environ, "MINERALS_WAREHOUSE_DIR": str(folder)},
         stdout=subprocess.PIPE,
         text=True,
     )
+    lines = []
     with PeakMemory(process.pid) as memory:
-        output, _ = process.communicate()
+        for line in process.stdout or ():
+            lines.append(line)
+            if begun := STARTED.search(line):
+                memory.stage = begun[1]
+            elif ended := ENDED.search(line):
+                seconds[ended[1]] += float(ended[2])
+        process.wait()
     if process.returncode:
-        sys.exit(f"the refresh failed:\n{output}")
-    stages: dict[str, float] = defaultdict(float)
-    for stage, seconds in STEP.findall(output):
-        stages[stage] += float(seconds)
-    return dict(stages), time.monotonic() - started, memory.peak
+        sys.exit("the refresh failed:\n" + "".join(lines))
+    total = time.monotonic() - started
+    seconds["start, end"] = total - sum(seconds.values())
+    memory.peaks["start, end"] = memory.peaks.pop("start", 0.0)
+    return Measured(dict(seconds), dict(memory.peaks), total)
 
 
 @contextmanager
@@ -150,22 +173,25 @@ def main() -> None:
         folder = Path(parent) / "warehouse"
         folder.mkdir()
         shutil.copytree(source.downloads_dir, folder / "downloads")
-        first, first_total, first_memory = timed_refresh(folder)
-        again, again_total, again_memory = timed_refresh(folder)
+        first = timed_refresh(folder)
+        again = timed_refresh(folder)
         with PeakMemory(os.getpid()) as memory:
             bare = floor(folder)
-    print(f"{'stage':<14}{'first':>9}{'again':>9}{'floor':>9}{'ratio':>9}   (seconds)")
-    for stage in dict.fromkeys([*first, *bare]):
-        ratio = again.get(stage, 0.0) / bare[stage] if bare.get(stage) else float("nan")
-        print(
-            f"{stage:<14}{first.get(stage, 0.0):>9.1f}{again.get(stage, 0.0):>9.1f}"
-            f"{bare.get(stage, 0.0):>9.1f}{ratio:>9.1f}"
-        )
+    print(f"{'':<14}{'first':>18}{'again':>18}{'floor':>9}{'again/floor':>13}")
+    print(f"{'stage':<14}" + f"{'s':>9}{'MB':>9}" * 2 + f"{'s':>9}")
+    for stage in dict.fromkeys([*again.seconds, *bare]):
+        row = f"{stage:<14}"
+        for run in (first, again):
+            row += f"{run.seconds.get(stage, 0.0):>9.1f}{run.memory.get(stage, 0.0):>9.0f}"
+        row += f"{bare[stage]:>9.1f}" if stage in bare else f"{'':>9}"
+        if bare.get(stage, 0.0) >= 0.05 and stage in again.seconds:
+            row += f"{again.seconds[stage] / bare[stage]:>13.1f}"
+        print(row)
     total = sum(bare.values())
     print(
-        f"{'all':<14}{first_total:>9.1f}{again_total:>9.1f}{total:>9.1f}{again_total / total:>9.1f}"
+        f"{'all':<14}{first.total:>9.1f}{first.peak:>9.0f}{again.total:>9.1f}{again.peak:>9.0f}"
+        f"{total:>9.1f}{again.total / total:>13.1f}   (floor: {max(memory.peaks.values()):.0f} MB)"
     )
-    print(f"{'peak MB':<14}{first_memory:>9.0f}{again_memory:>9.0f}{memory.peak:>9.0f}")
 
 
 if __name__ == "__main__":

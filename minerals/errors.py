@@ -19,3 +19,7 @@ class SnapshotDamagedError(MineralsError):
 
 class ReleaseError(MineralsError):
     """A release cannot be written, read or served."""
+
+
+class WarehouseError(MineralsError):
+    """The warehouse cannot be opened, or what would be written does not fit its description."""

@@ -21,6 +21,7 @@ from dagster_dbt import DbtCliResource, DbtProject
 from filelock import FileLock
 from packaging.version import Version
 
+from minerals.errors import WarehouseError
 from minerals.marts import MartSchema
 from minerals.releases import ReleaseStore
 from minerals.settings import PROJECT_ROOT, Settings
@@ -47,7 +48,7 @@ class Warehouse(dg.ConfigurableResource):
 
     def _wait_for_orphans(self) -> None:
         """Wait until nobody holds the file: a killed refresh may have left a dbt process behind,
-        which ends by itself within seconds. Raises dagster.Failure when somebody keeps it open.
+        which ends by itself within seconds. Raises WarehouseError when somebody keeps it open.
         """
         deadline = time.monotonic() + self.lock_timeout_seconds
         while True:
@@ -55,7 +56,7 @@ class Warehouse(dg.ConfigurableResource):
                 duckdb.connect(self.database).close()
             except duckdb.IOException as error:
                 if "lock" not in str(error) or time.monotonic() > deadline:
-                    raise dg.Failure(
+                    raise WarehouseError(
                         f"The warehouse cannot be opened for writing: {error} If another program "
                         "reads it, let that program open serving.duckdb instead."
                     ) from error
@@ -111,7 +112,7 @@ def _replace_table(
 ) -> None:
     described, made = set(schema.columns), set(frame.columns)
     if described != made:
-        raise dg.Failure(
+        raise WarehouseError(
             f"Mart {name}: columns without a description: {sorted(made - described)}; described "
             f"but not made: {sorted(described - made)}. Edit minerals/marts/{name}.yml."
         )
@@ -208,7 +209,7 @@ def build_resources(settings: Settings) -> dict[str, object]:
 def ensure_manifest(settings: Settings) -> None:
     """Let dbt describe its project (target/manifest.json) when a file of it changed since.
 
-    Raises dagster.Failure with dbt's own words when the project does not parse.
+    Raises WarehouseError with dbt's own words when the project does not parse.
     """
     project = dbt_project()
     sources = [
@@ -227,7 +228,7 @@ def ensure_manifest(settings: Settings) -> None:
             command, cwd=DBT_PROJECT_DIR, capture_output=True, text=True, check=False
         )
     if done.returncode != 0:
-        raise dg.Failure(
+        raise WarehouseError(
             f"The dbt project in {DBT_PROJECT_DIR} does not parse:\n{done.stdout}{done.stderr}"
         )
 

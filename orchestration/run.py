@@ -138,10 +138,11 @@ def process_start(pid: int) -> str | None:
 
 
 def refresh(settings: Settings, on_step: StepCallback, log_level: str = "INFO") -> RefreshResult:
-    """Run the refresh job to its end. `on_step(stage, step,
-    'started'|'done'|'failed', seconds)` follows.
+    """Run the refresh job to its end.
 
-    Output of dbt and of Dagster goes to a log file; nothing is printed here.
+    `on_step(stage, step, event, seconds)` is called as each step is 'started', 'done' or 'failed'.
+    Output of dbt and of Dagster goes to a log file; nothing is printed here. Raises WarehouseError
+    when the dbt project does not parse.
     """
     from orchestration.definitions import build_definitions
 
@@ -222,11 +223,17 @@ class _Watcher:
         if check.passed:
             return
         words = f"{check.asset_key.to_user_string()}.{check.check_name}: "
-        words += check.description or "did not hold"
+        words += check.description or _failed_rows(check)
         if check.severity == dg.AssetCheckSeverity.ERROR:
             self.failures.append(words)
         else:
             self.warnings.append(words)
+
+
+def _failed_rows(check: dg.AssetCheckEvaluation) -> str:
+    """What a dbt test leaves behind in place of words."""
+    rows = check.metadata.get("dagster_dbt/failed_row_count")
+    return f"{rows.value} rows" if rows else "did not hold"
 
 
 def _cause(event: dg.DagsterEvent) -> str:

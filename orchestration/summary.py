@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 import duckdb
-from rich.console import Console
+import pandas as pd
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -203,9 +204,8 @@ def print_ranking(
             f"{row['rank_low']}-{row['rank_high']}",
             f"{row['top_k_probability']:.0%}",
             _percent(row["actual_share"]),
-            "" if row["predicted_qty_kg"] != row["predicted_qty_kg"]
-            else f"{row['predicted_qty_kg'] / 1000:,.1f}",
-        )  # fmt: skip
+            _number(row["predicted_qty_kg"] / 1000, ",.1f"),
+        )
     console.print(table)
     console.print(f"{len(rows)} candidates in all. Release {_release_id(settings)}.")
 
@@ -264,25 +264,29 @@ def print_settings(console: Console, settings: Settings) -> None:
     console.print(table)
 
 
-def _fits(marts: duckdb.DuckDBPyConnection, importer: str) -> Table:
+def _fits(marts: duckdb.DuckDBPyConnection, importer: str) -> Group:
+    """Each category's fit, and below the table why a category has published coefficients only."""
     table = Table(title=f"\nModels of the imports of {importer}", title_justify="left")
-    for name in ("category", "observations", "non-zero", "pseudo R2", "coefficients", "why"):
-        table.add_column(name, justify="right" if name in ("observations", "non-zero",
-                         "pseudo R2") else "left")  # fmt: skip
+    table.add_column("category")
+    for name in ("observations", "non-zero", "pseudo R2"):
+        table.add_column(name, justify="right")
+    table.add_column("coefficients")
     rows = marts.execute(
         "select * from marts.ppml_fit where importer_iso3 = ? order by category", [importer]
     ).df()
+    reasons = []
     for row in rows.to_dict("records"):
         ours = bool(row["is_publishable"])
         table.add_row(
             row["category"],
-            *("" if value != value or value is None else f"{value:,.0f}"
-              for value in (row["n_observations"], row["n_nonzero"])),
-            "" if row["pseudo_r2"] != row["pseudo_r2"] else f"{row['pseudo_r2']:.3f}",
-            "estimated, published" if ours else "published",
-            "converged, full rank" if ours else Text(str(row["reason"])),
-        )  # fmt: skip
-    return table
+            _number(row["n_observations"], ",.0f"),
+            _number(row["n_nonzero"], ",.0f"),
+            _number(row["pseudo_r2"], ".3f"),
+            "estimated and published" if ours else "published only",
+        )
+        if not ours:
+            reasons.append(Text(f"{row['category']}: published only, because {row['reason']}"))
+    return Group(table, *reasons)
 
 
 def _leaders(marts: duckdb.DuckDBPyConnection, importer: str) -> Table:
@@ -345,8 +349,13 @@ def _column(
     return [row[0] for row in marts.execute(sql, list(parameters)).fetchall()]
 
 
+def _number(value: float | None, form: str) -> str:
+    """The figure, or nothing where there is none."""
+    return "" if pd.isna(value) else format(value, form)
+
+
 def _percent(share: float | None) -> str:
-    return "none" if share is None or share != share else f"{share:.0%}"
+    return "none" if pd.isna(share) else f"{share:.0%}"
 
 
 def _clock() -> str:
