@@ -17,8 +17,9 @@ setup: $(INSTALLED) ## create .venv, install the locked dependencies, fetch the 
 refresh: setup ## refresh the warehouse and publish a release (ARGS="--quiet" for logs)
 	@$(BIN)/minerals refresh $(ARGS)
 
-test: setup ## run every test
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+test: setup ## run every test: unit, then integration on the real bundle
+	@$(BIN)/python -m pytest -n 2 tests/unit $(ARGS)
+	@$(BIN)/python -m pytest tests/integration $(ARGS)
 
 unit: $(INSTALLED) ## run the unit tests only
 	@$(BIN)/python -m pytest -n 2 tests/unit $(ARGS)
