@@ -3,6 +3,8 @@ too."""
 
 import dagster as dg
 
+WRITER_POOL = "duckdb_writer"  # every step that opens the warehouse; dagster.yaml admits one
+
 # Step processes are copies of a server that has imported these once: a start costs a fork.
 PRELOADED = ["orchestration.definitions", "statsmodels.api", "great_expectations"]
 

@@ -27,7 +27,6 @@ from minerals.releases import ReleaseStore
 from minerals.settings import PROJECT_ROOT, Settings
 from minerals.sources.snapshots import Snapshot, SnapshotStore
 
-WRITER_POOL = "duckdb_writer"
 DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 DBT = str(Path(sys.executable).with_name("dbt"))
 

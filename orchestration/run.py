@@ -21,6 +21,7 @@ import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus, EventLogEntry
 
 from minerals.settings import Settings
+from orchestration.jobs import WRITER_POOL
 
 IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 PID_TAG = "minerals/pid"
@@ -94,10 +95,14 @@ def recover(instance: dg.DagsterInstance) -> list[str]:
             continue
         instance.report_run_failed(run, message="Its process ended without a word (killed?).")
         ended.append(run.run_id)
-    for run_id in instance.event_log_storage.get_concurrency_run_ids():
+    storage = instance.event_log_storage
+    # Wiping the run history takes the pool's places with it and leaves its limit: then no step
+    # would ever be admitted again.
+    storage.initialize_concurrency_limit_to_default(WRITER_POOL)
+    for run_id in storage.get_concurrency_run_ids():
         holder = instance.get_run_by_id(run_id)
         if holder is None or holder.is_finished:
-            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+            storage.free_concurrency_slots_for_run(run_id)
     return ended
 
 

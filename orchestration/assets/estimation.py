@@ -7,7 +7,8 @@ import pandas as pd
 
 from minerals.marts import schema
 from orchestration.assets import MODELLERS
-from orchestration.resources import WRITER_POOL, RefreshSettings, Warehouse
+from orchestration.jobs import WRITER_POOL
+from orchestration.resources import RefreshSettings, Warehouse
 
 
 @dg.multi_asset(

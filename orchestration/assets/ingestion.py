@@ -13,7 +13,8 @@ import dagster as dg
 from minerals.settings import Settings
 from minerals.sources import DATASETS, providers
 from orchestration.assets import OWNERS
-from orchestration.resources import WRITER_POOL, Snapshots, Warehouse
+from orchestration.jobs import WRITER_POOL
+from orchestration.resources import Snapshots, Warehouse
 
 DESCRIPTIONS = {
     "bilateral_trade": "Who sold which HS code to whom, each year: value and quantity.",

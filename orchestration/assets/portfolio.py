@@ -4,7 +4,8 @@ import dagster as dg
 
 from minerals.marts import schema
 from orchestration.assets import MODELLERS
-from orchestration.resources import WRITER_POOL, RefreshSettings, Warehouse
+from orchestration.jobs import WRITER_POOL
+from orchestration.resources import RefreshSettings, Warehouse
 
 
 @dg.asset(

@@ -13,7 +13,8 @@ from minerals.marts import PUBLISHED_MARTS, schema
 from minerals.releases import PublishedMart
 from minerals.sources import DATASETS
 from orchestration.assets import OWNERS
-from orchestration.resources import WRITER_POOL, RefreshSettings, Releases, Snapshots, Warehouse
+from orchestration.jobs import WRITER_POOL
+from orchestration.resources import RefreshSettings, Releases, Snapshots, Warehouse
 
 RAW = [dg.AssetKey(f"raw_{dataset}") for dataset in DATASETS]
 

@@ -20,7 +20,8 @@ from dagster_dbt import (
 
 from minerals.settings import Settings
 from orchestration.assets import OWNERS
-from orchestration.resources import WRITER_POOL, Dbt, Warehouse, dbt_project, dbt_variables
+from orchestration.jobs import WRITER_POOL
+from orchestration.resources import Dbt, Warehouse, dbt_project, dbt_variables
 
 LAYERS = {
     "staging": "resource_type:seed path:models/staging",

@@ -6,7 +6,7 @@ import pytest
 from minerals.marts import PUBLISHED_MARTS
 from minerals.sources import DATASETS
 from orchestration.definitions import build_definitions
-from orchestration.resources import WRITER_POOL
+from orchestration.jobs import WRITER_POOL
 
 GROUPS = {
     "seeds": 9, "ingestion": 4, "staging": 6, "conformed": 12, "marts": 3, "estimation": 3,

@@ -184,3 +184,16 @@ def test_a_run_of_a_daemon_that_is_gone_is_failed_and_its_slot_freed(instance):
 def test_each_step_belongs_to_a_stage_with_words(step, stage):
     assert run.stage_of(step) == stage
     assert run.STAGES[stage]
+
+
+def test_a_wiped_history_does_not_block_the_pool_for_ever(tmp_path: Path) -> None:
+    """`dagster run wipe` takes the pool's places and leaves its limit."""
+    settings = Settings(warehouse_dir=tmp_path)
+    with run.open_instance(settings) as instance:
+        storage = instance.event_log_storage
+        run.recover(instance)
+        assert storage.get_concurrency_info(POOL).slot_count == 1
+        instance.wipe()
+        run.recover(instance)
+        assert storage.get_concurrency_info(POOL).slot_count == 1
+        assert storage.claim_concurrency_slot(POOL, make_new_run_id(), "ppml").is_claimed
