@@ -189,17 +189,14 @@ def test_bad_trade_rows_are_quarantined_or_named_never_lost(refreshed, tmp_path)
         ).fetchall()
         assert total == connection.execute("select count(*) from raw.bilateral_trade").fetchall()
         quarantined = connection.execute(
-            "select exporter_iso3, value_usd::double, qty_kg, disposition_reason "
-            "from conformed.int_trade_flow__classified where disposition = 'quarantined'"
+            "select exporter_iso3, exporter_code, value_usd::double, qty_kg, disposition_reason "
+            "from conformed.int_trade_flow__classified where disposition = 'quarantined' "
+            "order by value_usd"
         ).fetchall()
-        unknown = connection.execute(
-            "select exporter_code, value_usd::double from conformed.int_trade_flow__classified "
-            "where exporter_iso3 is null and exporter_code = '9999'"
-        ).fetchall()
-    assert len(quarantined) == 1
-    assert quarantined[0][:3] == ("AUS", 1500.0, -7000.0)
-    assert "negative" in quarantined[0][3]
-    assert unknown == [("9999", 2250.0)]
+    assert quarantined == [
+        ("AUS", "36", 1500.0, -7000.0, "quantity negative"),
+        (None, "9999", 2250.0, 3000.0, "exporter code unknown"),
+    ]
 
 
 def _snapshot_folders(warehouse: TestWarehouse) -> list[str]:
