@@ -169,12 +169,19 @@ class ReleaseStore:
             return
         temporary = self.serving_database.with_name(f".serving-{uuid.uuid4().hex[:8]}.duckdb")
         try:
-            with duckdb.connect(str(temporary)) as database:
+            with duckdb.connect() as database:
+                # The oldest format that holds views with comments: drivers of DuckDB 1 open it too.
+                database.execute(
+                    f"attach '{_quoted(temporary)}' as serving (storage_version 'v1.0.0')"
+                )
+                database.execute("use serving")
                 database.begin()
                 database.execute("create schema marts")
                 for mart in marts:
                     _create_view(database, mart, self.root / CURRENT / f"{mart.name}.parquet")
                 database.commit()
+                database.execute("use memory")
+                database.execute("detach serving")
             fsync_path(temporary)
             made = sha256_of(temporary)
             temporary.replace(self.serving_database)
