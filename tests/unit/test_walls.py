@@ -22,7 +22,7 @@ FOLDERS = (
 )  # fmt: skip
 WRITERS = {
     "orchestration/resources.py": {"self.database"},  # the warehouse
-    "minerals/releases.py": {"str(temporary)"},  # the database of views, before it is put in place
+    "minerals/releases.py": {"_quoted(temporary)"},  # the views, before they are in place
 }
 
 
@@ -88,7 +88,7 @@ def test_only_the_settings_read_the_environment():
 
 
 def opened_for_writing(file: Path) -> set[str]:
-    """What `duckdb.connect` opens in this file, except in memory or read-only."""
+    """What `duckdb.connect` or SQL's `attach` opens in this file, except in memory or read-only."""
     found = set()
     for call in calls(file, "duckdb.connect"):
         read_only = any(
@@ -97,6 +97,19 @@ def opened_for_writing(file: Path) -> set[str]:
         target = ast.unparse(call.args[0]) if call.args else "':memory:'"
         if not read_only and target != "':memory:'":
             found.add(target)
+    return found | attached_for_writing(file)
+
+
+def attached_for_writing(file: Path) -> set[str]:
+    """What the SQL statements of this file that begin with `attach` open."""
+    found = set()
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.JoinedStr | ast.Constant):
+            text = ast.unparse(node).lstrip("f\"'")
+            if text.lower().startswith("attach ") and "read_only" not in text.lower():
+                inside = [v.value for v in ast.walk(node) if isinstance(v, ast.FormattedValue)]
+                found |= {ast.unparse(expression) for expression in inside}
+                found |= {text} if " as " in text and not inside else set()
     return found
 
 
