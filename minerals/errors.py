@@ -23,3 +23,7 @@ class ReleaseError(MineralsError):
 
 class WarehouseError(MineralsError):
     """The warehouse cannot be opened, or what would be written does not fit its description."""
+
+
+class AnotherRefreshRunsError(WarehouseError):
+    """Another refresh of the same warehouse is under way."""

@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from minerals.errors import MineralsError
+from minerals.errors import AnotherRefreshRunsError, MineralsError
 from minerals.settings import Settings, child_environment, limit_linear_algebra_threads
 
 app = typer.Typer(
@@ -78,33 +78,26 @@ def refresh(
     ] = 600,
 ) -> None:
     """Ingest, conform, check, estimate, rank and publish; then say what came out."""
-    from filelock import FileLock, Timeout
+    from orchestration.recovery import one_at_a_time
 
     settings = _settings()
     limit_linear_algebra_threads()
-    settings.warehouse_dir.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(settings.warehouse_dir / ".refresh.lock")
     try:
-        with lock.acquire(timeout=0):
-            _refresh(settings, quiet, wait)
-    except Timeout:
+        with one_at_a_time(settings.warehouse_dir, timeout_seconds=0):
+            _refresh(settings, quiet)
+    except AnotherRefreshRunsError:
         Console(stderr=True).print(f"another refresh is running; waiting up to {wait} s for it")
-        try:
-            with lock.acquire(timeout=wait):
-                _refresh(settings, quiet, wait)
-        except Timeout:
-            _fail(f"another refresh was still running after {wait} s; try again later.")
+        with one_at_a_time(settings.warehouse_dir, timeout_seconds=wait):
+            _refresh(settings, quiet)
 
 
-def _refresh(settings: Settings, quiet: bool, wait: int) -> None:
-    from orchestration import run, summary
+def _refresh(settings: Settings, quiet: bool) -> None:
+    from orchestration import recovery, run, summary
 
     with run.terminal() as terminal:
         console = Console(file=terminal, no_color=quiet, highlight=False)
         with run.open_instance(settings) as instance:
-            # Recovery comes second: a run that seemed alive may turn out dead while we wait.
-            summary.wait_for_others(console, lambda: run.running(instance), wait)
-            for run_id in run.recover(instance):
+            for run_id in recovery.recover(instance):
                 console.print(f"run {run_id[:8]} was interrupted; recovered, nothing to clean up")
         progress = (summary.LineProgress if quiet else summary.LiveProgress)(console, run.STAGES)
         with progress:
@@ -120,11 +113,11 @@ def ui(
     port: Annotated[int | None, typer.Option(help="Port on the loopback interface.")] = None,
 ) -> None:
     """Start the Dagster web server and daemon on the warehouse's instance."""
-    from orchestration import run
+    from orchestration import recovery, run
 
     settings = _settings()
     with run.open_instance(settings) as instance:
-        run.recover(instance)
+        recovery.recover(instance)
     command = [str(Path(sys.executable).with_name("dagster")), "dev"]
     command += ["-m", "orchestration.definitions", "-h", "127.0.0.1"]
     command += ["-p", str(port or settings.ui_port)]

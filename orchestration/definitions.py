@@ -10,9 +10,10 @@ from orchestration.assets import estimation, portfolio, publication, ranking
 from orchestration.assets.ingestion import ingestion_assets
 from orchestration.assets.transformation import transformation_assets
 from orchestration.checks import build_checks
-from orchestration.jobs import EXECUTOR, REFRESH
+from orchestration.jobs import REFRESH, build_executor
 from orchestration.resources import build_resources, ensure_manifest
 from orchestration.schedules import DAILY
+from orchestration.sensors import end_dead_runs
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -27,8 +28,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         asset_checks=build_checks(settings),
         jobs=[REFRESH],
         schedules=[DAILY],
+        sensors=[end_dead_runs],
         resources=build_resources(settings),
-        executor=EXECUTOR,
+        executor=build_executor(settings),
     )
 
 

@@ -5,6 +5,7 @@ file lock is held for as long as the file is open for writing, by us or by dbt; 
 frees it when its holder dies, also by kill -9.
 """
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -211,14 +212,9 @@ def ensure_manifest(settings: Settings) -> None:
     Raises WarehouseError with dbt's own words when the project does not parse.
     """
     project = dbt_project()
-    sources = [
-        file
-        for pattern in ("*.yml", "models/**/*", "seeds/**/*", "macros/**/*", "tests/**/*")
-        for file in DBT_PROJECT_DIR.glob(pattern)
-        if file.is_file()
-    ]
-    newest = max(file.stat().st_mtime for file in sources)
-    if project.manifest_path.exists() and project.manifest_path.stat().st_mtime > newest:
+    described = project.manifest_path.with_name("described.sha256")
+    content = _content_of_dbt_project()
+    if project.manifest_path.exists() and described.exists() and described.read_text() == content:
         return
     with FileLock(DBT_PROJECT_DIR / ".parse.lock"):
         command = [DBT, "--quiet", "parse"]
@@ -230,6 +226,19 @@ def ensure_manifest(settings: Settings) -> None:
         raise WarehouseError(
             f"The dbt project in {DBT_PROJECT_DIR} does not parse:\n{done.stdout}{done.stderr}"
         )
+    described.write_text(content)
+
+
+def _content_of_dbt_project() -> str:
+    """A hash over the names and bytes of every file that dbt reads (times of files say little:
+    copies keep old ones)."""
+    patterns = ("*.yml", "models/**/*", "seeds/**/*", "macros/**/*", "tests/**/*")
+    files = {file for pattern in patterns for file in DBT_PROJECT_DIR.glob(pattern)}
+    content = hashlib.sha256()
+    for file in sorted(file for file in files if file.is_file()):
+        content.update(file.relative_to(DBT_PROJECT_DIR).as_posix().encode() + b"\0")
+        content.update(hashlib.sha256(file.read_bytes()).digest())
+    return content.hexdigest()
 
 
 def dbt_variables(settings: Settings) -> dict[str, object]:

@@ -1,5 +1,4 @@
-"""Running the refresh job from the command line: recovery first, then stage by stage, with
-progress.
+"""Running the refresh job from the command line, stage by stage, with progress.
 
 The job is the one the daemon runs; here its steps run in this process, which saves the start of one
 process a step. Words and tables for the reader are in `summary.py`.
@@ -14,20 +13,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
+from string import Template
 from typing import TextIO
 from uuid import uuid4
 
 import dagster as dg
-from dagster import DagsterEventType, DagsterRunStatus, EventLogEntry
+from dagster import DagsterEventType, EventLogEntry
 
 from minerals.settings import Settings
-from orchestration.jobs import WRITER_POOL
+from orchestration.recovery import own_process_tags
 
-IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
-PID_TAG = "minerals/pid"
-PROCESS_START_TAG = "minerals/process_start"
-# The daemon posts a heartbeat every 30 s; after three it did not post, it is gone.
-DAEMON_SILENCE_SECONDS = 90.0
 STAGES = {
     "ingest": "ingest raw snapshots",
     "staging": "load seeds, stage (dbt)",
@@ -75,71 +70,12 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The Dagster instance under the warehouse folder, created or brought up to date."""
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    config = Path(__file__).with_name("dagster.yaml").read_text()
+    template = Template(Path(__file__).with_name("dagster.yaml").read_text())
+    config = template.substitute(DAGSTER_HOME=home)
     target = home / "dagster.yaml"
     if not target.exists() or target.read_text() != config:
         target.write_text(config)
     return dg.DagsterInstance.from_config(str(home))
-
-
-def recover(instance: dg.DagsterInstance) -> list[str]:
-    """End the runs whose process died and free their places; return their ids.
-
-    A run that was killed stays 'started' in Dagster's records and keeps the writer's slot. Runs of
-    this command carry their process id; of the others, the daemon looks after its own while alive.
-    The place of a run that ended without giving it back is freed too: only a daemon would do it.
-    """
-    ended = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS)):
-        if _is_alive(instance, run):
-            continue
-        instance.report_run_failed(run, message="Its process ended without a word (killed?).")
-        ended.append(run.run_id)
-    storage = instance.event_log_storage
-    # Wiping the run history takes the pool's places with it and leaves its limit: then no step
-    # would ever be admitted again.
-    storage.initialize_concurrency_limit_to_default(WRITER_POOL)
-    for run_id in storage.get_concurrency_run_ids():
-        holder = instance.get_run_by_id(run_id)
-        if holder is None or holder.is_finished:
-            storage.free_concurrency_slots_for_run(run_id)
-    return ended
-
-
-def running(instance: dg.DagsterInstance) -> list[str]:
-    """Ids of runs that are under way in living processes."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS))
-    return [run.run_id for run in runs if _is_alive(instance, run)]
-
-
-def _is_alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    pid = run.tags.get(PID_TAG)
-    if pid is None:
-        beats = instance.get_daemon_heartbeats().values()
-        return any(time.time() - beat.timestamp < DAEMON_SILENCE_SECONDS for beat in beats)
-    started = process_start(int(pid))
-    return started is not None and started == run.tags.get(PROCESS_START_TAG, started)
-
-
-def process_start(pid: int) -> str | None:
-    """When a living process began, as the system counts it; None when it has ended.
-
-    A process id is given again, in a container at the next start already, so the id alone would
-    take a stranger for the run. A killed process that nobody has waited for has ended, too. Where
-    the system has no /proc the id is all there is, and the answer is 'unknown'.
-    """
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return "unknown"
-    state, *fields = stat.rpartition(")")[2].split()
-    return None if state in "ZX" else fields[18]
 
 
 def refresh(settings: Settings, on_step: StepCallback, log_level: str = "INFO") -> RefreshResult:
@@ -163,11 +99,7 @@ def refresh(settings: Settings, on_step: StepCallback, log_level: str = "INFO") 
             instance=instance,
             run_id=run_id,
             raise_on_error=False,
-            tags={
-                PID_TAG: str(os.getpid()),
-                PROCESS_START_TAG: process_start(os.getpid()) or "unknown",
-                "importers": ",".join(settings.importers),
-            },
+            tags={**own_process_tags(), "importers": ",".join(settings.importers)},
             run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
         )
     return RefreshResult(

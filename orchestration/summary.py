@@ -4,7 +4,7 @@ Reads the served release only; computes nothing that is not in a mart.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -91,21 +91,6 @@ class LiveProgress(LineProgress):
             clock = f"{seconds:5.1f} s" if state != "waiting" else ""
             table.add_row(signs[state], f"[dim]{words}[/]" if state == "waiting" else words, clock)
         return table
-
-
-def wait_for_others(console: Console, running: Callable[[], Sequence[str]], seconds: float) -> None:
-    """Wait for runs that the daemon has under way. Raises ReleaseError when they take too long."""
-    deadline = time.monotonic() + seconds
-    told = False
-    while others := running():
-        if not told:
-            console.print(f"run {others[0][:8]} of the daemon is under way; waiting for it")
-            told = True
-        if time.monotonic() > deadline:
-            raise ReleaseError(
-                f"Run {others[0]} was still under way after {seconds:.0f} s; see `minerals ui`."
-            )
-        time.sleep(1.0)
 
 
 def print_failure(console: Console, settings: Settings, result: RefreshResult) -> None:
@@ -332,7 +317,15 @@ def _marts(settings: Settings) -> duckdb.DuckDBPyConnection:
             f"There is no release yet ({settings.serving_database} is missing): "
             "run `make refresh` first."
         )
-    return duckdb.connect(str(settings.serving_database), read_only=True)
+    marts = duckdb.connect(str(settings.serving_database), read_only=True)
+    try:
+        marts.execute("select 1 from marts.ppml_fit limit 1")
+    except duckdb.IOException as error:
+        raise ReleaseError(
+            f"{settings.serving_database} looks for the release where it is not any more (was the "
+            "warehouse folder moved?): run `make refresh` to write it anew."
+        ) from error
+    return marts
 
 
 def _store(settings: Settings) -> ReleaseStore:

@@ -7,3 +7,4 @@ arithmetic, no HTTP, no SQL beyond load and publish.
 
 OWNERS = ["team:data-engineering"]
 MODELLERS = ["team:econometrics"]
+WRITER_POOL = "duckdb_writer"  # of every step that opens the warehouse; dagster.yaml admits one

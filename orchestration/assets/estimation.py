@@ -6,8 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from minerals.marts import schema
-from orchestration.assets import MODELLERS
-from orchestration.jobs import WRITER_POOL
+from orchestration.assets import MODELLERS, WRITER_POOL
 from orchestration.resources import RefreshSettings, Warehouse
 
 

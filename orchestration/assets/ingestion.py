@@ -12,8 +12,7 @@ import dagster as dg
 
 from minerals.settings import Settings
 from minerals.sources import DATASETS, providers
-from orchestration.assets import OWNERS
-from orchestration.jobs import WRITER_POOL
+from orchestration.assets import OWNERS, WRITER_POOL
 from orchestration.resources import Snapshots, Warehouse
 
 DESCRIPTIONS = {

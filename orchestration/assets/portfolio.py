@@ -3,8 +3,7 @@
 import dagster as dg
 
 from minerals.marts import schema
-from orchestration.assets import MODELLERS
-from orchestration.jobs import WRITER_POOL
+from orchestration.assets import MODELLERS, WRITER_POOL
 from orchestration.resources import RefreshSettings, Warehouse
 
 

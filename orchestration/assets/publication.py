@@ -12,8 +12,7 @@ import pandas as pd
 from minerals.marts import PUBLISHED_MARTS, schema
 from minerals.releases import PublishedMart
 from minerals.sources import DATASETS
-from orchestration.assets import OWNERS
-from orchestration.jobs import WRITER_POOL
+from orchestration.assets import OWNERS, WRITER_POOL
 from orchestration.resources import RefreshSettings, Releases, Snapshots, Warehouse
 
 RAW = [dg.AssetKey(f"raw_{dataset}") for dataset in DATASETS]

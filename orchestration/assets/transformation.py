@@ -19,8 +19,7 @@ from dagster_dbt import (
 )
 
 from minerals.settings import Settings
-from orchestration.assets import OWNERS
-from orchestration.jobs import WRITER_POOL
+from orchestration.assets import OWNERS, WRITER_POOL
 from orchestration.resources import Dbt, Warehouse, dbt_project, dbt_variables
 
 LAYERS = {

@@ -1,0 +1,207 @@
+"""Recovery: the runs of dead processes are ended and give their place back; the living go on.
+
+A real Dagster instance in a temporary folder, and real processes.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster import DagsterRunStatus
+from dagster._core.utils import make_new_run_id
+
+from minerals.errors import AnotherRefreshRunsError
+from minerals.settings import Settings
+from orchestration import recovery, run
+from orchestration.sensors import end_dead_runs
+
+POOL = "duckdb_writer"
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="the system does not tell when a process began"
+)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(warehouse_dir=tmp_path_factory.mktemp("warehouse"))
+
+
+@pytest.fixture(scope="module")
+def home(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    with run.open_instance(settings) as instance:
+        instance.event_log_storage.set_concurrency_slots(POOL, len(recovery.IN_PROGRESS))
+        yield instance
+
+
+@pytest.fixture
+def instance(home: dg.DagsterInstance) -> Iterator[dg.DagsterInstance]:
+    """The instance without runs under way, or slots of another test."""
+    yield home
+    for record in home.get_runs(dg.RunsFilter(statuses=recovery.IN_PROGRESS)):
+        home.event_log_storage.free_concurrency_slots_for_run(record.run_id)
+        home.delete_run(record.run_id)
+
+
+def start(
+    instance: dg.DagsterInstance,
+    status: DagsterRunStatus = DagsterRunStatus.STARTED,
+    **tags: str,
+) -> str:
+    """Record a run of the refresh job that is under way and holds a slot of the pool."""
+    named = {f"minerals/{name}": value for name, value in tags.items()}
+    record = dg.DagsterRun(job_name="refresh", run_id=make_new_run_id(), status=status, tags=named)
+    instance.add_run(record)
+    claim = instance.event_log_storage.claim_concurrency_slot(POOL, record.run_id, "ppml")
+    assert claim.is_claimed
+    return record.run_id
+
+
+def status_of(instance: dg.DagsterInstance, run_id: str) -> DagsterRunStatus:
+    record = instance.get_run_by_id(run_id)
+    assert record is not None
+    return record.status
+
+
+def is_free(instance: dg.DagsterInstance) -> bool:
+    info = instance.event_log_storage.get_concurrency_info(POOL)
+    return info.active_slot_count == 0 and info.pending_step_count == 0
+
+
+def assert_ended(instance: dg.DagsterInstance, run_id: str) -> None:
+    assert recovery.recover(instance) == [run_id]
+    assert status_of(instance, run_id) == DagsterRunStatus.FAILURE
+    assert is_free(instance)
+
+
+def assert_left_alone(instance: dg.DagsterInstance, run_id: str) -> None:
+    assert recovery.recover(instance) == []
+    assert status_of(instance, run_id) == DagsterRunStatus.STARTED
+    assert not is_free(instance)
+
+
+@pytest.fixture
+def ended_pid() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_the_instance_lies_under_the_warehouse_and_keeps_its_runs(settings, instance, ended_pid):
+    assert Path(instance.root_directory) == settings.dagster_home
+    config = (settings.dagster_home / "dagster.yaml").read_text()
+    assert f"base_dir: {settings.dagster_home}/history/runs" in config
+    assert type(instance.event_log_storage).__name__ == "PooledSqliteEventLogStorage"
+    run_id = start(instance, pid=str(ended_pid))
+    with run.open_instance(settings) as again:
+        assert status_of(again, run_id) == DagsterRunStatus.STARTED
+
+
+def test_the_runs_of_an_ended_process_are_failed_and_their_slots_freed(instance, ended_pid):
+    dead = {
+        start(instance, status, pid=str(ended_pid), process_start="1")
+        for status in recovery.IN_PROGRESS
+    }
+    assert set(recovery.recover(instance)) == dead
+    assert {status_of(instance, run_id) for run_id in dead} == {DagsterRunStatus.FAILURE}
+    assert is_free(instance)
+    for run_id in dead:
+        messages = [entry.message for entry in instance.all_logs(run_id)]
+        assert any("ended without a word" in message for message in messages)
+    assert recovery.recover(instance) == []  # once is enough
+
+
+def test_the_run_of_a_killed_process_that_nobody_waited_for_is_failed(instance):
+    """In a container without an init process, the killed stay in the table of processes."""
+    process = subprocess.Popen(["sleep", "60"])
+    run_id = start(instance, pid=str(process.pid))
+    assert_left_alone(instance, run_id)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # ended, not yet taken note of
+    try:
+        if sys.platform == "linux":
+            assert_ended(instance, run_id)
+    finally:
+        process.wait()
+
+
+def test_the_run_of_a_living_process_is_left_alone(instance):
+    started = recovery.process_start(os.getpid())
+    assert started is not None
+    assert_left_alone(instance, start(instance, pid=str(os.getpid()), process_start=started))
+
+
+@needs_proc
+def test_a_process_that_got_the_number_of_a_dead_one_is_not_taken_for_it(instance):
+    """In a container the same numbers come again at the next start."""
+    assert_ended(instance, start(instance, pid=str(os.getpid()), process_start="1"))
+
+
+def test_a_process_that_we_may_not_signal_is_alive():
+    """The first process of the system; signalling it is refused unless we are root."""
+    assert recovery.process_start(1) is not None
+
+
+def test_a_run_that_ended_stays_as_it_is_and_gives_its_slot_back(instance, ended_pid):
+    run_id = start(instance, DagsterRunStatus.SUCCESS, pid=str(ended_pid))
+    assert recovery.recover(instance) == []
+    assert status_of(instance, run_id) == DagsterRunStatus.SUCCESS
+    assert is_free(instance)
+
+
+def test_a_run_that_was_just_launched_has_time_to_say_which_process_it_is(instance, monkeypatch):
+    run_id = start(instance)
+    assert_left_alone(instance, run_id)
+    monkeypatch.setattr(recovery, "LAUNCH_SECONDS", 0.0)
+    assert_ended(instance, run_id)
+
+
+def test_the_daemon_ends_dead_runs(instance, ended_pid):
+    run_id = start(instance, pid=str(ended_pid), process_start="1")
+    context = dg.build_sensor_context(instance=instance)
+    assert run_id in str(end_dead_runs(context))
+    assert status_of(instance, run_id) == DagsterRunStatus.FAILURE
+    assert "living" in str(end_dead_runs(context))
+
+
+def _hold(folder: str, seconds: float) -> str:
+    """The program of a refresh that stays for a while."""
+    return (
+        "import time; from pathlib import Path; from orchestration.recovery import one_at_a_time\n"
+        f"with one_at_a_time(Path({folder!r}), 0):\n"
+        f"    print('holds', flush=True); time.sleep({seconds})"
+    )
+
+
+def test_a_run_waits_for_another_process_and_goes_on_when_that_is_killed(instance, tmp_path):
+    """The executor of the daemon's runs: the lock of a killed holder is free at once."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", _hold(str(tmp_path), 60)], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "holds\n"
+    with (
+        pytest.raises(AnotherRefreshRunsError, match="still running"),
+        recovery.one_at_a_time(tmp_path, 0.1),
+    ):
+        pytest.fail("two refreshes at a time")
+    holder.kill()
+    holder.wait()
+    with recovery.one_at_a_time(tmp_path, 5):
+        pass
+
+
+def test_a_wiped_history_does_not_block_the_pool_for_ever(tmp_path: Path) -> None:
+    """`dagster run wipe` takes the pool's places and leaves its limit."""
+    settings = Settings(warehouse_dir=tmp_path)
+    with run.open_instance(settings) as instance:
+        storage = instance.event_log_storage
+        recovery.recover(instance)
+        assert storage.get_concurrency_info(POOL).slot_count == 1
+        instance.wipe()
+        recovery.recover(instance)
+        assert storage.get_concurrency_info(POOL).slot_count == 1
+        assert storage.claim_concurrency_slot(POOL, make_new_run_id(), "ppml").is_claimed
