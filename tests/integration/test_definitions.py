@@ -5,8 +5,8 @@ import pytest
 
 from minerals.marts import PUBLISHED_MARTS
 from minerals.sources import DATASETS
+from orchestration.assets import WRITER_POOL
 from orchestration.definitions import build_definitions
-from orchestration.jobs import WRITER_POOL
 
 GROUPS = {
     "seeds": 9, "ingestion": 4, "staging": 6, "conformed": 12, "marts": 3, "estimation": 3,
