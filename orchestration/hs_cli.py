@@ -122,7 +122,7 @@ def print_problems(console: Console, report: rules.Report) -> None:
 def print_lists(console: Console, settings: Settings, report: rules.Report) -> None:
     """How the codes of each revision were checked, so that nothing is unchecked in silence."""
     for revision, sentence in report.checked_against.items():
-        style = "yellow" if sentence.startswith("not checked") else ""
+        style = "yellow" if "not checked" in sentence else ""
         console.print(Text(f"{revision}: {sentence}", style=style))
     if settings.hs_reference is None:
         folders = " or ".join(str(folder) for folder in settings.hs_reference_folders)

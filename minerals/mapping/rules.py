@@ -288,11 +288,11 @@ def check_changes(mapping: MappingSeeds, lists: HsLists) -> Iterator[Problem]:
             if revision != earlier or after is None or after[2] == before:
                 continue
             old, new = lists.line(earlier, code), lists.line(later, code)
-            if old and new and not _is_same_text(old.text, new.text, is_reworded=earlier == "H0"):
+            if not (old and new and _is_same_text(old.text, new.text, earlier == "H0")):
                 continue
             seed, row, now = after
-            same = "its text has not changed" if old and new else "no list shows why"
-            what = f"{code} is {now} in {later}, but {before} in {earlier}, and {same}"
+            what = f"{code} is {now} in {later}, but {before} in {earlier}"
+            what += f", and its text is the same ({new.text})"
             instead = "make them agree, or say in reason what changed"
             yield _problem(seed, row, "hs_code", what, instead, "warning")
 
@@ -490,4 +490,5 @@ def _checked_against(
         known = sum(code in committed.get(revision, ()) for code in left)
         words.append(f"{known} were decided on in an earlier commit and are taken as they are")
         words.append(f"{len(left) - known} are new and unknown")
-    return f"not checked against a list ({'; '.join(words)}): {how_to_get(revision)}"
+    counts = "; ".join(words)
+    return f"codes and texts are not checked against a list ({counts}): {how_to_get(revision)}"

@@ -213,6 +213,9 @@ def _header(reading: _Reading, line: str, delimiter: str) -> list[str] | None:
         written = next(csv.reader([line], delimiter=delimiter, strict=True), [])
     except csv.Error:
         written = line.split(delimiter)
+    if not any(_meant(cell, expected) for cell in written):
+        reading.note(1, expected[0], "the first line is not the header", f"it must be: {whole}")
+        return None
     names: list[str] = []
     exact = {name for name in written if name in expected}
     for cell in written:
@@ -229,8 +232,6 @@ def _header(reading: _Reading, line: str, delimiter: str) -> list[str] | None:
     missing = [name for name in expected if name not in names]
     if missing:
         what = f"the header lacks {', '.join(missing)}"
-        if len(missing) == len(expected):
-            what = "the first line is not the header"
         reading.note(1, missing[0], what, f"the first line must be: {whole}")
         return None
     kept = [name for name in names if name in expected]
