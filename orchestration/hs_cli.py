@@ -6,18 +6,23 @@ run after every edit.
 """
 
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
 from minerals.errors import MineralsError, SnapshotDamagedError
 from minerals.mapping import coverage, reference, rules, seeds
-from minerals.settings import PROJECT_ROOT, Settings
+from minerals.settings import PROJECT_ROOT, Settings, limit_linear_algebra_threads
+
+if TYPE_CHECKING:
+    from orchestration.hs_preview import Preview
 
 SEEDS_DIR = PROJECT_ROOT / "dbt_project" / "seeds"
 LONGEST = 10
@@ -60,6 +65,33 @@ def build(read_settings: Callable[[], Settings]) -> typer.Typer:
             _print_unmapped(console, report.mapping, lists, trade)
         if report.n_errors:
             raise typer.Exit(1)
+
+    @app.command()
+    def preview(
+        seeds_dir: SeedsDir = None,
+        mineral: Annotated[
+            str | None, typer.Option(help="Only this mineral, for example Copper.")
+        ] = None,
+        show_all: Annotated[
+            bool, typer.Option("--all", help="Every mineral and supplier that moves.")
+        ] = False,
+    ) -> None:
+        """Show what the mapping's files would do to the ranks, without publishing anything."""
+        settings = read_settings()
+        limit_linear_algebra_threads()
+        console = Console(highlight=False, soft_wrap=True)
+        snapshot = coverage.snapshot_folder(settings.raw_dir)
+        report, _ = checked(settings, seeds_dir or SEEDS_DIR, snapshot, console)
+        print_problems(console, report)
+        if report.n_errors:
+            console.print("No preview: correct the errors first.")
+            raise typer.Exit(1)
+        name = _known_mineral(report.mapping, mineral)
+        with console.status("starting") as status:
+            from orchestration.hs_preview import preview as compute
+
+            found = compute(settings, report.mapping, lambda stage: _say(console, status, stage))
+        print_preview(console, found, name, show_all)
 
     return app
 
@@ -129,6 +161,121 @@ def print_lists(console: Console, settings: Settings, report: rules.Report) -> N
         console.print(
             f"[yellow]No folder of HS lists[/]: create {folders}, or set MINERALS_HS_REFERENCE_DIR."
         )
+
+
+def print_preview(console: Console, found: "Preview", mineral: str | None, show_all: bool) -> None:
+    """Changed codes, then minerals, then suppliers, the largest moves first."""
+    for note in found.notes:
+        console.print(f"[yellow]note[/] {note}")
+    if not found.codes:
+        console.print(
+            f"\nNothing changes: the seeds mean what release {found.release_id} was made from."
+        )
+        return
+    console.print()
+    table = Table(title=f"{_count(len(found.codes), 'code')} changed", title_justify="left")
+    for heading in ("revision", "code", "before", "after"):
+        table.add_column(heading)
+    for code in found.codes if show_all else found.codes[:LONGEST]:
+        table.add_row(code.hs_revision, code.hs_code, code.before, code.after)
+    console.print(table, soft_wrap=False)
+    _print_rest(console, len(found.codes), LONGEST, show_all)
+    minerals, suppliers = found.minerals, found.suppliers
+    if mineral:
+        minerals = minerals.loc[minerals["mineral"] == mineral]
+        suppliers = suppliers.loc[suppliers["mineral"] == mineral]
+    if minerals.empty:
+        of = f" of {mineral}" if mineral else ""
+        console.print(
+            f"\nNothing changes in the ranks{of}: no candidate, import or place differs from "
+            f"release {found.release_id}."
+        )
+        return
+    _print_minerals(console, minerals.to_dict("records"), found.top_k, show_all)
+    _print_suppliers(console, suppliers.to_dict("records"), show_all)
+    console.print(f"Compared with release {found.release_id}. Nothing was published.")
+
+
+def _print_minerals(
+    console: Console, rows: Sequence[Mapping[Any, Any]], top_k: int, show_all: bool
+) -> None:
+    console.print()
+    table = Table(title="What changes in each mineral", title_justify="left")
+    for heading in ("importer", "mineral", "category"):
+        table.add_column(heading)
+    for heading in ("candidates", "imports", "moved"):
+        table.add_column(heading, justify="right")
+    table.add_column(f"enters the top {top_k}")
+    table.add_column("leaves it")
+    shown = rows if show_all else rows[:LONGEST]
+    for row in shown:
+        cells = [row["importer_iso3"], row["mineral"], row["category"]]
+        cells += [_before_after(row, "candidates"), _before_after(row, "imports")]
+        table.add_row(*cells, str(row["moved"]), row["top_in"], row["top_out"])
+    console.print(table, soft_wrap=False)
+    _print_rest(console, len(rows), LONGEST, show_all)
+    sources = {
+        (r["importer_iso3"], r["category"], r["source_before"], r["source_after"])
+        for r in rows
+        if isinstance(r["source_before"], str)
+        and isinstance(r["source_after"], str)
+        and r["source_before"] != r["source_after"]
+    }
+    for iso3, category, before, after in sorted(sources):
+        console.print(f"{iso3} {category}: ranked with {after} coefficients, before {before}.")
+
+
+def _print_suppliers(console: Console, rows: Sequence[Mapping[Any, Any]], show_all: bool) -> None:
+    if not rows:
+        console.print("No supplier changes its place.")
+        return
+    console.print()
+    table = Table(title="Suppliers that enter, leave or move, largest first", title_justify="left")
+    for heading in ("importer", "mineral", "category", "supplier"):
+        table.add_column(heading)
+    for heading in ("rank before", "rank after", "move"):
+        table.add_column(heading, justify="right")
+    for row in rows if show_all else rows[: 2 * LONGEST]:
+        before, after = (_place(row[name]) for name in ("rank_before", "rank_after"))
+        move = "enters" if not before else "leaves" if not after else f"{row['places']:+d}"
+        cells = [row["importer_iso3"], row["mineral"], row["category"], row["exporter_iso3"]]
+        table.add_row(*cells, before, after, move)
+    console.print(table, soft_wrap=False)
+    _print_rest(console, len(rows), 2 * LONGEST, show_all)
+
+
+def _print_rest(console: Console, number: int, most: int, show_all: bool) -> None:
+    if not show_all and number > most:
+        console.print(f"and {number - most} more: --all shows them")
+
+
+def _before_after(row: Mapping[Any, Any], name: str) -> str:
+    before, after = row[f"{name}_before"], row[f"{name}_after"]
+    return str(before) if before == after else f"{before} -> {after}"
+
+
+def _place(rank: Any) -> str:
+    """A rank, or nothing for a supplier that is no candidate (pandas' NA is not comparable)."""
+    return str(rank) if isinstance(rank, Integral) else ""
+
+
+def _known_mineral(mapping: rules.MappingSeeds, mineral: str | None) -> str | None:
+    if mineral is None:
+        return None
+    known = {name.lower(): name for name in mapping.mineral_names}
+    if mineral.lower() not in known:
+        near = seeds.closest(mineral, mapping.mineral_names)
+        hint = f"Did you mean {near}?" if near else f"It is one of: {'; '.join(known.values())}."
+        raise MineralsError(f"There is no mineral '{mineral}'. {hint}")
+    return known[mineral.lower()]
+
+
+def _say(console: Console, status: Status, stage: str) -> None:
+    """The stage beside the spinner; in a log, where nothing spins, a line for each new stage."""
+    if console.is_terminal:
+        status.update(stage)
+    elif "step " not in stage:
+        console.print(f"{stage} ...")
 
 
 def _trade(
