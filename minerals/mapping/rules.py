@@ -344,8 +344,11 @@ def _about_code(written: str, revision: str, lists: HsLists) -> tuple[str, str]:
         if len(digits) < 6 and not lists.exists(revision, meant):
             return what, "write the six digits; some of them are lost here"
     elif re.fullmatch(r"[0-9]{5}(\.0+)?", written):
-        what = f"{written!r} has five digits: a spreadsheet has dropped the leading zero"
         meant = "0" + written[:5]
+        what = f"{written!r} has five digits: a spreadsheet has dropped the leading zero"
+        longer = lists.under(revision, written[:5])
+        if longer and not lists.exists(revision, meant):
+            return f"{written!r} has five digits: one is lost", f"write one of {_some(longer)}"
     elif re.fullmatch(r"[0-9]{6}\.0+", written):
         what, meant = f"{written!r} is a decimal number, not a code", written[:6]
     elif re.fullmatch(r"[0-9]{4}\.[0-9]", written):

@@ -168,6 +168,14 @@ def test_a_lost_leading_zero_is_put_back(folder):
     assert problem.instead == "write 020110"
 
 
+def test_a_lost_last_digit_is_looked_up(folder):
+    write(folder, [*ROWS, "H0,26030,Copper,ores,false,,x"])
+    (problem,) = check(folder).problems
+    assert (problem.what, problem.instead) == (
+        "'26030' has five digits: one is lost", "write one of 260300"
+    )  # fmt: skip
+
+
 def test_titles_repeated_by_the_list_are_not_a_mixture_where_scrap_has_its_own_line(folder):
     """810110 in H5 reads 'including waste and scrap, powders'; its scrap is 810197. In H0 it has
     no such neighbour."""
