@@ -88,6 +88,7 @@ def check_mapping(
     if mapping.mapped.is_readable and mapping.out_of_scope.is_readable:
         problems += check_successors(mapping, lists)
         problems += check_changes(mapping, lists)
+        problems += check_removed(mapping, lists, committed_codes)
     order = {file: place for place, file in enumerate((MAP, OUT_OF_SCOPE, MINERALS))}
     problems.sort(key=lambda p: (order[p.file.name], p.line, p.severity, p.column, p.what))
     sentences = {r: _checked_against(r, mapping, lists, committed) for r in REVISIONS}
@@ -242,27 +243,50 @@ def check_successors(mapping: MappingSeeds, lists: HsLists) -> Iterator[Problem]
                     yield _problem(seed, row, "hs_code", what, instead, severity)
 
 
+def check_removed(
+    mapping: MappingSeeds, lists: HsLists, committed: Mapping[str, Collection[str]]
+) -> Iterator[Problem]:
+    """Warn of codes that were decided on in the last commit and are in neither file now, where
+    `check_successors` cannot see it: in a revision without a list, or gone from all revisions."""
+    rows = [*mapping.mapped.rows, *mapping.out_of_scope.rows]
+    decided, anywhere = {_key(row) for row in rows}, {row["hs_code"] for row in rows}
+    for revision in REVISIONS:
+        for code in sorted(committed.get(revision, ())):
+            is_unseen = not _known_in(revision, code, lists) or code not in anywhere
+            if is_unseen and (revision, code) not in decided:
+                what = f"{revision} {code} was decided on in the last commit and is in neither file"
+                instead = f"restore its row in {MAP} or {OUT_OF_SCOPE}, if it went by accident"
+                yield Problem(mapping.mapped.file, 1, "hs_code", "warning", what, instead)
+
+
 def check_changes(mapping: MappingSeeds, lists: HsLists) -> Iterator[Problem]:
     """Warn where a code means another mineral or category in the next revision although its text
-    is still the same."""
+    is still the same; in a revision without a list, where it differs from both its neighbours."""
     decided: dict[tuple[str, str], tuple[Seed, Row, str]] = {}
     for row in mapping.out_of_scope.rows:
         decided[_key(row)] = (mapping.out_of_scope, row, "out of scope")
     for row in mapping.mapped.rows:
         decided[_key(row)] = (mapping.mapped, row, f"{row['mineral']} {row['category']}")
-    for earlier, later in pairwise(REVISIONS):
-        for (revision, code), (_, _, before) in decided.items():
-            after = decided.get((later, code))
-            if revision != earlier or after is None or after[2] == before:
+    instead = "make them agree, or say in reason what changed"
+    for earlier, later in pairwise(revision for revision in REVISIONS if lists.has(revision)):
+        for code, old in lists.lines[earlier].items():
+            before, after = decided.get((earlier, code)), decided.get((later, code))
+            if before is None or after is None or before[2] == after[2]:
                 continue
-            old, new = lists.line(earlier, code), lists.line(later, code)
-            if not (old and new and is_same_text(old.text, new.text, earlier == "H0")):
+            new = lists.lines[later].get(code)
+            if new and is_same_text(old.text, new.text, is_reworded=earlier == "H0"):
+                what = f"{code} is {after[2]} in {later}, but {before[2]} in {earlier}"
+                what += f", and its text is the same ({new.text})"
+                yield _problem(after[0], after[1], "hs_code", what, instead, "warning")
+    for sides in zip(REVISIONS, REVISIONS[1:], REVISIONS[2:], strict=False):
+        for (revision, code), here in decided.items():
+            if revision != sides[1] or lists.has(revision):
                 continue
-            seed, row, now = after
-            what = f"{code} is {now} in {later}, but {before} in {earlier}"
-            what += f", and its text is the same ({new.text})"
-            instead = "make them agree, or say in reason what changed"
-            yield _problem(seed, row, "hs_code", what, instead, "warning")
+            around = [decided.get((side, code), here)[2] for side in (sides[0], sides[2])]
+            if around[0] == around[1] != here[2]:
+                what = f"{code} is {here[2]} in {revision}, but {around[0]} in {sides[0]}"
+                what += f" and {sides[2]}"
+                yield _problem(here[0], here[1], "hs_code", what, instead, "warning")
 
 
 def _problem(

@@ -14,7 +14,9 @@ _EXCLUDED = re.compile(
 )
 _WASTE = re.compile(r"\bwaste\b|\bscrap\b|\bspent\b")
 _RESIDUE = re.compile(r"\bash(?:es)?\b|\bresidues?\b|\bslags?\b|\bdross|\bsweepings\b")
-_METAL = re.compile(r"\bunwrought\b|\bpowders?\b|\barticles\b|\bmattes?\b|\bwrought\b|\bbars\b")
+_METAL = re.compile(
+    r"\bunwrought\b|\bpowders?\b|\barticles\b|\bmattes?\b|\bwrought\b|\bbars\b|\bincluding waste\b"
+)
 _TITLE = "articles thereof, including waste and scrap"
 _ORE = re.compile(r"\bores?\b|\bconcentrates?\b|\bcrude\b|\bnatural\b")
 _STEMS = {

@@ -50,6 +50,13 @@ def test_check_adds_up_the_trade_of_the_snapshot(refreshed):
     assert f"{value:,.1f}" in row
 
 
+def test_the_product_table_of_the_trade_data_stands_in_for_the_lists(refreshed, tmp_path):
+    done = refreshed.command("hs", "check", MINERALS_HS_REFERENCE_DIR=str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no errors, no warnings" in done.stdout
+    assert "H0: 521 codes checked against the product table of the trade data" in done.stdout
+
+
 def test_a_moved_code_lists_the_suppliers_that_move_and_publishes_nothing(refreshed, without_gauze):
     before = published(refreshed)
     done = refreshed.command("hs", "preview", "--seeds", str(without_gauze), "--all")

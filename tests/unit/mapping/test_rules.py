@@ -355,6 +355,40 @@ def test_a_meaning_that_changes_while_the_text_does_not_is_a_warning(folder):
     assert report.n_errors == 0
 
 
+def test_a_code_gone_since_the_last_commit_is_a_warning_where_no_list_tells(folder):
+    committed = {"H4": {"260300", "919191"}, "H5": {"260300", "929292"}}
+    texts = words(check_mapping(folder, LISTS, committed=committed))
+    assert texts.count("decided on in the last commit and is in neither file") == 2
+    assert "H4 919191 was decided" in texts
+    assert "H5 929292 was decided" in texts
+
+
+def test_without_a_list_a_meaning_unlike_both_neighbours_is_a_warning(folder):
+    write(folder, replaced("H4,280470,", "H4,280470,Copper,products,false,,x"))
+    texts = words(check(folder))
+    assert "280470 is Copper products in H4, but Phosphorous products in H0 and H5" in texts
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "what"),
+    [
+        ("Copper: including waste and scrap", "Copper,products,true,x,x", ""),
+        ("Copper: including waste and scrap", "Copper,products,false,,x", "together with waste"),
+        ("Copper: including waste and scrap", "Copper,scrap,false,,x", "together with waste"),
+        ("Copper; waste and scrap", "Copper,products,true,x,x", "waste and scrap only"),
+        ("Copper; wrought, other than waste and scrap", "Copper,products,false,,x", ""),
+        ("Copper; wrought, other than waste and scrap", "Copper,scrap,false,,x", "no waste"),
+        ("Copper; spent", "Copper,scrap,false,,x", ""),
+    ],
+)
+def test_a_text_says_whether_the_line_is_metal_scrap_or_both(folder, text, row, what):
+    write(folder, [f"H0,750300,{row}"])
+    report = check_mapping(folder, HsLists({"H0": {"750300": Line(text)}}, {"H0": "h0"}))
+    found = [p.what for p in report.problems if p.column in ("category", "is_mixed")]
+    assert len(found) == bool(what)
+    assert what in "".join(found)
+
+
 def test_a_revision_without_a_list_is_said_and_its_unknown_codes_are_warned_of(folder):
     row = "H4,848484,Copper,products,false,,x"
     write(folder, [*ROWS, row])
