@@ -53,6 +53,7 @@ class Publisher:
         self.script: list[str | Reply] = []
         self.seen: list[Seen] = []
         self.last_body = b""
+        self.hangs = threading.Event()
         self.lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"publisher": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -117,6 +118,9 @@ class _Handler(BaseHTTPRequestHandler):
             body = bytearray(gzip.compress(body))
             body[len(body) // 2] ^= 0xFF
             headers["Content-Encoding"] = "gzip"
+        if reply.fault == "hang":
+            self.publisher.hangs.set()
+            time.sleep(1)
         if reply.fault == "slow":
             time.sleep(0.2)
         self.close_connection = True
