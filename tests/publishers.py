@@ -5,17 +5,23 @@ plays the faults of its script, one a request, before it behaves. `ComtradePubli
 """
 
 import gzip
+import hashlib
+import io
 import json
 import socket
 import struct
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
+from xml.sax.saxutils import escape
+
+from minerals.sources.workbooks import address
 
 HTML = b"<!DOCTYPE html><html><body><h1>Service under maintenance</h1></body></html>"
 
@@ -220,3 +226,151 @@ class ComtradePublisher(Publisher):
                 )  # fmt: skip
                 said["totalRecords"] += 1
         return list(found.values())
+
+
+class WorldBankPublisher(Publisher):
+    """The World Bank API over figures {code: {(iso3, year): value}} and its list of economies."""
+
+    def __init__(
+        self,
+        figures: Mapping[str, Mapping[tuple[str, int], float]],
+        economies: Iterable[Mapping[str, str]],
+    ) -> None:
+        super().__init__(self._answer)
+        self.figures = figures
+        self.economies = [*map(dict, economies)]
+        self.updated = {"2": "2026-07-01", "3": "2025-11-01"}
+        self.largest_page = 32_500
+
+    def _answer(self, path: str, params: dict[str, str], headers: dict[str, str]) -> Reply:
+        if path == "/v2/country":
+            return self._page(params, [*map(self._economy, self.economies), *_GROUPS], None)
+        code = path.rpartition("/")[2]
+        source = params.get("source", "2")
+        if path != f"/v2/country/all/indicator/{code}" or code not in self.figures:
+            value = "The indicator was not found. It may have been deleted or archived."
+            return as_json([{"message": [{"id": "175", "key": "Invalid format", "value": value}]}])
+        first, last = params.get("date", "2023:2023").split(":")
+        values = self.figures[code]
+        places = [(e["iso3"], e["name"]) for e in self.economies] + [("WLD", "World")]
+        rows = [
+            {
+                "indicator": {"id": code, "value": code},
+                "country": {"id": iso3[:2], "value": name},
+                "countryiso3code": iso3,
+                "date": str(year),
+                "value": values.get((iso3, year), 1e12 if iso3 == "WLD" else None),
+                "unit": "",
+                "decimal": 0,
+            }
+            for iso3, name in places
+            for year in range(int(last), int(first) - 1, -1)
+        ]
+        return self._page(params, rows, self.updated[source])
+
+    def _page(self, params: Mapping[str, str], rows: list[Any], updated: str | None) -> Reply:
+        size = min(int(params.get("per_page", "50")), self.largest_page)
+        page = int(params.get("page", "1"))
+        meta = {"page": page, "pages": -(-len(rows) // size), "per_page": size, "total": len(rows)}
+        if updated:
+            meta |= {"sourceid": "2", "lastupdated": updated}
+        return as_json([meta, rows[(page - 1) * size : page * size]])
+
+    def _economy(self, row: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "id": row["iso3"],
+            "iso2Code": row["iso3"].lower(),
+            "name": row["name"],
+            "region": {"id": "XXX", "iso2code": "XX", "value": row["region"] + " "},
+            "incomeLevel": {"id": "XXX", "value": row["income_group"] or "Not classified"},
+        }
+
+
+_GROUPS = [
+    {
+        "id": code,
+        "iso2Code": iso2,
+        "name": name,
+        "region": {"id": "NA", "iso2code": "NA", "value": "Aggregates"},
+        "incomeLevel": {"id": "NA", "value": "Aggregates"},
+    }
+    for code, iso2, name in (("WLD", "1W", "World"), ("AFE", "ZH", "Africa Eastern and Southern"))
+]
+
+
+class FilePublisher(Publisher):
+    """Files by path, each with an ETag: what is unchanged is answered with 304."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        super().__init__(self._answer)
+        self.files = dict(files)
+
+    def _answer(self, path: str, params: dict[str, str], headers: dict[str, str]) -> Reply:
+        content = self.files.get(unquote(path))
+        if content is None:
+            return Reply(404, b"Not found")
+        etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+        if headers.get("If-None-Match") == etag:
+            return Reply(304, b"", {"ETag": etag})
+        return Reply(200, content, {"ETag": etag})
+
+
+def make_workbook(sheets: Mapping[str, list[list[object]]]) -> bytes:
+    """The bytes of an .xlsx workbook with these cells, numbers as numbers, None as no cell."""
+    content = io.BytesIO()
+    names = list(sheets)
+    package = "http://schemas.openxmlformats.org"
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(
+            "[Content_Types].xml",
+            f'<Types xmlns="{package}/package/2006/content-types">'
+            '<Default Extension="rels" '
+            'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+            '<Default Extension="xml" ContentType="application/xml"/></Types>',
+        )
+        archive.writestr(
+            "_rels/.rels",
+            f'<Relationships xmlns="{package}/package/2006/relationships"><Relationship Id="rId1" '
+            f'Type="{package}/officeDocument/2006/relationships/officeDocument" '
+            'Target="xl/workbook.xml"/></Relationships>',
+        )
+        archive.writestr(
+            "xl/workbook.xml",
+            f'<workbook xmlns="{package}/spreadsheetml/2006/main" '
+            f'xmlns:r="{package}/officeDocument/2006/relationships"><sheets>'
+            + "".join(
+                f'<sheet name="{escape(name)}" sheetId="{i}" r:id="rId{i}"/>'
+                for i, name in enumerate(names, 1)
+            )
+            + "</sheets></workbook>",
+        )
+        archive.writestr(
+            "xl/_rels/workbook.xml.rels",
+            f'<Relationships xmlns="{package}/package/2006/relationships">'
+            + "".join(
+                f'<Relationship Id="rId{i}" Target="worksheets/sheet{i}.xml" '
+                f'Type="{package}/officeDocument/2006/relationships/worksheet"/>'
+                for i in range(1, len(names) + 1)
+            )
+            + "</Relationships>",
+        )
+        for i, name in enumerate(names, 1):
+            rows = "".join(_row(number, cells) for number, cells in enumerate(sheets[name]))
+            archive.writestr(
+                f"xl/worksheets/sheet{i}.xml",
+                f'<worksheet xmlns="{package}/spreadsheetml/2006/main">'
+                f"<sheetData>{rows}</sheetData></worksheet>",
+            )
+    return content.getvalue()
+
+
+def _row(number: int, cells: list[object]) -> str:
+    made = []
+    for column, value in enumerate(cells):
+        place = address(number, column)
+        if isinstance(value, int | float):
+            made.append(f'<c r="{place}"><v>{value}</v></c>')
+        elif value is not None:
+            text = escape(str(value))
+            made.append(f'<c r="{place}" t="inlineStr"><is><t>{text}</t></is></c>')
+    return f'<row r="{number + 1}">{"".join(made)}</row>'

@@ -208,7 +208,7 @@ def reconcile(rows: pa.Table, known: Sequence[KnownGap]) -> pa.Table:
 
     def total(part: pa.Table) -> dict[tuple[str, int, str], float]:
         sums = part.group_by(keys).aggregate([("primaryValue", "sum")]).to_pylist()
-        return {tuple(r[k] for k in keys): r["primaryValue_sum"] for r in sums}  # type: ignore[misc]
+        return {tuple(r[k] for k in keys): r["primaryValue_sum"] for r in sums}
 
     world, partners = total(rows.filter(is_world)), total(rows.filter(pc.invert(is_world)))
     reasons = {(gap.reporter, gap.year, gap.code): gap.reason for gap in known}

@@ -7,6 +7,7 @@ What to fetch and how to read it belongs to the module of each source.
 """
 
 import json
+import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -66,7 +67,7 @@ class Downloads:
         params: Mapping[str, str] | None = None,
         *,
         expected: Expected = "json",
-        check: Callable[[Answer], None] | None = None,
+        check: Callable[[Answer], object] | None = None,
     ) -> Original:
         """Ask whether the stored answer is still the publisher's; fetch the new one if not."""
         stored = self.find(name)
@@ -81,6 +82,14 @@ class Downloads:
         if answer.is_unchanged and stored:
             return stored
         return self.keep(name, answer)
+
+    def copy(self, original: Original, name: str) -> Original:
+        """Keep a stored answer under a second name, which later answers do not replace."""
+        shutil.copyfile(self.path(original.name), self.path(name))
+        fsync_path(self.path(name))
+        copied = Original(**{**asdict(original), "name": name})
+        write_atomically(self.path(name + _NOTE), json.dumps(asdict(copied), indent=2) + "\n")
+        return copied
 
     def read(self, original: Original) -> bytes:
         return self.path(original.name).read_bytes()

@@ -178,7 +178,7 @@ class Client:
         params: Mapping[str, str] | None = None,
         *,
         expected: Expected = "json",
-        check: Callable[[Answer], None] | None = None,
+        check: Callable[[Answer], object] | None = None,
         etag: str | None = None,
         last_modified: str | None = None,
     ) -> Answer:
@@ -225,7 +225,7 @@ class Client:
         params: Mapping[str, str],
         headers: Mapping[str, str],
         expected: Expected,
-        check: Callable[[Answer], None] | None,
+        check: Callable[[Answer], object] | None,
     ) -> Answer:
         if self.allowance:
             self.allowance.take()
