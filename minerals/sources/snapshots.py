@@ -188,6 +188,10 @@ class SnapshotStore:
             return []
         return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
+    def read(self, dataset: str, snapshot_id: str) -> Snapshot:
+        """What the sidecar says, without hashing. Raises SnapshotDamagedError."""
+        return _read_sidecar(self.root / dataset / snapshot_id)
+
     def verify(self, dataset: str, snapshot_id: str) -> Snapshot:
         """Read a snapshot and re-hash its files. Raises SnapshotDamagedError, saying which."""
         path = self.root / dataset / snapshot_id
