@@ -43,6 +43,14 @@ class Settings(BaseSettings):
     other_asia_is_taiwan: bool = Field(
         True, description="count 'Other Asia, nes' in the trade sources as Taiwan"
     )
+    estimate_missing_quantities: bool = Field(
+        False,
+        description="estimate a missing quantity from the median unit value of its code and year",
+    )
+    comtrade_file: Path | None = Field(
+        None,
+        description="CSV of UN Comtrade imports, to reconcile the trade data with (optional)",
+    )
     releases_to_keep: int = Field(5, ge=1, description="how many releases stay on disk")
     warehouse_dir: Path = Field(
         PROJECT_ROOT / "warehouse", description="the folder that holds all data"
@@ -114,10 +122,10 @@ class Settings(BaseSettings):
             )
         return tuple(dict.fromkeys(value))
 
-    @field_validator("warehouse_dir", "figures_dir", "seeds_dir")
+    @field_validator("warehouse_dir", "figures_dir", "seeds_dir", "comtrade_file")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().resolve()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().resolve()
 
     @model_validator(mode="after")
     def _years_in_order(self) -> "Settings":
@@ -173,6 +181,7 @@ class Settings(BaseSettings):
             "first_year": self.first_year,
             "last_year": self.last_year,
             "other_asia_is_taiwan": self.other_asia_is_taiwan,
+            "estimate_missing_quantities": self.estimate_missing_quantities,
         }
 
 

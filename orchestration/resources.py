@@ -94,6 +94,13 @@ class Warehouse(dg.ConfigurableResource):
                     f"from read_parquet('{file}')"
                 )
 
+    def load_nothing(self, name: str, columns: Sequence[str]) -> None:
+        """Let an optional raw table be there, without rows."""
+        absent = ", ".join(f'null::varchar as "{column}"' for column in (*columns, "_snapshot_id"))
+        with self.writer() as connection:
+            connection.execute("create schema if not exists raw")
+            connection.execute(f"create or replace view raw.{name} as select {absent} where false")
+
     def frame(self, table: str) -> pd.DataFrame:
         """A whole table as a frame, in the order of its columns for a stable result."""
         with self.reader() as connection:
