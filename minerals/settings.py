@@ -177,6 +177,7 @@ class Settings(BaseSettings):
     def dbt_vars(self) -> dict[str, Any]:
         """The variables the dbt project takes from here (dbt_project.yml holds their defaults)."""
         return {
+            "profile": self.profile,
             "importers": list(self.importers),
             "first_year": self.first_year,
             "last_year": self.last_year,

@@ -110,6 +110,7 @@ def test_settings_do_not_change_once_made():
 def test_dbt_is_told_the_window_and_the_importers():
     settings = Settings(importers="IND,JPN", first_year=2020, last_year=2021)
     assert settings.dbt_vars == {
+        "profile": "bundled",
         "importers": ["IND", "JPN"],
         "first_year": 2020,
         "last_year": 2021,
