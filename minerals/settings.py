@@ -23,7 +23,11 @@ class Settings(BaseSettings):
     """What a deployment may choose. Each field is set by `MINERALS_<FIELD>` in the environment."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MINERALS_", extra="ignore", frozen=True, populate_by_name=True
+        env_prefix="MINERALS_",
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,  # an error is shown, and one of the inputs is a key
     )
 
     profile: Literal["bundled", "live"] = Field(
@@ -102,6 +106,16 @@ class Settings(BaseSettings):
                 "and a key belongs into COMTRADE_API_KEY"
             )
         return value.rstrip("/")
+
+    @field_validator("comtrade_api_key", mode="before")
+    @classmethod
+    def _key_fits_a_header(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        value = value.strip()
+        if value and not re.fullmatch(r"[!-~]+", value):
+            raise ValueError("the key has blanks or signs in it that no key has: copy it again")
+        return value or None
 
     @field_validator("importers", mode="before")
     @classmethod

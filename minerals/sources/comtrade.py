@@ -295,6 +295,12 @@ def _check_page(answer: Answer, request: Request) -> None:
                 f"{', '.join(row)}. The service's layout changed: adapt "
                 "minerals/sources/comtrade.py. Nothing of this answer is used."
             )
+        if row["classificationCode"] != request.revision:
+            raise PermanentSourceError(
+                f"UN Comtrade: {request}: the rows are of HS revision {row['classificationCode']}, "
+                "which is not what the service says of that year. Nothing of this answer is used; "
+                "report it to comtrade@un.org, or leave the year out."
+            )
         if strange := _not_asked_for(row, request):
             raise TransientSourceError(
                 f"UN Comtrade: the answer for {request} holds rows of another request ({strange}): "
@@ -307,7 +313,6 @@ def _not_asked_for(row: Mapping[str, Any], request: Request) -> str | None:
         "reporterCode": (request.reporter,),
         "period": (str(request.year),),
         "cmdCode": request.codes,
-        "classificationCode": (request.revision,),
         **{column: (value,) for column, value in _FIXED.items() if column in row},
     }
     if request.partners:

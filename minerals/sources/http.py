@@ -239,7 +239,7 @@ class Client:
         except httpx.HTTPError as error:
             # Raised below, outside of the handler: the exception of httpx holds the request, and
             # the request holds the key.
-            problem = _of_transport(error, shown)
+            problem = _of_transport(error, shown, self._without_secrets(str(error)))
         except httpx.InvalidURL as error:
             problem = PermanentSourceError(f"{shown} is no address: {error}. Correct the setting.")
         if problem:
@@ -289,6 +289,12 @@ class Client:
                 "Check what answers at this address, and renew the key."
             )
         return response, bytes(body)
+
+    def _without_secrets(self, text: str) -> str:
+        for value in self.secrets.values():
+            for form in (value.get_secret_value(), repr(value.get_secret_value())[1:-1]):
+                text = text.replace(form, "(the key)")
+        return text
 
     def _check_status(
         self, response: httpx.Response, body: bytes, shown: str, *, conditional: bool
@@ -361,13 +367,13 @@ def _may_pass(error: BaseException) -> bool:
     return isinstance(error, TransientSourceError) and not isinstance(error, QuotaExhaustedError)
 
 
-def _of_transport(error: httpx.HTTPError, shown: str) -> SourceError:
+def _of_transport(error: httpx.HTTPError, shown: str, words: str) -> SourceError:
     """The failure to get any answer, as passing or as lasting."""
     kind = type(error).__name__
     if isinstance(error, httpx.UnsupportedProtocol | httpx.TooManyRedirects):
-        return PermanentSourceError(
-            f"{shown}: {kind}: {error}. Correct the address in the settings."
-        )
+        return PermanentSourceError(f"{shown}: {kind}: {words}. Correct the address it is set to.")
+    if isinstance(error, httpx.LocalProtocolError):
+        return PermanentSourceError(f"{shown} could not be asked: {words}. Correct the settings.")
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -376,7 +382,7 @@ def _of_transport(error: httpx.HTTPError, shown: str) -> SourceError:
                 "the address; behind a proxy that signs anew, set SSL_CERT_FILE to its certificate."
             )
         cause = cause.__cause__ or cause.__context__
-    return TransientSourceError(f"{shown} got no whole answer: {kind}: {error}.")
+    return TransientSourceError(f"{shown} got no whole answer: {kind}: {words}.")
 
 
 def _advice(status: int, has_key: bool) -> str:

@@ -163,6 +163,13 @@ def test_the_key_is_sent_in_a_header_and_is_in_no_error(publisher, client, fault
     assert not [text for text in shown if KEY in text]
 
 
+def test_a_key_that_fits_in_no_header_is_not_shown_by_the_refusal(publisher):
+    broken = Client(publisher.url, "A publisher", POLICY, {"X-Key": SecretStr(f"{KEY}\n")})
+    with pytest.raises(PermanentSourceError, match=r"could not be asked.*\(the key\)") as caught:
+        broken.get("data")
+    assert KEY not in str(caught.value)
+
+
 def test_no_redirect_is_followed_with_a_key_and_one_is_without(publisher, client):
     publisher.answer = lambda path, *_: (
         Reply(302, b"", {"Location": "/there"}) if path == "/here" else as_json([path])
