@@ -4,10 +4,8 @@ They serve the real rows of the bundle in their own formats (BACI's flows as UN 
 report them, in HS 1992), so that the two profiles must come to the same panel.
 """
 
-import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,32 +196,9 @@ def test_with_a_source_down_it_still_publishes_and_says_so(live, publishers):
     assert done.returncode == 0, done.stdout + done.stderr
     assert (live.folder / "releases" / "current").resolve().name != before
     assert len(publishers.comtrade.data_calls) == n_calls  # unchanged: nothing was fetched again
-    checks = subprocess.run(
-        [sys.executable, "-c", LAST_CHECKS],
-        env={**live.environment, "DAGSTER_HOME": str(live.folder / "dagster")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = json.loads(checks.stdout.splitlines()[-1])
-    assert found["raw_production"][0] is False
-    assert "404" in found["raw_production"][1]
-    assert "last accepted snapshot" in found["raw_production"][1]
-    assert found["raw_bilateral_trade"][0] is True
-
-
-LAST_CHECKS = """
-import json
-import dagster as dg
-found = {}
-with dg.DagsterInstance.get() as instance:
-    for name in ("raw_production", "raw_bilateral_trade"):
-        key = dg.AssetCheckKey(dg.AssetKey(name), "is_up_to_date")
-        (record,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
-        evaluation = record.event.dagster_event.asset_check_evaluation_data
-        found[name] = [evaluation.passed, evaluation.description]
-print(json.dumps(found))
-"""
+    (warning,) = [line for line in done.stdout.splitlines() if "is_up_to_date" in line]
+    for words in ("raw_production", "status 404", "the last accepted snapshot, of 20", "goes on"):
+        assert words in warning
 
 
 def test_the_snapshots_are_as_their_sidecars_say(live):

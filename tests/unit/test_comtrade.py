@@ -139,6 +139,17 @@ def test_a_revision_that_is_not_mapped_is_named(tmp_path, few):
         fetched(client(server, tmp_path, few), [2021])
 
 
+def test_rows_of_another_revision_than_published_are_refused_at_once(tmp_path, few):
+    with ComtradePublisher(few) as server:
+        source = client(server, tmp_path, few)
+        (published,) = source.availability(["699"], [2021])
+        for row in server.rows:
+            row["classificationCode"] = "H6"
+        with pytest.raises(PermanentSourceError, match=r"rows are of HS revision H6"):
+            source.fetch(published)
+        assert len(server.data_calls) == 1
+
+
 def test_the_original_classification_counts_where_there_are_several(tmp_path):
     both = [
         {"reporterCode": 699, "period": 2021, "classificationCode": revision, "datasetChecksum": 1,
