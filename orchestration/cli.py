@@ -12,7 +12,7 @@ from rich.console import Console
 
 from minerals.errors import AnotherRefreshRunsError, MineralsError
 from minerals.settings import Settings, child_environment, limit_linear_algebra_threads
-from orchestration import snapshots_cli
+from orchestration import releases_cli, snapshots_cli
 
 app = typer.Typer(
     name="minerals",
@@ -52,6 +52,9 @@ def _settings() -> Settings:
             for e in error.errors()
         ]
         _fail("a setting is wrong:\n  " + "\n  ".join(wrong))
+
+
+releases_cli.register(app, _settings)
 
 
 @app.command()

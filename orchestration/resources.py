@@ -25,6 +25,7 @@ from packaging.version import Version
 from minerals.errors import WarehouseError
 from minerals.marts import MartSchema
 from minerals.releases import ReleaseStore
+from minerals.releases.contract import agreed_contract
 from minerals.settings import PROJECT_ROOT, Settings
 from minerals.sources.snapshots import Snapshot, SnapshotStore
 
@@ -167,7 +168,9 @@ class Releases(dg.ConfigurableResource):
     keep: int
 
     def store(self) -> ReleaseStore:
-        return ReleaseStore(Path(self.root), Path(self.serving_database), self.keep)
+        return ReleaseStore(
+            Path(self.root), Path(self.serving_database), self.keep, agreed=agreed_contract()
+        )
 
 
 class RefreshSettings(dg.ConfigurableResource):
