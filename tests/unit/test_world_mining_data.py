@@ -136,14 +136,21 @@ def test_footnotes_are_kept_apart_from_countries(provider, store):
          ["'Tin'", "cell A5", "below 'Total'"]),
     ],
 )  # fmt: skip
-def test_another_layout_is_refused_with_sheet_and_cell(provider, store, server, sheets, words):
-    first, _ = provider.ingest(store)
-    server.files[PATH] = make_workbook(sheets)
+def test_another_layout_is_refused_with_sheet_and_cell(sheets, words):
     with pytest.raises(SourceError) as caught:
-        provider.ingest(store)
+        world_mining_data.read_edition(make_workbook(sheets), original())
     for word in [*words, "Nothing of the workbook is used", "layout changed"]:
         assert word in str(caught.value)
+
+
+def test_a_refused_workbook_is_no_edition_and_leaves_what_there_is(provider, store, server):
+    first, _ = provider.ingest(store)
+    server.files[PATH] = make_workbook(changed("Gold", 1, 0, "Land"))
+    with pytest.raises(SourceError, match="cell A2"):
+        provider.ingest(store)
     assert store.list("production") == [first.snapshot_id]
+    server.files[PATH] = make_workbook(SHEETS)
+    assert provider.ingest(store) == (first, False)
 
 
 def test_an_unchanged_workbook_costs_one_request_without_a_body(provider, store, server):
