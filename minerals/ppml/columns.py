@@ -66,7 +66,9 @@ class Columns:
             start += size
 
     def take(self, rows: BoolArray | IntArray) -> Columns:
-        """The same columns of some rows."""
+        """The same columns of some rows: a mask, or their numbers."""
+        if rows.dtype == bool and rows.all():
+            return self
         return Columns(
             np.asfortranarray(self.dense[rows]), tuple(c[rows] for c in self.codes), self.sizes
         )
@@ -85,7 +87,7 @@ class Columns:
         return Columns(dense, tuple(codes), tuple(sizes))
 
     def present(self) -> Columns:
-        """The same rows with dummies of the levels they have, less the last level of each effect."""
+        """The same rows with dummies of the levels they have, less the last of each effect."""
         codes, sizes = [], []
         for _, size, old in self.effects():
             is_there = np.bincount(old, minlength=size + 1) > 0

@@ -22,7 +22,7 @@ from minerals.ppml.estimator import (
     irls,
     standardise,
 )
-from minerals.ppml.inference import cluster_codes, clustered_covariance, normal_inference
+from minerals.ppml.inference import clustered_covariance, normal_inference, number_labels
 from minerals.ppml.separation import centred
 
 INFLUENTIAL = 5
@@ -46,7 +46,7 @@ class Diagnostics:
 
 def diagnose(design: Design, fit: Fit) -> Diagnostics:
     """All diagnostics of a fit that need nothing but its design."""
-    codes, _ = cluster_codes(design.clusters)
+    codes, _ = number_labels(design.clusters)
     mu = np.exp(fit.linear_predictor)
     dispersion, p_value = overdispersion(design.y, mu, fit.n_parameters)
     vif = variance_inflation(design.columns)

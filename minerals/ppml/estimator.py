@@ -11,6 +11,7 @@ carried back to kg and the regressors' own units.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,10 +21,10 @@ from minerals.errors import MineralsError
 from minerals.ppml.columns import Columns, FloatArray, IntArray, factorise
 from minerals.ppml.design import Design, Dropped, EstimationError, Term
 from minerals.ppml.inference import (
-    cluster_codes,
     clustered_covariance,
     information_criteria,
     normal_inference,
+    number_labels,
     poisson_log_likelihood,
     pseudo_r2,
     robust_covariance,
@@ -117,9 +118,14 @@ def irls(
     Raises NotEstimable when no step lowers a deviance that is not at its minimum.
     """
     v = np.ones_like(y) if weights is None else weights
+    vy, saturated = v * y, _saturated(y, v)
+
+    def deviance_at(eta: FloatArray) -> float:
+        return float(2.0 * (saturated - vy @ eta + v @ np.exp(eta)))
+
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         b, eta, jump = _first_step(y, v, least_squares) if start is None else (*start, None)
-        deviance = poisson_deviance(y, eta, v)
+        deviance = deviance_at(eta)
         previous = movement = np.inf
         n_iterations = 0
         for _ in range(max_iterations):
@@ -127,7 +133,7 @@ def irls(
             if jump is None:
                 mu = np.exp(eta)
                 jump = least_squares.solve(v * mu, v * (y - mu))
-            share, lower = _halve(y, v, eta, jump[1], deviance)
+            share, lower = _halve(deviance_at, eta, jump[1], deviance, float(vy.sum()))
             change = deviance - lower
             b, eta, deviance = b + share * jump[0], eta + share * jump[1], lower
             previous, movement = movement, share * float(np.abs(jump[1]).max(initial=0.0))
@@ -138,14 +144,6 @@ def irls(
                 break
     is_converged = bool(close and np.isfinite(b).all())
     return Irls(b, eta, deviance, movement, is_converged, n_iterations)
-
-
-def poisson_deviance(y: FloatArray, eta: FloatArray, weights: FloatArray) -> float:
-    """2 * sum of w (y ln(y/mu) - (y - mu)); not a number or infinite where exp(eta) overflows.
-
-    Source: McCullagh and Nelder (1989), table 2.1.
-    """
-    return float(2.0 * np.sum(weights * deviance_terms(y, eta)))
 
 
 def deviance_terms(y: FloatArray, eta: FloatArray) -> FloatArray:
@@ -163,14 +161,24 @@ def _first_step(
     return np.zeros_like(step[0]), np.zeros_like(y), step
 
 
+def _saturated(y: FloatArray, v: FloatArray) -> float:
+    """The part of half the deviance that no coefficient changes: sum of v (y ln y - y)."""
+    log_y = np.log(y, out=np.zeros_like(y), where=y > 0)
+    return float(np.sum(v * (y * log_y - y)))
+
+
 def _halve(
-    y: FloatArray, v: FloatArray, eta: FloatArray, step: FloatArray, deviance: float
+    deviance_at: Callable[[FloatArray], float],
+    eta: FloatArray,
+    step: FloatArray,
+    deviance: float,
+    total: float,
 ) -> tuple[float, float]:
     """The largest share 1, 1/2, 1/4, ... of a step that does not raise the deviance; and that."""
     share = 1.0
-    slack = 1e-12 * (abs(deviance) + float(np.sum(v * y)))
+    slack = 1e-12 * (abs(deviance) + total)
     for _ in range(MAX_HALVINGS):
-        new = poisson_deviance(y, eta + share * step, v)
+        new = deviance_at(eta + share * step)
         if new <= deviance + slack:
             return share, new
         share /= 2.0
@@ -321,7 +329,7 @@ def fit_ppml(design: Design) -> Fit:
         raise EstimationError(
             f"the Poisson iterations broke down: {error}", dropped=design.dropped
         ) from error
-    codes, n_clusters = cluster_codes(design.clusters)
+    codes, n_clusters = number_labels(design.clusters)
     log_likelihood = poisson_log_likelihood(design.y, fitted.eta)
     null = poisson_log_likelihood(design.y, np.full(n, np.log(fitted.mean)))
     aic, bic = information_criteria(log_likelihood, k, n)
@@ -360,7 +368,7 @@ def fit_ppml(design: Design) -> Fit:
 def _two_way(design: Design, fitted: Estimate, codes: IntArray) -> FloatArray | None:
     if design.second_clusters is None:
         return None
-    others, _ = cluster_codes(design.second_clusters)
+    others, _ = number_labels(design.second_clusters)
     return fitted.carry_back(
         two_way_covariance(fitted.standard, fitted.residual, fitted.bread, codes, others)
     )

@@ -135,9 +135,15 @@ def normal_inference(
     return z, 2.0 * ndtr(-np.abs(z)), estimate - half, estimate + half
 
 
-def cluster_codes(labels: np.ndarray) -> tuple[IntArray, int]:
-    """Clusters (n,) numbered from 0 in the order of their labels, and how many there are."""
-    names, codes = np.unique(np.asarray(labels).astype(str), return_inverse=True)
+def number_labels(labels: np.ndarray) -> tuple[IntArray, int]:
+    """Labels (n,) numbered from 0 in their order, and how many there are."""
+    labels = np.asarray(labels)
+    if labels.dtype == object:
+        labels = labels.astype(str)
+    if labels.dtype.kind in "iu" and labels.size and 0 <= labels.min() <= labels.max() < 10**7:
+        is_there = np.bincount(labels) > 0
+        return (np.cumsum(is_there) - 1).astype(np.intp).take(labels), int(is_there.sum())
+    names, codes = np.unique(labels, return_inverse=True)
     return codes.astype(np.intp), len(names)
 
 

@@ -18,9 +18,12 @@ The search runs in three steps, each exact, the dear one rarely needed:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.linalg import lapack, qr, solve_triangular
 
+from minerals.errors import MineralsError
 from minerals.ppml.columns import RANK_PIVOT, BoolArray, Columns, FloatArray, factorise
 
 COLLINEARITY_TOLERANCE = 1e-9
@@ -30,6 +33,15 @@ FLAT = 1e-12
 """A column is constant when its deviation is not above this share of its norm."""
 ZERO = 1e-7
 """A combination of columns, scaled to a largest entry of 1, is zero in a row below this."""
+RECTIFIED = 1e-5
+"""The rectifier takes a fitted value for zero below this; no row starts above 1."""
+HELD = 1e6
+"""The weight by which it holds rows with y > 0 at zero."""
+MAX_RECTIFICATIONS = 1000
+
+
+class SeparationError(MineralsError):
+    """The search for separated rows did not come to an end."""
 
 
 def separated_rows(y: FloatArray, columns: Columns) -> BoolArray:
@@ -39,15 +51,26 @@ def separated_rows(y: FloatArray, columns: Columns) -> BoolArray:
     separated when no y is positive.
     """
     is_out = empty_levels(y, columns)
-    rest = np.flatnonzero(~is_out)
-    positive = y[rest] > 0
-    if positive.all() or not positive.any():
-        return is_out if positive.any() else np.ones(len(y), dtype=bool)
-    left = centred(columns.take(rest).present())
-    on_positive = left.take(positive)
+    rest = ~is_out
+    if not (y > 0).any():
+        return np.ones(len(y), dtype=bool)
+    is_out[rest] = separated_by_combination(y[rest], centred(columns.take(rest).present()))
+    return is_out
+
+
+def separated_by_combination(y: FloatArray, columns: Columns) -> BoolArray:
+    """Which of the (n,) rows are separated where every level of an effect has a positive y.
+
+    The dense columns are `centred` or standardised, and every dummy has a row.
+    """
+    positive = y > 0
+    is_out = np.zeros(len(y), dtype=bool)
+    if positive.all():
+        return is_out
+    on_positive = columns.take(positive)
     if factorise(on_positive.gram(np.ones(on_positive.shape[0]))).is_full_rank:
         return is_out
-    is_out[rest[~positive]] = recession_rows(_moved(left.take(~positive), null_space(on_positive)))
+    is_out[~positive] = recession_rows(_moved(columns.take(~positive), null_space(on_positive)))
     return is_out
 
 
@@ -124,6 +147,21 @@ def null_space(rows: Columns) -> FloatArray:
     return np.hstack(basis)
 
 
+def independent_effects(columns: Columns) -> BoolArray:
+    """Which dummies and constant, the columns after the p dense ones, are not implied by others.
+
+    The constant is always among them: where it is implied, a dummy goes instead.
+    """
+    p = columns.dense.shape[1]
+    G = columns.gram(np.ones(columns.shape[0]))[p:, p:]
+    is_kept = np.zeros(len(G), dtype=bool)
+    total = G[-1, -1]
+    inner = G[:-1, :-1] - np.outer(G[:-1, -1], G[-1, :-1]) / total  # what the constant leaves
+    is_kept[:-1][_gram_null_space(inner)[1]] = True
+    is_kept[-1] = True
+    return is_kept
+
+
 def _gram_null_space(G: FloatArray) -> tuple[FloatArray, np.ndarray]:
     """The null space (m, q) of a Gram matrix (m, m), and the columns of a basis of its range."""
     m = len(G)
@@ -184,3 +222,30 @@ def _best_direction(Z: FloatArray) -> FloatArray:
         -Z.sum(axis=0), A_ub=-unique, b_ub=np.zeros(len(unique)), bounds=(-1, 1), method="highs"
     )
     return np.asarray(solution.x if solution.x is not None else np.zeros(q))
+
+
+def rectified_rows(
+    y: FloatArray,
+    solve: Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]],
+    tolerance: float = RECTIFIED,
+) -> BoolArray:
+    """Which of the (n,) rows are separated, by the iterative rectifier: for effects so many that
+    no null space fits in memory.
+
+    `solve` is weighted least squares (`estimator.LeastSquares`). Rows with y > 0 are held at zero
+    by a large weight, the others start at one; fitted values are cut at zero and fitted again until
+    none is negative; those still positive are separated. Source: Correia, Guimaraes and Zylkin
+    (2019), section 3.2, the algorithm of `ppmlhdfe`. Raises SeparationError when it has not settled
+    after MAX_RECTIFICATIONS rounds.
+    """
+    is_zero = y == 0
+    if not is_zero.any():
+        return is_zero
+    u = is_zero.astype(np.float64)
+    w = np.where(is_zero, 1.0, HELD)
+    for _ in range(MAX_RECTIFICATIONS):
+        fitted = np.where(is_zero, solve(w, w * u)[1], 0.0)
+        if fitted.min() > -tolerance:
+            return fitted > tolerance
+        u = np.clip(fitted, 0.0, None)
+    raise SeparationError(f"the rectifier has not settled in {MAX_RECTIFICATIONS} rounds")
