@@ -187,11 +187,14 @@ def _search(y: FloatArray, columns: Columns, is_many: bool) -> BoolArray:
     if not is_many:
         return separated_rows(y, columns)
     is_out = empty_levels(y, columns)
-    rest = ~is_out
-    left = centred(columns.take(rest).present())
-    dense = left.dense * np.sqrt(left.shape[0])
-    sizes = tuple(size + 1 for size in left.sizes)
-    is_out[rest] = rectified_rows(y[rest], Within(dense, left.codes, sizes).solve)
+    found = np.ones(1, dtype=bool)
+    while found.any():  # until a search of the rest finds nothing
+        rest = ~is_out
+        left = centred(columns.take(rest).present())
+        dense = left.dense * np.sqrt(left.shape[0])
+        sizes = tuple(size + 1 for size in left.sizes)
+        found = rectified_rows(y[rest], Within(dense, left.codes, sizes).solve)
+        is_out[rest] = found
     return is_out
 
 

@@ -22,7 +22,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
 
-BLOCK_ROWS = 1 << 15
+BLOCK_ROWS = 1 << 13
 """Rows taken at a time: a block of a dozen columns stays in the processor's cache."""
 SURE_PIVOT = 1e-7
 """A Gram matrix of unit diagonal has full rank without doubt when every pivot of its Cholesky

@@ -33,11 +33,13 @@ FLAT = 1e-12
 """A column is constant when its deviation is not above this share of its norm."""
 ZERO = 1e-7
 """A combination of columns, scaled to a largest entry of 1, is zero in a row below this."""
-RECTIFIED = 1e-5
-"""The rectifier takes a fitted value for zero below this; no row starts above 1."""
+RECTIFIED = 1e-6
+"""The rectifier has settled when no fitted value is below zero by more than this share of the
+largest. A row is separated above a hundred times that: what is left of others shrinks as fast as
+the negative values do."""
 HELD = 1e6
 """The weight by which it holds rows with y > 0 at zero."""
-MAX_RECTIFICATIONS = 1000
+MAX_RECTIFICATIONS = 5000
 
 
 class SeparationError(MineralsError):
@@ -234,7 +236,7 @@ def rectified_rows(
 
     `solve` is weighted least squares (`estimator.LeastSquares`). Rows with y > 0 are held at zero
     by a large weight, the others start at one; fitted values are cut at zero and fitted again until
-    none is negative; those still positive are separated. Source: Correia, Guimaraes and Zylkin
+    none is negative and the held rows stay at zero; those still positive are separated. Source: Correia, Guimaraes and Zylkin
     (2019), section 3.2, the algorithm of `ppmlhdfe`. Raises SeparationError when it has not settled
     after MAX_RECTIFICATIONS rounds.
     """
@@ -244,8 +246,12 @@ def rectified_rows(
     u = is_zero.astype(np.float64)
     w = np.where(is_zero, 1.0, HELD)
     for _ in range(MAX_RECTIFICATIONS):
-        fitted = np.where(is_zero, solve(w, w * u)[1], 0.0)
-        if fitted.min() > -tolerance:
-            return fitted > tolerance
-        u = np.clip(fitted, 0.0, None)
+        fitted = solve(w, w * u)[1]
+        largest = float(fitted[is_zero].max())
+        if largest <= tolerance:
+            return np.zeros(len(y), dtype=bool)
+        held = float(np.abs(fitted[~is_zero]).max(initial=0.0))
+        if fitted[is_zero].min() > -tolerance * largest and held <= 10.0 * tolerance * largest:
+            return is_zero & (fitted > 100.0 * tolerance * largest)
+        u = np.where(is_zero, np.clip(fitted, 0.0, None), 0.0)
     raise SeparationError(f"the rectifier has not settled in {MAX_RECTIFICATIONS} rounds")
