@@ -236,9 +236,10 @@ def rectified_rows(
 
     `solve` is weighted least squares (`estimator.LeastSquares`). Rows with y > 0 are held at zero
     by a large weight, the others start at one; fitted values are cut at zero and fitted again until
-    none is negative and the held rows stay at zero; those still positive are separated. Source: Correia, Guimaraes and Zylkin
-    (2019), section 3.2, the algorithm of `ppmlhdfe`. Raises SeparationError when it has not settled
-    after MAX_RECTIFICATIONS rounds.
+    none is negative and the held rows stay at zero; those still positive are separated. To be
+    repeated on the rest until nothing is found. Source: Correia, Guimaraes and Zylkin (2019),
+    section 3.2, the algorithm of `ppmlhdfe`. Raises SeparationError when it has not settled after
+    MAX_RECTIFICATIONS rounds.
     """
     is_zero = y == 0
     if not is_zero.any():

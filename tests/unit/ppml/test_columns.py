@@ -49,7 +49,7 @@ def test_levels_without_rows_have_no_dummy() -> None:
 
 
 def test_normal_equations_of_full_and_of_lower_rank() -> None:
-    columns, X = example()
+    _, X = example()
     w = np.random.default_rng(2).gamma(1, 1, 300)
     G = X.T @ (X * w[:, None])
     full = factorise(G)

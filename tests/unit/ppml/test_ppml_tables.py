@@ -61,7 +61,6 @@ def small_fit(**changes: object) -> Fit:
         aic=106.0,
         bic=110.0,
         wald_chi2=8.0,
-        reset_p_value=0.4,
         n_observations=100,
         n_nonzero=60,
         n_clusters=20,
@@ -148,7 +147,9 @@ def test_no_fit_is_a_row_of_nulls_with_a_reason() -> None:
 
 def test_all_categories_of_an_importer(panel: pd.DataFrame) -> None:
     other = panel.assign(importer_iso3="JPN", ores_qty_kg=-1.0)  # must not be touched
-    estimates = estimate_categories(pd.concat([panel, other], ignore_index=True), "IND")
+    estimates = estimate_categories(
+        pd.concat([panel, other], ignore_index=True), "IND", replications=20, seed=1
+    )
     fit = estimates.fit.set_index("category")
     assert list(fit.index) == ["ores", "products", "scrap"]
     assert fit["is_publishable"].tolist() == [True, True, False]
