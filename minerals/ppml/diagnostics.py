@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
 
 from minerals.ppml.columns import Columns, FloatArray, IntArray, factorise
 from minerals.ppml.design import Design
@@ -151,6 +150,8 @@ def rank_correlations(y: FloatArray, eta: FloatArray, groups: np.ndarray) -> dic
 
 
 def _spearman(a: FloatArray, b: FloatArray) -> float:
+    from scipy.stats import rankdata  # takes half a second to import
+
     ranks = np.vstack([rankdata(a), rankdata(b)])
     if len(a) < 2 or (ranks.std(axis=1) == 0).any():
         return float("nan")

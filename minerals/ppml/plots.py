@@ -37,8 +37,17 @@ def coefficient_plot(model: Model, title: str) -> bytes:
     axes.hlines(places, b - half, b + half, color=ACCENT, linewidth=4, alpha=0.6)
     axes.plot(b, places, "o", color=ACCENT, markersize=5)
     axes.set_yticks(places, [term.name for term in model.design.terms[:p]])
-    axes.set_xlabel("change of ln quantity by one standard deviation; 95% bounds:\n"
-                    "thick clustered by exporter, thin bootstrap over exporters")  # fmt: skip
+    axes.set_xlabel("change of ln quantity by one standard deviation")
+    axes.text(
+        0.99,
+        0.01,
+        "95% bounds\nthick: clustered by exporter\nthin: bootstrap over exporters",
+        transform=axes.transAxes,
+        ha="right",
+        va="bottom",
+        fontsize=8,
+        color=INK,
+    )
     return _png(figure, axes, title)
 
 

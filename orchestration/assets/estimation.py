@@ -89,7 +89,7 @@ def ppml(
 
 
 def agreement(fit: pd.DataFrame) -> dg.AssetCheckResult:
-    """Whether every publishable model of `ppml_fit` agrees with statsmodels within the tolerances."""
+    """Whether every publishable model of `ppml_fit` agrees with statsmodels."""
     from minerals.ppml.reference import Comparison
 
     differences = {
