@@ -98,7 +98,8 @@ def fit_absorbed(
 def _few(y: FloatArray, columns: Columns, v: FloatArray, groups: IntArray | None) -> AbsorbedFit:
     p = columns.dense.shape[1]
     is_collinear = np.zeros(p, dtype=bool)
-    if not factorise(centred(columns).gram(np.ones(len(y)))).is_full_rank:
+    fitted = estimate(y, columns, v)
+    if not fitted.is_full_rank:
         is_kept = np.ones(columns.shape[1], dtype=bool)
         is_kept[p:] = independent_effects(columns)
         columns = columns.keep(is_kept)
@@ -106,7 +107,7 @@ def _few(y: FloatArray, columns: Columns, v: FloatArray, groups: IntArray | None
         is_kept = np.ones(columns.shape[1], dtype=bool)
         is_kept[:p] = ~is_collinear
         columns = columns.keep(is_kept)
-    fitted = estimate(y, columns, v)
+        fitted = estimate(y, columns, v)
     if groups is None:
         cov = robust_covariance(fitted.standard, fitted.residual, fitted.bread)
     else:

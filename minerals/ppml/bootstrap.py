@@ -133,8 +133,9 @@ def _sample_fit(
     if not (y[rows] > 0).any():
         return "failed"
     columns = columns.take(is_left).present()
-    if separated_by_combination(y[rows], columns).any():
-        return "separated"
+    positive = columns.take(y[rows] > 0)
+    if not factorise(positive.gram(np.ones(positive.shape[0]))).is_full_rank:
+        return "separated" if separated_by_combination(y[rows], columns).any() else "failed"
     start = np.zeros(columns.shape[1])
     start[: len(gamma)] = gamma
     try:
@@ -148,7 +149,4 @@ def _sample_fit(
         )
     except (NotEstimable, np.linalg.LinAlgError):
         return "failed"
-    normal = factorise(columns.gram(weights[rows] * np.exp(fitted.eta)))
-    if not (fitted.is_converged and normal.is_full_rank):
-        return "failed"
-    return fitted.coefficients[: len(gamma)]
+    return fitted.coefficients[: len(gamma)] if fitted.is_converged else "failed"

@@ -146,8 +146,10 @@ class Columns:
                 cells = np.bincount(codes * (width + 1) + others, w, (size + 1) * (width + 1))
                 G[part, earlier] = cells.reshape(size + 1, width + 1)[:size, :width]
         G[-1, -1] = w.sum()
-        lower = np.tril(G, -1)
-        return lower + lower.T + np.diag(np.diag(G))
+        whole = G + G.T
+        whole[:p, :p] = G[:p, :p]
+        whole.ravel()[:: k + 1] = G.ravel()[:: k + 1]
+        return whole
 
     def sums(self, r: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:
         """X' r summed by group, of shape (n_groups, k); `groups` (n,) numbers them from 0."""
