@@ -117,3 +117,16 @@ def test_the_search_for_separation_is_quick_on_many_effects() -> None:
     is_out = separated_rows(y, columns)
     assert time.perf_counter() - started < 5.0  # some 0.5 s on an idle core
     np.testing.assert_array_equal(is_out, a < 5)
+
+
+def test_every_published_model_of_a_refresh_agrees_with_statsmodels(refreshed) -> None:
+    from orchestration.assets.estimation import agreement
+
+    rows = refreshed.query("select * from marts.ppml_fit order by all")
+    names = [n for (n,) in refreshed.query("select column_name from (describe marts.ppml_fit)")]
+    fit = pd.DataFrame(rows, columns=names)
+    result = agreement(fit)
+    assert result.passed and result.description == "4 models agree"  # ores, products; IND, JPN
+    apart = fit.assign(statsmodels_std_error_difference=2e-6)
+    assert not agreement(apart).passed
+    assert "IND ores: coefficients" in agreement(apart).description
