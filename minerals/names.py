@@ -35,7 +35,9 @@ PUBLISHED: Final = "published"
 COEFFICIENT_SOURCES: Final = (ESTIMATED, PUBLISHED)
 
 SE_CLUSTERED: Final = "clustered_exporter"
+SE_TWO_WAY: Final = "clustered_exporter_mineral"
 SE_ROBUST: Final = "robust_hc1"
+SE_BOOTSTRAP: Final = "bootstrap_exporter"
 SE_PUBLISHED: Final = "published"
 
 STATUS_FREE: Final = "free"

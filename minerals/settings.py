@@ -41,7 +41,13 @@ class Settings(BaseSettings):
     last_year: int = Field(2023, ge=1995, le=2100, description="last year of the panel")
     top_k: int = Field(10, ge=1, le=100, description="how many suppliers count as leading")
     simulation_draws: int = Field(
-        1000, ge=100, le=100_000, description="draws behind rank intervals"
+        1000, ge=100, le=100_000, description="draws behind rank intervals of published models"
+    )
+    bootstrap_replications: int = Field(
+        500,
+        ge=100,
+        le=100_000,
+        description="samples of exporters behind rank intervals of estimated models",
     )
     seed: int = Field(20260101, description="seed of every random draw")
     other_asia_is_taiwan: bool = Field(

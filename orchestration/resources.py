@@ -182,6 +182,7 @@ class RefreshSettings(dg.ConfigurableResource):
     last_year: int
     top_k: int
     simulation_draws: int
+    bootstrap_replications: int
     seed: int
 
 

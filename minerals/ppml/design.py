@@ -2,33 +2,40 @@
 
 Belongs here: the typed specification of a model, the choice of base levels, and everything that is
 dropped before estimation: rows without a quantity, separated rows, collinear columns. All of it is
-counted and named. Does not belong here: estimation, or the tables that report it.
-
-What is found of separation: levels of an effect without any positive quantity, and dummy
-regressors with no positive quantity wherever they are 1. Separation by combinations of regressors
-(Correia, Guimaraes and Zylkin, "Verifying the existence of maximum likelihood estimates for
-generalized linear models", 2019) is not looked for yet.
+counted and named. Does not belong here: how separation is found (`separation`), estimation, or the
+tables that report it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.linalg import qr
 
 from minerals.errors import MineralsError
-from minerals.frames import require_columns
 from minerals.names import BASE_MINERAL, BASE_YEAR, CONSTANT, REGRESSORS, quantity_column
+from minerals.ppml.columns import BoolArray, Columns, FloatArray, IntArray, factorise
+from minerals.ppml.separation import COLLINEARITY_TOLERANCE, FLAT, centred, separated_rows
 
-COLLINEARITY_TOLERANCE = 1e-9
-"""A column is collinear when what earlier columns leave unexplained of it, as a share of the norm
-of the centred column, is not above this."""
+if TYPE_CHECKING:  # a panel is a frame, but pandas takes half a second to import
+    import pandas as pd
 
-FloatArray = NDArray[np.float64]
+__all__ = [
+    "COLLINEARITY_TOLERANCE",
+    "Design",
+    "Dropped",
+    "EstimationError",
+    "ModelSpec",
+    "NothingToEstimate",
+    "Term",
+    "build_design",
+    "collinear_columns",
+    "study_spec",
+]
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,8 @@ class ModelSpec:
     regressors: numeric columns.
     effects: columns whose levels become dummies, less one base level each.
     base_levels: the level of each effect to leave out; the first in order where it is absent.
-    cluster: column that names the cluster of a row.
+    cluster: column that names the cluster of a row. second_cluster: the other way of two-way
+    clusters; none is computed where the panel lacks the column.
     """
 
     dependent: str
@@ -57,15 +65,21 @@ class ModelSpec:
         default_factory=lambda: {"mineral": BASE_MINERAL, "year": BASE_YEAR}
     )
     cluster: str = "exporter_iso3"
+    second_cluster: str | None = "mineral"
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """What a design left out: numbers of rows, and terms that are not among its columns."""
+    """What a design left out: numbers of rows, and terms that are not among its columns.
+
+    n_separated_by_combination counts the separated rows that neither an effect level nor a dummy
+    regressor without any import explains alone.
+    """
 
     n_missing_dependent: int = 0
     n_missing_regressor: int = 0
     n_separated: int = 0
+    n_separated_by_combination: int = 0
     separated: tuple[Term, ...] = ()
     collinear: tuple[Term, ...] = ()
 
@@ -78,19 +92,25 @@ class Dropped:
 class Design:
     """A model ready to be estimated, of n rows and k columns.
 
-    y: (n,) kg. X: (n, k), full column rank, the constant last. terms: the k columns.
-    rows: the panel's index of the n rows. clusters: (n,) cluster labels.
+    y: (n,) kg. columns: (n, k), full column rank: regressors, effects, the constant. terms: the k
+    columns. rows: the panel's index of the n rows. clusters, second_clusters: (n,) labels.
     base_levels: the level of each effect that was left out.
     """
 
     y: FloatArray
-    X: FloatArray
+    columns: Columns
     terms: tuple[Term, ...]
     rows: pd.Index
     clusters: NDArray[np.object_]
+    second_clusters: NDArray[np.object_] | None
     base_levels: tuple[Term, ...]
     dropped: Dropped
     spec: ModelSpec
+
+    @property
+    def X(self) -> FloatArray:  # noqa: N802 - the matrix, as the literature writes it
+        """The matrix (n, k) itself, with all its dummies."""
+        return self.columns.to_array()
 
 
 class EstimationError(MineralsError):
@@ -113,12 +133,13 @@ def study_spec(category: str) -> ModelSpec:
 def build_design(panel: pd.DataFrame, spec: ModelSpec) -> Design:
     """The design of `spec` on the rows of one importer.
 
-    Drops, in this order: rows whose dependent or a regressor is null; rows of effect levels
-    without a positive quantity; rows where a dummy regressor is 1 if it has no positive quantity
-    there (its coefficient is minus infinity); columns collinear with earlier ones, the constant
-    counting first, then regressors, then effects. Rows dropped for separation are fitted perfectly
-    by an infinite coefficient and say nothing on the others (Santos Silva and Tenreyro, "On the
-    existence of the maximum likelihood estimates in Poisson regression", Economics Letters 2010).
+    Drops, in this order: rows whose dependent or a regressor is null; separated rows
+    (`separation.separated_rows`); columns collinear with earlier ones, the constant counting first,
+    then regressors, then effects (`collinear_columns`). Rows dropped for separation are fitted
+    perfectly by an infinite coefficient and say nothing on the others (Santos Silva and Tenreyro,
+    "On the existence of the maximum likelihood estimates in Poisson regression", Economics Letters
+    2010). Effect levels with no row left, and regressors that only separated rows identify, are
+    named as separated.
 
     Raises ValueError when a column is missing, several importers are mixed, a regressor is infinite
     or the dependent negative; NothingToEstimate when no positive quantity is left.
@@ -130,32 +151,41 @@ def build_design(panel: pd.DataFrame, spec: ModelSpec) -> Design:
     dropped = Dropped(int(no_quantity.sum()), int(no_regressor.sum()))
     _require_positive(panel, sample, spec, dropped)
 
-    is_separated, separated = _separated(sample, spec)
-    kept = sample.loc[~is_separated]
-    columns, bases = _columns(kept, spec, separated)
-    X = np.column_stack(list(columns.values()))
-    terms = tuple(columns)
-    is_collinear = collinear_columns(X, _priority(terms))
+    y = sample[spec.dependent].to_numpy(dtype=np.float64)
+    everything, all_terms, all_bases = _columns(sample, spec)
+    is_separated = separated_rows(y, everything)
+    kept = sample.loc[~is_separated] if is_separated.any() else sample
+    columns, terms, bases = _columns(kept, spec)
+    is_collinear = _collinear(columns)
+    out = tuple(term for term, is_out in zip(terms, is_collinear, strict=True) if is_out)
+    separated: tuple[Term, ...] = ()
+    if is_separated.any():
+        separated = (
+            *_empty_levels(all_terms, all_bases, {*terms, *bases}, spec),
+            *_infinite_regressors(everything, all_terms, out),
+        )
+    second = spec.second_cluster if spec.second_cluster in kept.columns else None
     return Design(
-        y=kept[spec.dependent].to_numpy(dtype=np.float64),
-        X=X[:, ~is_collinear],
-        terms=tuple(term for term, out in zip(terms, is_collinear, strict=True) if not out),
+        y=y[~is_separated],
+        columns=columns.keep(~is_collinear) if out else columns,
+        terms=tuple(term for term in terms if term not in out),
         rows=kept.index,
         clusters=kept[spec.cluster].to_numpy(dtype=object),
+        second_clusters=None if second is None else kept[second].to_numpy(dtype=object),
         base_levels=bases,
-        dropped=Dropped(
-            n_missing_dependent=dropped.n_missing_dependent,
-            n_missing_regressor=dropped.n_missing_regressor,
+        dropped=replace(
+            dropped,
             n_separated=int(is_separated.sum()),
+            n_separated_by_combination=_by_combination(sample, is_separated, separated),
             separated=separated,
-            collinear=tuple(t for t, out in zip(terms, is_collinear, strict=True) if out),
+            collinear=tuple(term for term in out if term not in separated),
         ),
         spec=spec,
     )
 
 
 def collinear_columns(
-    X: FloatArray, priority: NDArray[np.intp], tolerance: float = COLLINEARITY_TOLERANCE
+    X: FloatArray, priority: IntArray, tolerance: float = COLLINEARITY_TOLERANCE
 ) -> NDArray[np.bool_]:
     """Which of the k columns of X (n, k) are combinations of columns that come before in
     `priority`.
@@ -170,10 +200,10 @@ def collinear_columns(
     rest = priority[1:]
     if rest.size == 0:
         return is_out
-    centred = X - X.mean(axis=0)
-    norms = np.linalg.norm(centred, axis=0)
-    is_flat = norms <= 1e-12 * np.linalg.norm(X, axis=0)
-    Z = centred / np.where(is_flat, 1.0, norms)
+    around = X - X.mean(axis=0)
+    norms = np.linalg.norm(around, axis=0)
+    is_flat = norms <= FLAT * np.linalg.norm(X, axis=0)
+    Z = around / np.where(is_flat, 1.0, norms)
     diagonal = np.abs(np.diag(qr(Z[:, rest], mode="r", pivoting=True, check_finite=False)[0]))
     if diagonal.size == rest.size and np.all(diagonal > tolerance):
         return is_out
@@ -191,6 +221,8 @@ def collinear_columns(
 
 
 def _check_panel(panel: pd.DataFrame, spec: ModelSpec) -> None:
+    from minerals.frames import require_columns
+
     require_columns(
         panel, [spec.dependent, *spec.regressors, *spec.effects, spec.cluster], "the panel"
     )
@@ -227,49 +259,64 @@ def _require_positive(
     )
 
 
-def _separated(sample: pd.DataFrame, spec: ModelSpec) -> tuple[pd.Series, tuple[Term, ...]]:
-    """Rows that are separated in one of the two simple ways, and the terms that separate them."""
-    positive = sample[spec.dependent] > 0
-    is_out = pd.Series(False, index=sample.index)
-    terms: list[Term] = []
-    for effect in spec.effects:
-        has_trade = positive.groupby(sample[effect]).any()
-        empty = has_trade.index[~has_trade.to_numpy()]
-        is_out |= sample[effect].isin(empty)
-        terms += [Term(str(level), effect) for level in sorted(empty)]
-    for name in spec.regressors:
-        rows = sample.loc[~is_out, name]
-        is_dummy = rows.nunique() == 2 and set(rows.unique()) == {0, 1}
-        if is_dummy and not positive[~is_out][rows == 1].any():
-            is_out |= sample[name] == 1
-            terms.append(Term(name, "covariate"))
-    return is_out, tuple(terms)
-
-
 def _columns(
-    kept: pd.DataFrame, spec: ModelSpec, separated: tuple[Term, ...]
-) -> tuple[dict[Term, FloatArray], tuple[Term, ...]]:
-    """The columns in the order regressors, effects, constant; and the base level of each effect."""
-    columns: dict[Term, FloatArray] = {}
-    bases: list[Term] = []
-    for name in spec.regressors:
-        term = Term(name, "covariate")
-        if term not in separated:
-            columns[term] = kept[name].to_numpy(dtype=np.float64)
+    rows: pd.DataFrame, spec: ModelSpec
+) -> tuple[Columns, tuple[Term, ...], tuple[Term, ...]]:
+    """Regressors, effects and constant of some rows; their terms; the base level of each effect."""
+    import pandas as pd  # the caller holds a frame: it is loaded
+
+    terms = [Term(name, "covariate") for name in spec.regressors]
+    bases, all_codes, sizes = [], [], []
     for effect in spec.effects:
-        levels = sorted(kept[effect].unique())
+        codes, levels = pd.factorize(rows[effect], sort=True)
+        names = list(levels)
         wanted = spec.base_levels.get(effect)
-        base = wanted if wanted in levels else levels[0]
-        bases.append(Term(str(base), effect))
-        for level in levels:
-            if level != base:
-                is_level = (kept[effect] == level).to_numpy()
-                columns[Term(str(level), effect)] = is_level.astype(np.float64)
-    columns[Term(CONSTANT, "constant")] = np.ones(len(kept))
-    return columns, tuple(bases)
+        base = names.index(wanted) if wanted in names else 0
+        number = np.arange(len(names)) - (np.arange(len(names)) > base)
+        number[base] = len(names) - 1
+        all_codes.append(number[codes])
+        sizes.append(len(names) - 1)
+        bases.append(Term(str(names[base]), effect))
+        terms += [Term(str(name), effect) for name in names if name != names[base]]
+    dense = rows[list(spec.regressors)].to_numpy(dtype=np.float64)
+    terms.append(Term(CONSTANT, "constant"))
+    return Columns.of(dense, all_codes, sizes), tuple(terms), tuple(bases)
 
 
-def _priority(terms: tuple[Term, ...]) -> NDArray[np.intp]:
-    """The constant first, then the other columns as they stand (regressors before effects)."""
-    constant = len(terms) - 1
-    return np.array([constant, *range(constant)], dtype=np.intp)
+def _collinear(columns: Columns) -> BoolArray:
+    """Which of the k columns are collinear: a sure sign that none is, or the rule itself."""
+    n, k = columns.shape
+    if factorise(centred(columns).gram(np.ones(n))).is_full_rank:
+        return np.zeros(k, dtype=bool)
+    return collinear_columns(columns.to_array(), np.array([k - 1, *range(k - 1)], dtype=np.intp))
+
+
+def _empty_levels(
+    terms: tuple[Term, ...], bases: tuple[Term, ...], left: set[Term], spec: ModelSpec
+) -> list[Term]:
+    """Effect levels of which no row is left, by effect and name."""
+    gone = [term for term in {*terms, *bases} - left if term.term_type in spec.effects]
+    return sorted(gone, key=lambda term: (spec.effects.index(term.term_type), term.name))
+
+
+def _infinite_regressors(
+    everything: Columns, terms: tuple[Term, ...], collinear: tuple[Term, ...]
+) -> list[Term]:
+    """Regressors that became collinear by dropping separated rows: only those identify them."""
+    before = {term for term, out in zip(terms, _collinear(everything), strict=True) if out}
+    return [term for term in collinear if term.term_type == "covariate" and term not in before]
+
+
+def _by_combination(
+    sample: pd.DataFrame, is_separated: BoolArray, separated: tuple[Term, ...]
+) -> int:
+    """Rows that no single separated term explains."""
+    is_explained = np.zeros(len(sample), dtype=bool)
+    for effect in {term.term_type for term in separated} - {"covariate"}:
+        levels = [term.name for term in separated if term.term_type == effect]
+        is_explained |= sample[effect].astype(str).isin(levels).to_numpy()
+    for name in (term.name for term in separated if term.term_type == "covariate"):
+        x = sample[name].to_numpy(dtype=np.float64)
+        if set(np.unique(x)) == {0.0, 1.0}:
+            is_explained |= x == 1.0
+    return int((is_separated & ~is_explained).sum())

@@ -183,25 +183,33 @@ def forward_ranking(
     top_k: int = DEFAULT_TOP_K,
     draws: int = 1000,
     seed: int = 0,
+    bootstrap: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """`ranking_forward`: suppliers ranked on characteristics averaged over the panel's years.
 
     Characteristics are averaged by `average_characteristics`, year effects over the window's years.
-    rank_low and rank_high are the 5th and 95th percentile of ranks simulated with coefficients
-    drawn from N(b, V), top_k_probability the share of draws that rank the supplier within top_k
-    (Krinsky and Robb, "On approximating the statistical properties of elasticities", 1986).
-    V of estimated models is the exporter-clustered one in `covariance` (`ppml_covariance`). The
-    study prints standard errors only: V of published models is diagonal, so that their intervals
+    rank_low and rank_high are the 5th and 95th percentile of ranks by other coefficients,
+    top_k_probability the share of these coefficients that rank the supplier within top_k. For
+    estimated models they are those of `bootstrap` (`ppml_bootstrap`): one vector a sample of
+    exporters. For published models, and without `bootstrap` for all, they are `draws` from N(b, V)
+    (Krinsky and Robb, "On approximating the statistical properties of elasticities", 1986), V of
+    estimated models the exporter-clustered one in `covariance` (`ppml_covariance`). The study
+    prints standard errors only: V of published models is diagonal, so that their intervals
     disregard the correlation between coefficients and are indicative.
 
     `linear_predictor` leaves the mineral effect out. actual_qty_kg and actual_share are over the
-    window. Each model is simulated from `seed` anew. Raises ValueError when the covariance of an
-    estimated model is missing.
+    window. Each model is simulated from `seed` anew. Raises ValueError when the bootstrap or the
+    covariance of an estimated model is missing.
     """
     imports = window_imports(panel)
     frames = [
-        _forward(panel.loc[panel["importer_iso3"] == m.importer], m, covariance, top_k, draws, seed)
-        for m in coefficient_sets(coefficients)
+        _forward(
+            panel.loc[panel["importer_iso3"] == model.importer],
+            model,
+            _other_coefficients(model, covariance, bootstrap, draws, seed),
+            top_k,
+        )
+        for model in coefficient_sets(coefficients)
     ]
     if not frames:
         return empty(RANKING_FORWARD)
@@ -280,10 +288,8 @@ def _annual(panel: pd.DataFrame, model: CoefficientSet, top_k: int) -> pd.DataFr
 def _forward(
     panel: pd.DataFrame,
     model: CoefficientSet,
-    covariance: pd.DataFrame,
+    others: FloatArray,
     top_k: int,
-    draws: int,
-    seed: int,
 ) -> pd.DataFrame:
     years = {year: e for year, e in model.years.items() if year in set(panel["year"])}
     model = replace(model, years=years)
@@ -294,7 +300,7 @@ def _forward(
     frame["linear_predictor"] = np.where(np.isfinite(eta), eta, np.nan)
     frame["predicted_qty_kg"] = _quantity(linear_predictor(frame, model, include_mineral=True))
     frame["forward_rank"] = _rank(frame, ["mineral"], attractiveness(frame, model))
-    ranks = _simulated_ranks(frame, model, _covariance(model, covariance), draws, seed)
+    ranks = _simulated_ranks(frame, model, others)
     low, high = np.quantile(ranks, [0.05, 0.95], axis=1, method="inverted_cdf")
     frame["rank_low"], frame["rank_high"] = low, high
     frame["top_k_probability"] = (ranks <= top_k).mean(axis=1)
@@ -302,11 +308,10 @@ def _forward(
 
 
 def _simulated_ranks(
-    frame: pd.DataFrame, model: CoefficientSet, cov: FloatArray, draws: int, seed: int
+    frame: pd.DataFrame, model: CoefficientSet, drawn: FloatArray
 ) -> NDArray[np.int64]:
-    """Ranks (n, draws) within each mineral; `frame` is sorted by mineral and exporter."""
-    mean = np.array(list(model.regressors.values()))
-    drawn = krinsky_robb(mean, cov, draws, seed)
+    """Ranks (n, draws) within each mineral by the coefficients `drawn` (draws, p); `frame` is
+    sorted by mineral and exporter."""
     eta = frame[list(model.regressors)].to_numpy(dtype=np.float64) @ drawn.T
     eta[_is_separated(frame, model)] = -np.inf
     ranks = np.empty(eta.shape, dtype=np.int64)
@@ -316,6 +321,29 @@ def _simulated_ranks(
         np.put_along_axis(within, order, np.arange(1, len(rows) + 1)[:, None], axis=0)
         ranks[rows] = within
     return ranks
+
+
+def _other_coefficients(
+    model: CoefficientSet,
+    covariance: pd.DataFrame,
+    bootstrap: pd.DataFrame | None,
+    draws: int,
+    seed: int,
+) -> FloatArray:
+    """Coefficients of the model's regressors (draws, p) as other samples would give them."""
+    if bootstrap is None or model.source == PUBLISHED:
+        mean = np.array(list(model.regressors.values()))
+        return krinsky_robb(mean, _covariance(model, covariance), draws, seed)
+    own = bootstrap.loc[
+        (bootstrap["importer_iso3"] == model.importer)
+        & (bootstrap["category"] == model.category)
+        & (bootstrap["coefficient_source"] == model.source)
+    ]
+    if own.empty:
+        raise ValueError(f"no bootstrap of {model.importer}, {model.category}, {model.source}")
+    wide = own.pivot(index="replication", columns="term", values="estimate").sort_index()
+    # a regressor that is no part of the bootstrap was dropped as collinear: its estimate is zero
+    return wide.reindex(columns=list(model.regressors)).fillna(0.0).to_numpy(dtype=np.float64)
 
 
 def _covariance(model: CoefficientSet, covariance: pd.DataFrame) -> FloatArray:

@@ -16,7 +16,13 @@ from orchestration.resources import RefreshSettings, Warehouse
     specs=[
         dg.AssetSpec(
             name,
-            deps=["import_panel", "ppml_coefficients", "ppml_covariance", "ppml_fit"],
+            deps=[
+                "import_panel",
+                "ppml_coefficients",
+                "ppml_covariance",
+                "ppml_bootstrap",
+                "ppml_fit",
+            ],
             description=description,
             kinds={"python", "duckdb"},
             owners=MODELLERS,
@@ -45,6 +51,7 @@ def rankings(warehouse: Warehouse, settings: RefreshSettings) -> Iterator[dg.Mat
         top_k=settings.top_k,
         draws=settings.simulation_draws,
         seed=settings.seed,
+        bootstrap=warehouse.frame("marts.ppml_bootstrap"),
     )
     tables = {
         "ranking_annual": annual,

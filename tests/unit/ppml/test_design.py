@@ -64,6 +64,7 @@ def test_the_wanted_base_level_is_left_out_wherever_it_stands() -> None:
 
 def test_rows_without_a_quantity_are_dropped_and_counted() -> None:
     frame = two_minerals()
+    frame["qty"] += 1.0
     frame.loc[[0, 5], "qty"] = np.nan
     frame.loc[3, "x"] = np.nan
     design = build_design(frame, SPEC)
@@ -74,6 +75,7 @@ def test_rows_without_a_quantity_are_dropped_and_counted() -> None:
 
 def test_a_mineral_and_a_year_without_imports_are_separated_and_named() -> None:
     frame = two_minerals()
+    frame["qty"] += 1.0
     frame.loc[frame["mineral"] == "Antimony", "qty"] = 0.0
     frame.loc[frame["year"] == 2020, "qty"] = 0.0
     design = build_design(frame, ModelSpec(dependent="qty", regressors=("x",)))

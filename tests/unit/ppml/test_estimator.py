@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 from scipy import optimize, stats
 
+from minerals.ppml.columns import Columns
 from minerals.ppml.design import Design, EstimationError, ModelSpec, build_design
-from minerals.ppml.estimator import (
-    Fit,
+from minerals.ppml.diagnostics import diagnose
+from minerals.ppml.estimator import Fit, estimate, fit_ppml
+from minerals.ppml.inference import (
     clustered_covariance,
-    fit_ppml,
     normal_inference,
     poisson_log_likelihood,
     robust_covariance,
@@ -52,6 +53,10 @@ def design() -> Design:
 @pytest.fixture(scope="module")
 def fit(design: Design) -> Fit:
     return fit_ppml(design)
+
+
+def reset(design: Design) -> float:
+    return diagnose(design, fit_ppml(design)).reset_p_value
 
 
 def named(fit: Fit) -> dict[str, float]:
@@ -142,16 +147,17 @@ def test_fit_statistics_follow_from_the_log_likelihood(fit: Fit, design: Design)
 
 @pytest.mark.parametrize("factor", [1e-8, 1e9])
 def test_scale_of_the_quantity_and_order_of_rows_change_the_constant_only(
-    fit: Fit, factor: float
+    fit: Fit, design: Design, factor: float
 ) -> None:
     frame = random_panel().sample(frac=1.0, random_state=1)
     frame["qty"] *= factor
-    again = fit_ppml(build_design(frame, SPEC))
+    shuffled = build_design(frame, SPEC)
+    again = fit_ppml(shuffled)
     np.testing.assert_allclose(again.coefficients[:-1], fit.coefficients[:-1], rtol=1e-8)
     shift = again.coefficients[-1] - fit.coefficients[-1]
     assert shift == pytest.approx(np.log(factor), abs=1e-8)
     np.testing.assert_allclose(again.cov_clustered, fit.cov_clustered, rtol=1e-6, atol=1e-12)
-    assert again.reset_p_value == pytest.approx(fit.reset_p_value, rel=1e-6)
+    assert reset(shuffled) == pytest.approx(reset(design), rel=1e-6)
     assert again.wald_chi2 == pytest.approx(fit.wald_chi2, rel=1e-6)
 
 
@@ -209,23 +215,22 @@ def test_reset_equals_the_enlarged_model_of_statsmodels(fit: Fit, design: Design
         tol=1e-12,
     )
     z = model.params[-1] / (model.bse[-1] * np.sqrt(30 / 29))
-    assert fit.reset_p_value == pytest.approx(2 * stats.norm.sf(abs(z)), rel=1e-4)
+    assert diagnose(design, fit).reset_p_value == pytest.approx(2 * stats.norm.sf(abs(z)), rel=1e-4)
 
 
 def test_reset_rejects_a_wrong_functional_form() -> None:
     frame = random_panel()
     u = (frame["x"] - 25) / 2
     frame["qty"] *= np.exp(0.3 * u**2)  # the model has x, not its square
-    assert fit_ppml(build_design(frame, SPEC)).reset_p_value < 0.01
+    assert reset(build_design(frame, SPEC)) < 0.01
 
 
 def test_reset_accepts_the_right_one_in_most_samples() -> None:
-    p_values = [fit_ppml(build_design(random_panel(s), SPEC)).reset_p_value for s in range(8)]
+    p_values = [reset(build_design(random_panel(s), SPEC)) for s in range(8)]
     assert np.median(p_values) > 0.1
 
 
-@pytest.mark.parametrize("kind", ["interaction", "zero_side", "continuous"])
-def test_separation_that_the_design_does_not_see_is_not_called_converged(kind: str) -> None:
+def separated_panel(kind: str) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     frame = random_panel(scale=1.0)
     d, e = rng.integers(0, 2, (2, len(frame))).astype(float)
@@ -238,15 +243,34 @@ def test_separation_that_the_design_does_not_see_is_not_called_converged(kind: s
     else:
         frame["z"] = np.where(d == 1, rng.random(len(frame)), 0.0)
         frame.loc[frame["z"] > 0, "qty"] = 0.0
-    assert not fit_ppml(build_design(frame, SPEC)).is_converged
+    return frame
+
+
+@pytest.mark.parametrize("kind", ["interaction", "zero_side", "continuous"])
+def test_separation_by_any_regressor_is_dropped_and_the_rest_converges(kind: str) -> None:
+    design = build_design(separated_panel(kind), SPEC)
+    assert [term.name for term in design.dropped.separated] == ["z"]
+    assert design.dropped.n_separated == design.dropped.n_separated_by_combination > 100
+    fit = fit_ppml(design)
+    assert fit.is_converged and fit.is_full_rank
+    assert fit.n_observations + design.dropped.n_separated == 600
+
+
+@pytest.mark.parametrize("kind", ["interaction", "zero_side", "continuous"])
+def test_a_fit_that_skips_the_search_is_not_called_sound(kind: str) -> None:
+    frame = separated_panel(kind)
+    columns = Columns.of(frame[["x", "z"]].to_numpy())
+    blind = estimate(frame["qty"].to_numpy(), columns)
+    assert not (blind.iterations.is_converged and blind.is_full_rank)
 
 
 def test_too_few_rows_for_the_parameters() -> None:
     frame = random_panel().groupby("mineral").head(2)
     frame["qty"] = frame["qty"] + 1.0
-    with pytest.raises(EstimationError, match="8 observations cannot support"):
-        design = build_design(frame, SPEC)
-        fit_ppml(dataclasses.replace(design, X=np.random.default_rng(0).normal(size=(8, 8))))
+    design = build_design(frame, SPEC)
+    wide = Columns.of(np.random.default_rng(0).normal(size=(8, 7)))
+    with pytest.raises(EstimationError, match="8 observations cannot support 8 parameters"):
+        fit_ppml(dataclasses.replace(design, columns=wide))
 
 
 def test_the_study_scale_of_the_log_likelihood() -> None:

@@ -12,9 +12,11 @@ from minerals.names import CATEGORIES, REGRESSORS
 from minerals.ppml.design import Dropped, NothingToEstimate, Term
 from minerals.ppml.estimator import Fit
 from minerals.ppml.tables import (
+    PPML_BOOTSTRAP,
     PPML_COEFFICIENTS,
     PPML_COVARIANCE,
     PPML_FIT,
+    Estimates,
     coefficients_frame,
     estimate_categories,
     fit_frame,
@@ -61,7 +63,6 @@ def small_fit(**changes: object) -> Fit:
         aic=106.0,
         bic=110.0,
         wald_chi2=8.0,
-        reset_p_value=0.4,
         n_observations=100,
         n_nonzero=60,
         n_clusters=20,
@@ -148,7 +149,9 @@ def test_no_fit_is_a_row_of_nulls_with_a_reason() -> None:
 
 def test_all_categories_of_an_importer(panel: pd.DataFrame) -> None:
     other = panel.assign(importer_iso3="JPN", ores_qty_kg=-1.0)  # must not be touched
-    estimates = estimate_categories(pd.concat([panel, other], ignore_index=True), "IND")
+    estimates = estimate_categories(
+        pd.concat([panel, other], ignore_index=True), "IND", replications=20, seed=1
+    )
     fit = estimates.fit.set_index("category")
     assert list(fit.index) == ["ores", "products", "scrap"]
     assert fit["is_publishable"].tolist() == [True, True, False]
@@ -226,3 +229,63 @@ def test_only_publishable_estimates_are_ranked_on() -> None:
     kept = publishable_coefficients(coefficients, fits)
     sets = set(zip(kept["category"], kept["coefficient_source"], strict=True))
     assert sets == {("ores", "estimated"), ("products", "published")}
+
+
+@pytest.fixture(scope="module")
+def estimated(panel: pd.DataFrame) -> Estimates:
+    return estimate_categories(panel, "IND", ["ores"], replications=30, seed=2, top_k=10)
+
+
+def test_the_evidence_is_in_the_row_of_the_fit(estimated: Estimates) -> None:
+    row = estimated.fit.iloc[0]
+    assert (row["n_bootstrap_replications"], row["n_separated_by_combination"]) == (30, 0)
+    assert row["statsmodels_coefficient_difference"] < 1e-8
+    assert 1 <= row["max_vif"] < 2 and row["max_vif_term"] in REGRESSORS
+    assert 0.5 < row["top_k_stability_min"] <= row["top_k_stability"] <= 1
+    assert row["least_stable_exporter_iso3"].startswith("E")
+    assert row["rank_correlations"].startswith("Antimony 0.")
+    assert 0.02 < row["top5_deviance_share"] < 0.5
+    assert (row["zero_share"], row["is_publishable"]) == (0.0, True)
+
+
+def test_the_bootstrap_is_a_table_and_a_kind_of_standard_error(estimated: Estimates) -> None:
+    assert {n: str(k) for n, k in estimated.bootstrap.dtypes.items()} == dict(
+        PPML_BOOTSTRAP.columns
+    )
+    draws = estimated.bootstrap.pivot(index="replication", columns="term", values="estimate")
+    assert draws.shape == (30, 11)
+    rows = estimated.coefficients.set_index(["se_type", "term"])
+    assert rows.loc["bootstrap_exporter"].index.tolist() == sorted(REGRESSORS)
+    gdp = rows.loc["bootstrap_exporter", "ln_gdp"]
+    assert gdp["std_error"] == pytest.approx(draws["ln_gdp"].std())
+    assert gdp["conf_low"] == pytest.approx(draws["ln_gdp"].quantile(0.025))
+    assert "Copper" in rows.loc["clustered_exporter_mineral"].index
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"n_separated_by_combination": 3}, "3 rows are separated by a combination"),
+        ({"usable": 14}, "only 14 of 30 bootstrap samples"),
+    ],
+)
+def test_separation_by_combination_and_lost_samples_are_not_published(
+    estimated: Estimates, changes: dict[str, int], words: str
+) -> None:
+    bootstrap = estimated.models["ores"].bootstrap
+    usable = changes.pop("usable", None)
+    if usable is not None:
+        bootstrap = dataclasses.replace(bootstrap, draws=bootstrap.draws[:usable])
+    fit = small_fit(dropped=Dropped(**changes))
+    (reason,) = unpublishable_reasons(fit, bootstrap)
+    assert words in reason
+
+
+def test_the_plots_are_pictures_of_a_page_or_less(estimated: Estimates) -> None:
+    pytest.importorskip("matplotlib")
+    from minerals.ppml.plots import coefficient_plot, fitted_plot
+
+    for draw in (coefficient_plot, fitted_plot):
+        image = draw(estimated.models["ores"], "IND, ores")
+        assert image.startswith(b"\x89PNG") and 5_000 < len(image) < 100_000
+        assert draw(estimated.models["ores"], "IND, ores") == image

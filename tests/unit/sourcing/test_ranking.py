@@ -197,6 +197,35 @@ def test_seed_decides_and_other_models_do_not_interfere(
     assert (one["top_k_probability"] != other["top_k_probability"]).any()
 
 
+def replications(*estimates: float) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "importer_iso3": "IND",
+            "category": "ores",
+            "coefficient_source": "estimated",
+            "replication": range(len(estimates)),
+            "term": "ln_gdp",
+            "estimate": estimates,
+        }
+    )
+
+
+def test_rank_intervals_of_our_models_are_those_of_the_bootstrap(
+    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
+) -> None:
+    """Of ten samples three turn the order round; `covariance` and the seed have no say."""
+    samples = replications(1, 2, 0.5, 1, 1, 3, 0.1, -1, -2, -0.5)
+    frame = forward_ranking(
+        market, copper_model, covariance.iloc[:0], top_k=1, seed=3, bootstrap=samples
+    )
+    copper = frame.loc[frame["mineral"] == "Copper"].set_index("exporter_iso3")
+    assert copper["top_k_probability"].to_dict() == {"AUS": 0.7, "BRA": 0, "CHL": 0, "PER": 0.3}
+    assert copper[["rank_low", "rank_high"]].loc["AUS"].tolist() == [1, 4]
+    assert copper[["rank_low", "rank_high"]].loc["BRA"].tolist() == [2, 3]
+    with pytest.raises(ValueError, match="no bootstrap of IND, ores, estimated"):
+        forward_ranking(market, copper_model, covariance, bootstrap=samples.iloc[:0])
+
+
 def test_an_estimated_model_without_a_covariance_is_refused(
     market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
 ) -> None:

@@ -1,0 +1,211 @@
+"""The columns of a design as arrays and level codes, and the weighted sums an estimator needs.
+
+Belongs here: products of a design matrix with vectors and weights that never build its dummies, and
+the solution of normal equations. Does not belong here: what the columns mean (`design`), or which
+model they serve (`estimator`).
+
+A dummy has one 1 a row, so a product with it is a sum by level. That makes the effects of a design
+cost as much as one regressor each, however many levels they have, until the (k, k) Gram matrix
+itself is large; beyond that `within` takes over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+BoolArray = NDArray[np.bool_]
+
+BLOCK_ROWS = 1 << 13
+"""Rows taken at a time: a block of a dozen columns stays in the processor's cache."""
+SURE_PIVOT = 1e-7
+"""A Gram matrix of unit diagonal has full rank without doubt when every pivot of its Cholesky
+factor is above this: what earlier columns leave unexplained of a column, squared."""
+RANK_PIVOT = 1e-12
+"""Below this a pivot is rounding error: the column is left out of the solution."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """n rows and k = p + sum(sizes) + 1 columns: p dense ones, dummies of the effects, a constant.
+
+    dense: (n, p). codes: one array (n,) an effect, numbering its levels from 0; rows of the base
+    level, which has no column, have the code `size`. sizes: the number of dummies of each effect.
+    """
+
+    dense: FloatArray
+    codes: tuple[IntArray, ...] = ()
+    sizes: tuple[int, ...] = ()
+
+    @classmethod
+    def of(
+        cls, dense: FloatArray, codes: Sequence[IntArray] = (), sizes: Sequence[int] = ()
+    ) -> Columns:
+        """Columns laid out for speed; `dense` (n, p) may have no columns."""
+        laid_out = np.asfortranarray(dense, dtype=np.float64)
+        return cls(
+            laid_out, tuple(np.ascontiguousarray(c, dtype=np.intp) for c in codes), tuple(sizes)
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        n, p = self.dense.shape
+        return n, p + sum(self.sizes) + 1
+
+    def effects(self) -> Iterator[tuple[slice, int, IntArray]]:
+        """The columns, number of dummies and codes of each effect."""
+        start = self.dense.shape[1]
+        for size, codes in zip(self.sizes, self.codes, strict=True):
+            yield slice(start, start + size), size, codes
+            start += size
+
+    def take(self, rows: BoolArray | IntArray) -> Columns:
+        """The same columns of some rows: a mask, or their numbers."""
+        if rows.dtype == bool and rows.all():
+            return self
+        return Columns(
+            np.asfortranarray(self.dense[rows]), tuple(c[rows] for c in self.codes), self.sizes
+        )
+
+    def keep(self, is_kept: BoolArray) -> Columns:
+        """Some columns (k,) of the same rows; dropped dummies join the base. The constant stays."""
+        if not is_kept[-1]:
+            raise ValueError("the constant cannot be dropped")
+        codes, sizes = [], []
+        for part, _, old in self.effects():
+            kept = is_kept[part]
+            new = np.where(kept, np.cumsum(kept) - 1, kept.sum())
+            codes.append(np.append(new, kept.sum())[old].astype(np.intp))
+            sizes.append(int(kept.sum()))
+        dense = np.asfortranarray(self.dense[:, is_kept[: self.dense.shape[1]]])
+        return Columns(dense, tuple(codes), tuple(sizes))
+
+    def present(self) -> Columns:
+        """The same rows with dummies of the levels they have, less the last of each effect."""
+        codes, sizes = [], []
+        for _, size, old in self.effects():
+            is_there = np.bincount(old, minlength=size + 1) > 0
+            codes.append((np.cumsum(is_there) - 1).take(old))
+            sizes.append(int(is_there.sum()) - 1)
+        return Columns(self.dense, tuple(codes), tuple(sizes))
+
+    def to_array(self) -> FloatArray:
+        """The matrix (n, k) itself: for small designs and for references."""
+        n, k = self.shape
+        X = np.zeros((n, k))
+        X[:, : self.dense.shape[1]] = self.dense
+        for part, size, codes in self.effects():
+            rows = np.flatnonzero(codes < size)
+            X[rows, part.start + codes[rows]] = 1.0
+        X[:, -1] = 1.0
+        return X
+
+    def predict(self, b: FloatArray) -> FloatArray:
+        """X b, of shape (n,)."""
+        eta = self.dense @ b[: self.dense.shape[1]] + b[-1]
+        for part, _, codes in self.effects():
+            eta += np.append(b[part], 0.0).take(codes)
+        return eta
+
+    def score(self, r: FloatArray) -> FloatArray:
+        """X' r, of shape (k,)."""
+        sums: list[FloatArray] = [self.dense.T @ r]
+        sums += [
+            np.bincount(codes, r, size + 1)[:size].astype(np.float64, copy=False)
+            for _, size, codes in self.effects()
+        ]
+        return np.concatenate([*sums, [r.sum()]])
+
+    def gram(self, w: FloatArray) -> FloatArray:
+        """X' diag(w) X, of shape (k, k)."""
+        n, k = self.shape
+        p = self.dense.shape[1]
+        G = np.zeros((k, k))
+        for start in range(0, n, BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            X = self.dense[rows]
+            WX = X * w[rows, None]
+            G[:p, :p] += X.T @ WX
+            G[-1, :p] += WX.sum(axis=0)
+            for part, size, codes in self.effects():
+                for column in range(p):
+                    sums = np.bincount(codes[rows], WX[:, column], size + 1)
+                    G[part, column] += sums[:size]
+        effects = list(self.effects())
+        for position, (part, size, codes) in enumerate(effects):
+            totals = np.bincount(codes, w, size + 1)[:size]
+            G[part, part] = np.diag(totals)
+            G[-1, part] = totals
+            for earlier, width, others in effects[:position]:
+                cells = np.bincount(codes * (width + 1) + others, w, (size + 1) * (width + 1))
+                G[part, earlier] = cells.reshape(size + 1, width + 1)[:size, :width]
+        G[-1, -1] = w.sum()
+        whole = G + G.T
+        whole[:p, :p] = G[:p, :p]
+        whole.ravel()[:: k + 1] = G.ravel()[:: k + 1]
+        return whole
+
+    def sums(self, r: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:
+        """X' r summed by group, of shape (n_groups, k); `groups` (n,) numbers them from 0."""
+        parts = [
+            np.bincount(groups, self.dense[:, j] * r, n_groups)[:, None]
+            for j in range(self.dense.shape[1])
+        ]
+        for _, size, codes in self.effects():
+            cells = np.bincount(groups * (size + 1) + codes, r, n_groups * (size + 1))
+            parts.append(cells.reshape(n_groups, size + 1)[:, :size])
+        return np.hstack([*parts, np.bincount(groups, r, n_groups)[:, None]])
+
+
+@dataclass(frozen=True)
+class Normal:
+    """The normal equations of a Gram matrix (k, k), factorised: G[kept][:, kept] = D R'R D.
+
+    kept: (q,) columns in the solution. scale: their D. R: (q, q), upper.
+    is_full_rank: whether all columns are in and no pivot raised a doubt.
+    """
+
+    n_columns: int
+    kept: IntArray
+    scale: FloatArray
+    R: FloatArray
+    is_full_rank: bool
+
+    def solve(self, right: FloatArray) -> FloatArray:
+        """The basic solution (k,) or (k, m): columns that were left out get zero."""
+        scale = self.scale if right.ndim == 1 else self.scale[:, None]
+        inner, _ = lapack.dpotrs(self.R, right[self.kept] / scale)
+        solution = np.zeros((self.n_columns, *right.shape[1:]))
+        solution[self.kept] = inner.reshape(-1, *right.shape[1:]) / scale
+        return solution
+
+    def inverse(self) -> FloatArray:
+        """The inverse (k, k), zero in rows and columns that were left out."""
+        return self.solve(np.eye(self.n_columns))
+
+
+def factorise(G: FloatArray) -> Normal:
+    """Cholesky factor of a Gram matrix scaled to unit diagonal; pivoted where its rank is in doubt.
+
+    Source: Golub and Van Loan, Matrix Computations, 4.2 (Cholesky, also with pivoting).
+    """
+    diagonal = np.sqrt(np.clip(np.diag(G), 0.0, None))
+    kept = np.flatnonzero(diagonal > 0)
+    scale = diagonal[kept]
+    C = G[np.ix_(kept, kept)] / np.outer(scale, scale)
+    if kept.size == 0:
+        return Normal(len(G), kept, scale, C, False)
+    R, info = lapack.dpotrf(C, lower=0)
+    if info == 0 and np.diag(R).min() ** 2 > SURE_PIVOT:
+        return Normal(len(G), kept, scale, R, kept.size == len(G))
+    R, pivots, rank, _ = lapack.dpstrf(C, tol=RANK_PIVOT, lower=0)
+    chosen = pivots[:rank] - 1
+    return Normal(
+        len(G), kept[chosen], scale[chosen], np.asfortranarray(R[:rank, :rank]), rank == len(G)
+    )

@@ -1,0 +1,176 @@
+"""Diagnostics: whether the specification holds, and on how few observations the result rests.
+
+Belongs here: tests and figures computed from a design and its fit, as functions of arrays. Does not
+belong here: the verdict whether a fit may be published (`tables`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minerals.ppml.columns import Columns, FloatArray, IntArray, factorise
+from minerals.ppml.design import Design
+from minerals.ppml.estimator import (
+    Fit,
+    NormalEquations,
+    NotEstimable,
+    deviance_terms,
+    irls,
+    standardise,
+)
+from minerals.ppml.inference import clustered_covariance, normal_inference, number_labels
+from minerals.ppml.separation import centred
+
+INFLUENTIAL = 5
+"""How many observations count as the most influential ones."""
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """What is known of a fit besides its coefficients. NaN or None where it does not exist."""
+
+    reset_p_value: float
+    dispersion_kg: float
+    overdispersion_p_value: float
+    max_vif: float
+    max_vif_term: str | None
+    top5_deviance_share: float
+    zero_share: float
+    predicted_zero_share: float
+    rank_correlations: dict[str, float]
+
+
+def diagnose(design: Design, fit: Fit) -> Diagnostics:
+    """All diagnostics of a fit that need nothing but its design."""
+    codes, _ = number_labels(design.clusters)
+    mu = np.exp(fit.linear_predictor)
+    dispersion, p_value = overdispersion(design.y, mu, fit.n_parameters)
+    vif = variance_inflation(design.columns)
+    worst = int(np.argmax(vif)) if vif.size else None
+    groups = design.second_clusters if design.second_clusters is not None else design.clusters
+    return Diagnostics(
+        reset_p_value=reset_p_value(design.y, design.columns, fit.coefficients, codes)
+        if fit.is_converged
+        else float("nan"),
+        dispersion_kg=dispersion,
+        overdispersion_p_value=p_value,
+        max_vif=float("nan") if worst is None else float(vif[worst]),
+        max_vif_term=None if worst is None else design.terms[worst].name,
+        top5_deviance_share=deviance_share(design.y, fit.linear_predictor, INFLUENTIAL),
+        zero_share=float(np.mean(design.y == 0)),
+        predicted_zero_share=float(np.mean(np.exp(-mu))),
+        rank_correlations=rank_correlations(design.y, fit.linear_predictor, groups),
+    )
+
+
+def reset_p_value(y: FloatArray, columns: Columns, b: FloatArray, codes: IntArray) -> float:
+    """Ramsey's RESET (1969) as in Santos Silva and Tenreyro (2006), section V: add the squared
+    linear predictor and test its coefficient by a z clustered on `codes`.
+
+    A constant added to the predictor changes its square by a combination of the columns only, so
+    the test does not depend on the unit of y. NaN when the enlarged model cannot be estimated.
+    """
+    standard, back = standardise(columns)
+    gamma = np.asarray(np.linalg.solve(back, b), dtype=np.float64)
+    mean = float(y.mean())
+    gamma[-1] -= np.log(mean)
+    eta = standard.predict(gamma)
+    squared = eta**2 - np.mean(eta**2)
+    deviation = squared.std()
+    if deviation == 0 or columns.shape[0] <= columns.shape[1] + 1:
+        return float("nan")
+    enlarged = Columns(
+        np.asfortranarray(np.column_stack([squared / deviation, standard.dense])),
+        columns.codes,
+        columns.sizes,
+    )
+    try:
+        again = irls(y / mean, NormalEquations(enlarged), start=(np.append(0.0, gamma), eta))
+    except (NotEstimable, np.linalg.LinAlgError):
+        return float("nan")
+    mu = np.exp(again.eta)
+    normal = factorise(enlarged.gram(mu))
+    if not (again.is_converged and normal.is_full_rank):
+        return float("nan")
+    cov = clustered_covariance(enlarged, y / mean - mu, normal.inverse(), codes)
+    _, p_value, _, _ = normal_inference(again.coefficients[:1], np.sqrt(np.diag(cov)[:1]))
+    return float(p_value[0])
+
+
+def overdispersion(y: FloatArray, mu: FloatArray, k: int) -> tuple[float, float]:
+    """Pearson chi2 over n - k, in the unit of y (1 for a Poisson variable counted in that unit),
+    and the one-sided p value of Cameron and Trivedi's test that the variance exceeds the mean.
+
+    Source: McCullagh and Nelder (1989), 6.2.1; Cameron and Trivedi, "Regression-based tests for
+    overdispersion in the Poisson model" (1990), equation 3.5 with g(mu) = mu^2.
+    """
+    pearson = float(np.sum((y - mu) ** 2 / mu) / (len(y) - k))
+    left = ((y - mu) ** 2 - y) / mu
+    slope = float(np.sum(left * mu) / np.sum(mu**2))
+    error = float(np.sqrt(np.sum(((left - slope * mu) * mu) ** 2)) / np.sum(mu**2))
+    _, two_sided, _, _ = normal_inference(np.array([slope]), np.array([error]))
+    half = float(two_sided[0]) / 2.0
+    return pearson, half if slope > 0 else 1.0 - half
+
+
+def variance_inflation(columns: Columns) -> FloatArray:
+    """Variance inflation factor (p,) of each dense column: 1/(1 - R2) on all other columns.
+
+    Source: Belsley, Kuh and Welsch, Regression Diagnostics (1980), 3.1. Unweighted; effects count
+    among the other columns.
+    """
+    G = centred(columns).gram(np.ones(columns.shape[0]))
+    p = columns.dense.shape[1]
+    return np.asarray(np.diag(factorise(G).inverse())[:p] * np.diag(G)[:p])
+
+
+def deviance_share(y: FloatArray, eta: FloatArray, m: int) -> float:
+    """Share of the deviance that the m rows with the largest part in it carry.
+
+    Source: McCullagh and Nelder (1989), 2.4.3 (deviance residuals).
+    """
+    parts = np.clip(deviance_terms(y, eta), 0.0, None)
+    total = float(parts.sum())
+    return float(np.sort(parts)[-m:].sum() / total) if total > 0 else float("nan")
+
+
+def rank_correlations(y: FloatArray, eta: FloatArray, groups: np.ndarray) -> dict[str, float]:
+    """Spearman's rank correlation of fitted and actual, by group; NaN where either is constant.
+
+    Source: Spearman (1904), with mean ranks for ties.
+    """
+    names, codes = np.unique(groups.astype(str), return_inverse=True)
+    return {
+        str(name): _spearman(y[codes == code], eta[codes == code])
+        for code, name in enumerate(names)
+    }
+
+
+def _spearman(a: FloatArray, b: FloatArray) -> float:
+    from scipy.stats import rankdata  # takes half a second to import
+
+    ranks = np.vstack([rankdata(a), rankdata(b)])
+    if len(a) < 2 or (ranks.std(axis=1) == 0).any():
+        return float("nan")
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def top_k_kept(
+    scores: FloatArray, others: FloatArray, groups: Sequence[IntArray], k: int
+) -> FloatArray:
+    """Mean over groups of the share of the top k by `scores` (n,) that stay so by others (n, m).
+
+    Shape (m,). Groups not larger than k are left out: nobody can leave. Ties go to the earlier row.
+    """
+    large = [rows for rows in groups if len(rows) > k]
+    if not large:
+        return np.full(others.shape[1], np.nan)
+    shares = np.zeros(others.shape[1])
+    for rows in large:
+        best = np.argsort(-scores[rows], kind="stable")[:k]
+        new = np.argsort(-others[rows], axis=0, kind="stable")[:k]
+        shares += np.isin(new, best).mean(axis=0)
+    return shares / len(large)

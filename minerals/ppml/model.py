@@ -1,0 +1,106 @@
+"""One model from panel to evidence: its design, its fit, and all that speaks for or against it.
+
+Belongs here: the order in which the parts are called. Does not belong here: the parts, or their
+tables (`tables`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from minerals.ppml.bootstrap import Bootstrap, cluster_bootstrap, leave_one_out
+from minerals.ppml.columns import FloatArray, IntArray
+from minerals.ppml.design import Design, ModelSpec, build_design
+from minerals.ppml.diagnostics import Diagnostics, diagnose, top_k_kept
+from minerals.ppml.estimator import Fit, fit_ppml
+from minerals.ppml.reference import Comparison, compare_with_statsmodels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How much of the leading suppliers stays when one exporter is left out of the estimation.
+
+    mean, least: share of the top k kept, averaged over minerals; over all exporters, and without
+    the exporter `least_without`. NaN and None where no mineral has more than k candidates.
+    """
+
+    mean: float
+    least: float
+    least_without: str | None
+
+
+@dataclass(frozen=True)
+class Model:
+    """An estimated model and its evidence."""
+
+    design: Design
+    fit: Fit
+    diagnostics: Diagnostics
+    bootstrap: Bootstrap
+    stability: Stability
+    comparison: Comparison
+
+
+def estimate_model(
+    panel: pd.DataFrame, spec: ModelSpec, replications: int, seed: int, top_k: int
+) -> Model:
+    """Estimate `spec` on the rows of one importer, with diagnostics, bootstrap and reference.
+
+    Raises EstimationError when the model cannot be estimated. Sources: the functions called.
+    """
+    design = build_design(panel, spec)
+    fit = fit_ppml(design)
+    return Model(
+        design=design,
+        fit=fit,
+        diagnostics=diagnose(design, fit),
+        bootstrap=cluster_bootstrap(design, fit, replications if fit.is_converged else 0, seed),
+        stability=leave_one_out_stability(panel, design, fit, top_k),
+        comparison=compare_with_statsmodels(design, fit),
+    )
+
+
+def leave_one_out_stability(panel: pd.DataFrame, design: Design, fit: Fit, top_k: int) -> Stability:
+    """Leave each exporter out of the estimation, rank all candidates anew, compare the top k.
+
+    Candidates are ranked on their characteristics averaged over the panel's years, as the forward
+    ranking does. Source: `bootstrap.leave_one_out`, `diagnostics.top_k_kept`.
+    """
+    nothing = Stability(float("nan"), float("nan"), None)
+    if not fit.is_converged or not {"mineral", "exporter_iso3"} <= set(panel.columns):
+        return nothing
+    names = [term.name for term in design.terms[: design.columns.dense.shape[1]]]
+    X, groups = _candidates(panel, names, design)
+    exporters, estimates = leave_one_out(design, fit)
+    is_identified = np.isfinite(estimates).all(axis=1)
+    if not is_identified.any() or not names:
+        return nothing
+    others = X @ estimates[is_identified].T
+    kept = top_k_kept(X @ fit.coefficients[: len(names)], others, groups, top_k)
+    if np.isnan(kept).any():
+        return nothing
+    worst = int(np.argmin(kept))
+    return Stability(float(kept.mean()), float(kept[worst]), str(exporters[is_identified][worst]))
+
+
+def _candidates(
+    panel: pd.DataFrame, names: list[str], design: Design
+) -> tuple[FloatArray, list[IntArray]]:
+    """Characteristics (n, p) of each mineral's candidates, and the rows of each mineral.
+
+    Candidates that a separated dummy rules out are left out, as they rank last in any case.
+    """
+    from minerals.sourcing.ranking import average_characteristics
+
+    ruled_out = [t.name for t in design.dropped.separated if t.term_type == "covariate"]
+    complete = panel.dropna(subset=[*names, *ruled_out])
+    frame = average_characteristics(complete, [*names, *ruled_out])
+    frame = frame.loc[~(frame[ruled_out] > 0).any(axis=1)].reset_index(drop=True)
+    groups = [np.asarray(rows) for rows in frame.groupby("mineral", sort=True).indices.values()]
+    return frame[names].to_numpy(dtype=np.float64), groups

@@ -1,0 +1,90 @@
+"""The reference: statsmodels' Poisson GLM on the same matrix, and how far our fit is from it.
+
+Belongs here: the only use of statsmodels. Does not belong here: what is done about a disagreement
+(`orchestration`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from minerals.ppml.columns import FloatArray
+from minerals.ppml.design import Design
+from minerals.ppml.estimator import Fit, standardise
+from minerals.ppml.inference import number_labels, poisson_log_likelihood
+
+COEFFICIENT_TOLERANCE = 1e-8
+STD_ERROR_TOLERANCE = 1e-6
+LOG_LIKELIHOOD_TOLERANCE = 1e-10
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The largest differences between a fit and its reference.
+
+    coefficients: over the larger of the coefficient and its standard error, so that a coefficient
+    near zero is not held to digits it does not have. std_errors, robust and clustered, and
+    log_likelihood: relative.
+    """
+
+    coefficients: float
+    std_errors: float
+    log_likelihood: float
+
+    @property
+    def agrees(self) -> bool:
+        return (
+            self.coefficients <= COEFFICIENT_TOLERANCE
+            and self.std_errors <= STD_ERROR_TOLERANCE
+            and self.log_likelihood <= LOG_LIKELIHOOD_TOLERANCE
+        )
+
+
+def compare_with_statsmodels(design: Design, fit: Fit) -> Comparison:
+    """Fit the design by statsmodels too, on its standardised matrix, and compare.
+
+    Infinite differences stand for a reference that broke down. Source: statsmodels
+    `genmod.generalized_linear_model.GLM`, Poisson family, covariance HC0 and cluster with the
+    factors of `inference`.
+    """
+    from statsmodels.genmod.families import Poisson  # 2 s to import: only when it is asked for
+    from statsmodels.genmod.generalized_linear_model import GLM
+
+    standard, back = standardise(design.columns)
+    Z, mean = standard.to_array(), fit.mean_dependent
+    codes, n_clusters = number_labels(design.clusters)
+    n, k = Z.shape
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a fit that is off is reported by its difference
+            model = GLM(design.y / mean, Z, family=Poisson())
+            options = {"maxiter": 200, "atol": 0.0, "rtol": 1e-13}
+            robust = model.fit(cov_type="HC0", **options)
+            clustered = model.fit(
+                cov_type="cluster",
+                cov_kwds={"groups": codes, "use_correction": False},
+                **options,
+            )
+    except (ValueError, FloatingPointError, np.linalg.LinAlgError):
+        return Comparison(np.inf, np.inf, np.inf)
+    b = back @ np.asarray(robust.params, dtype=np.float64)
+    b[-1] += np.log(mean)
+    ours = np.sqrt(np.diag(fit.cov_robust)), np.sqrt(np.diag(fit.cov_clustered))
+    factors = n / (n - k), n_clusters / (n_clusters - 1)
+    theirs = [
+        np.sqrt(factor * np.diag(back @ np.asarray(result.cov_params()) @ back.T))
+        for factor, result in zip(factors, (robust, clustered), strict=True)
+    ]
+    log_likelihood = poisson_log_likelihood(design.y, design.X @ b)
+    return Comparison(
+        coefficients=_largest(np.abs(fit.coefficients - b) / np.maximum(np.abs(b), theirs[1])),
+        std_errors=max(_largest(np.abs(a / c - 1.0)) for a, c in zip(ours, theirs, strict=True)),
+        log_likelihood=abs(fit.log_likelihood / log_likelihood - 1.0),
+    )
+
+
+def _largest(differences: FloatArray) -> float:
+    return float(differences.max()) if np.isfinite(differences).all() else float("inf")
