@@ -6,10 +6,10 @@ INSTALLED := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup refresh test unit ui status lint format types lock benchmark figures clean
+.PHONY: help setup refresh test unit ui status lint format types lock benchmark benchmark-serving figures clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 setup: $(INSTALLED) ## create .venv, install the locked dependencies, fetch the open-data bundle
 	@$(BIN)/minerals fetch
@@ -45,6 +45,9 @@ types: $(INSTALLED) ## check the types of the domain
 
 benchmark: setup ## time and memory per stage, beside the floor with no orchestration
 	@$(BIN)/python benchmarks/refresh.py
+
+benchmark-serving: setup ## eight readers while three refreshes run, beside the same in peace
+	@$(BIN)/python benchmarks/serving.py
 
 figures: $(INSTALLED) ## draw the README's chart from the served release
 	@$(BIN)/python docs/figures/forward_ranking.py

@@ -48,6 +48,14 @@ class Settings(BaseSettings):
     other_asia_is_taiwan: bool = Field(
         True, description="count 'Other Asia, nes' in the trade sources as Taiwan"
     )
+    estimate_missing_quantities: bool = Field(
+        False,
+        description="estimate a missing quantity from the median unit value of its code and year",
+    )
+    comtrade_file: Path | None = Field(
+        None,
+        description="CSV of UN Comtrade imports, to reconcile the trade data with (optional)",
+    )
     releases_to_keep: int = Field(5, ge=1, description="how many releases stay on disk")
     warehouse_dir: Path = Field(
         PROJECT_ROOT / "warehouse", description="the folder that holds all data"
@@ -55,6 +63,11 @@ class Settings(BaseSettings):
     figures_dir: Path = Field(
         PROJECT_ROOT / "minerals" / "sources" / "figures",
         description="country figures of the bundled profile",
+    )
+    hs_reference_dir: Path | None = Field(
+        None,
+        description="folder of UN Comtrade's lists of HS codes; default: reference/hs in the "
+        "warehouse folder, or the shared folder beside the project",
     )
     ui_port: int = Field(3000, ge=1, le=65535, description="port of the Dagster UI")
     comtrade_api_key: SecretStr | None = Field(
@@ -82,10 +95,17 @@ class Settings(BaseSettings):
             )
         return tuple(dict.fromkeys(value))
 
-    @field_validator("warehouse_dir", "figures_dir")
+    @field_validator("warehouse_dir", "figures_dir", "comtrade_file", "hs_reference_dir")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().resolve()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().resolve()
+
+    @field_validator("hs_reference_dir")
+    @classmethod
+    def _is_a_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError(f"there is no folder {value}")
+        return value
 
     @model_validator(mode="after")
     def _years_in_order(self) -> "Settings":
@@ -121,6 +141,19 @@ class Settings(BaseSettings):
         return self.warehouse_dir / "serving.duckdb"
 
     @property
+    def hs_reference_folders(self) -> tuple[Path, ...]:
+        """Where lists of HS codes are looked for, in this order."""
+        if self.hs_reference_dir is not None:
+            return (self.hs_reference_dir,)
+        shared = PROJECT_ROOT.parent / "shared" / "data" / "comtrade" / "reference"
+        return (self.warehouse_dir / "reference" / "hs", shared)
+
+    @property
+    def hs_reference(self) -> Path | None:
+        """The folder of the lists of HS codes; None when there is none."""
+        return next((folder for folder in self.hs_reference_folders if folder.is_dir()), None)
+
+    @property
     def dagster_home(self) -> Path:
         return self.warehouse_dir / "dagster"
 
@@ -136,6 +169,7 @@ class Settings(BaseSettings):
             "first_year": self.first_year,
             "last_year": self.last_year,
             "other_asia_is_taiwan": self.other_asia_is_taiwan,
+            "estimate_missing_quantities": self.estimate_missing_quantities,
         }
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from minerals.errors import AnotherRefreshRunsError, MineralsError
 from minerals.settings import Settings, child_environment, limit_linear_algebra_threads
+from orchestration import hs_cli, releases_cli
 
 app = typer.Typer(
     name="minerals",
@@ -50,6 +51,10 @@ def _settings() -> Settings:
             for e in error.errors()
         ]
         _fail("a setting is wrong:\n  " + "\n  ".join(wrong))
+
+
+releases_cli.register(app, _settings)
+app.add_typer(hs_cli.build(_settings), name="hs")
 
 
 @app.command()

@@ -25,6 +25,7 @@ from packaging.version import Version
 from minerals.errors import WarehouseError
 from minerals.marts import MartSchema
 from minerals.releases import ReleaseStore
+from minerals.releases.contract import agreed_contract
 from minerals.settings import PROJECT_ROOT, Settings
 from minerals.sources.snapshots import Snapshot, SnapshotStore
 
@@ -94,6 +95,13 @@ class Warehouse(dg.ConfigurableResource):
                     f"from read_parquet('{file}')"
                 )
 
+    def load_nothing(self, name: str, columns: Sequence[str]) -> None:
+        """Let an optional raw table be there, without rows."""
+        absent = ", ".join(f'null::varchar as "{column}"' for column in (*columns, "_snapshot_id"))
+        with self.writer() as connection:
+            connection.execute("create schema if not exists raw")
+            connection.execute(f"create or replace view raw.{name} as select {absent} where false")
+
     def frame(self, table: str) -> pd.DataFrame:
         """A whole table as a frame, in the order of its columns for a stable result."""
         with self.reader() as connection:
@@ -160,7 +168,9 @@ class Releases(dg.ConfigurableResource):
     keep: int
 
     def store(self) -> ReleaseStore:
-        return ReleaseStore(Path(self.root), Path(self.serving_database), self.keep)
+        return ReleaseStore(
+            Path(self.root), Path(self.serving_database), self.keep, agreed=agreed_contract()
+        )
 
 
 class RefreshSettings(dg.ConfigurableResource):

@@ -5,6 +5,7 @@ process a step. Words and tables for the reader are in `summary.py`.
 """
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -42,6 +43,8 @@ _STAGE_OF_STEP = {
     "source_snapshots": "ingest",
     "release": "publication",
 }
+_DBT_ERRORS = "Errors parsed from dbt logs:"  # before it, dagster-dbt repeats the whole command
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 StepCallback = Callable[[str, str, str, float], None]
 
 
@@ -182,7 +185,8 @@ def _cause(event: dg.DagsterEvent) -> str:
     while error.cause is not None:
         error = error.cause
     kind, _, message = error.message.partition(": ")
-    return message.strip() if kind.endswith("Error") else error.message.strip()
+    words = message.strip() if kind.endswith("Error") else error.message.strip()
+    return _ANSI.sub("", words.rpartition(_DBT_ERRORS)[2]).strip()
 
 
 @contextmanager

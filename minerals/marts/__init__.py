@@ -10,6 +10,7 @@ from importlib.resources import files
 
 import yaml
 
+_FLOW = ("importer_iso3", "exporter_iso3")
 _PARTNER = ("importer_iso3", "category", "mineral", "exporter_iso3", "coefficient_source")
 
 PUBLISHED_MARTS: dict[str, tuple[str, ...]] = {
@@ -24,6 +25,9 @@ PUBLISHED_MARTS: dict[str, tuple[str, ...]] = {
     "source_snapshots": ("dataset",),
     "unmapped_trade": ("importer_iso3", "hs_revision", "hs_code", "year"),
     "trade_balance": ("dataset", "importer_code", "year", "disposition"),
+    "trade_quarantine": ("importer_code", "exporter_code", "hs_revision", "hs_code", "year"),
+    "trade_unit_value_outliers": (*_FLOW, "hs_revision", "hs_code", "year"),
+    "trade_reconciliation": (*_FLOW, "hs_code", "year"),
 }
 """The marts of a release and their keys: the contract with BI tools (docs/bi.md)."""
 

@@ -12,6 +12,8 @@ import dagster as dg
 
 from minerals.settings import Settings
 from minerals.sources import DATASETS, providers
+from minerals.sources.comtrade_file import REPORTED_TRADE_TABLE, reported_trade_provider
+from minerals.sources.snapshots import Snapshot
 from orchestration.assets import OWNERS, WRITER_POOL
 from orchestration.resources import Snapshots, Warehouse
 
@@ -48,24 +50,58 @@ def raw_asset(dataset: str, settings: Settings) -> dg.AssetsDefinition:
             f"{dataset}: {'new' if is_new else 'unchanged'} snapshot {snapshot.snapshot_id}, "
             f"{snapshot.row_count:,} rows from {snapshot.provider}"
         )
-        return dg.MaterializeResult(
-            metadata={
-                "dagster/row_count": snapshot.row_count,
-                "bytes": sum(f.stat().st_size for f in Path(snapshot.path).iterdir()),
-                "is_new_snapshot": int(is_new),
-                "snapshot_id": snapshot.snapshot_id,
-                "sha256": snapshot.sha256,
-                "provider": snapshot.provider,
-                "retrieved_at": dg.MetadataValue.timestamp(_epoch(snapshot.retrieved_at)),
-                "licence": snapshot.licence,
-                "citation": snapshot.citation,
-                "path": dg.MetadataValue.path(str(snapshot.path)),
-                "dagster/column_schema": _columns(snapshot.tables[0].columns),
-            },
-            data_version=dg.DataVersion(snapshot.snapshot_id),
-        )
+        return _result(snapshot, is_new)
 
     return ingest
+
+
+def reported_trade_asset(settings: Settings) -> dg.AssetsDefinition:
+    """The asset `raw_reported_trade`: empty until a file is named."""
+
+    @dg.asset(
+        name="raw_reported_trade",
+        group_name="ingestion",
+        description="Imports as reported to UN Comtrade, from a downloaded file, to reconcile the "
+        "trade data with. Empty unless MINERALS_COMTRADE_FILE is set; the panel does not use it.",
+        kinds={"python", "parquet"},
+        owners=OWNERS,
+        pool=WRITER_POOL,
+        tags={"profile": settings.profile},
+    )
+    def ingest(
+        context: dg.AssetExecutionContext, snapshots: Snapshots, warehouse: Warehouse
+    ) -> dg.MaterializeResult:
+        provider = reported_trade_provider(settings)
+        if provider is None:
+            warehouse.load_nothing(REPORTED_TRADE_TABLE.name, REPORTED_TRADE_TABLE.columns)
+            context.log.info("MINERALS_COMTRADE_FILE is not set: nothing to reconcile with")
+            return dg.MaterializeResult(metadata={"dagster/row_count": 0})
+        store = snapshots.store()
+        snapshot, is_new = provider.ingest(store)
+        warehouse.load_snapshot(snapshot)
+        store.use(snapshot)
+        return _result(snapshot, is_new)
+
+    return ingest
+
+
+def _result(snapshot: Snapshot, is_new: bool) -> dg.MaterializeResult:
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": snapshot.row_count,
+            "bytes": sum(f.stat().st_size for f in Path(snapshot.path).iterdir()),
+            "is_new_snapshot": int(is_new),
+            "snapshot_id": snapshot.snapshot_id,
+            "sha256": snapshot.sha256,
+            "provider": snapshot.provider,
+            "retrieved_at": dg.MetadataValue.timestamp(_epoch(snapshot.retrieved_at)),
+            "licence": snapshot.licence,
+            "citation": snapshot.citation,
+            "path": dg.MetadataValue.path(str(snapshot.path)),
+            "dagster/column_schema": _columns(snapshot.tables[0].columns),
+        },
+        data_version=dg.DataVersion(snapshot.snapshot_id),
+    )
 
 
 def _epoch(moment: str) -> float:
@@ -77,5 +113,5 @@ def _columns(columns: Mapping[str, str]) -> dg.TableSchema:
 
 
 def ingestion_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """The four raw assets."""
-    return [raw_asset(dataset, settings) for dataset in DATASETS]
+    """The four raw assets, and the optional fifth."""
+    return [*(raw_asset(d, settings) for d in DATASETS), reported_trade_asset(settings)]

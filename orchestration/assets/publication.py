@@ -58,6 +58,7 @@ def release(
             "settings": settings.model_dump(),
             "snapshots": _records(connection.sql("select * from marts.source_snapshots").df()),
             "fits": _records(connection.sql("select * from marts.ppml_fit").df()),
+            "checks": _checks(context),
         }
         published = releases.store().publish(connection, facts)
     return dg.MaterializeResult(
@@ -70,6 +71,22 @@ def release(
             "contents": dg.MetadataValue.md(_contents(published.marts)),
         }
     )
+
+
+def _checks(context: dg.AssetExecutionContext) -> dict[str, object]:
+    """How the checks of this run ended: how many passed, and each that did not, in words."""
+    entries = context.instance.all_logs(
+        context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    )
+    outcomes = [entry.get_dagster_event().asset_check_evaluation_data for entry in entries]
+    return {
+        "n_passed": sum(outcome.passed for outcome in outcomes),
+        "not_passed": {
+            f"{o.asset_key.to_user_string()}.{o.check_name}": o.description or o.severity.value
+            for o in outcomes
+            if not o.passed
+        },
+    }
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, object]]:

@@ -7,9 +7,11 @@ because DuckDB lets nobody in beside a writer. The SQL itself lives in `dbt_proj
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 from dagster_dbt import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
@@ -22,6 +24,7 @@ from minerals.settings import Settings
 from orchestration.assets import OWNERS, WRITER_POOL
 from orchestration.resources import Dbt, Warehouse, dbt_project, dbt_variables
 
+SAMPLE_ROWS = 5  # of a failed test, shown beside its check
 LAYERS = {
     "staging": "resource_type:seed path:models/staging",
     "conformed": "path:models/conformed",
@@ -80,8 +83,9 @@ def layer_assets(
         finally:
             # Also when a model or test failed: what was built before it is reported.
             counts = _row_counts(warehouse)
+            failing = failing_rows(warehouse, settings.warehouse_dir / "dbt" / layer)
             for event in events:
-                yield _with_row_count(event, counts)
+                yield _with_failing_rows(_with_row_count(event, counts), failing)
 
     return build
 
@@ -118,6 +122,49 @@ def _with_row_count(event: Any, counts: Mapping[str, int]) -> Any:
     if name not in counts:
         return event
     return event.with_metadata({**event.metadata, "dagster/row_count": counts[name]})
+
+
+def failing_rows(warehouse: Warehouse, target: Path) -> dict[str, list[dict[str, Any]]]:
+    """A sample of the rows that each failed dbt test returned, by the test's unique id."""
+    run_results = target / "run_results.json"
+    if not run_results.exists():
+        return {}
+    results = json.loads(run_results.read_text())["results"]
+    failed = {
+        result["unique_id"]: result["compiled_code"]
+        for result in results
+        if result["status"] in ("fail", "warn") and result.get("compiled_code")
+    }
+    if not failed:
+        return {}
+    with warehouse.reader() as connection:
+        return {name: _sample(connection, sql) for name, sql in failed.items()}
+
+
+def _sample(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
+    rows = connection.execute(f"select * from (\n{sql}\n) limit {SAMPLE_ROWS}")
+    columns = [column[0] for column in rows.description or ()]
+    return [dict(zip(columns, row, strict=True)) for row in rows.fetchall()]
+
+
+def _with_failing_rows(event: Any, failing: Mapping[str, list[dict[str, Any]]]) -> Any:
+    if not isinstance(event, dg.AssetCheckResult) or event.passed:
+        return event
+    unique_id = event.metadata.get("unique_id")
+    sample = failing.get(str(unique_id.value)) if unique_id else None
+    if not sample:
+        return event
+    shown = "\n".join(json.dumps(row, default=str) for row in sample)
+    rows = event.metadata.get("dagster_dbt/failed_row_count")
+    words = ", ".join(f"{name} {value}" for name, value in sample[0].items() if value is not None)
+    return dg.AssetCheckResult(
+        asset_key=event.asset_key,
+        check_name=event.check_name,
+        passed=False,
+        severity=event.severity,
+        description=f"{rows.value if rows else 'some'} rows, for example {words}",
+        metadata={**event.metadata, "sample": dg.MetadataValue.md(f"```json\n{shown}\n```")},
+    )
 
 
 def transformation_assets(settings: Settings) -> list[dg.AssetsDefinition]:

@@ -15,10 +15,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from minerals.settings import Settings
+from minerals.settings import PROJECT_ROOT, Settings
 from minerals.sources import bundle
 
 IMPORTERS = "IND,JPN"
+# Real rows of UN Comtrade, which may not be passed on with the project.
+COMTRADE_FILE = PROJECT_ROOT.parent / "shared/data/comtrade/india_imports_2019_2021.csv"
 MINERALS = str(Path(sys.executable).with_name("minerals"))
 
 
@@ -92,6 +94,8 @@ def refreshed(bundle_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> T
         "MINERALS_IMPORTERS": IMPORTERS,
         "COLUMNS": "160",
     }
+    if COMTRADE_FILE.exists():
+        environment["MINERALS_COMTRADE_FILE"] = str(COMTRADE_FILE)
     warehouse = TestWarehouse(Settings(warehouse_dir=folder, importers=IMPORTERS), environment)
     done = warehouse.command("refresh", "--quiet")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,6 +2,10 @@
 
 from decimal import Decimal
 
+import pytest
+
+from tests.integration.conftest import COMTRADE_FILE
+
 
 def test_every_raw_row_and_cent_has_one_disposition(refreshed):
     raw = refreshed.query(
@@ -67,3 +71,47 @@ def test_panel_is_balanced(refreshed):
         "group by importer_iso3, mineral, exporter_iso3 having count(distinct year) <> 5)"
     )
     assert rows == [(0,)]
+
+
+def test_the_copper_ore_that_cost_three_cents_is_flagged_and_left(refreshed):
+    """260300 from Papua New Guinea in 2020: 1,092,800 t for 27.9 million USD."""
+    rows = refreshed.served(
+        "select round(reported_qty_kg), round(value_usd / 1e6, 1), unit_value_ratio < 0.02, "
+        "deviations < -3, used_qty_kg = reported_qty_kg, correction_action, correction_status "
+        "from marts.trade_unit_value_outliers where importer_iso3 = 'IND' "
+        "and exporter_iso3 = 'PNG' and hs_code = '260300' and year = 2020"
+    )
+    assert rows == [(1_092_800_000, 27.9, True, True, True, "leave", "proposed")]
+
+
+def test_a_flag_is_rare_and_changes_no_quantity(refreshed):
+    flagged, flows, changed = refreshed.query(
+        "select count(*) filter (where is_unit_value_outlier), count(*), "
+        "count(*) filter (where qty_kg is distinct from reported_qty_kg) "
+        "from conformed.fct_trade_flow"
+    )[0]
+    assert 0.01 < flagged / flows < 0.10
+    assert changed == 0
+
+
+def test_quarantine_is_published_and_empty_for_the_bundle(refreshed):
+    assert refreshed.served("select count(*) from marts.trade_quarantine") == [(0,)]
+
+
+@pytest.mark.skipif(not COMTRADE_FILE.exists(), reason="the UN Comtrade file is not at hand")
+def test_two_providers_are_compared_flow_by_flow(refreshed):
+    rows = dict(
+        refreshed.served("select difference, count(*) from marts.trade_reconciliation group by all")
+    )
+    assert rows["agrees"] > 100
+    assert rows["code not in the BACI extract"] > 1000
+    world = refreshed.served(
+        "select round(value_ratio, 3), round(partners_to_world_ratio, 3) "
+        "from marts.trade_reconciliation where importer_iso3 = 'IND' and exporter_iso3 = 'WLD' "
+        "and hs_code = '282200' and year = 2019"
+    )
+    assert world == [(1.002, 1.0)]
+    snapshot = refreshed.query(
+        "select count(distinct snapshot_id) from staging.stg_comtrade__reported_flow"
+    )
+    assert snapshot == [(1,)]

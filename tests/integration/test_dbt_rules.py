@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from minerals.settings import PROJECT_ROOT
+from orchestration.assets.transformation import LAYERS
 
 
 def test_dbt_unit_tests_pass(refreshed, tmp_path):
@@ -25,3 +26,15 @@ def test_dbt_unit_tests_pass(refreshed, tmp_path):
     results = json.loads((tmp_path / "run_results.json").read_text())["results"]
     assert len(results) >= 10
     assert {result["status"] for result in results} == {"pass"}
+
+
+def test_every_dbt_test_ran_in_some_layer(refreshed):
+    """dbt leaves out, without a word, a test of which no parent is in the layer that is built."""
+    manifest = json.loads((PROJECT_ROOT / "dbt_project/target/manifest.json").read_text())
+    expected = {n for n, node in manifest["nodes"].items() if node["resource_type"] == "test"}
+    ran = set()
+    for layer in LAYERS:
+        results = refreshed.settings.warehouse_dir / "dbt" / layer / "run_results.json"
+        ran |= {r["unique_id"] for r in json.loads(results.read_text())["results"]}
+    assert len(expected) > 80
+    assert expected - ran == set()

@@ -5,11 +5,11 @@ import pytest
 
 from minerals.marts import PUBLISHED_MARTS
 from minerals.sources import DATASETS
+from orchestration.assets import WRITER_POOL
 from orchestration.definitions import build_definitions
-from orchestration.jobs import WRITER_POOL
 
 GROUPS = {
-    "seeds": 9, "ingestion": 4, "staging": 6, "conformed": 12, "marts": 3, "estimation": 3,
+    "seeds": 10, "ingestion": 5, "staging": 7, "conformed": 12, "marts": 6, "estimation": 3,
     "ranking": 3, "portfolio": 2, "publication": 2,
 }  # fmt: skip
 

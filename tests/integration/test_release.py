@@ -8,6 +8,9 @@ import pytest
 
 from minerals.marts import PUBLISHED_MARTS
 
+# Without rows when all is well, or without a UN Comtrade file.
+MAY_BE_EMPTY = {"unmapped_trade", "trade_quarantine", "trade_reconciliation"}
+
 
 def test_release_holds_every_mart_with_unique_keys(refreshed):
     for mart, key in PUBLISHED_MARTS.items():
@@ -16,7 +19,7 @@ def test_release_holds_every_mart_with_unique_keys(refreshed):
             f"select count(*), count(distinct ({keys})) from marts.{mart}"
         )[0]
         assert total == distinct, mart
-        assert total > 0 or mart == "unmapped_trade", mart
+        assert total > 0 or mart in MAY_BE_EMPTY, mart
 
 
 def test_every_published_column_is_described(refreshed):

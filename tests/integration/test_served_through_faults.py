@@ -23,6 +23,8 @@ import pandas as pd
 import pytest
 
 from minerals.settings import PROJECT_ROOT
+from orchestration.assets.transformation import failing_rows
+from orchestration.resources import Warehouse
 from tests.integration.conftest import TestWarehouse, kill_group
 
 
@@ -183,6 +185,11 @@ def test_bad_trade_rows_are_quarantined_or_named_never_lost(refreshed, tmp_path)
     )  # fmt: skip
     assert done.returncode == 1
     assert "assert_trade_country_codes_are_known" in done.stdout
+    shown = failing_rows(Warehouse(database=str(database)), tmp_path)
+    unknown = next(rows for test, rows in shown.items() if "country_codes_are_known" in test)
+    assert [(r["country_code"], r["n_rows"], float(r["value_usd"])) for r in unknown] == [
+        ("9999", 1, 2250.0)
+    ]
     with duckdb.connect(str(database), read_only=True) as connection:
         total = connection.execute(
             "select count(*) from conformed.int_trade_flow__classified"

@@ -7,15 +7,26 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from minerals.errors import ReleaseError
 from minerals.marts import PUBLISHED_MARTS
 from minerals.releases import CURRENT, MANIFEST, ReleaseStore
+from minerals.releases.contract import (
+    CONTRACT,
+    RELEASE_ID,
+    breaking_changes,
+    read_contract,
+    unit_of,
+)
+from minerals.releases.diff import diff_releases
+from minerals.releases.export import export_mart
 from minerals.settings import PROJECT_ROOT
 from minerals.sources.snapshots import sha256_of
 
@@ -107,7 +118,7 @@ def test_a_release_is_whole_and_says_what_it_holds(made):
     store = store_in(made)
     release = made / "releases" / served_id(store)
     files = {path.name for path in release.iterdir()}
-    assert files == {f"{name}.parquet" for name in MARTS} | {MANIFEST, "README.md"}
+    assert files == {f"{name}.parquet" for name in MARTS} | {MANIFEST, CONTRACT, "README.md"}
     manifest = json.loads((release / MANIFEST).read_text())
     assert manifest == store.manifest()
     assert manifest["release_id"] == release.name
@@ -116,7 +127,8 @@ def test_a_release_is_whole_and_says_what_it_holds(made):
     for mart in manifest["marts"]:
         assert mart["row_count"] == 2
         assert mart["sha256"] == sha256_of(release / f"{mart['name']}.parquet")
-        assert mart["columns"][-1]["type"] == "INTEGER"
+        assert mart["columns"][-2]["type"] == "INTEGER"
+        assert mart["columns"][-1]["name"] == "release_id"
     readme = (release / "README.md").read_text()
     assert all(f"| `{name}` | 2 |" in readme for name in MARTS)
     assert leftovers(made) == []
@@ -148,7 +160,8 @@ def test_views_and_columns_carry_their_descriptions(made):
         "select column_name, comment from duckdb_columns() "
         f"where schema_name = 'marts' and table_name = '{MART}' order by column_index",
     )
-    assert columns == [(column, f"The {MART}'s {column}.") for column in (*MARTS[MART], "number")]
+    described = [(column, f"The {MART}'s {column}.") for column in (*MARTS[MART], "number")]
+    assert columns == [*described, ("release_id", RELEASE_ID.description)]
 
 
 def test_columns_named_like_words_of_sql_are_served(made):
@@ -221,7 +234,7 @@ def test_a_new_column_or_a_better_description_reaches_the_serving_database(store
     comments = served(
         store,
         "select comment from duckdb_columns() "
-        f"where table_name = '{MART}' order by column_index desc limit 2",
+        f"where table_name = '{MART}' order by column_index desc limit 2 offset 1",
     )
     assert comments == [("Added later.",), ("Said better.",)]
 
@@ -284,9 +297,10 @@ from pathlib import Path
 
 import duckdb
 
-from minerals import releases
+from minerals.marts import PUBLISHED_MARTS
+from minerals.releases import ReleaseStore, serving
 
-MARTS = {name: releases.PUBLISHED_MARTS[name] for name in sys.argv[1].split(",")}
+MARTS = {name: PUBLISHED_MARTS[name] for name in sys.argv[1].split(",")}
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -295,13 +309,13 @@ class DeadlyFacts(Mapping):
     __getitem__ = __len__ = __iter__ = die
 
 def publish_and_die(folder, point):
-    store = releases.ReleaseStore(folder / "releases", folder / "serving.duckdb", 1, MARTS)
+    store = ReleaseStore(folder / "releases", folder / "serving.duckdb", 1, MARTS)
     if point == "renamed":
         store._make_current = die
     elif point == "flipping":
         Path.replace = die
     elif point == "serving":
-        releases._create_view = die
+        serving._create_view = die
     elif point == "pruning":
         shutil.rmtree = lambda path, **_: (next(Path(path).iterdir()).unlink(), die())
     with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as warehouse:
@@ -370,3 +384,159 @@ def test_killed_at_any_point_a_whole_release_is_served_and_the_next_publication_
     assert store.list() == [after.release_id]
     assert served_id(store) == after.release_id
     assert served(store, f"select max(number) from marts.{MART}") == [(3,)]
+
+
+def test_the_views_find_the_release_where_the_folder_is_now(folder, monkeypatch):
+    """Moved, mounted elsewhere, opened by a relative path from within."""
+    elsewhere = folder / "mounted elsewhere"
+    elsewhere.mkdir()
+    for name in ("releases", "serving.duckdb"):
+        (folder / name).rename(elsewhere / name)
+    sql = f"select max(number) from marts.{MART}"
+    assert served(store_in(elsewhere), sql) == [(1,)]
+    monkeypatch.chdir(elsewhere)
+    with duckdb.connect("serving.duckdb", read_only=True) as database:
+        assert database.execute(sql).fetchall() == [(1,)]
+
+
+def test_the_views_work_for_who_attaches_the_database(store, warehouse):
+    store.publish(warehouse, {})
+    with duckdb.connect() as database:
+        database.execute(f"attach '{store.serving_database}' as served (read_only)")
+        rows = database.execute(f"select max(number) from served.marts.{MART}").fetchall()
+    assert rows == [(1,)]
+
+
+def test_every_row_says_which_release_it_is_of(store, warehouse):
+    release = store.publish(warehouse, {})
+    for name in MARTS:
+        assert served(store, f"select distinct release_id from marts.{name}") == [
+            (release.release_id,)
+        ]
+
+
+def test_a_release_that_breaks_the_contract_is_not_published(store, warehouse):
+    store.publish(warehouse, {})
+    before = served_id(store)
+    store.agreed = read_contract(store.root / before / CONTRACT)
+    store.publish(warehouse, {})  # keeps it
+    before = served_id(store)
+    warehouse.execute(f"alter table marts.{MART} alter number type varchar")
+    warehouse.execute(f'alter table marts.{WORDY} drop column "order"')
+    with pytest.raises(ReleaseError) as caught:
+        store.publish(warehouse, {})
+    words = str(caught.value)
+    assert f"{MART}.number: was INTEGER, is VARCHAR" in words
+    assert f"{WORDY}.order: the column is gone (it was INTEGER)" in words
+    assert "contract --write" in words
+    assert served_id(store) == before
+    assert leftovers(store.root.parent) == []
+
+
+def test_a_table_gone_and_another_key_break_the_contract_a_column_more_does_not(made):
+    store = store_in(made)
+    agreed = read_contract(store.root / served_id(store) / CONTRACT)
+    without = [line for line in agreed if line.table != MART]
+    assert breaking_changes(agreed, without) == [f"{MART}: the table is gone"]
+    assert breaking_changes(without, agreed) == []
+    unkeyed = [replace(line, is_key=False) for line in agreed]
+    assert f"{MART}.category: no longer part of the key" in breaking_changes(agreed, unkeyed)
+
+
+@pytest.mark.parametrize(
+    ("column", "unit"),
+    [
+        ("ores_qty_kg", "kg"), ("value_usd", "current USD"), ("actual_share", "share, 0 to 1"),
+        ("fdi_pct_gdp", "percent of GDP"), ("ln_distance", "natural logarithm"),
+        ("n_candidates", "count"), ("exporter_iso3", "ISO 3166-1 alpha-3"), ("mineral", ""),
+        ("unit_value_usd_per_kg", "current USD per kg"), ("forward_rank", "rank, 1 is the first"),
+    ],
+)  # fmt: skip
+def test_the_name_of_a_column_tells_its_unit(column, unit):
+    assert unit_of(column) == unit
+
+
+def test_going_back_serves_the_older_release_and_the_next_publication_a_new_one(store, warehouse):
+    first = store.publish(warehouse, {}).release_id
+    change(warehouse, 2)
+    second = store.publish(warehouse, {}).release_id
+    sql = f"select max(number) from marts.{MART}"
+    with duckdb.connect(str(store.serving_database), read_only=True) as reader:
+        assert reader.execute(sql).fetchall() == [(2,)]
+        assert store.rollback() == first
+        assert reader.execute(sql).fetchall() == [(1,)]
+    assert store.rollback(second) == second
+    assert served(store, sql) == [(2,)]
+    change(warehouse, 3)
+    store.publish(warehouse, {})
+    assert served(store, sql) == [(3,)]
+
+
+def test_a_release_that_was_tampered_with_is_named_and_not_gone_back_to(store, warehouse):
+    first = store.publish(warehouse, {}).release_id
+    second = store.publish(warehouse, {}).release_id
+    assert store.verify(first) == []
+    folder = store.root / first
+    (folder / f"{MART}.parquet").write_bytes(b"other")
+    (folder / "import_panel.parquet").unlink()
+    (folder / "mine.parquet").write_bytes(b"x")
+    assert store.verify(first) == [
+        "import_panel.parquet is missing",
+        f"{MART}.parquet is not the file that was published (sha256)",
+        "mine.parquet was added after publication",
+    ]
+    with pytest.raises(ReleaseError, match="not sound"):
+        store.rollback(first)
+    with pytest.raises(ReleaseError, match="There is no release nope"):
+        store.rollback("nope")
+    assert served_id(store) == second
+
+
+def test_a_diff_names_who_moved_entered_and_left(tmp_path):
+    ranks = {
+        "before": [("CHL", 1), ("PER", 2), ("AUS", 3), ("IDN", 4)],
+        "after": [("PER", 1), ("CHL", 2), ("AUS", 3), ("ZMB", 4)],
+    }
+    for name, rows in ranks.items():
+        (tmp_path / name).mkdir()
+        with duckdb.connect() as database:
+            database.execute(
+                "create table r as select 'IND' as importer_iso3, 'ores' as category, "
+                "'Copper' as mineral, 'estimated' as coefficient_source, * from "
+                f"(values {', '.join(map(str, rows))}) as v(exporter_iso3, forward_rank)"
+            )
+            database.execute(f"copy r to '{tmp_path / name / 'ranking_forward.parquet'}'")
+    found = diff_releases(tmp_path / "before", tmp_path / "after")
+    assert found.n_compared == 5
+    assert [(m.exporter_iso3, m.rank_before, m.rank_after, m.places) for m in found.moves] == [
+        ("IDN", 4, None, None), ("ZMB", None, 4, None), ("CHL", 1, 2, -1), ("PER", 2, 1, 1),
+    ]  # fmt: skip
+    assert found.row_counts == {}
+    assert diff_releases(tmp_path / "before", tmp_path / "after", "Nickel").n_compared == 0
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_a_mart_is_exported_with_the_rows_asked_for(made, tmp_path, form):
+    folder = made / "releases" / CURRENT
+    target = tmp_path / "out" / f"mart.{form}"
+    assert export_mart(folder, MART, target, form, {"category": "CATEGORY 2"}) == 1
+    rows = pd.read_csv(target) if form == "csv" else pd.read_excel(target, engine="calamine")
+    assert rows[["category", "number"]].values.tolist() == [["category 2", 1]]
+    if form == "xlsx":
+        words = pd.read_excel(target, sheet_name="columns", engine="calamine")
+        assert list(words["column"]) == [*MARTS[MART], "number", "release_id"]
+
+
+@pytest.mark.parametrize(
+    ("mart", "filters", "words"),
+    [
+        ("nothing", {}, "There is no mart nothing"),
+        (MART, {"mineral": "Copper"}, "no column mineral"),
+        (MART, {"category": "ores"}, "no row with category ores"),
+    ],
+)
+def test_an_export_of_nothing_says_why_and_writes_nothing(made, tmp_path, mart, filters, words):
+    target = tmp_path / "out.csv"
+    with pytest.raises(ReleaseError, match=words):
+        export_mart(made / "releases" / CURRENT, mart, target, "csv", filters)
+    assert not target.exists()

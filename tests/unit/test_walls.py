@@ -22,7 +22,7 @@ FOLDERS = (
 )  # fmt: skip
 WRITERS = {
     "orchestration/resources.py": {"self.database"},  # the warehouse
-    "minerals/releases.py": {"_quoted(temporary)"},  # the views, before they are in place
+    "minerals/releases/serving.py": {"quoted(temporary)"},  # the views, before they are in place
 }
 
 

@@ -11,6 +11,7 @@ with flow as (
         hs_code,
         value_thousand_usd,
         quantity_t,
+        quantity_unit,
         snapshot_id,
     from {{ ref('stg_baci__trade_flow') }}
 
@@ -59,6 +60,41 @@ resolved as (
 
 ),
 
+correction as (
+
+    -- What somebody decided about a row that looks wrong; a decision counts once it is accepted.
+    select
+        correction_id,
+        importer_iso3,
+        exporter_iso3,
+        hs_revision,
+        hs_code,
+        year,
+        action,
+        corrected_qty_kg,
+    from {{ ref('trade_corrections') }}
+    where dataset = 'bilateral_trade' and status = 'accepted' and action <> 'leave'
+
+),
+
+corrected as (
+
+    select
+        resolved.*,
+        correction.correction_id,
+        correction.action,
+        correction.corrected_qty_kg,
+    from resolved
+    left join correction
+        on
+            resolved.importer_iso3 = correction.importer_iso3
+            and resolved.exporter_iso3 = correction.exporter_iso3
+            and resolved.hs_revision = correction.hs_revision
+            and resolved.hs_code = correction.hs_code
+            and resolved.year = correction.year
+
+),
+
 checked as (
 
     select
@@ -67,10 +103,14 @@ checked as (
             when value_thousand_usd is null then 'value missing'
             when value_thousand_usd < 0 then 'value negative'
             when quantity_t < 0 then 'quantity negative'
+            when quantity_t = 0 and value_thousand_usd > 0 then 'value without quantity'
+            when quantity_t > {{ var('absurd_quantity_t') }} then 'quantity absurd'
+            when quantity_t is not null and coalesce(quantity_unit, '') <> 't' then 'unit not a weight'
             when exporter_kind is null then 'exporter code unknown'
             when importer_kind is null then 'importer code unknown'
+            when action = 'quarantine' then 'correction ' || correction_id
         end as quarantine_rule,
-    from resolved
+    from corrected
 
 ),
 
@@ -105,7 +145,14 @@ select
 
     -- measures
     cast(value_thousand_usd * 1000 as decimal(18, 2)) as value_usd,
-    cast(quantity_t * 1000 as double) as qty_kg,
+    case
+        when disposition <> 'conformed' then cast(quantity_t * 1000 as double)
+        when action = 'drop_quantity' then null
+        when action = 'set_quantity' then corrected_qty_kg
+        else cast(quantity_t * 1000 as double)
+    end as qty_kg,
+    cast(quantity_t * 1000 as double) as reported_qty_kg,
+    case when disposition in ('conformed', 'quarantined') then correction_id end as correction_id,
 
     -- what became of the row
     disposition,
@@ -123,5 +170,6 @@ select
     -- as the source gave it
     value_thousand_usd,
     quantity_t,
+    quantity_unit,
     snapshot_id,
 from classified

@@ -17,6 +17,7 @@ renamed as (
         -- measures
         cast(v as decimal(18, 6)) as value_thousand_usd,
         cast(q as decimal(18, 6)) as quantity_t,
+        't' as quantity_unit,
 
         -- lineage
         _snapshot_id as snapshot_id,

@@ -13,6 +13,7 @@ select
     hs_code,
     value_thousand_usd,
     quantity_t,
+    quantity_unit,
     snapshot_id,
 
     -- what we read in it
@@ -27,3 +28,4 @@ select
     disposition_reason as quarantine_rule,
 from classified
 where disposition = 'quarantined'
+order by year, importer_code, exporter_code, hs_revision, hs_code

@@ -1,15 +1,13 @@
-"""Releases: the marts as Parquet, made current by one atomic step, and the database BI reads.
+"""The releases on disk: written whole, made current by one atomic step, rolled back, verified.
 
-A release is a folder `releases/<release_id>/` with one Parquet file a mart, a manifest and a
-README. It is written under a temporary name, flushed to disk, renamed, and then made current by
-replacing a symbolic link; whatever is interrupted leaves the previous release served.
-`serving.duckdb` holds only views over `releases/current/`, so a reader never meets the warehouse's
-writer.
+A release is a folder `releases/<release_id>/` with one Parquet file a mart, a manifest, the
+contract and a README. It is written under a temporary name, flushed to disk, renamed, and then made
+current by replacing a symbolic link; whatever is interrupted leaves the previous release served.
 
-What goes into a mart, and whether it may be published, is decided before this module is called.
+What goes into a mart, and whether it may be published, is decided before this module is called. The
+database of views is made in `serving.py`, the contract in `contract.py`.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -27,30 +25,21 @@ from filelock import FileLock
 
 from minerals.errors import ReleaseError
 from minerals.marts import PUBLISHED_MARTS
-from minerals.sources.snapshots import fsync_path, sha256_of, write_atomically
+from minerals.releases.contract import (
+    CONTRACT,
+    RELEASE_ID,
+    Column,
+    ContractColumn,
+    PublishedMart,
+    breaking_changes,
+    contract_of,
+    write_contract,
+)
+from minerals.releases.serving import quoted, write_serving_database
+from minerals.sources.snapshots import fsync_path, sha256_of
 
 CURRENT = "current"
 MANIFEST = "manifest.json"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A published column, as the warehouse describes it."""
-
-    name: str
-    type: str
-    description: str
-
-
-@dataclass(frozen=True)
-class PublishedMart:
-    """One Parquet file of a release; `sha256` is of the file."""
-
-    name: str
-    description: str
-    row_count: int
-    sha256: str
-    columns: tuple[Column, ...]
 
 
 @dataclass(frozen=True)
@@ -64,24 +53,34 @@ class Release:
 class ReleaseStore:
     """The releases under one folder and the serving database beside them.
 
-    `marts` is what a release must hold: each mart with its key.
+    `marts` is what a release must hold: each mart with its key. `agreed` is the contract that BI
+    tools count on: a release that would break it is not published.
     """
 
     root: Path
     serving_database: Path
     keep: int = 5
     marts: Mapping[str, Sequence[str]] = field(default_factory=lambda: PUBLISHED_MARTS)
+    agreed: Sequence[ContractColumn] = ()
 
     def publish(self, warehouse: duckdb.DuckDBPyConnection, facts: Mapping[str, Any]) -> Release:
         """Write every published mart of `warehouse` as a release and make it current.
 
         `facts` goes into the manifest as given (snapshots, fits, checks). Raises ReleaseError when
-        a mart is missing or its key is not unique; the release served before stays.
+        a mart is missing, its key is not unique, or the agreed contract would be broken; the
+        release served before stays.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         with FileLock(self.root / ".lock"), self._writing_folder() as folder:
-            marts = tuple(_export(warehouse, name, key, folder) for name, key in self.marts.items())
-            release_id = _release_id(marts)
+            release_id = _new_release_id()
+            columns = {name: _columns(warehouse, name) for name in self.marts}
+            made = contract_of(columns, self.marts)
+            self._keep_contract(made)
+            marts = tuple(
+                _export(warehouse, name, key, columns[name], folder, release_id)
+                for name, key in self.marts.items()
+            )
+            write_contract(folder / CONTRACT, made)
             _write_manifest(folder, release_id, marts, facts)
             _write_readme(folder, release_id, marts)
             for file in folder.iterdir():
@@ -91,25 +90,91 @@ class ReleaseStore:
             folder.rename(target)
             fsync_path(self.root)
             self._make_current(release_id)
-            self._write_serving_database(marts)
+            write_serving_database(self.serving_database, self.root / CURRENT, marts)
             self._prune(release_id)
         return Release(release_id, target, marts)
+
+    def _keep_contract(self, made: Sequence[ContractColumn]) -> None:
+        broken = breaking_changes(self.agreed, made)
+        if broken:
+            raise ReleaseError(
+                "The release would break what BI tools count on, so nothing is published and the "
+                "previous release stays served:\n"
+                + "\n".join(f"  {line}" for line in broken)
+                + "\nGive what changed a new name and keep the old one; if the change is meant, "
+                "`minerals contract --write` agrees to it."
+            )
+
+    def rollback(self, release_id: str | None = None) -> str:
+        """Make an older release current (by default the one before); return its id.
+
+        Raises ReleaseError when there is no such release or its files are not what they were.
+        """
+        with FileLock(self.root / ".lock"):
+            target = release_id or self._before_current()
+            problems = self.verify(target)
+            if problems:
+                raise ReleaseError(f"Release {target} is not sound: {'; '.join(problems)}")
+            manifest = self.manifest(target)
+            assert manifest is not None
+            marts = tuple(_mart_of(entry) for entry in manifest["marts"])
+            self._make_current(target)
+            write_serving_database(self.serving_database, self.root / CURRENT, marts)
+        return target
+
+    def _before_current(self) -> str:
+        current = self.current()
+        older = [r for r in self.list() if current is not None and r < current.name]
+        if not older:
+            raise ReleaseError("There is no release before the current one to go back to.")
+        return older[-1]
+
+    def verify(self, release_id: str) -> list[str]:
+        """Re-hash a release; what is wrong with it, empty when nothing is.
+
+        Raises ReleaseError when there is no such release.
+        """
+        manifest = self.manifest(release_id)
+        if manifest is None:
+            raise ReleaseError(
+                f"There is no release {release_id}. There are: {', '.join(self.list()) or 'none'}."
+            )
+        folder = self.root / release_id
+        problems = []
+        for mart in manifest["marts"]:
+            file = folder / f"{mart['name']}.parquet"
+            if not file.is_file():
+                problems.append(f"{file.name} is missing")
+            elif sha256_of(file) != mart["sha256"]:
+                problems.append(f"{file.name} is not the file that was published (sha256)")
+        known = {f"{mart['name']}.parquet" for mart in manifest["marts"]}
+        strange = {file.name for file in folder.glob("*.parquet")} - known
+        problems += [f"{name} was added after publication" for name in sorted(strange)]
+        return problems
+
+    def folder(self, release_id: str) -> Path:
+        """The folder of a release. Raises ReleaseError when there is none of that id."""
+        if release_id not in self.list():
+            raise ReleaseError(
+                f"There is no release {release_id}. There are: {', '.join(self.list()) or 'none'}."
+            )
+        return self.root / release_id
 
     def current(self) -> Path | None:
         """The folder of the release being served; None before the first."""
         link = self.root / CURRENT
         return link.resolve() if link.exists() else None
 
-    def manifest(self) -> dict[str, Any] | None:
-        """The manifest of the release being served; None before the first."""
-        current = self.current()
-        if current is None:
+    def manifest(self, release_id: str | None = None) -> dict[str, Any] | None:
+        """The manifest of a release, by default the one being served; None when there is none."""
+        folder = self.current() if release_id is None else self.root / release_id
+        if folder is None or not folder.is_dir():
             return None
         try:
-            content: dict[str, Any] = json.loads((current / MANIFEST).read_text())
+            content: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
         except (OSError, ValueError) as error:
             raise ReleaseError(
-                f"{current / MANIFEST} cannot be read ({error}): the release was changed after it "
+                f"{folder / MANIFEST} cannot be read ({error}): the release was changed after it "
                 "was published. Run `minerals refresh` to publish it again."
             ) from error
         return content
@@ -154,64 +219,18 @@ class ReleaseStore:
         for leftover in self.serving_database.parent.glob(".serving-*.duckdb*"):
             leftover.unlink()
 
-    def _write_serving_database(self, marts: Sequence[PublishedMart]) -> None:
-        """Build the database of views anew when the contract or the file itself changed; replace it
-        in one step."""
-        contract = json.dumps([_contract(mart) for mart in marts], sort_keys=True)
-        contract += str(self.root)
-        fingerprint = hashlib.sha256(contract.encode()).hexdigest()
-        marker = self.root / ".serving-contract"
-        if (
-            self.serving_database.exists()
-            and marker.exists()
-            and marker.read_text().split() == [fingerprint, sha256_of(self.serving_database)]
-        ):
-            return
-        temporary = self.serving_database.with_name(f".serving-{uuid.uuid4().hex[:8]}.duckdb")
-        try:
-            with duckdb.connect() as database:
-                # The oldest format that holds views with comments: drivers of DuckDB 1 open it too.
-                database.execute(
-                    f"attach '{_quoted(temporary)}' as serving (storage_version 'v1.0.0')"
-                )
-                database.execute("use serving")
-                database.begin()
-                database.execute("create schema marts")
-                for mart in marts:
-                    _create_view(database, mart, self.root / CURRENT / f"{mart.name}.parquet")
-                database.commit()
-                database.execute("use memory")
-                database.execute("detach serving")
-            fsync_path(temporary)
-            made = sha256_of(temporary)
-            temporary.replace(self.serving_database)
-            fsync_path(self.serving_database.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
-        write_atomically(marker, f"{fingerprint} {made}\n")
-
 
 def _is_release(manifest: Path) -> bool:
     folder = manifest.parent
     return not folder.is_symlink() and not folder.name.startswith(".")
 
 
-def _contract(mart: PublishedMart) -> dict[str, Any]:
-    return {
-        "name": mart.name,
-        "description": mart.description,
-        "columns": [asdict(column) for column in mart.columns],
-    }
+def _new_release_id() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}Z-{os.urandom(4).hex()}"
 
 
-def _release_id(marts: Sequence[PublishedMart]) -> str:
-    content = hashlib.sha256("".join(mart.sha256 for mart in marts).encode()).hexdigest()
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}Z-{content[:8]}-{os.urandom(2).hex()}"
-
-
-def _export(
-    warehouse: duckdb.DuckDBPyConnection, name: str, key: Sequence[str], folder: Path
-) -> PublishedMart:
+def _columns(warehouse: duckdb.DuckDBPyConnection, name: str) -> tuple[Column, ...]:
+    """The columns of a mart as published: those of the warehouse, and the release they are of."""
     columns = tuple(
         Column(*row)
         for row in warehouse.execute(
@@ -225,6 +244,17 @@ def _export(
             f"Mart {name} is not in the warehouse, so nothing is published and the previous "
             "release stays served: run the whole `refresh` job, not a part of it."
         )
+    return (*columns, RELEASE_ID)
+
+
+def _export(
+    warehouse: duckdb.DuckDBPyConnection,
+    name: str,
+    key: Sequence[str],
+    columns: tuple[Column, ...],
+    folder: Path,
+    release_id: str,
+) -> PublishedMart:
     keys = ", ".join(key)
     twice = warehouse.execute(
         f"select {keys}, count(*) from marts.{name} group by all having count(*) > 1 limit 3"
@@ -241,7 +271,8 @@ def _export(
     ).fetchall()
     file = folder / f"{name}.parquet"
     warehouse.execute(
-        f"copy (select * from marts.{name} order by {keys}) to '{_quoted(file)}' "
+        f"copy (select *, '{release_id}' as release_id from marts.{name} order by {keys}) "
+        f"to '{quoted(file)}' "
         "(format parquet, compression zstd)"
     )
     counted = warehouse.execute(f"select count(*) from marts.{name}").fetchall()
@@ -254,21 +285,9 @@ def _export(
     )
 
 
-def _create_view(database: duckdb.DuckDBPyConnection, mart: PublishedMart, parquet: Path) -> None:
-    columns = ", ".join(f'"{column.name}"' for column in mart.columns)
-    database.execute(
-        f"create view marts.{mart.name} as select {columns} from read_parquet('{_quoted(parquet)}')"
-    )
-    database.execute(f"comment on view marts.{mart.name} is '{_quoted(mart.description)}'")
-    for column in mart.columns:
-        database.execute(
-            f'comment on column marts.{mart.name}."{column.name}" '
-            f"is '{_quoted(column.description)}'"
-        )
-
-
-def _quoted(text: object) -> str:
-    return str(text).replace("'", "''")
+def _mart_of(entry: Mapping[str, Any]) -> PublishedMart:
+    columns = tuple(Column(**column) for column in entry["columns"])
+    return PublishedMart(**{**entry, "columns": columns})
 
 
 def _write_manifest(
@@ -288,5 +307,10 @@ def _write_readme(folder: Path, release_id: str, marts: Sequence[PublishedMart])
     lines = [f"# Release {release_id}", "", "One Parquet file a mart.", ""]
     lines += ["| mart | rows | what it holds |", "|---|---:|---|"]
     lines += [f"| `{m.name}` | {m.row_count:,} | {m.description} |" for m in marts]
-    lines += ["", f"Column descriptions, hashes, inputs and fits are in `{MANIFEST}`.", ""]
+    lines += [
+        "",
+        f"Hashes, inputs, checks and fits are in `{MANIFEST}`; every column with its type, unit "
+        f"and description is in `{CONTRACT}`.",
+        "",
+    ]
     (folder / "README.md").write_text("\n".join(lines))

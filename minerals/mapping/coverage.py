@@ -1,0 +1,188 @@
+"""What the mapping covers: codes a mineral, category and revision, and the trade they carry.
+
+Belongs here: counting rows, and reading the importer's trade from the raw snapshot's Parquet files
+(never from the warehouse, which a refresh may hold). Does not belong here: whether the rows are
+right (`rules`), or tables on a terminal.
+"""
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from minerals.errors import SnapshotDamagedError
+from minerals.mapping.reference import CHAPTERS, REVISIONS, HsLists
+from minerals.mapping.rules import MappingSeeds
+from minerals.names import CATEGORIES
+
+TRADE = "bilateral_trade"
+TRADE_REVISION = "H0"
+_COLUMNS = {"t", "i", "j", "k", "v", "q"}
+
+
+@dataclass(frozen=True)
+class Trade:
+    """The importer's imports over the years, USD, by six-digit code of `TRADE_REVISION`. Codes that
+    some country trades but not this importer are there with 0; a code that is not there is not in
+    the data at all."""
+
+    importer_iso3: str
+    first_year: int
+    last_year: int
+    value_usd: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """One mineral and category: codes by revision, and the imports of those that are in the trade
+    data; None when none is."""
+
+    mineral: str
+    category: str
+    n_codes: Mapping[str, int]
+    value_usd: float | None
+
+
+@dataclass(frozen=True)
+class Unmapped:
+    """A line that is in neither file, with its trade (None where it is unknown) and text."""
+
+    hs_revision: str
+    hs_code: str
+    text: str
+    value_usd: float | None
+
+
+def snapshot_folder(raw_dir: Path) -> Path | None:
+    """The folder of the trade snapshot in use, or None when there is none."""
+    try:
+        current = (raw_dir / TRADE / "CURRENT").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError):
+        return None
+    folder = raw_dir / TRADE / current
+    return folder if current and (folder / f"{TRADE}.parquet").is_file() else None
+
+
+def read_products(folder: Path) -> list[tuple[str, str]]:
+    """Codes and texts of the trade data's own product table; empty when it has none."""
+    file = folder / f"{TRADE}__products.parquet"
+    if not file.is_file():
+        return []
+    with duckdb.connect(":memory:") as memory:
+        try:
+            query = "select code, description from read_parquet(?) order by code"
+            return memory.execute(query, [str(file)]).fetchall()
+        except duckdb.Error as error:
+            raise SnapshotDamagedError(_damaged(file, error)) from error
+
+
+def read_trade(
+    folder: Path, aliases: Path, importer_iso3: str, first_year: int, last_year: int
+) -> Trade | None:
+    """The importer's imports in the snapshot; None when `aliases` (the seed of country codes) has
+    no code of the importer in the trade data. Raises SnapshotDamagedError when it cannot be read.
+    """
+    with aliases.open(encoding="utf-8", newline="") as rows:
+        codes = [
+            row["code"]
+            for row in csv.DictReader(rows)
+            if row["code_system"] == "baci" and row["iso3"] == importer_iso3
+        ]
+    if not codes:
+        return None
+    file = folder / f"{TRADE}.parquet"
+    with duckdb.connect(":memory:") as memory:
+        try:
+            trade = memory.read_parquet(str(file))
+            if not set(trade.columns) >= _COLUMNS:
+                names = ", ".join(trade.columns)
+                raise SnapshotDamagedError(f"{file} is not laid out as BACI is: it has {names}.")
+            rows_found = memory.execute(
+                "select lpad(cast(k as varchar), 6, '0'), coalesce(sum(cast(v as double)) filter ("
+                "list_contains(?, cast(j as varchar)) and cast(t as integer) between ? and ?), 0) "
+                "* 1000 from read_parquet(?) group by 1 order by 1",
+                [codes, first_year, last_year, str(file)],
+            ).fetchall()
+        except duckdb.Error as error:
+            raise SnapshotDamagedError(_damaged(file, error)) from error
+    return Trade(importer_iso3, first_year, last_year, dict(rows_found))
+
+
+def coverage(seeds: MappingSeeds, trade: Trade | None) -> list[Coverage]:
+    """Every mineral and category that has a code in some revision, in the order of the study."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    values: defaultdict[tuple[str, str], float] = defaultdict(float)
+    traded = dict(trade.value_usd) if trade else {}
+    for row in seeds.mapped.rows:
+        key = (row["mineral"], row["category"])
+        counts.setdefault(key, Counter())[row["hs_revision"]] += 1
+        if row["hs_revision"] == TRADE_REVISION and row["hs_code"] in traded:
+            values[key] += traded[row["hs_code"]]
+    order = {category: place for place, category in enumerate(CATEGORIES)}
+    return [
+        Coverage(
+            mineral,
+            category,
+            {revision: counts[mineral, category][revision] for revision in REVISIONS},
+            values.get((mineral, category)),
+        )
+        for mineral, category in sorted(counts, key=lambda k: (k[0], order.get(k[1], 9), k[1]))
+    ]
+
+
+def without_codes(seeds: MappingSeeds) -> list[str]:
+    """The minerals that have no code in any revision and category."""
+    mapped = {row["mineral"] for row in seeds.mapped.rows}
+    return [name for name in seeds.mineral_names if name not in mapped]
+
+
+def decided_codes(seeds: MappingSeeds) -> dict[str, set[str]]:
+    """The codes of each revision that are in either file."""
+    decided: dict[str, set[str]] = {revision: set() for revision in REVISIONS}
+    for seed in (seeds.mapped, seeds.out_of_scope):
+        for row in seed.rows:
+            decided.setdefault(row["hs_revision"], set()).add(row["hs_code"])
+    return decided
+
+
+def unmapped(seeds: MappingSeeds, lists: HsLists, trade: Trade | None) -> list[Unmapped]:
+    """Lines in neither file, the largest trade first: those of `CHAPTERS` in every list at hand,
+    and those of any chapter in the trade."""
+    decided = decided_codes(seeds)
+    traded = dict(trade.value_usd) if trade else {}
+    found = {
+        (revision, code)
+        for revision, lines in lists.lines.items()
+        for code in lines
+        if code[:2] in CHAPTERS and code not in decided[revision]
+    }
+    found |= {(TRADE_REVISION, code) for code in traded if code not in decided[TRADE_REVISION]}
+    lines = [
+        Unmapped(revision, code, _text(lists, revision, code), _value(trade, revision, code))
+        for revision, code in found
+    ]
+    return sorted(lines, key=lambda u: (-(u.value_usd or 0.0), u.hs_revision, u.hs_code))
+
+
+def out_of_scope_value(seeds: MappingSeeds, trade: Trade) -> float:
+    """The importer's trade in the codes that are deliberately left out, USD."""
+    codes = {r["hs_code"] for r in seeds.out_of_scope.rows if r["hs_revision"] == TRADE_REVISION}
+    return sum(value for code, value in trade.value_usd.items() if code in codes)
+
+
+def _text(lists: HsLists, revision: str, code: str) -> str:
+    line = lists.line(revision, code)
+    return line.text if line else ""
+
+
+def _value(trade: Trade | None, revision: str, code: str) -> float | None:
+    if trade is None or revision != TRADE_REVISION:
+        return None
+    return trade.value_usd.get(code)
+
+
+def _damaged(file: Path, error: Exception) -> str:
+    return f"{file} cannot be read ({error}); the next `minerals refresh` writes it again."

@@ -1,0 +1,224 @@
+"""`minerals releases`, `minerals contract` and `minerals export`: what was published, handed on.
+
+Belongs here: arguments, and what a person reads. What is compared, verified or written is computed
+in `minerals/releases`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from minerals.errors import ReleaseError
+from minerals.releases import ReleaseStore
+from minerals.releases.contract import (
+    CONTRACT,
+    additions,
+    agreed_contract,
+    as_markdown,
+    breaking_changes,
+    read_contract,
+    write_contract,
+)
+from minerals.settings import PROJECT_ROOT, Settings
+
+AGREED = PROJECT_ROOT / "minerals" / "marts" / CONTRACT
+BI_PAGE = PROJECT_ROOT / "docs" / "bi.md"
+BEGIN, END = "<!-- columns: written by `minerals contract --write` -->", "<!-- end of columns -->"
+ReleaseId = Annotated[str, typer.Argument(help="Release id, or `current`, or `previous`.")]
+
+
+def register(app: typer.Typer, read_settings: Callable[[], Settings]) -> None:
+    """Add the commands to the command line."""
+    app.add_typer(_releases(read_settings), name="releases")
+
+    @app.command()
+    def contract(
+        write: Annotated[
+            bool, typer.Option("--write", help="Agree to what the current release holds.")
+        ] = False,
+    ) -> None:
+        """Compare what BI tools count on with the current release; --write agrees to it."""
+        console = Console(highlight=False, soft_wrap=True)
+        store = store_of(read_settings())
+        made = read_contract(_folder(store, "current") / CONTRACT)
+        if write:
+            write_contract(AGREED, made)
+            BI_PAGE.write_text(with_columns(BI_PAGE.read_text(encoding="utf-8"), as_markdown(made)))
+            console.print(f"agreed: {len(made)} columns, in {AGREED} and {BI_PAGE}")
+            return
+        broken = breaking_changes(agreed_contract(), made)
+        for line in broken:
+            console.print(f"[red]breaks[/]  {line}")
+        for name in additions(agreed_contract(), made):
+            console.print(f"[yellow]new[/]     {name}")
+        if broken:
+            raise typer.Exit(1)
+        console.print("The current release keeps the contract.")
+
+    @app.command()
+    def export(
+        mart: Annotated[str, typer.Option(help="For example ranking_forward.")],
+        form: Annotated[Literal["csv", "xlsx"], typer.Option("--format")] = "csv",
+        mineral: Annotated[str | None, typer.Option(help="Only this mineral.")] = None,
+        category: Annotated[str | None, typer.Option(help="Only ores, products or scrap.")] = None,
+        importer: Annotated[str | None, typer.Option(help="Only this importer, ISO3.")] = None,
+        output: Annotated[
+            Path | None, typer.Option(help="File to write; default: <mart>.<format> here.")
+        ] = None,
+    ) -> None:
+        """Write a mart of the current release as CSV or Excel, for people without a BI tool."""
+        from minerals.releases.export import export_mart
+
+        chosen = {"mineral": mineral, "category": category, "importer_iso3": importer}
+        filters = {column: value for column, value in chosen.items() if value is not None}
+        target = output or Path(f"{mart}.{form}")
+        folder = _folder(store_of(read_settings()), "current")
+        n_rows = export_mart(folder, mart, target, form, filters)
+        Console(highlight=False, soft_wrap=True).print(
+            f"{n_rows:,} rows of {mart}, release {folder.name}, in {target}"
+        )
+
+
+def store_of(settings: Settings) -> ReleaseStore:
+    """The releases of a warehouse."""
+    return ReleaseStore(settings.releases_dir, settings.serving_database, settings.releases_to_keep)
+
+
+def with_columns(page: str, tables: str) -> str:
+    """The page with the generated part replaced. Raises ReleaseError when it has no place."""
+    head, begin, rest = page.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise ReleaseError(f"{BI_PAGE} has lost the lines {BEGIN} and {END}.")
+    return f"{head}{BEGIN}\n\n{tables}\n{END}{tail}"
+
+
+def _releases(read_settings: Callable[[], Settings]) -> typer.Typer:
+    app = typer.Typer(
+        help="What was published: list, show, compare, check, go back.", no_args_is_help=True
+    )
+
+    @app.command("list")
+    def list_releases() -> None:
+        """The releases on disk, oldest first; the one being served is marked."""
+        store = store_of(read_settings())
+        current = store.current()
+        table = Table("", "release", "created", "code", "rows", box=None)
+        for release_id in store.list():
+            manifest = store.manifest(release_id) or {}
+            is_served = current is not None and current.name == release_id
+            table.add_row(
+                "→" if is_served else "",
+                release_id,
+                str(manifest.get("created_at")),
+                str(manifest.get("code_version")),
+                f"{sum(mart['row_count'] for mart in manifest.get('marts', [])):,}",
+            )
+        console = Console(highlight=False)
+        console.print(table if table.row_count else "There is no release yet: run `make refresh`.")
+
+    @app.command()
+    def show(release: ReleaseId = "current") -> None:
+        """What a release holds and what it was made from."""
+        store = store_of(read_settings())
+        folder = _folder(store, release)
+        manifest = store.manifest(folder.name) or {}
+        console = Console(highlight=False, soft_wrap=True)
+        console.print(f"[bold]{folder.name}[/]  {manifest['created_at']}  {folder}")
+        for snapshot in manifest.get("snapshots", []):
+            console.print(
+                f"  {snapshot['dataset']:<20} {snapshot['snapshot_id']}  {snapshot['provider']}"
+            )
+        for name, outcome in sorted(manifest.get("checks", {}).get("not_passed", {}).items()):
+            console.print(f"  [yellow]{name}[/]: {outcome}")
+        console.print(f"  checks passed: {manifest.get('checks', {}).get('n_passed', 'unknown')}")
+        table = Table("mart", "rows", "sha256", box=None)
+        for mart in manifest["marts"]:
+            table.add_row(mart["name"], f"{mart['row_count']:,}", mart["sha256"][:16])
+        console.print(table)
+
+    @app.command()
+    def diff(
+        before: ReleaseId = "previous",
+        after: ReleaseId = "current",
+        mineral: Annotated[str | None, typer.Option(help="Only this mineral.")] = None,
+        top: Annotated[int, typer.Option(help="How many moves to show.")] = 20,
+    ) -> None:
+        """Which suppliers moved between two releases, and by how many places."""
+        from minerals.releases.diff import diff_releases
+
+        store = store_of(read_settings())
+        folders = _folder(store, before), _folder(store, after)
+        found = diff_releases(*folders, mineral)
+        console = Console(highlight=False)
+        console.print(f"{folders[0].name} → {folders[1].name}", soft_wrap=True)
+        for name, (old, new) in found.row_counts.items():
+            console.print(f"  {name}: {_count(old)} → {_count(new)} rows", soft_wrap=True)
+        console.print(f"  {len(found.moves):,} of {found.n_compared:,} forward ranks differ")
+        if not found.moves:
+            return
+        table = Table("importer", "category", "mineral", "coefficients", "supplier",
+                      "before", "after", "places", box=None)  # fmt: skip
+        for move in found.moves[:top]:
+            places = "" if move.places is None else f"{move.places:+d}"
+            table.add_row(
+                move.importer_iso3, move.category, move.mineral, move.coefficient_source,
+                move.exporter_iso3, str(move.rank_before or "entered"),
+                str(move.rank_after or "left"), places,
+            )  # fmt: skip
+        console.print(table)
+        if len(found.moves) > top:
+            console.print(f"  and {len(found.moves) - top:,} more (--top)")
+
+    @app.command()
+    def verify(
+        release: Annotated[str, typer.Argument(help="Release id, current, or all.")] = "all",
+    ) -> None:
+        """Hash the files of the releases again. Exit code 1 when one is not what was published."""
+        store = store_of(read_settings())
+        names = store.list() if release == "all" else [_folder(store, release).name]
+        console = Console(highlight=False, soft_wrap=True)
+        is_sound = True
+        for name in names:
+            problems = store.verify(name)
+            is_sound &= not problems
+            console.print(f"{name}: {'; '.join(problems) or 'sound'}")
+        if not is_sound:
+            raise typer.Exit(1)
+
+    @app.command()
+    def rollback(
+        release: Annotated[
+            str | None, typer.Argument(help="Release id; default: the one before the current.")
+        ] = None,
+    ) -> None:
+        """Serve an older release again, at once, after checking its files."""
+        served = store_of(read_settings()).rollback(release)
+        Console(highlight=False, soft_wrap=True).print(
+            f"release {served} is served again; the next refresh publishes a new one"
+        )
+
+    return app
+
+
+def _count(number: int | None) -> str:
+    return "no" if number is None else f"{number:,}"
+
+
+def _folder(store: ReleaseStore, release: str) -> Path:
+    """The folder of `current`, `previous` or a release id. Raises ReleaseError without one."""
+    current = store.current()
+    if current is None:
+        raise ReleaseError("There is no release yet: run `make refresh` first.")
+    if release == "current":
+        return current
+    if release == "previous":
+        older = [name for name in store.list() if name < current.name]
+        if not older:
+            raise ReleaseError("There is no release before the current one.")
+        return store.folder(older[-1])
+    return store.folder(release)

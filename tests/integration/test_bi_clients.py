@@ -1,0 +1,101 @@
+"""The programs that people read the marts with: each asks the served release the same question."""
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pytest
+import sqlalchemy as sa
+
+from minerals.marts import PUBLISHED_MARTS
+
+QUESTION = (
+    "select exporter_iso3, forward_rank from marts.ranking_forward where importer_iso3 = 'IND' "
+    "and mineral = 'Copper' and category = 'ores' and coefficient_source = 'published' "
+    "order by forward_rank limit 5"
+)
+
+
+@pytest.fixture(scope="module")
+def answer(refreshed) -> list[tuple]:
+    rows = refreshed.served(QUESTION)
+    assert [rank for _, rank in rows] == [1, 2, 3, 4, 5]
+    return rows
+
+
+def _first_five(frame: pd.DataFrame) -> list[tuple]:
+    chosen = frame.loc[
+        (frame["importer_iso3"] == "IND")
+        & (frame["mineral"] == "Copper")
+        & (frame["category"] == "ores")
+        & (frame["coefficient_source"] == "published")
+    ].sort_values("forward_rank")
+    columns = ["exporter_iso3", "forward_rank"]
+    return [tuple(row) for row in chosen[columns].head(5).to_numpy()]
+
+
+def test_sqlalchemy_lists_tables_and_columns_and_asks(refreshed, answer):
+    """As Superset does, through duckdb-engine, read-only."""
+    engine = sa.create_engine(
+        f"duckdb:///{refreshed.settings.serving_database}", connect_args={"read_only": True}
+    )
+    with engine.connect() as connection:
+        assert [tuple(row) for row in connection.execute(sa.text(QUESTION))] == answer
+        inspector = sa.inspect(connection)
+        assert set(inspector.get_view_names(schema="marts")) == set(PUBLISHED_MARTS)
+        columns = inspector.get_columns("ranking_forward", schema="marts")
+        assert {"exporter_iso3", "forward_rank", "release_id"} <= {c["name"] for c in columns}
+        with pytest.raises(sa.exc.SQLAlchemyError):
+            connection.execute(sa.text("create table marts.mine as select 1"))
+    engine.dispose()
+
+
+def test_pandas_reads_the_parquet_file(refreshed, answer):
+    file = refreshed.settings.releases_dir / "current" / "ranking_forward.parquet"
+    assert _first_five(pd.read_parquet(file)) == answer
+
+
+def test_polars_scans_the_parquet_file(refreshed, answer):
+    file = refreshed.settings.releases_dir / "current" / "ranking_forward.parquet"
+    chosen = (
+        pl.scan_parquet(file)
+        .filter(
+            pl.col("importer_iso3") == "IND",
+            pl.col("mineral") == "Copper",
+            pl.col("category") == "ores",
+            pl.col("coefficient_source") == "published",
+        )
+        .sort("forward_rank")
+        .select("exporter_iso3", "forward_rank")
+        .head(5)
+        .collect()
+    )
+    assert chosen.rows() == answer
+
+
+def test_who_attaches_the_database_from_elsewhere_reads_it_too(refreshed, answer, tmp_path):
+    with duckdb.connect(str(tmp_path / "mine.duckdb")) as connection:
+        connection.execute(f"attach '{refreshed.settings.serving_database}' as bi (read_only)")
+        rows = connection.execute(QUESTION.replace("marts.", "bi.marts.")).fetchall()
+    assert rows == answer
+
+
+def test_people_without_bi_get_a_workbook(refreshed, answer, tmp_path):
+    target = tmp_path / "copper.xlsx"
+    done = refreshed.command(
+        "export", "--mart", "ranking_forward", "--format", "xlsx", "--mineral", "copper",
+        "--category", "ores", "--importer", "ind", "--output", str(target),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert _first_five(pd.read_excel(target, engine="calamine")) == answer
+
+
+def test_the_release_commands_answer(refreshed):
+    listed = refreshed.command("releases", "list")
+    assert refreshed.release_id() in listed.stdout
+    shown = refreshed.command("releases", "show")
+    assert "checks passed" in shown.stdout and "ranking_forward" in shown.stdout
+    assert "sound" in refreshed.command("releases", "verify").stdout
+    kept = refreshed.command("contract")
+    assert kept.returncode == 0, kept.stdout
+    assert "keeps the contract" in kept.stdout
+    assert "new" not in kept.stdout, "run `minerals contract --write` and commit what it writes"
