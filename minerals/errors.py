@@ -13,6 +13,26 @@ class SourceError(MineralsError):
     """A source file is missing, damaged or not of the expected layout."""
 
 
+class TransientSourceError(SourceError):
+    """A source failed in a way that a later try may not: busy, cut off, out of reach.
+
+    Raised only after the retries of `sources/http.py` are used up.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class PermanentSourceError(SourceError):
+    """A source refused the request itself: the same request fails again until somebody acts."""
+
+
+class QuotaExhaustedError(TransientSourceError):
+    """No more calls for now: the day's allowance of a source is used up. What was fetched is kept,
+    and the next refresh goes on from there."""
+
+
 class SnapshotDamagedError(MineralsError):
     """A snapshot on disk is absent or does not match its sidecar."""
 

@@ -10,6 +10,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -22,7 +23,11 @@ class Settings(BaseSettings):
     """What a deployment may choose. Each field is set by `MINERALS_<FIELD>` in the environment."""
 
     model_config = SettingsConfigDict(
-        env_prefix="MINERALS_", extra="ignore", frozen=True, populate_by_name=True
+        env_prefix="MINERALS_",
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,  # an error is shown, and one of the inputs is a key
     )
 
     profile: Literal["bundled", "live"] = Field(
@@ -76,6 +81,53 @@ class Settings(BaseSettings):
         description="subscription key of the UN Comtrade API (live profile)",
     )
 
+    comtrade_url: str = Field(
+        "https://comtradeapi.un.org", description="address of the UN Comtrade API (live profile)"
+    )
+    comtrade_calls_per_day: int = Field(
+        500, ge=1, description="calls a day that the plan of the UN Comtrade key allows"
+    )
+    comtrade_seconds_between_calls: float = Field(
+        1.0, ge=0, description="least time between two calls of the UN Comtrade API"
+    )
+    world_bank_url: str = Field(
+        "https://api.worldbank.org", description="address of the World Bank API (live profile)"
+    )
+    world_mining_data_url: str = Field(
+        "https://www.world-mining-data.info",
+        description="address of World Mining Data, or of the workbook 6.4 itself (live profile)",
+    )
+    geodist_url: str = Field(
+        "https://www.cepii.fr", description="address of CEPII's GeoDist files (live profile)"
+    )
+    seeds_dir: Path = Field(
+        PROJECT_ROOT / "dbt_project" / "seeds",
+        description="the mappings of HS codes and country names",
+    )
+
+    @field_validator("comtrade_url", "world_bank_url", "world_mining_data_url", "geodist_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{value} is no address such as https://example.org")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError(
+                "an address has no user, password, query or fragment in it: addresses are logged, "
+                "and a key belongs into COMTRADE_API_KEY"
+            )
+        return value.rstrip("/")
+
+    @field_validator("comtrade_api_key", mode="before")
+    @classmethod
+    def _key_fits_a_header(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        value = value.strip()
+        if value and not re.fullmatch(r"[!-~]+", value):
+            raise ValueError("the key has blanks or signs in it that no key has: copy it again")
+        return value or None
+
     @field_validator("importers", mode="before")
     @classmethod
     def _split_importers(cls, value: Any) -> Any:
@@ -95,7 +147,9 @@ class Settings(BaseSettings):
             )
         return tuple(dict.fromkeys(value))
 
-    @field_validator("warehouse_dir", "figures_dir", "comtrade_file", "hs_reference_dir")
+    @field_validator(
+        "warehouse_dir", "figures_dir", "seeds_dir", "comtrade_file", "hs_reference_dir"
+    )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().resolve()
@@ -125,6 +179,11 @@ class Settings(BaseSettings):
     @property
     def downloads_dir(self) -> Path:
         return self.warehouse_dir / "downloads"
+
+    @property
+    def state_dir(self) -> Path:
+        """What must survive a restart and is no data: quotas used."""
+        return self.warehouse_dir / "state"
 
     @property
     def releases_dir(self) -> Path:
@@ -165,6 +224,7 @@ class Settings(BaseSettings):
     def dbt_vars(self) -> dict[str, Any]:
         """The variables the dbt project takes from here (dbt_project.yml holds their defaults)."""
         return {
+            "profile": self.profile,
             "importers": list(self.importers),
             "first_year": self.first_year,
             "last_year": self.last_year,

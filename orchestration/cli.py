@@ -12,7 +12,7 @@ from rich.console import Console
 
 from minerals.errors import AnotherRefreshRunsError, MineralsError
 from minerals.settings import Settings, child_environment, limit_linear_algebra_threads
-from orchestration import hs_cli, releases_cli
+from orchestration import hs_cli, releases_cli, snapshots_cli
 
 app = typer.Typer(
     name="minerals",
@@ -24,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+app.add_typer(snapshots_cli.app, name="snapshots")
 Importer = Annotated[
     str | None, typer.Option(help="ISO3 code of the importing country; default: the first one set.")
 ]

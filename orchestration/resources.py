@@ -186,8 +186,10 @@ class RefreshSettings(dg.ConfigurableResource):
     seed: int
 
 
-def dbt_project() -> DbtProject:
-    return DbtProject(project_dir=DBT_PROJECT_DIR, profiles_dir=DBT_PROJECT_DIR)
+def dbt_project(settings: Settings) -> DbtProject:
+    """The project as dbt describes it under a profile: each has its own staging models of trade."""
+    target = Path("target") if settings.profile == "bundled" else Path("target") / settings.profile
+    return DbtProject(project_dir=DBT_PROJECT_DIR, profiles_dir=DBT_PROJECT_DIR, target_path=target)
 
 
 def build_resources(settings: Settings) -> dict[str, object]:
@@ -209,7 +211,7 @@ def build_resources(settings: Settings) -> dict[str, object]:
             keep=settings.releases_to_keep,
         ),
         "dbt": Dbt(
-            project_dir=dbt_project(),
+            project_dir=dbt_project(settings),
             dbt_executable=DBT,
             # Formatting thousands of debug lines a command is a fifth of its time.
             global_config_flags=["--log-level-file", "none"],
@@ -222,7 +224,7 @@ def ensure_manifest(settings: Settings) -> None:
 
     Raises WarehouseError with dbt's own words when the project does not parse.
     """
-    project = dbt_project()
+    project = dbt_project(settings)
     described = project.manifest_path.with_name("described.sha256")
     content = _content_of_dbt_project()
     if project.manifest_path.exists() and described.exists() and described.read_text() == content:
@@ -230,6 +232,7 @@ def ensure_manifest(settings: Settings) -> None:
     with FileLock(DBT_PROJECT_DIR / ".parse.lock"):
         command = [DBT, "--quiet", "parse"]
         command += ["--profiles-dir", ".", "--vars", json.dumps(dbt_variables(settings))]
+        command += ["--target-path", str(project.manifest_path.parent)]
         done = subprocess.run(
             command, cwd=DBT_PROJECT_DIR, capture_output=True, text=True, check=False
         )

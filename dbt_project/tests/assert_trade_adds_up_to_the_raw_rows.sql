@@ -11,20 +11,20 @@ with partner as (
         code,
         country_iso3,
     from {{ ref('int_country_code__resolved') }}
-    where code_system = 'baci'
+    where code_system = {{ trade_code_system() }}
 
 ),
 
 raw_rows as (
 
     select
-        coalesce(partner.country_iso3, trade.j) as importer,
-        cast(trade.t as integer) as year,
+        coalesce(partner.country_iso3, trade.importer_code) as importer,
+        trade.year,
         count(*) as n_rows,
-        sum(cast(trade.v as decimal(38, 5))) * 1000 as value_usd,
-        coalesce(sum(cast(trade.q as decimal(38, 5))), 0) * 1000 as qty_kg,
-    from {{ source('raw', 'bilateral_trade') }} as trade
-    left join partner on trade.j = partner.code
+        sum(cast(trade.value_thousand_usd as decimal(38, 5))) * 1000 as value_usd,
+        coalesce(sum(cast(trade.quantity_t as decimal(38, 5))), 0) * 1000 as qty_kg,
+    from {{ raw_trade_rows() }} as trade
+    left join partner on trade.importer_code = partner.code
     group by all
 
 ),

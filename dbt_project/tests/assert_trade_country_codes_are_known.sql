@@ -41,7 +41,7 @@ known as (
 
     select code
     from {{ ref('int_country_code__resolved') }}
-    where code_system = 'baci'
+    where code_system = {{ trade_code_system() }}
 
 )
 

@@ -226,7 +226,8 @@ def _is_release(manifest: Path) -> bool:
 
 
 def _new_release_id() -> str:
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}Z-{os.urandom(4).hex()}"
+    """To the microsecond, so that the order of names is the order of publication."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z-{os.urandom(2).hex()}"
 
 
 def _columns(warehouse: duckdb.DuckDBPyConnection, name: str) -> tuple[Column, ...]:

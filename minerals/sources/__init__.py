@@ -1,11 +1,11 @@
 """Where raw data come from: one module a source, the snapshots they land in, and what may be in
 them.
 
-`providers(settings)` is the only choice between profiles; nothing after the snapshots knows which
-one ran. Renaming, unit conversion and joining belong to dbt, not here.
+`providers(settings)` is the only choice between profiles. Both write the same tables, but for
+trade: that of `bundled` has BACI's columns, that of `live` UN Comtrade's. Renaming, unit conversion
+and joining belong to dbt, not here.
 """
 
-from minerals.errors import SourceError
 from minerals.settings import Settings
 from minerals.sources.provider import DATASETS, Provider
 
@@ -13,15 +13,16 @@ __all__ = ["DATASETS", "Provider", "providers"]
 
 
 def providers(settings: Settings) -> dict[str, Provider]:
-    """The provider of each of the four raw datasets under the settings' profile.
+    """The provider of each of the four raw datasets under the settings' profile."""
+    if settings.profile == "live":
+        from minerals.sources import comtrade, geodist, world_bank, world_mining_data
 
-    Raises SourceError for a profile whose clients are not part of this version.
-    """
-    if settings.profile != "bundled":
-        raise SourceError(
-            f"The profile '{settings.profile}' has no source clients in this version; "
-            "unset MINERALS_PROFILE, or set it to 'bundled', to refresh from the open-data bundle."
-        )
+        return {
+            "bilateral_trade": comtrade.trade_provider(settings),
+            "production": world_mining_data.production_provider(settings),
+            "country_indicators": world_bank.indicators_provider(settings),
+            "country_geography": geodist.geography_provider(settings),
+        }
     from minerals.sources import bundle, figures
 
     return {

@@ -5,7 +5,7 @@ snapshot becomes visible, so that a bad file is refused with the rows that are w
 otherwise kept as the provider gave them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -13,7 +13,7 @@ from typing import NoReturn
 import duckdb
 
 from minerals.errors import SourceError
-from minerals.sources.snapshots import Snapshot, SnapshotStore, SourceDescription
+from minerals.sources.snapshots import Original, Snapshot, SnapshotStore, SourceDescription
 
 DATASETS = ("bilateral_trade", "production", "country_indicators", "country_geography")
 _SAMPLE = 5
@@ -42,7 +42,8 @@ class Provider:
 
     `fingerprint()` returns the hex sha256 of the original bytes, and `write_tables(folder)` parses
     them into Parquet files, {table: file}. `layout` names the parsing: change it when the same
-    bytes would be written differently, and a new snapshot is made.
+    bytes would be written differently, and a new snapshot is made. `originals()` gives the answers
+    of a publisher to be kept beside the tables as received, after `fingerprint()` fetched them.
     """
 
     dataset: str
@@ -52,6 +53,7 @@ class Provider:
     fingerprint: Callable[[], str]
     write_tables: Callable[[Path], Mapping[str, Path]]
     origin: str = field(default="")
+    originals: Callable[[], Iterable[tuple[Original, Path]]] = tuple
 
     def ingest(self, store: SnapshotStore) -> tuple[Snapshot, bool]:
         """Make (or find) the snapshot of what the source holds now, checked; and whether it is new.
@@ -64,6 +66,7 @@ class Provider:
             self.fingerprint(),
             self.layout,
             self._write_and_check,
+            self.originals,
         )
 
     def _write_and_check(self, folder: Path) -> Mapping[str, Path]:

@@ -1,8 +1,9 @@
 """Immutable snapshots of raw data: written whole or not at all, verified before use.
 
-A snapshot is a folder `raw/<dataset>/<snapshot_id>/` with one Parquet file a table and a sidecar
-`snapshot.json`. Its id comes from the original bytes and the layout they were parsed into, so an
-unchanged source makes no new snapshot. Which snapshot is in use is one small pointer file.
+A snapshot is a folder `raw/<dataset>/<snapshot_id>/` with one Parquet file a table, the publisher's
+answers as received in `original/` (live profile), and a sidecar `snapshot.json`. Its id comes from
+the original bytes and the layout they were parsed into, so an unchanged source makes no new
+snapshot. Which snapshot is in use is one small pointer file; a pin holds it there.
 
 Fetching and parsing belong to the modules of each source; loading into DuckDB to the orchestration.
 """
@@ -12,7 +13,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ from minerals.errors import SnapshotDamagedError
 
 SIDECAR = "snapshot.json"
 POINTER = "CURRENT"
+PIN = "PINNED"
+ORIGINALS = "original"
 _CHUNK = 1 << 20
 
 
@@ -51,6 +54,21 @@ class TableFile:
 
 
 @dataclass(frozen=True)
+class Original:
+    """One answer of a publisher, as received. `params` are without any key."""
+
+    name: str
+    url: str
+    params: Mapping[str, str]
+    status: int
+    etag: str | None
+    last_modified: str | None
+    retrieved_at: str
+    sha256: str
+    n_bytes: int
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """What the sidecar says. `sha256` is of the original bytes as the provider gave them."""
 
@@ -65,6 +83,7 @@ class Snapshot:
     layout: str
     tables: tuple[TableFile, ...]
     path: Path = field(compare=False)
+    originals: tuple[Original, ...] = ()
 
     @property
     def row_count(self) -> int:
@@ -88,12 +107,14 @@ class SnapshotStore:
         original_sha256: str,
         layout: str,
         write_tables: Callable[[Path], Mapping[str, Path]],
+        originals: Callable[[], Iterable[tuple[Original, Path]]] = tuple,
     ) -> tuple[Snapshot, bool]:
         """Return the snapshot of these original bytes and whether it is new.
 
         `write_tables(folder)` writes Parquet files into `folder` and returns {table: file}; it is
         called only when no sound snapshot of the same bytes and layout exists. A damaged one is set
-        aside (never read, never silently deleted) and made anew.
+        aside (never read, never silently deleted) and made anew. `originals()` gives the files to
+        keep beside the tables, each with what is known of it.
         """
         snapshot_id = _snapshot_id(dataset, layout, original_sha256)
         target = self.root / dataset / snapshot_id
@@ -106,6 +127,7 @@ class SnapshotStore:
                     set_aside = f".damaged-{snapshot_id}-{uuid.uuid4().hex[:6]}"
                     target.rename(target.with_name(set_aside))
             files = write_tables(folder)
+            kept = _keep_originals(folder / ORIGINALS, originals())
             snapshot = Snapshot(
                 dataset=dataset,
                 snapshot_id=snapshot_id,
@@ -115,9 +137,10 @@ class SnapshotStore:
                 layout=layout,
                 tables=tuple(_describe(name, path) for name, path in files.items()),
                 path=target,
+                originals=tuple(kept.values()),
             )
             _write_sidecar(folder / SIDECAR, snapshot)
-            for path in [*files.values(), folder / SIDECAR]:
+            for path in [*files.values(), *kept, folder / SIDECAR]:
                 fsync_path(path)
             fsync_path(folder)
             folder.rename(target)
@@ -127,6 +150,24 @@ class SnapshotStore:
     def use(self, snapshot: Snapshot) -> None:
         """Make this snapshot the one in use."""
         write_atomically(self.root / snapshot.dataset / POINTER, snapshot.snapshot_id + "\n")
+
+    def pin(self, snapshot: Snapshot) -> None:
+        """Use this snapshot and stay with it, whatever a refresh brings, until it is unpinned."""
+        self.use(snapshot)
+        write_atomically(self.root / snapshot.dataset / PIN, snapshot.snapshot_id + "\n")
+
+    def unpin(self, dataset: str) -> None:
+        (self.root / dataset / PIN).unlink(missing_ok=True)
+
+    def pinned_id(self, dataset: str) -> str | None:
+        """The snapshot that an operator pinned; None when a refresh may move on."""
+        pin = self.root / dataset / PIN
+        return pin.read_text().strip() if pin.exists() else None
+
+    def current_id(self, dataset: str) -> str | None:
+        """The snapshot in use, unverified; None when there is none."""
+        pointer = self.root / dataset / POINTER
+        return pointer.read_text().strip() if pointer.exists() else None
 
     def current(self, dataset: str) -> Snapshot:
         """The snapshot in use, verified.
@@ -147,6 +188,10 @@ class SnapshotStore:
             return []
         return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
+    def read(self, dataset: str, snapshot_id: str) -> Snapshot:
+        """What the sidecar says, without hashing. Raises SnapshotDamagedError."""
+        return _read_sidecar(self.root / dataset / snapshot_id)
+
     def verify(self, dataset: str, snapshot_id: str) -> Snapshot:
         """Read a snapshot and re-hash its files. Raises SnapshotDamagedError, saying which."""
         path = self.root / dataset / snapshot_id
@@ -163,6 +208,20 @@ class SnapshotStore:
                     f"{file} does not have the sha256 its sidecar states; {_AGAIN}"
                 )
         return snapshot
+
+    def verify_originals(self, snapshot: Snapshot) -> None:
+        """Re-hash the publisher's answers, too (a refresh does not: it reads only the tables).
+
+        Raises SnapshotDamagedError, saying which.
+        """
+        for original in snapshot.originals:
+            file = snapshot.path / ORIGINALS / original.name
+            if not file.exists():
+                raise SnapshotDamagedError(f"{file} is missing; {_AGAIN}")
+            if sha256_of(file) != original.sha256:
+                raise SnapshotDamagedError(
+                    f"{file} does not have the sha256 its sidecar states; {_AGAIN}"
+                )
 
     @contextmanager
     def _staging_folder(self, dataset: str) -> Iterator[Path]:
@@ -211,6 +270,19 @@ def _snapshot_id(dataset: str, layout: str, original_sha256: str) -> str:
     return hashlib.sha256(f"{dataset}\n{layout}\n{original_sha256}".encode()).hexdigest()[:16]
 
 
+def _keep_originals(
+    folder: Path, originals: Iterable[tuple[Original, Path]]
+) -> dict[Path, Original]:
+    """Copy the publisher's answers beside the tables; {copy: what is known of it}."""
+    kept = {}
+    for original, file in originals:
+        folder.mkdir(exist_ok=True)
+        copy = folder / original.name
+        shutil.copyfile(file, copy)
+        kept[copy] = original
+    return kept
+
+
 def _describe(name: str, path: Path) -> TableFile:
     schema: pa.Schema = pq.read_schema(path)
     return TableFile(
@@ -234,6 +306,7 @@ def _read_sidecar(path: Path) -> Snapshot:
         content: dict[str, Any] = json.loads(sidecar.read_text())
         del content["row_count"]
         content["tables"] = tuple(TableFile(**table) for table in content["tables"])
+        content["originals"] = tuple(Original(**o) for o in content.get("originals", ()))
         return Snapshot(**content, path=path)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SnapshotDamagedError(f"{sidecar} cannot be read ({error}); {_AGAIN}") from error

@@ -1,7 +1,9 @@
 """Stage 1: the four raw datasets, from whichever provider the profile names, as snapshots.
 
-One asset a dataset. An unchanged source makes no new snapshot; a source that breaks its layout
-fails its asset with the rows that are wrong, and the snapshot in use stays in use.
+One asset a dataset. An unchanged source makes no new snapshot. In the bundled profile a source that
+breaks its layout fails its asset with the rows that are wrong, and the snapshot in use stays in
+use. In the live profile a source that fails or brings something strange does not stop the others:
+the last accepted snapshot goes on serving, and the check `is_up_to_date` of its asset says why.
 """
 
 from collections.abc import Mapping
@@ -11,8 +13,9 @@ from pathlib import Path
 import dagster as dg
 
 from minerals.settings import Settings
-from minerals.sources import DATASETS, providers
+from minerals.sources import DATASETS
 from minerals.sources.comtrade_file import REPORTED_TRADE_TABLE, reported_trade_provider
+from minerals.sources.intake import Intake, take_in
 from minerals.sources.snapshots import Snapshot
 from orchestration.assets import OWNERS, WRITER_POOL
 from orchestration.resources import Snapshots, Warehouse
@@ -30,6 +33,8 @@ DESCRIPTIONS = {
 def raw_asset(dataset: str, settings: Settings) -> dg.AssetsDefinition:
     """The asset `raw_<dataset>`."""
 
+    is_live = settings.profile == "live"
+
     @dg.asset(
         name=f"raw_{dataset}",
         group_name="ingestion",
@@ -38,21 +43,45 @@ def raw_asset(dataset: str, settings: Settings) -> dg.AssetsDefinition:
         owners=OWNERS,
         pool=WRITER_POOL,
         tags={"profile": settings.profile},
+        check_specs=[_up_to_date(dataset)] if is_live else None,
     )
     def ingest(
         context: dg.AssetExecutionContext, snapshots: Snapshots, warehouse: Warehouse
     ) -> dg.MaterializeResult:
         store = snapshots.store()
-        snapshot, is_new = providers(settings)[dataset].ingest(store)
+        intake = take_in(settings, dataset, store)
+        snapshot, is_new = intake.snapshot, intake.outcome == "new"
         warehouse.load_snapshot(snapshot)
         store.use(snapshot)
         context.log.info(
-            f"{dataset}: {'new' if is_new else 'unchanged'} snapshot {snapshot.snapshot_id}, "
+            f"{dataset}: {intake.outcome} snapshot {snapshot.snapshot_id}, "
             f"{snapshot.row_count:,} rows from {snapshot.provider}"
         )
-        return _result(snapshot, is_new)
+        if intake.is_stale:
+            context.log.warning(f"{dataset} is not up to date. {intake.message}")
+        result = _result(snapshot, is_new)
+        return result._replace(check_results=[_check_result(intake)]) if is_live else result
 
     return ingest
+
+
+def _up_to_date(dataset: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        name="is_up_to_date",
+        asset=f"raw_{dataset}",
+        description="The source answered, and what it brought is within the tolerances; otherwise "
+        "the last accepted snapshot is in use.",
+    )
+
+
+def _check_result(intake: Intake) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name="is_up_to_date",
+        passed=not intake.is_stale,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=intake.message,
+        metadata={"outcome": intake.outcome, "in_use_since": intake.snapshot.retrieved_at},
+    )
 
 
 def reported_trade_asset(settings: Settings) -> dg.AssetsDefinition:

@@ -169,5 +169,5 @@ def _with_failing_rows(event: Any, failing: Mapping[str, list[dict[str, Any]]]) 
 
 def transformation_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """The three layers of the dbt project."""
-    project = dbt_project()
+    project = dbt_project(settings)
     return [layer_assets(layer, select, project, settings) for layer, select in LAYERS.items()]

@@ -119,8 +119,9 @@ def test_an_unchanged_source_is_not_read_again_and_a_refused_one_loses_nothing(t
     assert list((tmp_path / "raw" / "flows").glob(".writing-*")) == []
 
 
-def test_the_bundled_profile_provides_each_dataset_with_its_table(tmp_path):
-    offered = providers(Settings(profile="bundled", warehouse_dir=tmp_path))
+@pytest.mark.parametrize("profile", ["bundled", "live"])
+def test_each_profile_provides_each_dataset_with_its_table(tmp_path, profile):
+    offered = providers(Settings(profile=profile, warehouse_dir=tmp_path))
     assert tuple(offered) == DATASETS
     for dataset, provider in offered.items():
         assert provider.dataset == dataset
@@ -129,8 +130,3 @@ def test_the_bundled_profile_provides_each_dataset_with_its_table(tmp_path):
         for table in provider.tables:
             assert set(table.key) <= set(table.required) <= set(table.columns)
             assert {*table.numeric, *table.non_negative} <= set(table.columns)
-
-
-def test_a_profile_without_clients_says_which_and_what_to_set(tmp_path):
-    with pytest.raises(SourceError, match=r"'live'.*MINERALS_PROFILE.*'bundled'"):
-        providers(Settings(profile="live", warehouse_dir=tmp_path))

@@ -102,6 +102,32 @@ def test_the_key_is_read_and_never_shown(monkeypatch, variable):
     assert "not-for-logs" not in shown
 
 
+@pytest.mark.parametrize("given", ["", "  "])
+def test_an_empty_key_is_none(monkeypatch, given):
+    monkeypatch.setenv("COMTRADE_API_KEY", given)
+    assert Settings().comtrade_api_key is None
+
+
+def test_a_key_is_taken_without_the_line_end_and_a_broken_one_is_refused_unseen(monkeypatch):
+    monkeypatch.setenv("COMTRADE_API_KEY", "not-for-logs\n")
+    assert Settings().comtrade_api_key.get_secret_value() == "not-for-logs"
+    monkeypatch.setenv("COMTRADE_API_KEY", "not for\nlogs")
+    message = refusal()
+    assert "copy it again" in message
+    assert "logs" not in message
+
+
+@pytest.mark.parametrize(
+    "address", ["comtradeapi.un.org", "ftp://example.org", "https://u:p@example.org",
+                "https://example.org/?subscription-key=not-for-logs"],
+)  # fmt: skip
+def test_an_address_is_one_and_holds_no_secret(monkeypatch, address):
+    monkeypatch.setenv("MINERALS_COMTRADE_URL", address)
+    message = refusal()
+    assert "address" in message
+    assert "not-for-logs" not in message
+
+
 def test_settings_do_not_change_once_made():
     with pytest.raises(ValidationError, match="frozen"):
         Settings().top_k = 3
@@ -110,10 +136,12 @@ def test_settings_do_not_change_once_made():
 def test_dbt_is_told_the_window_and_the_importers():
     settings = Settings(importers="IND,JPN", first_year=2020, last_year=2021)
     assert settings.dbt_vars == {
+        "profile": "bundled",
         "importers": ["IND", "JPN"],
         "first_year": 2020,
         "last_year": 2021,
         "other_asia_is_taiwan": True,
+        "estimate_missing_quantities": False,
     }
 
 

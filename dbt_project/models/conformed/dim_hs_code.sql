@@ -4,7 +4,7 @@ with reference_codes as (
         hs_revision,
         hs_code,
         hs_description,
-    from {{ ref('stg_baci__product') }}
+    from {{ trade_product() }}
 
 ),
 
@@ -38,7 +38,7 @@ traded_codes as (
     select distinct
         hs_revision,
         hs_code,
-    from {{ ref('stg_baci__trade_flow') }}
+    from {{ trade_flow() }}
 
 ),
 

@@ -13,7 +13,7 @@ partner as (
         name,
         partner_kind,
     from {{ ref('int_country_code__resolved') }}
-    where code_system = 'baci'
+    where code_system = {{ trade_code_system() }}
 
 )
 

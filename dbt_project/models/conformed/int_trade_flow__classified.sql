@@ -13,7 +13,7 @@ with flow as (
         quantity_t,
         quantity_unit,
         snapshot_id,
-    from {{ ref('stg_baci__trade_flow') }}
+    from {{ trade_flow() }}
 
 ),
 
@@ -24,7 +24,7 @@ partner as (
         country_iso3,
         partner_kind,
     from {{ ref('int_country_code__resolved') }}
-    where code_system = 'baci'
+    where code_system = {{ trade_code_system() }}
 
 ),
 

@@ -1,3 +1,5 @@
+{{ config(enabled=var('profile') == 'bundled') }}
+
 with source as (
 
     select * from {{ source('raw', 'bilateral_trade') }}

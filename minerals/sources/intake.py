@@ -1,0 +1,77 @@
+"""Bringing one dataset up to date: ask its source, judge what came, and say which snapshot to use.
+
+Belongs here: what happens when a source fails or brings something strange. In the live profile the
+last accepted snapshot then goes on serving, and the reason travels with it; the bundled profile has
+pinned files, so there a failure is a failure. Loading and publishing belong to the orchestration.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from minerals.errors import SnapshotDamagedError, SourceError
+from minerals.settings import Settings
+from minerals.sources import providers, seeds
+from minerals.sources.acceptance import Asked, Verdict, assess
+from minerals.sources.snapshots import Snapshot, SnapshotStore
+from minerals.sources.world_bank import years_to_fetch
+
+Outcome = Literal["new", "unchanged", "pinned", "refused", "failed"]
+
+
+@dataclass(frozen=True)
+class Intake:
+    """The snapshot to use now, how it came to that, and what there is to say of it.
+
+    `refused` and `failed` mean that the snapshot is an older one than the source could offer.
+    """
+
+    snapshot: Snapshot
+    outcome: Outcome
+    message: str
+    verdict: Verdict | None = None
+
+    @property
+    def is_stale(self) -> bool:
+        return self.outcome in {"refused", "failed"}
+
+
+def take_in(settings: Settings, dataset: str, store: SnapshotStore) -> Intake:
+    """Ask the source of a dataset. The caller makes the returned snapshot the one in use.
+
+    Raises SourceError when the source fails and there is no sound snapshot to go on with, and
+    always in the bundled profile.
+    """
+    if settings.profile == "bundled":
+        snapshot, is_new = providers(settings)[dataset].ingest(store)
+        return Intake(snapshot, "new" if is_new else "unchanged", "From the bundle.")
+    if store.pinned_id(dataset):
+        why = "An operator pinned it; `minerals snapshots use` lets refreshes move on."
+        return Intake(store.current(dataset), "pinned", why)
+    try:
+        snapshot, is_new = providers(settings)[dataset].ingest(store)
+    except SourceError as error:
+        return _go_on_without(dataset, store, error)
+    verdict = assess(store, snapshot, asked(settings, dataset))
+    if verdict.is_accepted:
+        outcome: Outcome = "new" if is_new else "unchanged"
+        return Intake(snapshot, outcome, str(verdict), verdict)
+    return Intake(store.current(dataset), "refused", str(verdict), verdict)
+
+
+def _go_on_without(dataset: str, store: SnapshotStore, error: SourceError) -> Intake:
+    try:
+        last = store.current(dataset)
+    except SnapshotDamagedError:
+        raise error from None
+    why = f"The source failed, and the last accepted snapshot, of {last.retrieved_at}, goes on: "
+    return Intake(last, "failed", f"{why}{error}")
+
+
+def asked(settings: Settings, dataset: str) -> Asked:
+    """The years and importers that the settings ask a dataset for."""
+    if dataset == "bilateral_trade":
+        codes = [seeds.reporter_code(settings.seeds_dir, i) for i in settings.importers]
+        return Asked(years=settings.years, scopes=codes)
+    if dataset == "country_indicators":
+        return Asked(years=years_to_fetch(settings))
+    return Asked()

@@ -1,0 +1,66 @@
+"""The parts of the dbt seeds that a client needs before it can ask: codes and names to know.
+
+The seeds are the one place where an analyst maps codes; nothing is mapped here.
+"""
+
+import csv
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+from minerals.errors import SourceError
+
+
+def hs_codes(seeds_dir: Path) -> Mapping[str, tuple[str, ...]]:
+    """The mapped six-digit codes of each HS revision, sorted: {'H5': ('250410', ...)}."""
+    codes = defaultdict(set)
+    for row in _rows(seeds_dir / "hs_mineral_map.csv", ("hs_revision", "hs_code")):
+        codes[row["hs_revision"]].add(row["hs_code"])
+    return {revision: tuple(sorted(found)) for revision, found in sorted(codes.items())}
+
+
+def aliases(seeds_dir: Path, code_system: str) -> Mapping[str, str]:
+    """Codes or names of one source to ISO3, those that mean a country: {'ROM': 'ROU'}."""
+    rows = _rows(seeds_dir / "country_aliases.csv", ("code_system", "code", "iso3"))
+    return {row["code"]: row["iso3"] for row in rows if row["code_system"] == code_system}
+
+
+def partner_codes(seeds_dir: Path) -> tuple[str, ...]:
+    """Every partner code of UN Comtrade that is known, countries or not, World (0) among them."""
+    others = _rows(seeds_dir / "non_country_partners.csv", ("code_system", "code"))
+    codes = {row["code"] for row in others if row["code_system"] == "comtrade"}
+    return tuple(sorted(codes | set(aliases(seeds_dir, "comtrade")), key=int))
+
+
+def reporter_code(seeds_dir: Path, iso3: str) -> str:
+    """The number under which a country reports to UN Comtrade now (India is 699, not 356).
+
+    Raises SourceError when the seeds know none.
+    """
+    rows = _rows(seeds_dir / "country_aliases.csv", ("code_system", "code", "iso3", "note"))
+    found = [r for r in rows if r["code_system"] == "comtrade" and r["iso3"] == iso3]
+    in_use = [r["code"] for r in found if not _is_past(r["note"])]
+    if len(in_use) != 1:
+        raise SourceError(
+            f"{iso3} has {len(in_use)} UN Comtrade codes in use in country_aliases.csv "
+            f"({', '.join(r['code'] for r in found) or 'none at all'}): it cannot be asked for as "
+            "an importer. Correct MINERALS_IMPORTERS, or the notes of that seed."
+        )
+    return in_use[0]
+
+
+def _is_past(note: str) -> bool:
+    """Whether the note of an alias says that the code is no longer reported under."""
+    words = (", until ", "the code in use is", "the present code is")
+    return any(word in f", {note}" for word in words)
+
+
+def _rows(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    if not file.is_file():
+        raise SourceError(f"The seed {file} is missing: restore it, or set MINERALS_SEEDS_DIR.")
+    with file.open(encoding="utf-8", newline="") as lines:
+        reader = csv.DictReader(lines)
+        missing = [c for c in columns if c not in (reader.fieldnames or ())]
+        if missing:
+            raise SourceError(f"The seed {file} has no column {', '.join(missing)}: restore it.")
+        return list(reader)

@@ -1,0 +1,204 @@
+"""The 1,612 real rows of India's imports, replayed as the UN Comtrade API would, faults included.
+
+The rows lie outside of the repository; without them these tests are skipped.
+"""
+
+import copy
+import json
+import multiprocessing
+
+import pyarrow.parquet as pq
+import pytest
+
+from minerals.errors import QuotaExhaustedError, SourceError
+from minerals.sources import comtrade, seeds
+from minerals.sources.snapshots import SnapshotStore
+from tests.comtrade_rows import (
+    KEY,
+    POLICY,
+    SEEDS,
+    YEARS,
+    as_expected,
+    client,
+    fetched,
+    india_rows,
+    settings,
+)
+from tests.publishers import ComtradePublisher
+
+
+@pytest.fixture(scope="module")
+def india() -> list[dict]:
+    """The real rows as the API gives them."""
+    return india_rows()
+
+
+def test_with_a_key_the_real_rows_come_back_once_each_in_a_call_a_year(tmp_path, india):
+    with ComtradePublisher(india, key=KEY) as server:
+        source = client(server, tmp_path, india)
+        assert fetched(source) == as_expected(india)
+        assert len(server.data_calls) == 3
+        assert len(server.seen) - len(server.data_calls) == 1
+        assert {s.params["maxRecords"] for s in server.data_calls} == {"100000"}
+        assert all(len(s.params["cmdCode"].split(",")) <= 100 for s in server.data_calls)
+
+
+def test_without_a_key_answers_at_the_cap_are_split_until_none_is(tmp_path, india):
+    with ComtradePublisher(india) as server:
+        source = client(server, tmp_path, india, codes_per_request=36)
+        assert fetched(source) == as_expected(india)
+        sizes = [len(server._select(seen.params)) for seen in server.data_calls]
+        assert max(sizes) > 500  # the server did cut
+        assert {seen.path for seen in server.data_calls} == {"/public/v1/preview/C/A/HS"}
+
+
+def test_a_code_with_more_partners_than_the_cap_is_split_by_partner(tmp_path, india):
+    with ComtradePublisher(india, caps=(20, 20)) as server:
+        source = client(server, tmp_path, india, cap=20)
+        assert fetched(source) == as_expected(india)
+        assert any("partnerCode" in seen.params for seen in server.data_calls)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        ["429 0", "429 0", "429 0", "", "429 0", "429 0"],
+        ["", "500", "", "502", "503"],
+        ["", "reset", "half", "", "half without length"],
+        ["html", "", "html"],
+        ["", "damaged gzip", "empty", "gzip"],
+        ["", "previous page", "previous page"],
+    ],
+    ids=["429 storm", "5xx", "cut off", "html", "bytes", "duplicate page"],
+)
+def test_the_real_rows_come_back_through_faults(tmp_path, india, script):
+    with ComtradePublisher(india) as server:
+        server.script = list(script)
+        assert fetched(client(server, tmp_path, india)) == as_expected(india)
+        assert server.script == []
+
+
+def test_rows_that_come_twice_count_once(tmp_path, india):
+    with ComtradePublisher(india, key=KEY) as server:
+        server.twice = True
+        assert fetched(client(server, tmp_path, india)) == as_expected(india)
+
+
+def test_a_column_that_is_new_is_named_and_the_rest_is_read(tmp_path, india, caplog):
+    rows = [row | {"carbonFootprint": 1.5} for row in india]
+    with ComtradePublisher(rows, key=KEY) as server:
+        assert fetched(client(server, tmp_path, india)) == as_expected(india)
+    assert "new and not read: carbonFootprint" in caplog.text
+
+
+def test_a_column_that_is_gone_and_not_needed_is_empty(tmp_path, india):
+    rows = [{k: v for k, v in row.items() if k != "grossWgt"} for row in india]
+    with ComtradePublisher(rows, key=KEY) as server:
+        made = fetched(client(server, tmp_path, india))
+    assert made == [row | {"grossWgt": None} for row in as_expected(india)]
+
+
+def test_a_fetch_goes_on_where_the_quota_stopped_it(tmp_path, india):
+    with ComtradePublisher(india, quota=3) as server:
+        source = client(server, tmp_path, india)
+        with pytest.raises(QuotaExhaustedError, match=r"7:12:09.*goes on from there"):
+            fetched(source)
+        kept = {tuple(sorted(s.params.items())) for s in server.data_calls[:2]}
+        with pytest.raises(QuotaExhaustedError, match="asked to wait"):
+            fetched(client(server, tmp_path, india))  # a restart knows, and asks nothing
+        assert len(server.seen) == 4
+
+        server.quota = 1000
+        (tmp_path / "state" / "comtrade.json").unlink()  # days later
+        n_before = len(server.data_calls)
+        assert fetched(client(server, tmp_path, india)) == as_expected(india)
+        again = {tuple(sorted(s.params.items())) for s in server.data_calls[n_before:]}
+        assert kept & again == set()
+
+
+def test_nothing_is_asked_again_while_the_publishers_checksum_stays(tmp_path, india):
+    with ComtradePublisher(india) as server:
+        first = comtrade.fetch(client(server, tmp_path, india), ["699"], YEARS)
+        n_before = len(server.seen)
+        second = comtrade.fetch(client(server, tmp_path, india), ["699"], YEARS)
+        assert len(server.seen) == n_before + 1  # the availability
+        assert second.sha256 == first.sha256
+        server.checksum = 2
+        assert (
+            comtrade.fetch(client(server, tmp_path, india), ["699"], YEARS).sha256 == first.sha256
+        )
+        assert len(server.seen) > n_before + 10
+
+
+def test_a_world_row_that_its_partners_do_not_meet_is_refused_and_asked_for_again(tmp_path, india):
+    rows = copy.deepcopy(india)
+    world = next(r for r in rows if r["partnerCode"] == 0 and r["cmdCode"] == "260200")
+    true = world["primaryValue"]
+    world["primaryValue"] *= 1.002
+    with ComtradePublisher(rows, key=KEY) as server:
+        with pytest.raises(SourceError) as caught:
+            fetched(client(server, tmp_path, india))
+        for words in ("in 1 case", "within 0.1%", f"{world['period']}, code 260200", "register"):
+            assert words in str(caught.value)
+        server.rows[rows.index(world)]["primaryValue"] = true
+        assert fetched(client(server, tmp_path, india)) == as_expected(india)
+        assert len(server.data_calls) == 4  # one year was asked for again
+
+
+def test_what_changed_since_a_snapshot_is_known_by_the_checksums(tmp_path, india):
+    with ComtradePublisher(india, key=KEY) as server:
+        source = client(server, tmp_path, india)
+        made = comtrade.fetch(source, ["699"], (2019, 2020))
+        held = comtrade.write_tables(made, tmp_path)["bilateral_trade__availability"]
+        new = list(comtrade.changed(held, source.availability(["699"], YEARS)))
+        assert [(p.reporter, p.year) for p in new] == [("699", 2021)]
+        server.checksum = 2
+        assert len(list(comtrade.changed(held, source.availability(["699"], YEARS)))) == 3
+
+
+def test_a_snapshot_keeps_the_answers_as_received_and_the_key_is_nowhere(tmp_path, india, caplog):
+    caplog.set_level("DEBUG")
+    with ComtradePublisher(india, key=KEY) as server:
+        server.script = ["500", "reset", "html"]
+        live = settings(server, tmp_path, comtrade_api_key=KEY)
+        provider = comtrade.trade_provider(live, POLICY)
+        store = SnapshotStore(live.raw_dir)
+        snapshot, is_new = provider.ingest(store)
+        assert is_new
+        assert provider.ingest(store) == (snapshot, False)
+        assert {s.headers.get("Ocp-Apim-Subscription-Key") for s in server.seen} == {KEY}
+    mapped = set(seeds.hs_codes(SEEDS)["H5"])
+    expected = as_expected([row for row in india if row["cmdCode"] in mapped])
+    partners = pq.read_table(snapshot.parquet("bilateral_trade")).to_pylist()
+    world = pq.read_table(snapshot.parquet("bilateral_trade__world")).to_pylist()
+    assert partners == [row for row in expected if row["partnerCode"] != "0"]
+    assert world == [row for row in expected if row["partnerCode"] == "0"]
+    store.verify_originals(snapshot)
+    kept = [
+        json.loads((snapshot.path / "original" / o.name).read_text()) for o in snapshot.originals
+    ]
+    assert sum(len(page["data"]) for page in kept) == len(expected)
+    assert {o.params["reporterCode"] for o in snapshot.originals} == {"699"}
+    written = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert [file for file in written if KEY.encode() in file.read_bytes()] == []
+    assert KEY not in caplog.text
+    assert [file for file in written if KEY in str(file)] == []
+
+
+def test_a_killed_fetch_goes_on_where_it_was(tmp_path, india):
+    with ComtradePublisher(india) as server:
+        server.script = ["", "", "", "hang"]
+        child = multiprocessing.get_context("fork").Process(
+            target=fetched, args=(client(server, tmp_path, india),)
+        )
+        child.start()
+        assert server.hangs.wait(timeout=20)
+        child.kill()
+        child.join(timeout=10)
+        n_before = len(server.data_calls)
+        assert n_before == 4
+        kept = [tuple(sorted(s.params.items())) for s in server.data_calls[:3]]
+        assert fetched(client(server, tmp_path, india)) == as_expected(india)
+        again = [tuple(sorted(s.params.items())) for s in server.data_calls[n_before:]]
+        assert set(kept) & set(again) == set()
+        assert list((tmp_path / "comtrade").rglob(".*")) == []

@@ -1,0 +1,251 @@
+"""What a new snapshot may change, and what an operator sees and decides when it may not."""
+
+import hashlib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from minerals.errors import SnapshotDamagedError, SourceError
+from minerals.settings import Settings
+from minerals.sources import intake
+from minerals.sources.acceptance import SHAPES, TOLERANCES, Asked, assess
+from minerals.sources.provider import DATASETS
+from minerals.sources.snapshots import ORIGINALS, Original, SnapshotStore, SourceDescription
+from orchestration.cli import app
+
+SOURCE = SourceDescription("A publisher", "cite", "CC BY 4.0", "https://example.org")
+YEARS = range(2019, 2024)
+
+
+def trade(
+    years=YEARS, partners=range(1, 21), codes=("260300", "811292"), value=100.0, reporter="699"
+):
+    return [
+        {"reporterCode": reporter, "partnerCode": str(p), "cmdCode": c, "period": y,
+         "primaryValue": value, "netWgt": 5.0}
+        for y in years for p in partners for c in codes
+    ]  # fmt: skip
+
+
+def production(years=YEARS, countries=("Chile", "Peru", "Total")):
+    return [
+        {"sheet": "Copper", "country": c, "year": y, "quantity": 9.0}
+        for y in years
+        for c in countries
+    ]
+
+
+def indicators(years=YEARS, countries=tuple("ABCDEFGHIJ"), debt: float | None = 60.0):
+    return [
+        {"iso3": c, "year": y, "SP.POP.TOTL": 1e6, "GC.DOD.TOTL.GD.ZS": debt}
+        for y in years for c in countries
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SnapshotStore:
+    return SnapshotStore(tmp_path / "raw")
+
+
+def snapshot(store: SnapshotStore, dataset: str, rows: list[dict]):
+    """A snapshot of these rows, with one answer kept beside them."""
+    received = store.root / "answer.json"
+    store.root.mkdir(exist_ok=True)
+    received.write_text("[]")
+
+    def write(folder: Path):
+        pq.write_table(pa.Table.from_pylist(rows), folder / f"{dataset}.parquet")
+        return {dataset: folder / f"{dataset}.parquet"}
+
+    note = Original("answer.json", "http://localhost", {}, 200, None, None, "2026", SHA_OF_EMPTY, 2)
+    sha256 = hashlib.sha256(str(rows).encode()).hexdigest()
+    made, _ = store.create(dataset, SOURCE, sha256, "layout-1", write, lambda: [(note, received)])
+    return made
+
+
+SHA_OF_EMPTY = "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"
+
+
+def judged(store, dataset, before, after, asked=None):
+    store.use(snapshot(store, dataset, before))
+    return assess(store, snapshot(store, dataset, after), asked)
+
+
+def test_every_dataset_has_its_tolerances_and_a_shape_to_be_compared_in():
+    assert set(TOLERANCES) == set(SHAPES) == set(DATASETS)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "before", "after", "words"),
+    [
+        ("bilateral_trade", trade(), trade(partners=range(1, 15)),
+         ["30.0% fewer rows; 5% may go", "6 countries are gone (15, 16"]),
+        ("bilateral_trade", trade(), trade(years=range(2019, 2023)),
+         ["1 years are gone (2023); 0 may go"]),
+        ("bilateral_trade", trade(), trade(value=112.0), ["changes by +12.0%; 10% is tolerated"]),
+        ("bilateral_trade", trade(), trade(value=0.1), ["changes by -99.9%"]),
+        ("bilateral_trade", trade(), trade(partners=range(1, 30)), ["45.0% more rows"]),
+        ("production", production(), production(years=range(2020, 2025)),
+         ["1 years are gone (2019)"]),
+        ("production", production(), production(countries=("Chile", "Total")),
+         ["50.0% fewer rows"]),
+        ("country_indicators", indicators(), indicators(debt=None),
+         ["50.0% fewer rows"]),
+        ("country_indicators", indicators(), indicators(countries=tuple("ABCDEFG")),
+         ["3 countries are gone (H, I, J); 2 may go"]),
+    ],
+)  # fmt: skip
+def test_what_is_outside_of_the_tolerances_is_refused_with_the_reason(
+    store, dataset, before, after, words
+):
+    verdict = judged(store, dataset, before, after)
+    assert not verdict.is_accepted
+    for word in [*words, "is kept and not used", "rows created"]:
+        assert word in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "before", "after", "counts"),
+    [
+        ("bilateral_trade", trade(), trade(value=105.0), (0, 200, 0)),
+        ("bilateral_trade", trade(), trade(partners=range(2, 23)), (20, 0, 10)),
+        ("production", production(), production(years=range(2019, 2025)), (2, 0, 0)),
+        ("country_indicators", indicators(), indicators(debt=61.0), (0, 50, 0)),
+    ],
+)
+def test_what_is_inside_is_accepted_and_counted(store, dataset, before, after, counts):
+    verdict = judged(store, dataset, before, after)
+    assert verdict.is_accepted, str(verdict)
+    assert (verdict.created, verdict.updated, verdict.deleted) == counts
+
+
+def test_a_year_or_an_importer_that_nobody_asks_for_is_not_lost(store):
+    before = trade() + trade(reporter="392")
+    after = trade(years=range(2020, 2024)) + trade(reporter="842", years=range(2020, 2024))
+    asked = Asked(years=range(2020, 2024), scopes=["699", "842"])
+    verdict = judged(store, "bilateral_trade", before, after, asked)
+    assert verdict.is_accepted, str(verdict)
+    assert verdict.before == verdict.after
+    assert not judged(store, "bilateral_trade", before, after, Asked()).is_accepted
+
+
+def test_the_first_snapshot_and_one_of_another_layout_are_accepted(store):
+    first = snapshot(store, "bilateral_trade", trade())
+    assert "no sound snapshot in use" in str(assess(store, first))
+    baci = [{"t": "2022", "i": "36", "j": "699", "k": 260300, "v": "1.5", "q": "2"}]
+    verdict = judged(store, "bilateral_trade", baci, trade())
+    assert verdict.is_accepted
+    assert "another provider's layout" in str(verdict)
+    assert not judged(store, "bilateral_trade", baci, [baci[0] | {"v": "15"}]).is_accepted
+
+
+class Source:
+    """A provider whose rows a test may change, or that fails."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, store: SnapshotStore) -> None:
+        self.rows, self.store, self.error = trade(), store, ""
+        monkeypatch.setattr(intake, "providers", lambda _: {"bilateral_trade": self})
+
+    def ingest(self, store: SnapshotStore):
+        if self.error:
+            raise SourceError(self.error)
+        before = store.list("bilateral_trade")
+        made = snapshot(store, "bilateral_trade", self.rows)
+        return made, made.snapshot_id not in before
+
+
+@pytest.fixture
+def live(tmp_path) -> Settings:
+    return Settings(profile="live", warehouse_dir=tmp_path)
+
+
+@pytest.fixture
+def source(monkeypatch, store) -> Source:
+    return Source(monkeypatch, store)
+
+
+def take(live: Settings, store: SnapshotStore):
+    made = intake.take_in(live, "bilateral_trade", store)
+    store.use(made.snapshot)
+    return made
+
+
+def test_a_live_source_that_fails_or_brings_too_little_leaves_the_last_one_in_use(
+    live, store, source
+):
+    first = take(live, store)
+    assert (first.outcome, first.is_stale) == ("new", False)
+    assert take(live, store).outcome == "unchanged"
+
+    source.error = "The service is down."
+    failed = take(live, store)
+    assert (failed.outcome, failed.snapshot, failed.is_stale) == ("failed", first.snapshot, True)
+    assert "The service is down." in failed.message
+    assert first.snapshot.retrieved_at in failed.message
+
+    source.error, source.rows = "", trade(partners=range(1, 5))
+    refused = take(live, store)
+    assert (refused.outcome, refused.snapshot) == ("refused", first.snapshot)
+    assert "fewer rows" in refused.message
+    assert len(store.list("bilateral_trade")) == 2  # kept, not used
+
+    source.rows = trade(value=101.0)
+    assert take(live, store).outcome == "new"
+
+
+def test_a_first_fetch_that_fails_is_an_error(live, store, source):
+    source.error = "The service is down."
+    with pytest.raises(SourceError, match="down"):
+        take(live, store)
+
+
+def run(tmp_path, *arguments: str):
+    return CliRunner().invoke(
+        app,
+        ["snapshots", *arguments],
+        env={"MINERALS_WAREHOUSE_DIR": str(tmp_path), "COLUMNS": "160"},
+    )
+
+
+def test_an_operator_sees_compares_accepts_pins_and_rolls_back(tmp_path, live, store, source):
+    first = take(live, store).snapshot
+    source.rows = trade(partners=range(1, 5))
+    refused_id = take(live, store).verdict.candidate
+
+    listed = run(tmp_path, "list").stdout
+    states = {line.split()[1]: line.split()[2] for line in listed.splitlines()[1:]}
+    assert states[first.snapshot_id] == "in"
+    assert states[refused_id] == "refused"
+
+    shown = run(tmp_path, "diff", "bilateral_trade", refused_id[:6]).stdout
+    assert "80.0% fewer rows" in shown
+    assert "deleted 160" in shown
+
+    run(tmp_path, "use", "bilateral_trade", refused_id)
+    assert store.current("bilateral_trade").snapshot_id == refused_id
+    source.rows = trade(value=103.0)
+    assert take(live, store).outcome == "pinned"
+
+    run(tmp_path, "use", "bilateral_trade", first.snapshot_id)  # roll back
+    assert take(live, store).snapshot == first
+    run(tmp_path, "use", "bilateral_trade", "latest")
+    assert take(live, store).outcome == "new"
+
+
+def test_verify_hashes_tables_and_answers_again(tmp_path, live, store, source):
+    made = take(live, store).snapshot
+    sound = run(tmp_path, "verify")
+    assert sound.exit_code == 0
+    assert "2 files as their sidecars state, 0 snapshots damaged" in sound.stdout
+    (made.path / ORIGINALS / "answer.json").write_text("[1]")
+    damaged = run(tmp_path, "verify")
+    assert damaged.exit_code == 1
+    assert "answer.json does not have the sha256" in damaged.stdout
+
+
+def test_an_unknown_name_is_said(tmp_path, store):
+    assert isinstance(run(tmp_path, "use", "trade", "abc").exception, SourceError)
+    assert isinstance(run(tmp_path, "use", "production", "abc").exception, SnapshotDamagedError)

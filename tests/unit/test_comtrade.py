@@ -1,0 +1,184 @@
+"""The UN Comtrade client against a server of a few rows: splits, refusals, what is stored."""
+
+import copy
+
+import pytest
+
+from minerals.errors import PermanentSourceError, SourceError
+from minerals.sources import comtrade, comtrade_rows
+from tests.comtrade_rows import (
+    as_expected,
+    client,
+    fetched,
+    few_rows,
+)
+from tests.publishers import ComtradePublisher, as_json
+
+
+@pytest.fixture
+def few() -> list[dict]:
+    """Two codes of one year from two partners, with World."""
+    return few_rows()
+
+
+def test_an_answer_exactly_as_long_as_the_cap_is_not_accepted(tmp_path, few):
+    with ComtradePublisher(few, caps=(6, 6)) as server:
+        source = client(server, tmp_path, few, cap=6)
+        assert fetched(source, [2021]) == as_expected(few)
+        assert [s.params["cmdCode"] for s in server.data_calls] == [
+            "260300,811292", "260300", "811292",
+        ]  # fmt: skip
+
+
+def test_two_different_rows_of_one_key_are_refused(tmp_path, few):
+    with (
+        ComtradePublisher([*few, few[1] | {"primaryValue": 1.0}]) as server,
+        pytest.raises(SourceError, match=r"two different rows.*260300.*152"),
+    ):
+        fetched(client(server, tmp_path, few), [2021])
+
+
+@pytest.mark.parametrize("column", ["primaryValue", "classificationCode"])
+def test_a_column_that_is_gone_and_needed_is_refused_and_nothing_kept(tmp_path, few, column):
+    rows = copy.deepcopy(few)
+    with ComtradePublisher(rows) as server:
+        source = client(server, tmp_path, few)
+        (published,) = source.availability(["699"], [2021])
+        for row in server.rows:
+            del row[column]
+        with pytest.raises(PermanentSourceError, match=rf"no column {column}; they have: period"):
+            source.fetch(published)
+        assert len(server.data_calls) == 1
+    assert list((tmp_path / "comtrade").rglob("*.json")) == []
+
+
+def test_the_weight_is_found_under_its_older_name_and_missed_under_another(tmp_path, few):
+    renamed = [{("netWeight" if k == "netWgt" else k): v for k, v in row.items()} for row in few]
+    with ComtradePublisher(renamed) as server:
+        assert fetched(client(server, tmp_path, few), [2021]) == as_expected(few)
+    other = [{("weightKg" if k == "netWgt" else k): v for k, v in row.items()} for row in few]
+    with (
+        ComtradePublisher(other) as server,
+        pytest.raises(PermanentSourceError, match="no column netWgt or netWeight"),
+    ):
+        fetched(client(server, tmp_path / "other", few), [2021])
+
+
+def test_two_weights_that_differ_are_refused(tmp_path, few):
+    with (
+        ComtradePublisher([row | {"netWeight": 1.0} for row in few]) as server,
+        pytest.raises(SourceError, match="two different net weights"),
+    ):
+        fetched(client(server, tmp_path, few), [2021])
+
+
+def test_a_code_that_is_mapped_later_is_asked_for_alone(tmp_path, few):
+    with ComtradePublisher(few) as server:
+        fetched(client(server, tmp_path, few[:3]), [2021])
+        assert fetched(client(server, tmp_path, few), [2021]) == as_expected(few)
+        assert [s.params["cmdCode"] for s in server.data_calls] == ["260300", "811292"]
+
+
+def test_a_stored_answer_that_was_damaged_is_asked_for_again(tmp_path, few):
+    with ComtradePublisher(few) as server:
+        fetched(client(server, tmp_path, few), [2021])
+        (page,) = [f for f in (tmp_path / "comtrade").rglob("2*.json") if "note" not in f.name]
+        page.write_text(page.read_text().replace("60000000", "99999999"))
+        assert fetched(client(server, tmp_path, few), [2021]) == as_expected(few)
+        assert len(server.data_calls) == 2
+
+
+@pytest.mark.parametrize("factor", [1.0009, 0.9991])
+def test_a_world_row_within_a_thousandth_is_accepted(tmp_path, few, factor):
+    few[0]["primaryValue"] *= factor
+    with ComtradePublisher(few) as server:
+        assert len(fetched(client(server, tmp_path, few), [2021])) == 6
+
+
+def test_a_missing_world_row_or_partner_is_seen(tmp_path, few):
+    for i, words in ((0, "World is missing"), (1, "partners 40,000,000 USD")):
+        with (
+            ComtradePublisher([row for j, row in enumerate(few) if j != i]) as server,
+            pytest.raises(SourceError, match=words),
+        ):
+            fetched(client(server, tmp_path / str(i), few), [2021])
+
+
+def test_a_known_difference_is_published_and_not_refused(tmp_path, few, monkeypatch):
+    gap = comtrade_rows.KnownGap("699", 2021, "260300", "the reporter's own total")
+    monkeypatch.setattr(comtrade, "known_gaps", lambda: [gap])
+    few[0]["primaryValue"] *= 1.1
+    with ComtradePublisher(few) as server:
+        lines = comtrade.fetch(client(server, tmp_path, few), ["699"], [2021]).reconciliation
+    assert lines.to_pylist()[0]["known_case"] == "the reporter's own total"
+    assert lines.to_pylist()[0]["relative_difference"] == pytest.approx(-0.0909, abs=1e-4)
+
+
+def test_a_year_that_is_not_published_is_said_and_none_at_all_is_refused(tmp_path, few):
+    with ComtradePublisher(few) as server:
+        made = comtrade.fetch(client(server, tmp_path, few), ["699"], [2020, 2021])
+        assert made.not_published == [("699", 2020)]
+        with pytest.raises(SourceError, match=r"published none of 2018-2019 for reporter 699"):
+            fetched(client(server, tmp_path, few), [2018, 2019])
+
+
+def test_published_data_without_a_row_of_ours_is_refused(tmp_path, few):
+    with ComtradePublisher(few) as server:
+        source = client(server, tmp_path, few)
+        source.codes = {"H5": ["999999"]}
+        with pytest.raises(SourceError, match="no row of any mapped code"):
+            fetched(source, [2021])
+
+
+def test_a_revision_that_is_not_mapped_is_named(tmp_path, few):
+    rows = [row | {"classificationCode": "H3"} for row in few]
+    with (
+        ComtradePublisher(rows) as server,
+        pytest.raises(SourceError, match=r"699 reports 2021 in HS revision H3.*maps H5"),
+    ):
+        fetched(client(server, tmp_path, few), [2021])
+
+
+def test_rows_of_another_revision_than_published_are_refused_at_once(tmp_path, few):
+    with ComtradePublisher(few) as server:
+        source = client(server, tmp_path, few)
+        (published,) = source.availability(["699"], [2021])
+        for row in server.rows:
+            row["classificationCode"] = "H6"
+        with pytest.raises(PermanentSourceError, match=r"rows are of HS revision H6"):
+            source.fetch(published)
+        assert len(server.data_calls) == 1
+
+
+def test_the_original_classification_counts_where_there_are_several(tmp_path):
+    both = [
+        {"reporterCode": 699, "period": 2021, "classificationCode": revision, "datasetChecksum": 1,
+         "isOriginalClassification": original, "totalRecords": 5}
+        for revision, original in (("H6", False), ("H5", True), ("H4", False))
+    ]  # fmt: skip
+    with ComtradePublisher([]) as server:
+        server._availability = lambda params: both
+        (published,) = client(server, tmp_path, []).availability(["699"], [2021])
+    assert published.revision == "H5"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"count": -1, "data": [], "error": "Invalid parameter value"}, "Invalid parameter value"),
+        ({"dataset": []}, "no list `data`; it has: dataset"),
+        ([], "no list `data`; it has: list"),
+    ],
+)
+def test_an_answer_that_is_none_stops_at_once(tmp_path, few, content, words):
+    with ComtradePublisher(few) as server:
+        server.script = [as_json(content)]
+        with pytest.raises(PermanentSourceError, match=words):
+            fetched(client(server, tmp_path, few), [2021])
+        assert len(server.data_calls) == 1
+
+
+def test_a_count_that_is_not_met_is_asked_again(tmp_path, few):
+    with ComtradePublisher(few) as server:
+        server.script = [as_json({"count": 6, "data": few[:4], "error": ""})]
+        assert fetched(client(server, tmp_path, few), [2021]) == as_expected(few)

@@ -1,0 +1,173 @@
+"""The World Bank client against a server that replays the figures of this package."""
+
+import csv
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from minerals.errors import PermanentSourceError, SourceError, TransientSourceError
+from minerals.settings import PROJECT_ROOT, Settings
+from minerals.sources import world_bank
+from minerals.sources.http import RetryPolicy
+from minerals.sources.snapshots import SnapshotStore
+from tests.publishers import Publisher, WorldBankPublisher, as_json
+
+FIGURES = PROJECT_ROOT / "minerals" / "sources" / "figures"
+POLICY = RetryPolicy(attempts=3, first_wait=0.0, read_timeout=2.0)
+FEW = ("IND", "CHL", "COD", "XKX", "CHI")
+YEARS = tuple(range(2014, 2024))
+
+
+@pytest.fixture(scope="module")
+def economies() -> list[dict[str, str]]:
+    with (FIGURES / "country_geography.csv").open(encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if row["iso3"] in FEW]
+
+
+@pytest.fixture(scope="module")
+def figures() -> dict[str, dict[tuple[str, int], float]]:
+    """The real figures of a few economies."""
+    with (FIGURES / "country_indicators.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["iso3"] in FEW]
+    codes = [code for codes in world_bank.DATABASES.values() for code in codes]
+    return {
+        code: {(r["iso3"], int(r["year"])): float(r[code]) for r in rows if r[code]}
+        for code in codes
+    }
+
+
+@pytest.fixture
+def server(figures, economies):
+    with WorldBankPublisher(dict(figures), economies) as publisher:
+        yield publisher
+
+
+@pytest.fixture
+def provider(server, tmp_path):
+    settings = Settings(profile="live", warehouse_dir=tmp_path, world_bank_url=server.url)
+    return world_bank.indicators_provider(settings, POLICY)
+
+
+@pytest.fixture
+def store(tmp_path) -> SnapshotStore:
+    return SnapshotStore(tmp_path / "raw")
+
+
+def expected(figures) -> list[dict]:
+    rows = []
+    for iso3 in sorted(FEW):
+        for year in YEARS:
+            row = {"iso3": iso3, "year": year}
+            row |= {code: values.get((iso3, year)) for code, values in figures.items()}
+            rows.append(row | {"UN.IDEALPOINT": None})
+    return rows
+
+
+def table(snapshot, name="country_indicators") -> list[dict]:
+    return pq.read_table(snapshot.parquet(name)).to_pylist()
+
+
+def test_the_figures_come_back_in_the_shape_of_the_bundle(provider, store, figures, server):
+    snapshot, _ = provider.ingest(store)
+    assert table(snapshot) == expected(figures)
+    assert len(server.seen) == 1 + 2 + 15  # economies, two dates of update, the indicators
+    (india,) = [r for r in table(snapshot, "country_indicators__economies") if r["iso3"] == "IND"]
+    assert india["region"] == "South Asia"  # the API writes blanks after it
+    series = {r["indicator"]: r for r in table(snapshot, "country_indicators__series")}
+    assert series["CC.EST"]["last_updated"] == "2025-11-01"
+    assert {o.name for o in snapshot.originals} >= {"economies.json", "CC.EST-2014-2023-1.json"}
+    store.verify_originals(snapshot)
+
+
+def test_many_pages_are_all_read_also_through_faults(provider, store, figures, server):
+    server.largest_page = 17
+    server.script = ["", "", "500", "html", "", "previous page", "reset"]
+    snapshot, _ = provider.ingest(store)
+    assert table(snapshot) == expected(figures)
+
+
+def test_an_unchanged_database_costs_one_small_request(provider, store, server):
+    first, _ = provider.ingest(store)
+    n_before = len(server.seen)
+    assert provider.ingest(store) == (first, False)
+    assert len(server.seen) == n_before + 3  # the list of economies, and one a database
+    assert [s.params.get("per_page") for s in server.seen[n_before:]] == ["500", "1", "1"]
+
+
+def test_an_updated_database_is_read_again_and_the_other_is_not(provider, store, server):
+    first, _ = provider.ingest(store)
+    n_before = len(server.seen)
+    server.updated["3"] = "2026-11-01"
+    second, is_new = provider.ingest(store)
+    assert is_new
+    assert second.snapshot_id != first.snapshot_id
+    assert len(server.seen) == n_before + 3 + 6
+
+
+def test_an_error_with_status_200_stops_with_its_words(provider, store, server):
+    del server.figures["CC.EST"]
+    with pytest.raises(PermanentSourceError) as caught:
+        provider.ingest(store)
+    for words in ("CC.EST", "may have been deleted or archived", "code 175", "adapt"):
+        assert words in str(caught.value)
+    assert len([s for s in server.seen if s.path.endswith("CC.EST")]) == 1
+
+
+def test_an_optional_indicator_may_be_gone(provider, store, server, caplog):
+    del server.figures["LP.LPI.OVRL.XQ"]
+    snapshot, _ = provider.ingest(store)
+    assert {row["LP.LPI.OVRL.XQ"] for row in table(snapshot)} == {None}
+    assert "LP.LPI.OVRL.XQ is left empty" in caplog.text
+
+
+def test_a_service_that_is_unavailable_is_asked_again(provider, store, server, figures):
+    message = {"id": "105", "key": "Service currently unavailable", "value": "Try later."}
+    server.script = [as_json([{"message": [message]}])]
+    snapshot, _ = provider.ingest(store)
+    assert table(snapshot) == expected(figures)
+
+
+def test_an_indicator_without_any_figure_is_refused(provider, store, server):
+    server.figures["SP.POP.TOTL"] = {}
+    with pytest.raises(SourceError, match=r"no figure at all of SP.POP.TOTL in 2014-2023"):
+        provider.ingest(store)
+
+
+def test_an_economy_that_nobody_named_is_refused_with_the_line_to_add(provider, store, server):
+    new = {"iso3": "XYZ", "name": "Atlantis", "region": "South Asia", "income_group": ""}
+    server.economies.append(new)
+    with pytest.raises(SourceError, match=r"XYZ \(Atlantis\).*world_bank,<code>,<iso3>"):
+        provider.ingest(store)
+
+
+def test_pages_that_are_fewer_rows_than_they_say_are_dropped(provider, store, server, figures):
+    page = server._page
+
+    def cut(params, rows, updated):
+        reply = page(params, rows, updated)
+        meta, rows = json.loads(reply.body)
+        return as_json([meta, rows[:-1]]) if params.get("date") else reply
+
+    server._page = cut
+    with pytest.raises(TransientSourceError, match=r"60 rows by its own count and 59 in"):
+        provider.ingest(store)
+    server._page = page
+    snapshot, _ = provider.ingest(store)
+    assert table(snapshot) == expected(figures)
+
+
+def test_another_service_at_the_address_is_named(tmp_path, store):
+    with Publisher(lambda *_: as_json({"hello": "world"})) as server:
+        settings = Settings(profile="live", warehouse_dir=tmp_path, world_bank_url=server.url)
+        with pytest.raises(PermanentSourceError, match="MINERALS_WORLD_BANK_URL"):
+            world_bank.indicators_provider(settings, POLICY).ingest(store)
+
+
+def test_two_figures_for_one_year_are_refused(tmp_path):
+    groups = world_bank.Economies({"IND": {}}, {"IND": "IND"}, frozenset())
+    rows = [{"countryiso3code": "IND", "date": "2020", "value": v, "country": {}} for v in (1, 2)]
+    page = tmp_path / "page.json"
+    page.write_text(json.dumps([{}, rows]))
+    with pytest.raises(SourceError, match=r"SP.POP.TOTL of IND in 2020 is 1.0 and 2.0"):
+        list(world_bank.read_values([page], "SP.POP.TOTL", groups))
