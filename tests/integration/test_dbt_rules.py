@@ -31,7 +31,12 @@ def test_dbt_unit_tests_pass(refreshed, tmp_path):
 def test_every_dbt_test_ran_in_some_layer(refreshed):
     """dbt leaves out, without a word, a test of which no parent is in the layer that is built."""
     manifest = json.loads((PROJECT_ROOT / "dbt_project/target/manifest.json").read_text())
-    expected = {n for n, node in manifest["nodes"].items() if node["resource_type"] == "test"}
+    expected = {
+        name
+        for name, node in manifest["nodes"].items()
+        # A test of a model that this profile does not have depends on nothing.
+        if node["resource_type"] == "test" and node["depends_on"]["nodes"]
+    }
     ran = set()
     for layer in LAYERS:
         results = refreshed.settings.warehouse_dir / "dbt" / layer / "run_results.json"

@@ -9,7 +9,7 @@ from orchestration.assets import WRITER_POOL
 from orchestration.definitions import build_definitions
 
 GROUPS = {
-    "seeds": 10, "ingestion": 5, "staging": 7, "conformed": 12, "marts": 6, "estimation": 3,
+    "seeds": 10, "ingestion": 5, "staging": 7, "conformed": 12, "marts": 6, "estimation": 4,
     "ranking": 3, "portfolio": 2, "publication": 2,
 }  # fmt: skip
 
