@@ -227,20 +227,25 @@ def ensure_manifest(settings: Settings) -> None:
     project = dbt_project(settings)
     described = project.manifest_path.with_name("described.sha256")
     content = _content_of_dbt_project()
-    if project.manifest_path.exists() and described.exists() and described.read_text() == content:
-        return
+    # Asked under the lock: who waited for another process to describe it need not do it again.
     with FileLock(DBT_PROJECT_DIR / ".parse.lock"):
+        if (
+            project.manifest_path.exists()
+            and described.exists()
+            and described.read_text() == content
+        ):
+            return
         command = [DBT, "--quiet", "parse"]
         command += ["--profiles-dir", ".", "--vars", json.dumps(dbt_variables(settings))]
         command += ["--target-path", str(project.manifest_path.parent)]
         done = subprocess.run(
             command, cwd=DBT_PROJECT_DIR, capture_output=True, text=True, check=False
         )
-    if done.returncode != 0:
-        raise WarehouseError(
-            f"The dbt project in {DBT_PROJECT_DIR} does not parse:\n{done.stdout}{done.stderr}"
-        )
-    described.write_text(content)
+        if done.returncode != 0:
+            raise WarehouseError(
+                f"The dbt project in {DBT_PROJECT_DIR} does not parse:\n{done.stdout}{done.stderr}"
+            )
+        described.write_text(content)
 
 
 def _content_of_dbt_project() -> str:
