@@ -92,6 +92,7 @@ def refreshed(bundle_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> T
         **inherited,
         "MINERALS_WAREHOUSE_DIR": str(folder),
         "MINERALS_IMPORTERS": IMPORTERS,
+        "MINERALS_BOOTSTRAP_REPLICATIONS": "100",  # enough to see that it is used
         "COLUMNS": "160",
     }
     if COMTRADE_FILE.exists():
