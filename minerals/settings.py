@@ -40,6 +40,33 @@ class Settings(BaseSettings):
     first_year: int = Field(2019, ge=1995, le=2100, description="first year of the panel")
     last_year: int = Field(2023, ge=1995, le=2100, description="last year of the panel")
     top_k: int = Field(10, ge=1, le=100, description="how many suppliers count as leading")
+    forward_years: int | None = Field(
+        None,
+        ge=1,
+        description="years at the end of the window that the forward ranking averages over; "
+        "default: all of them",
+    )
+    concentrated_above: float = Field(
+        0.25,
+        gt=0,
+        le=1,
+        description="Herfindahl index (0 to 1) above which imports are concentrated",
+    )
+    capacity_fraction: float = Field(
+        0.25, ge=0, le=1, description="part of a supplier's production that may be asked for"
+    )
+    change_limit: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="part of today's imports that the recommended portfolio may move",
+    )
+    concentration_penalty: float = Field(
+        2.0, ge=0, description="weight of the Herfindahl index in the recommended portfolio"
+    )
+    risk_penalty: float = Field(
+        1.0, ge=0, description="weight of the suppliers' risk in the recommended portfolio"
+    )
     simulation_draws: int = Field(
         1000, ge=100, le=100_000, description="draws behind rank intervals of published models"
     )
