@@ -55,6 +55,11 @@ class Settings(BaseSettings):
     capacity_fraction: float = Field(
         0.25, ge=0, le=1, description="part of a supplier's production that may be asked for"
     )
+    excluded_suppliers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="ISO3 codes of suppliers that no portfolio may use (sanctions, embargoes), "
+        "separated by commas; they stay in the rankings",
+    )
     change_limit: float = Field(
         0.3,
         ge=0,
@@ -155,24 +160,29 @@ class Settings(BaseSettings):
             raise ValueError("the key has blanks or signs in it that no key has: copy it again")
         return value or None
 
-    @field_validator("importers", mode="before")
+    @field_validator("importers", "excluded_suppliers", mode="before")
     @classmethod
     def _split_importers(cls, value: Any) -> Any:
         if isinstance(value, str):
             value = [part for part in re.split(r"[,\s]+", value.strip()) if part]
         return tuple(str(part).upper() for part in value)
 
-    @field_validator("importers")
+    @field_validator("importers", "excluded_suppliers")
     @classmethod
-    def _importers_look_like_iso3(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value:
-            raise ValueError("name at least one importer, for example IND")
+    def _countries_look_like_iso3(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [code for code in value if not re.fullmatch(r"[A-Z]{3}", code)]
         if wrong:
             raise ValueError(
-                f"{', '.join(wrong)}: an importer is an ISO 3166 alpha-3 code, such as IND or JPN"
+                f"{', '.join(wrong)}: a country is an ISO 3166 alpha-3 code, such as IND or JPN"
             )
         return tuple(dict.fromkeys(value))
+
+    @field_validator("importers")
+    @classmethod
+    def _at_least_one_importer(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("name at least one importer, for example IND")
+        return value
 
     @field_validator(
         "warehouse_dir", "figures_dir", "seeds_dir", "comtrade_file", "hs_reference_dir"

@@ -184,6 +184,7 @@ class RefreshSettings(dg.ConfigurableResource):
     forward_years: int | None
     concentrated_above: float
     capacity_fraction: float
+    excluded_suppliers: list[str]
     change_limit: float
     concentration_penalty: float
     risk_penalty: float

@@ -6,6 +6,8 @@ below it. Does not belong here: how imports are shared out under that ceiling (`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from minerals.frames import Contract, keep_contract, require_columns
@@ -38,7 +40,9 @@ CAPACITY = Contract(
 _PAIR = ["importer_iso3", "mineral", "exporter_iso3"]
 
 
-def capacity(panel: pd.DataFrame, fraction: float = CAPACITY_FRACTION) -> pd.DataFrame:
+def capacity(
+    panel: pd.DataFrame, fraction: float = CAPACITY_FRACTION, excluded: Sequence[str] = ()
+) -> pd.DataFrame:
     """Today's quantity and the ceiling of each candidate, kg a year, per category.
 
     annual_qty_kg = known quantity over the panel's years, divided by their number, 0 without trade
@@ -53,11 +57,15 @@ def capacity(panel: pd.DataFrame, fraction: float = CAPACITY_FRACTION) -> pd.Dat
     gross weight, so that ceilings of ores are on the careful side.
 
     headroom_qty_kg = capacity - annual; where capacity is null, the largest year's quantity
-    - annual: what it has shown that it can do. Raises ValueError when a column is missing.
+    - annual: what it has shown that it can do. Both are zero for exporters in `excluded`. Raises
+    ValueError when a column is missing.
     """
     require_columns(panel, [*_PAIR, "year", "production_kg", "has_production_data"], "the panel")
     frames = [_of_category(panel, category, fraction) for category in CATEGORIES]
-    return keep_contract(pd.concat(frames, ignore_index=True), CAPACITY)
+    frame = pd.concat(frames, ignore_index=True)
+    is_excluded = frame["exporter_iso3"].isin(list(excluded))
+    frame.loc[is_excluded, ["capacity_qty_kg", "headroom_qty_kg"]] = 0.0
+    return keep_contract(frame, CAPACITY)
 
 
 def _of_category(panel: pd.DataFrame, category: str, fraction: float) -> pd.DataFrame:

@@ -6,6 +6,7 @@ definition; each is in the module that is called.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import pandas as pd
@@ -43,6 +44,7 @@ class Choices:
     top_k: int = Rules.top_k
     concentrated_above: float = Thresholds.hhi
     capacity_fraction: float = CAPACITY_FRACTION
+    excluded_suppliers: Sequence[str] = ()
     change_limit: float = Weights.change_limit
     concentration_penalty: float = Weights.concentration_penalty
     risk_penalty: float = Weights.risk_penalty
@@ -73,7 +75,7 @@ def portfolio_tables(inputs: Inputs, choices: Choices) -> dict[str, pd.DataFrame
     candidates = suppliers(
         inputs.ranking_forward,
         inputs.ranking_persistence,
-        capacity(inputs.panel, choices.capacity_fraction),
+        capacity(inputs.panel, choices.capacity_fraction, choices.excluded_suppliers),
         wgi,
         choices.top_k,
     )

@@ -161,6 +161,7 @@ def suppliers(
     frame["supplier_risk"] = (frame["governance_risk"] + 1.0 - frame["top_k_probability"]) / 2.0
     demand = frame["demand_qty_kg"].where(frame["demand_qty_kg"] > 0)
     frame["capacity_share"] = (frame["capacity_qty_kg"] / demand).clip(upper=1.0)
+    frame.loc[frame["capacity_qty_kg"] == 0, "capacity_share"] = 0.0  # also without any demand
     return keep_contract(frame, SUPPLIERS)
 
 
