@@ -49,8 +49,9 @@ benchmark: setup ## time and memory per stage, beside the floor with no orchestr
 benchmark-serving: setup ## eight readers while three refreshes run, beside the same in peace
 	@$(BIN)/python benchmarks/serving.py
 
-figures: $(INSTALLED) ## draw the README's chart from the served release
+figures: $(INSTALLED) ## draw the README's charts from the served release
 	@$(BIN)/python docs/figures/forward_ranking.py
+	@$(BIN)/python docs/figures/portfolio.py
 
 lock: ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

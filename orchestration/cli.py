@@ -146,7 +146,8 @@ def rank(
     category: Annotated[str, typer.Option(help="ores, products or scrap.")],
     importer: Importer = None,
     source: Annotated[
-        str | None, typer.Option(help="estimated or published; default: estimated where there is.")
+        str | None,
+        typer.Option(help="estimated or published; default: what speaks for the mineral."),
     ] = None,
     top: Annotated[int, typer.Option(help="How many suppliers to show.")] = 10,
 ) -> None:

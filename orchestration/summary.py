@@ -165,7 +165,7 @@ def print_ranking(
             )
         rows = marts.execute(
             """
-            select *, rank() over (order by coefficient_source) as source_order
+            select *, rank() over (order by not is_headline) as source_order
             from marts.ranking_forward
             where importer_iso3 = ? and category = ? and mineral = ?
                 and coefficient_source = coalesce(?, coefficient_source)
@@ -193,6 +193,8 @@ def print_ranking(
             number(row["predicted_qty_kg"] / 1000, ",.1f"),
         )
     console.print(table)
+    if rows["is_headline"].iloc[0]:
+        console.print(f"Why these coefficients: {rows['headline_reason'].iloc[0]}.")
     console.print(f"{len(rows)} candidates in all. Release {release_id(settings)}.")
 
 

@@ -44,17 +44,22 @@ class Comparison:
 
 
 def compare_with_statsmodels(design: Design, fit: Fit) -> Comparison:
-    """Fit the design by statsmodels too, on its standardised matrix, and compare.
+    """Fit the design by statsmodels too, and compare.
 
-    Infinite differences stand for a reference that broke down. Source: statsmodels
-    `genmod.generalized_linear_model.GLM`, Poisson family, covariance HC0 and cluster with the
-    factors of `inference`.
+    It is given a basis of the same columns that is orthonormal in the weights of our fit: on the
+    columns themselves its robust errors are off by 1e-4 where the base level of an effect has a
+    millionth of the imports (found in arithmetic of 80 bits). Infinite differences stand for a
+    reference that broke down. Source: statsmodels `genmod.generalized_linear_model.GLM`, Poisson
+    family, covariance HC0 and cluster with the factors of `inference`.
     """
     from statsmodels.genmod.families import Poisson  # 2 s to import: only when it is asked for
     from statsmodels.genmod.generalized_linear_model import GLM
 
     standard, back = standardise(design.columns)
     Z, mean = standard.to_array(), fit.mean_dependent
+    weights = np.exp(fit.linear_predictor) / mean
+    to_basis = np.linalg.inv(np.linalg.qr(Z * np.sqrt(weights)[:, None], mode="r"))
+    Z, back = Z @ to_basis, back @ to_basis
     codes, n_clusters = number_labels(design.clusters)
     n, k = Z.shape
     try:

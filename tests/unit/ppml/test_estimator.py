@@ -281,3 +281,18 @@ def test_the_study_scale_of_the_log_likelihood() -> None:
     frame = random_panel(scale=1e6)
     fit = fit_ppml(build_design(frame, SPEC))
     assert 0.5 < fit.aic / (fit.n_observations * fit.mean_dependent) < 10
+
+
+def test_robust_errors_survive_a_base_level_of_a_millionth() -> None:
+    """Against the QR of sqrt(mu) Z, which does not square the condition number."""
+    frame = random_panel()
+    frame.loc[frame["mineral"] == "Antimony", "qty"] *= 1e-8
+    design = build_design(frame, ModelSpec(dependent="qty", regressors=("x", "z")))
+    fit = fit_ppml(design)
+    mu = np.exp(fit.linear_predictor)
+    sizes = np.abs(design.X).max(axis=0)
+    Q, R = np.linalg.qr(design.X / sizes * np.sqrt(mu)[:, None])
+    influence = np.linalg.solve(R, (Q * ((design.y - mu) / np.sqrt(mu))[:, None]).T)
+    n, k = design.X.shape
+    expected = np.sqrt(n / (n - k) * (influence**2).sum(axis=1)) / sizes
+    assert np.sqrt(np.diag(fit.cov_robust)) == pytest.approx(expected, rel=1e-5)

@@ -1,0 +1,127 @@
+"""The portfolio's marts on real data: keys, shares, limits, and what everybody knows of India."""
+
+import pytest
+
+from minerals.marts import PUBLISHED_MARTS
+from minerals.settings import Settings
+
+PORTFOLIO = [name for name in PUBLISHED_MARTS if name.startswith("portfolio_")]
+MARKET = "importer_iso3, category, mineral"
+
+
+@pytest.mark.parametrize("mart", PORTFOLIO)
+def test_every_mart_has_rows_of_both_importers_and_a_unique_key(refreshed, mart):
+    key = ", ".join(PUBLISHED_MARTS[mart])
+    assert (
+        refreshed.served(f"select {key} from marts.{mart} group by all having count(*) > 1") == []
+    )
+    importers = refreshed.served(f"select distinct importer_iso3 from marts.{mart} order by 1")
+    assert importers == [("IND",), ("JPN",)]
+
+
+@pytest.mark.parametrize("share", ["actual_share", "model_share", "recommended_share"])
+def test_shares_of_a_market_sum_to_one(refreshed, share):
+    apart = refreshed.served(
+        f"select {MARKET}, sum({share}) from marts.portfolio_partners group by all "
+        f"having abs(sum({share}) - 1) > 1e-9"
+    )
+    assert apart == []
+    known = refreshed.served(f"select count({share}) from marts.portfolio_partners")
+    assert known[0][0] > 1_000
+
+
+def test_one_source_is_the_headline_of_a_market(refreshed):
+    wrong = refreshed.served(
+        f"select {MARKET} from marts.ranking_forward where is_headline group by all "
+        "having count(distinct coefficient_source) <> 1 or min(headline_reason) = ''"
+    )
+    assert wrong == []
+    both = refreshed.served(
+        "select distinct coefficient_source from marts.ranking_forward "
+        "where is_headline and importer_iso3 = 'IND' and category = 'ores' order by 1"
+    )
+    assert both == [("estimated",), ("published",)]
+
+
+def test_recommended_shares_keep_capacity_and_the_limit_on_change(refreshed):
+    settings = Settings()
+    above = refreshed.served(
+        "select count(*) from marts.portfolio_partners "
+        "where recommended_share > capacity_share + 1e-6 or recommended_share < 0"
+    )
+    assert above == [(0,)]
+    moved = refreshed.served(
+        f"select {MARKET}, sum(abs(recommended_share - coalesce(actual_share, 0))) / 2 as moved "
+        "from marts.portfolio_partners group by all having count(actual_share) > 0"
+    )
+    assert len(moved) > 40
+    assert max(row[-1] for row in moved) <= settings.change_limit + 1e-6
+    states = refreshed.served(
+        "select is_feasible, is_exact, count(*) from marts.portfolio_optimization group by all"
+    )
+    assert {(feasible, exact) for feasible, exact, _ in states} == {(True, True)}
+
+
+def test_recommended_portfolios_are_less_concentrated_where_imports_are(refreshed):
+    rows = refreshed.served(
+        "select hhi_actual, hhi_recommended from marts.portfolio_strategy "
+        "where strategy = 'diversify'"
+    )
+    assert len(rows) > 20
+    assert all(then < now for now, then in rows)
+
+
+def test_strategies_and_roles_of_india(refreshed):
+    rows = refreshed.served(
+        "select mineral || ' ' || category, strategy, rationale from marts.portfolio_strategy "
+        "where importer_iso3 = 'IND'"
+    )
+    words = {market: word for market, word, _ in rows}
+    assert words["Rare Earths products"] == "diversify"  # two thirds come from China
+    assert words["Copper ores"] == "rebalance"
+    assert words["Gallium ores"] == "secure_long_term"  # five producers in the world
+    assert words["Nickel scrap"] == "build_data"  # the bundle has no scrap
+    reasons = {market: reason for market, _, reason in rows}
+    assert "CHN supplies 67% of the imports" in reasons["Rare Earths products"]
+    roles = refreshed.served(
+        "select role from marts.portfolio_partners where importer_iso3 = 'IND' "
+        "and mineral = 'Phosphorous' and category = 'ores' and exporter_iso3 = 'MAR'"
+    )
+    assert roles == [("consolidate",)]
+
+
+def test_losing_china_hurts_rare_earths_most(refreshed):
+    rows = refreshed.served(
+        "select category, mineral, lost_share from marts.portfolio_shocks "
+        "where importer_iso3 = 'IND' and shock = 'loss of CHN' order by lost_share desc limit 3"
+    )
+    assert ("products", "Rare Earths") in [row[:2] for row in rows]
+    events = refreshed.served(
+        "select count(distinct shock) from marts.portfolio_shocks where shock_kind = 'event' "
+        "and event_source <> '' and event_date <> ''"
+    )
+    assert events == [(5,)]
+
+
+def test_core_partners_of_india(refreshed):
+    core = refreshed.served(
+        "select exporter_iso3 from marts.portfolio_core_partners "
+        "where importer_iso3 = 'IND' and partner_type = 'core' order by 1"
+    )
+    assert {("CHN",), ("USA",)} <= set(core)
+
+
+def test_the_command_line_shows_a_portfolio_and_a_shock(refreshed):
+    shown = refreshed.command("portfolio", "--mineral", "copper", "--category", "ores")
+    assert shown.returncode == 0, shown.stderr
+    assert "Copper ores for IND" in shown.stdout and "What binds: capacity of" in shown.stdout
+    lost = refreshed.command(
+        "shock", "--lose", "chn", "--mineral", "Rare Earths", "--category", "products"
+    )
+    assert lost.returncode == 0, lost.stderr
+    assert "IND without CHN" in lost.stdout and "Recommended without them" in lost.stdout
+    wrong = refreshed.command("shock", "--lose", "XX")
+    assert wrong.returncode == 1
+    assert "--lose XX: no supplier" in wrong.stderr
+    absent = refreshed.command("portfolio", "--importer", "DEU")
+    assert "MINERALS_IMPORTERS=IND,JPN,DEU" in absent.stderr
