@@ -22,6 +22,7 @@ PUBLISHED_MARTS: dict[str, tuple[str, ...]] = {
     "ranking_forward": _PARTNER,
     "portfolio_concentration": ("importer_iso3", "category", "mineral"),
     "replication_scorecard": ("category", "mineral"),
+    "replication_differences": ("category", "mineral", "exporter_iso3"),
     "source_snapshots": ("dataset",),
     "unmapped_trade": ("importer_iso3", "hs_revision", "hs_code", "year"),
     "trade_balance": ("dataset", "importer_code", "year", "disposition"),

@@ -10,7 +10,7 @@ from orchestration.definitions import build_definitions
 
 GROUPS = {
     "seeds": 10, "ingestion": 5, "staging": 7, "conformed": 12, "marts": 6, "estimation": 4,
-    "ranking": 3, "portfolio": 2, "publication": 2,
+    "ranking": 3, "portfolio": 3, "publication": 2,
 }  # fmt: skip
 
 
