@@ -51,6 +51,9 @@ PERSISTENCE_LABELS: Final = ("persistent", "recent_entrant", "faded", "episodic"
 
 DEFAULT_TOP_K: Final = 10
 
+STUDY_IMPORTER: Final = "IND"
+"""The importer whose trade the study models."""
+
 
 def quantity_column(category: str) -> str:
     """Name of the panel's import quantity (kg) of a category; ValueError when unknown."""

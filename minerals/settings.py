@@ -40,6 +40,38 @@ class Settings(BaseSettings):
     first_year: int = Field(2019, ge=1995, le=2100, description="first year of the panel")
     last_year: int = Field(2023, ge=1995, le=2100, description="last year of the panel")
     top_k: int = Field(10, ge=1, le=100, description="how many suppliers count as leading")
+    forward_years: int | None = Field(
+        None,
+        ge=1,
+        description="years at the end of the window that the forward ranking averages over; "
+        "default: all of them",
+    )
+    concentrated_above: float = Field(
+        0.25,
+        gt=0,
+        le=1,
+        description="Herfindahl index (0 to 1) above which imports are concentrated",
+    )
+    capacity_fraction: float = Field(
+        0.25, ge=0, le=1, description="part of a supplier's production that may be asked for"
+    )
+    excluded_suppliers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="ISO3 codes of suppliers that no portfolio may use (sanctions, embargoes), "
+        "separated by commas; they stay in the rankings",
+    )
+    change_limit: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="part of today's imports that the recommended portfolio may move",
+    )
+    concentration_penalty: float = Field(
+        2.0, ge=0, description="weight of the Herfindahl index in the recommended portfolio"
+    )
+    risk_penalty: float = Field(
+        1.0, ge=0, description="weight of the suppliers' risk in the recommended portfolio"
+    )
     simulation_draws: int = Field(
         1000, ge=100, le=100_000, description="draws behind rank intervals of published models"
     )
@@ -128,24 +160,29 @@ class Settings(BaseSettings):
             raise ValueError("the key has blanks or signs in it that no key has: copy it again")
         return value or None
 
-    @field_validator("importers", mode="before")
+    @field_validator("importers", "excluded_suppliers", mode="before")
     @classmethod
     def _split_importers(cls, value: Any) -> Any:
         if isinstance(value, str):
             value = [part for part in re.split(r"[,\s]+", value.strip()) if part]
         return tuple(str(part).upper() for part in value)
 
-    @field_validator("importers")
+    @field_validator("importers", "excluded_suppliers")
     @classmethod
-    def _importers_look_like_iso3(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value:
-            raise ValueError("name at least one importer, for example IND")
+    def _countries_look_like_iso3(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [code for code in value if not re.fullmatch(r"[A-Z]{3}", code)]
         if wrong:
             raise ValueError(
-                f"{', '.join(wrong)}: an importer is an ISO 3166 alpha-3 code, such as IND or JPN"
+                f"{', '.join(wrong)}: a country is an ISO 3166 alpha-3 code, such as IND or JPN"
             )
         return tuple(dict.fromkeys(value))
+
+    @field_validator("importers")
+    @classmethod
+    def _at_least_one_importer(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("name at least one importer, for example IND")
+        return value
 
     @field_validator(
         "warehouse_dir", "figures_dir", "seeds_dir", "comtrade_file", "hs_reference_dir"

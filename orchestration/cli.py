@@ -12,7 +12,7 @@ from rich.console import Console
 
 from minerals.errors import AnotherRefreshRunsError, MineralsError
 from minerals.settings import Settings, child_environment, limit_linear_algebra_threads
-from orchestration import hs_cli, releases_cli, snapshots_cli
+from orchestration import hs_cli, portfolio_cli, releases_cli, snapshots_cli
 
 app = typer.Typer(
     name="minerals",
@@ -163,6 +163,9 @@ def rank(
         source,
         top,
     )
+
+
+portfolio_cli.register(app, _settings)
 
 
 @app.command()

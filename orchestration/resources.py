@@ -181,6 +181,13 @@ class RefreshSettings(dg.ConfigurableResource):
     first_year: int
     last_year: int
     top_k: int
+    forward_years: int | None
+    concentrated_above: float
+    capacity_fraction: float
+    excluded_suppliers: list[str]
+    change_limit: float
+    concentration_penalty: float
+    risk_penalty: float
     simulation_draws: int
     bootstrap_replications: int
     seed: int

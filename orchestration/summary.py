@@ -110,10 +110,11 @@ def print_failure(console: Console, settings: Settings, result: RefreshResult) -
 
 def print_success(console: Console, settings: Settings, result: RefreshResult) -> None:
     """Fits, a few rankings, where the release lies, and what to do next."""
-    with _marts(settings) as marts:
+    with open_marts(settings) as marts:
         for importer in settings.importers:
             console.print(_fits(marts, importer))
         console.print(_leaders(marts, settings.importers[0]))
+        console.print(_strategies(marts, settings.importers[0]))
         console.print(_replication(marts))
         lost = marts.execute(
             "select disposition, sum(n_rows)::bigint from marts.trade_balance "
@@ -151,7 +152,7 @@ def print_ranking(
     """The forward ranking of one mineral. Raises ReleaseError with the known names otherwise."""
     if category not in CATEGORIES:
         raise ReleaseError(f"'{category}' is not a category; choose {', '.join(CATEGORIES)}.")
-    with _marts(settings) as marts:
+    with open_marts(settings) as marts:
         minerals = _column(marts, "select distinct mineral from marts.ranking_forward order by 1")
         known = {name.lower(): name for name in minerals}
         if mineral.lower() not in known:
@@ -188,16 +189,16 @@ def print_ranking(
             row["exporter_iso3"],
             f"{row['rank_low']}-{row['rank_high']}",
             f"{row['top_k_probability']:.0%}",
-            _percent(row["actual_share"]),
-            _number(row["predicted_qty_kg"] / 1000, ",.1f"),
+            percent(row["actual_share"]),
+            number(row["predicted_qty_kg"] / 1000, ",.1f"),
         )
     console.print(table)
-    console.print(f"{len(rows)} candidates in all. Release {_release_id(settings)}.")
+    console.print(f"{len(rows)} candidates in all. Release {release_id(settings)}.")
 
 
 def print_query(console: Console, settings: Settings, sql: str) -> None:
     """The answer to any SQL over the marts, as a table."""
-    with _marts(settings) as marts:
+    with open_marts(settings) as marts:
         try:
             answer = marts.execute(sql)
             columns = [column[0] for column in answer.description or []]
@@ -264,9 +265,9 @@ def _fits(marts: duckdb.DuckDBPyConnection, importer: str) -> Group:
         ours = bool(row["is_publishable"])
         table.add_row(
             row["category"],
-            _number(row["n_observations"], ",.0f"),
-            _number(row["n_nonzero"], ",.0f"),
-            _number(row["pseudo_r2"], ".3f"),
+            number(row["n_observations"], ",.0f"),
+            number(row["n_nonzero"], ",.0f"),
+            number(row["pseudo_r2"], ".3f"),
             "estimated and published" if ours else "published only",
         )
         if not ours:
@@ -294,9 +295,46 @@ def _leaders(marts: duckdb.DuckDBPyConnection, importer: str) -> Table:
                 "order by forward_rank limit 5",
                 [importer, category, mineral, source],
             ).fetchall()
-            listed = ", ".join(f"{iso3} ({_percent(share)})" for iso3, share in rows)
+            listed = ", ".join(f"{iso3} ({percent(share)})" for iso3, share in rows)
             table.add_row(mineral, category, source, listed)
     return table
+
+
+def _strategies(marts: duckdb.DuckDBPyConnection, importer: str) -> Table:
+    """What to do about the well-known minerals: from whom to buy more, and from whom less."""
+    table = Table(title=f"\nWhat {importer} might do", title_justify="left")
+    for name in ("mineral", "category", "strategy", "HHI now, then", "more from", "less from"):
+        table.add_column(name)
+    for mineral, category in WELL_KNOWN:
+        market = [importer, category, mineral]
+        found = marts.execute(
+            "select strategy, hhi_actual, hhi_recommended from marts.portfolio_strategy "
+            "where (importer_iso3, category, mineral) = (?, ?, ?)",
+            market,
+        ).fetchone()
+        if found is None:
+            continue
+        strategy, now, then = found
+        moves = marts.execute(
+            "select exporter_iso3, change_share from marts.portfolio_partners where "
+            "(importer_iso3, category, mineral) = (?, ?, ?) and abs(change_share) >= 0.01 "
+            "order by abs(change_share) desc, 1",
+            market,
+        ).fetchall()
+        table.add_row(
+            mineral,
+            category,
+            strategy.replace("_", " "),
+            f"{number(now, '.2f')} {number(then, '.2f')}".strip(),
+            *(_moves(moves, sign) for sign in (1, -1)),
+        )
+    return table
+
+
+def _moves(moves: list[tuple[str, float]], sign: int) -> str:
+    """The three largest moves of that sign, in points of share."""
+    chosen = [(iso3, 100 * move) for iso3, move in moves if sign * move > 0]
+    return ", ".join(f"{iso3} {points:+.0f}" for iso3, points in chosen[:3])
 
 
 def _replication(marts: duckdb.DuckDBPyConnection) -> str:
@@ -311,7 +349,7 @@ def _replication(marts: duckdb.DuckDBPyConnection) -> str:
     )
 
 
-def _marts(settings: Settings) -> duckdb.DuckDBPyConnection:
+def open_marts(settings: Settings) -> duckdb.DuckDBPyConnection:
     if not settings.serving_database.exists():
         raise ReleaseError(
             f"There is no release yet ({settings.serving_database} is missing): "
@@ -332,7 +370,7 @@ def _store(settings: Settings) -> ReleaseStore:
     return ReleaseStore(settings.releases_dir, settings.serving_database)
 
 
-def _release_id(settings: Settings) -> str:
+def release_id(settings: Settings) -> str:
     return str((_store(settings).manifest() or {}).get("release_id"))
 
 
@@ -342,12 +380,12 @@ def _column(
     return [row[0] for row in marts.execute(sql, list(parameters)).fetchall()]
 
 
-def _number(value: float | None, form: str) -> str:
+def number(value: float | None, form: str) -> str:
     """The figure, or nothing where there is none."""
     return "" if pd.isna(value) else format(value, form)
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
     return "none" if pd.isna(share) else f"{share:.0%}"
 
 

@@ -11,7 +11,8 @@ from importlib.resources import files
 import yaml
 
 _FLOW = ("importer_iso3", "exporter_iso3")
-_PARTNER = ("importer_iso3", "category", "mineral", "exporter_iso3", "coefficient_source")
+_MARKET = ("importer_iso3", "category", "mineral")
+_PARTNER = (*_MARKET, "exporter_iso3", "coefficient_source")
 
 PUBLISHED_MARTS: dict[str, tuple[str, ...]] = {
     "import_panel": ("importer_iso3", "exporter_iso3", "mineral", "year"),
@@ -20,7 +21,15 @@ PUBLISHED_MARTS: dict[str, tuple[str, ...]] = {
     "ranking_annual": (*_PARTNER[:3], "year", *_PARTNER[3:]),
     "ranking_persistence": _PARTNER,
     "ranking_forward": _PARTNER,
-    "portfolio_concentration": ("importer_iso3", "category", "mineral"),
+    "portfolio_alignment": (*_MARKET, "year", "coefficient_source"),
+    "portfolio_concentration": _MARKET,
+    "portfolio_concentration_annual": (*_MARKET, "year"),
+    "portfolio_partners": (*_MARKET, "exporter_iso3"),
+    "portfolio_optimization": _MARKET,
+    "portfolio_frontier": (*_MARKET, "concentration_penalty"),
+    "portfolio_strategy": _MARKET,
+    "portfolio_core_partners": _FLOW,
+    "portfolio_shocks": (*_MARKET, "shock"),
     "replication_scorecard": ("category", "mineral"),
     "replication_differences": ("category", "mineral", "exporter_iso3"),
     "source_snapshots": ("dataset",),

@@ -1,8 +1,11 @@
 """Poisson pseudo-maximum-likelihood (PPML): from a panel to coefficients with standard errors.
 
-Belongs here: the design matrix (`design`), the estimator and its inference (`estimator`), and the
-tables made of them (`tables`). Does not belong here: reading or writing the warehouse, and what is
-done with coefficients afterwards (`minerals.sourcing`).
+Belongs here, one module a step: the columns of a design and their algebra (`columns`, `within`,
+`absorbed`), the design matrix (`design`), exact separation (`separation`), the iterations
+(`estimator`), standard errors (`inference`, `bootstrap`), what they leave unexplained
+(`diagnostics`, `plots`), statsmodels beside them (`reference`), and one model as a whole and its
+tables (`model`, `tables`). Does not belong here: reading or writing the warehouse, and what is done
+with coefficients afterwards (`minerals.sourcing`).
 
-Importing this package imports nothing heavy; statsmodels is imported when a model is fitted.
+Importing this package imports nothing heavy; each module imports what it computes with.
 """

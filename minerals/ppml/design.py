@@ -19,23 +19,16 @@ from scipy.linalg import qr
 from minerals.errors import MineralsError
 from minerals.names import BASE_MINERAL, BASE_YEAR, CONSTANT, REGRESSORS, quantity_column
 from minerals.ppml.columns import BoolArray, Columns, FloatArray, IntArray, factorise
-from minerals.ppml.separation import COLLINEARITY_TOLERANCE, FLAT, centred, separated_rows
+from minerals.ppml.separation import (
+    COLLINEARITY_TOLERANCE,
+    FLAT,
+    SeparationError,
+    centred,
+    separated_rows,
+)
 
 if TYPE_CHECKING:  # a panel is a frame, but pandas takes half a second to import
     import pandas as pd
-
-__all__ = [
-    "COLLINEARITY_TOLERANCE",
-    "Design",
-    "Dropped",
-    "EstimationError",
-    "ModelSpec",
-    "NothingToEstimate",
-    "Term",
-    "build_design",
-    "collinear_columns",
-    "study_spec",
-]
 
 
 @dataclass(frozen=True)
@@ -153,7 +146,10 @@ def build_design(panel: pd.DataFrame, spec: ModelSpec) -> Design:
 
     y = sample[spec.dependent].to_numpy(dtype=np.float64)
     everything, all_terms, all_bases = _columns(sample, spec)
-    is_separated = separated_rows(y, everything)
+    try:
+        is_separated = separated_rows(y, everything)
+    except SeparationError as error:
+        raise EstimationError(str(error)) from error
     kept = sample.loc[~is_separated] if is_separated.any() else sample
     columns, terms, bases = _columns(kept, spec)
     is_collinear = _collinear(columns)

@@ -23,7 +23,6 @@ from minerals.ppml.design import Design, Dropped, EstimationError, Term
 from minerals.ppml.inference import (
     clustered_covariance,
     information_criteria,
-    normal_inference,
     number_labels,
     poisson_log_likelihood,
     pseudo_r2,
@@ -31,19 +30,6 @@ from minerals.ppml.inference import (
     two_way_covariance,
     wald_statistic,
 )
-
-__all__ = [
-    "Fit",
-    "clustered_covariance",
-    "estimate",
-    "fit_ppml",
-    "irls",
-    "normal_inference",
-    "poisson_log_likelihood",
-    "robust_covariance",
-    "two_way_covariance",
-    "wald_statistic",
-]
 
 MAX_ITERATIONS = 200
 DEVIANCE_TOLERANCE = 1e-10

@@ -212,7 +212,11 @@ def _independent(Z: FloatArray) -> FloatArray:
 
 
 def _best_direction(Z: FloatArray) -> FloatArray:
-    """The g in [-1, 1]^q with Z g >= 0 whose sum of Z g is largest."""
+    """The g in [-1, 1]^q with Z g >= 0 whose sum of Z g is largest.
+
+    Raises SeparationError when the solver ends without an answer: zero is always feasible, so that
+    silence would be taken for "nothing is separated".
+    """
     q = Z.shape[1]
     if q == 1:
         column = Z[:, 0]
@@ -223,7 +227,9 @@ def _best_direction(Z: FloatArray) -> FloatArray:
     solution = linprog(
         -Z.sum(axis=0), A_ub=-unique, b_ub=np.zeros(len(unique)), bounds=(-1, 1), method="highs"
     )
-    return np.asarray(solution.x if solution.x is not None else np.zeros(q))
+    if solution.x is None:
+        raise SeparationError(f"the linear programme of separation failed: {solution.message}")
+    return np.asarray(solution.x)
 
 
 def rectified_rows(

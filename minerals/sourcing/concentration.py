@@ -1,22 +1,34 @@
 """How much of a mineral's supply hangs on how few suppliers, in fact and by the model.
 
-Belongs here: shares, the Herfindahl-Hirschman index and its thresholds, per mineral and category.
-Does not belong here: ranks (`ranking`), or what to do about concentration.
+Belongs here: the Herfindahl-Hirschman index and its thresholds, per mineral and category, over the
+window and by year, of imports, of what the model implies and of world production. Does not belong
+here: ranks (`ranking`), or what to do about concentration (`roles`).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from minerals.frames import Contract, empty, keep_contract, require_columns
-from minerals.names import ESTIMATED
+from minerals.names import CATEGORIES, quantity_column
 from minerals.sourcing.ranking import window_imports
+from minerals.sourcing.shares import governance_risk, hhi, largest, part_of_total
 
-HHI_THRESHOLD = 0.25
-"""Above this a portfolio counts as concentrated (US merger guidelines of 2010: 2,500 points)."""
-NARROW_POOL_CANDIDATES = 5
-NARROW_POOL_TOP3_SHARE = 0.8
+
+@dataclass(frozen=True)
+class Thresholds:
+    """When a portfolio is concentrated, and a pool of suppliers narrow."""
+
+    hhi: float = 0.25
+    """Above this it is concentrated (US merger guidelines of 2010: 2,500 points)."""
+    narrow_candidates: int = 5
+    narrow_top3_share: float = 0.8
+
+
+_MARKET = ["importer_iso3", "category", "mineral"]
 
 PORTFOLIO_CONCENTRATION = Contract(
     "portfolio_concentration",
@@ -27,93 +39,177 @@ PORTFOLIO_CONCENTRATION = Contract(
         "coefficient_source": "str",
         "hhi_actual": "float64",
         "hhi_model": "float64",
+        "hhi_actual_governance": "float64",
+        "hhi_production": "float64",
+        "hhi_production_governance": "float64",
+        "top1_exporter_iso3": "str",
         "top1_share": "float64",
+        "top1_share_trend": "float64",
         "top3_share": "float64",
         "top3_model_share": "float64",
         "effective_suppliers": "float64",
+        "n_suppliers": "int64",
         "n_candidates": "int64",
         "n_unknown_qty": "int64",
+        "top1_producer_iso3": "str",
+        "top1_production_share": "float64",
         "is_concentrated": "boolean",
         "is_narrow_pool": "bool",
     },
-    key=("importer_iso3", "category", "mineral"),
+    key=_MARKET,
 )
 
-_KEY = list(PORTFOLIO_CONCENTRATION.key)
+PORTFOLIO_CONCENTRATION_ANNUAL = Contract(
+    "portfolio_concentration_annual",
+    {
+        "importer_iso3": "str",
+        "category": "str",
+        "mineral": "str",
+        "year": "int64",
+        "imports_qty_kg": "float64",
+        "hhi_actual": "float64",
+        "top1_exporter_iso3": "str",
+        "top1_share": "float64",
+        "n_suppliers": "int64",
+    },
+    key=(*_MARKET, "year"),
+)
 
 
 def concentration(
     panel: pd.DataFrame,
     ranking_forward: pd.DataFrame,
-    hhi_threshold: float = HHI_THRESHOLD,
-    narrow_candidates: int = NARROW_POOL_CANDIDATES,
-    narrow_top3_share: float = NARROW_POOL_TOP3_SHARE,
+    production: pd.DataFrame,
+    governance: pd.DataFrame,
+    thresholds: Thresholds = Thresholds(),
 ) -> pd.DataFrame:
     """`portfolio_concentration`: one row an importer, category and mineral of `ranking_forward`.
 
-    Actual shares are of the window's known quantities; hhi_actual = sum of squared shares,
-    effective_suppliers = 1 / hhi_actual; these, top1_share, top3_share and is_concentrated
-    (hhi_actual above `hhi_threshold`) are null when nothing was imported. n_unknown_qty counts
-    exporter-years with trade of unknown quantity, which are in no share. Model shares are
-    `model_shares`, of estimated coefficients where the category has them, else of published ones.
-    is_narrow_pool: fewer than `narrow_candidates` candidates, or the three largest model shares sum
-    to more than `narrow_top3_share`.
+    production: `production_concentration`. governance: exporter_iso3, wgi_average. Actual shares
+    are of the window's known quantities; hhi_actual = sum of squared shares, effective_suppliers =
+    1 / hhi_actual; hhi_actual_governance = sum of share^2 times (2.5 - WGI) / 5, after the index of
+    the EU's list of critical raw materials (Blengini et al., "Methodology for establishing the EU
+    list of critical raw materials", 2017), 0 to 1. top1_share_trend: slope of the largest
+    supplier's share by year, points of share a year, null with fewer than three years of imports.
+    All of these are null when nothing was imported. n_unknown_qty counts exporter-years with trade
+    of unknown quantity, which are in no share. Model shares are those of the headline coefficients.
+    is_narrow_pool: few candidates, or three model shares that sum to much, by `thresholds`.
     """
-    require_columns(
-        ranking_forward, [*_KEY, "exporter_iso3", "coefficient_source", "linear_predictor"], "ranks"
-    )
+    needed = [*_MARKET, "exporter_iso3", "coefficient_source", "model_share", "is_headline"]
+    require_columns(ranking_forward, needed, "ranks")
     if ranking_forward.empty:
         return empty(PORTFOLIO_CONCENTRATION)
-    chosen = _headline(ranking_forward)
-    imports = window_imports(panel)
-    frame = chosen[[*_KEY, "exporter_iso3", "coefficient_source"]].assign(
-        model_share=model_shares(chosen)
+    frame = ranking_forward.loc[ranking_forward["is_headline"], needed].merge(
+        window_imports(panel), how="left", on=[*_MARKET, "exporter_iso3"], validate="one_to_one"
     )
-    frame = frame.merge(imports, how="left", on=[*_KEY, "exporter_iso3"], validate="one_to_one")
-    groups = frame.groupby(_KEY)
+    frame = frame.merge(governance, how="left", on="exporter_iso3", validate="many_to_one")
+    frame["risky_share"] = frame["actual_share"] ** 2 * governance_risk(frame["wgi_average"])
+    frame = frame.sort_values([*_MARKET, "exporter_iso3"], kind="stable", ignore_index=True)
+    groups = frame.groupby(_MARKET)
     table = groups.agg(
         coefficient_source=("coefficient_source", "first"),
-        hhi_actual=("actual_share", _hhi),
-        hhi_model=("model_share", _hhi),
-        top1_share=("actual_share", lambda shares: _top(shares, 1)),
-        top3_share=("actual_share", lambda shares: _top(shares, 3)),
-        top3_model_share=("model_share", lambda shares: _top(shares, 3)),
+        hhi_actual=("actual_share", hhi),
+        hhi_model=("model_share", hhi),
+        hhi_actual_governance=("risky_share", lambda part: part.sum(min_count=1)),
+        top1_share=("actual_share", "max"),
+        top3_share=("actual_share", lambda shares: largest(shares, 3)),
+        top3_model_share=("model_share", lambda shares: largest(shares, 3)),
+        n_suppliers=("actual_share", lambda shares: int((shares > 0).sum())),
         n_candidates=("exporter_iso3", "size"),
         n_unknown_qty=("n_unknown_qty", "sum"),
     ).reset_index()
-    above = (table["hhi_actual"] > hhi_threshold).astype("boolean")
+    first = frame.loc[_first_largest(frame["actual_share"], [frame[n] for n in _MARKET])]
+    leader = first.rename(columns={"exporter_iso3": "top1_exporter_iso3"})
+    table = table.merge(leader[[*_MARKET, "top1_exporter_iso3"]], how="left", on=_MARKET)
+    table = table.merge(_leaders_trend(panel, leader), how="left", on=_MARKET)
+    table = table.merge(production, how="left", on="mineral", validate="many_to_one")
+    above = (table["hhi_actual"] > thresholds.hhi).astype("boolean")
     table["effective_suppliers"] = 1.0 / table["hhi_actual"]
     table["is_concentrated"] = above.where(table["hhi_actual"].notna())
-    table["is_narrow_pool"] = (table["n_candidates"] < narrow_candidates) | (
-        table["top3_model_share"] > narrow_top3_share
+    table["is_narrow_pool"] = (table["n_candidates"] < thresholds.narrow_candidates) | (
+        table["top3_model_share"] > thresholds.narrow_top3_share
     )
     return keep_contract(table, PORTFOLIO_CONCENTRATION)
 
 
-def model_shares(ranking_forward: pd.DataFrame) -> pd.Series:
-    """exp(x'b) over its sum within importer, category, mineral and coefficient source, 0 to 1.
+def concentration_by_year(panel: pd.DataFrame) -> pd.DataFrame:
+    """`portfolio_concentration_annual`: of each year's known quantities, for years with any."""
+    frames = [_by_year(panel, category) for category in CATEGORIES]
+    return keep_contract(pd.concat(frames, ignore_index=True), PORTFOLIO_CONCENTRATION_ANNUAL)
 
-    The mineral effect cancels, so shares exist for minerals without imports too. Computed after
-    subtracting the largest x'b. A null x'b (minus infinity) has share 0.
+
+def production_concentration(production: pd.DataFrame, governance: pd.DataFrame) -> pd.DataFrame:
+    """How concentrated the world's production of each mineral is, the importer's own included.
+
+    production: mineral, country_iso3, production_kg, one row a year. Columns: mineral,
+    hhi_production, hhi_production_governance (as in `concentration`), top1_producer_iso3,
+    top1_production_share, of the production summed over the rows' years.
     """
-    keys = [ranking_forward[name] for name in (*_KEY, "coefficient_source")]
-    eta = ranking_forward["linear_predictor"]
-    above = eta - eta.groupby(keys).transform("max")
-    weight = pd.Series(np.exp(above), index=eta.index).fillna(0.0)
-    return weight / weight.groupby(keys).transform("sum")
+    totals = production.groupby(["mineral", "country_iso3"], as_index=False)["production_kg"].sum()
+    totals = totals.merge(
+        governance.rename(columns={"exporter_iso3": "country_iso3"}), how="left", on="country_iso3"
+    )
+    share = part_of_total(totals["production_kg"], [totals["mineral"]])
+    # A producer without an indicator counts as the mean of those that have one.
+    risk = governance_risk(totals["wgi_average"].fillna(totals["wgi_average"].mean()))
+    totals = totals.assign(share=share, risky_share=share**2 * risk)
+    groups = totals.groupby("mineral")
+    table = groups.agg(
+        hhi_production=("share", hhi),
+        hhi_production_governance=("risky_share", lambda part: part.sum(min_count=1)),
+        top1_production_share=("share", "max"),
+    ).reset_index()
+    first = totals.loc[_first_largest(totals["share"], [totals["mineral"]])]
+    leader = first.rename(columns={"country_iso3": "top1_producer_iso3"})
+    return table.merge(leader[["mineral", "top1_producer_iso3"]], how="left", on="mineral")
 
 
-def _headline(ranking_forward: pd.DataFrame) -> pd.DataFrame:
-    """Rows of estimated coefficients where an importer's category has them, else all its rows."""
-    is_estimated = ranking_forward["coefficient_source"] == ESTIMATED
-    groups = [ranking_forward["importer_iso3"], ranking_forward["category"]]
-    has_estimated = is_estimated.groupby(groups).transform("any")
-    return ranking_forward.loc[is_estimated | ~has_estimated].reset_index(drop=True)
+def _first_largest(values: pd.Series, keys: list[pd.Series]) -> pd.Index:
+    """The label of each group's largest value, the first of equals; none for groups of nulls."""
+    known = values.dropna()
+    return pd.Index(known.groupby([key.loc[known.index] for key in keys]).idxmax())
 
 
-def _hhi(shares: pd.Series) -> float:
-    return float((shares**2).sum(min_count=1))
+def _by_year(panel: pd.DataFrame, category: str) -> pd.DataFrame:
+    columns = ["importer_iso3", "mineral", "year", "exporter_iso3"]
+    frame = panel[columns].assign(category=category, qty_kg=panel[quantity_column(category)])
+    frame = frame.loc[frame["qty_kg"] > 0].sort_values(columns, kind="stable", ignore_index=True)
+    key = [*_MARKET, "year"]
+    frame["share"] = part_of_total(frame["qty_kg"], [frame[name] for name in key])
+    table = frame.groupby(key, as_index=False).agg(
+        imports_qty_kg=("qty_kg", "sum"),
+        hhi_actual=("share", hhi),
+        top1_share=("share", "max"),
+        n_suppliers=("share", "size"),
+    )
+    first = frame.loc[_first_largest(frame["share"], [frame[name] for name in key])]
+    leader = first.rename(columns={"exporter_iso3": "top1_exporter_iso3"})
+    return table.merge(leader[[*key, "top1_exporter_iso3"]], how="left", on=key)
 
 
-def _top(shares: pd.Series, count: int) -> float:
-    return float(shares.nlargest(count).sum(min_count=1))
+def _leaders_trend(panel: pd.DataFrame, leaders: pd.DataFrame) -> pd.DataFrame:
+    """The slope by year of the share of each market's largest supplier, `top1_share_trend`."""
+    frames = []
+    for category in CATEGORIES:
+        frame = panel[["importer_iso3", "mineral", "year", "exporter_iso3"]].assign(
+            category=category, qty_kg=panel[quantity_column(category)]
+        )
+        keys = [frame["importer_iso3"], frame["mineral"], frame["year"]]
+        frame["share"] = part_of_total(frame["qty_kg"], keys)
+        frames.append(frame)
+    yearly = pd.concat(frames, ignore_index=True).merge(
+        leaders[[*_MARKET, "top1_exporter_iso3"]],
+        left_on=[*_MARKET, "exporter_iso3"],
+        right_on=[*_MARKET, "top1_exporter_iso3"],
+    )
+    yearly = yearly.dropna(subset="share")
+    rows = [
+        {
+            **dict(zip(_MARKET, key, strict=True)),
+            "top1_share_trend": float(np.polyfit(part["year"], part["share"], 1)[0])
+            if len(part) > 2
+            else float("nan"),
+        }
+        for key, part in yearly.groupby(_MARKET)
+    ]
+    return pd.DataFrame(rows, columns=[*_MARKET, "top1_share_trend"])

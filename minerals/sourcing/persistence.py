@@ -25,6 +25,9 @@ RANKING_PERSISTENCE = Contract(
         "years_observed": "int64",
         "first_year_in_top_k": "Int64",
         "last_year_in_top_k": "Int64",
+        "longest_streak": "int64",
+        "mean_rank": "float64",
+        "rank_spread": "float64",
         "persistence": "str",
     },
     key=("importer_iso3", "category", "mineral", "coefficient_source", "exporter_iso3"),
@@ -36,19 +39,18 @@ _KEY = list(RANKING_PERSISTENCE.key)
 def persistence(ranking_annual: pd.DataFrame, top_k: int = DEFAULT_TOP_K) -> pd.DataFrame:
     """`ranking_persistence`: in which of the years a candidate's predicted rank is within top_k.
 
-    The years are all those of `ranking_annual`; a candidate without a row in a year is not in that
-    year's top k. See `label` for the words. Raises ValueError when a column is missing.
+    The years are all those of `ranking_annual`, however many; a candidate without a row in a year
+    is not in that year's top k. longest_streak: the most years in a row in it. mean_rank and
+    rank_spread: mean and standard deviation (divisor n) of the predicted rank over the years
+    observed. See `label` for the words. Raises ValueError when a column is missing.
     """
     require_columns(ranking_annual, [*_KEY, "year", "predicted_rank"], "ranking_annual")
     if ranking_annual.empty:
         return empty(RANKING_PERSISTENCE)
-    is_top = ranking_annual["predicted_rank"] <= top_k
-    wide = (
-        ranking_annual.assign(is_top=is_top)
-        .pivot(index=_KEY, columns="year", values="is_top")
-        .sort_index(axis=1)
-    )
-    in_top = wide.eq(True).fillna(False).to_numpy(dtype=bool)
+    wide = ranking_annual.pivot(index=_KEY, columns="year", values="predicted_rank")
+    wide = wide.sort_index(axis=1)
+    ranks = wide.to_numpy(dtype=np.float64, na_value=np.nan)
+    in_top = ranks <= top_k
     years = wide.columns.to_numpy(dtype=np.int64)
     any_top = pd.Series(in_top.any(axis=1))
     first = years[in_top.argmax(axis=1)]
@@ -58,9 +60,22 @@ def persistence(ranking_annual: pd.DataFrame, top_k: int = DEFAULT_TOP_K) -> pd.
         years_observed=wide.notna().sum(axis=1).to_numpy(),
         first_year_in_top_k=pd.Series(first, dtype="Int64").where(any_top),
         last_year_in_top_k=pd.Series(last, dtype="Int64").where(any_top),
+        longest_streak=longest_streak(in_top),
+        mean_rank=np.nanmean(ranks, axis=1),
+        rank_spread=np.nanstd(ranks, axis=1),
         persistence=label(in_top),
     )
     return keep_contract(frame, RANKING_PERSISTENCE)
+
+
+def longest_streak(in_top: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The most consecutive truths in each row of (n, years)."""
+    best = np.zeros(len(in_top), dtype=np.int64)
+    running = np.zeros(len(in_top), dtype=np.int64)
+    for year in in_top.T:
+        running = np.where(year, running + 1, 0)
+        best = np.maximum(best, running)
+    return best
 
 
 def label(in_top: NDArray[np.bool_]) -> NDArray[np.object_]:

@@ -28,6 +28,9 @@ from minerals.names import (
     SE_PUBLISHED,
     quantity_column,
 )
+from minerals.sourcing.alignment import align
+from minerals.sourcing.headline import with_headline
+from minerals.sourcing.shares import implied_shares, part_of_total
 
 FloatArray = NDArray[np.float64]
 
@@ -53,6 +56,9 @@ RANKING_ANNUAL = Contract(
         "predicted_rank": "int64",
         "actual_qty_kg": "float64",
         "actual_rank": "Int64",
+        "rank_distance": "Int64",
+        "actual_share": "float64",
+        "model_share": "float64",
         "alignment": "str",
     },
     key=("importer_iso3", "category", "mineral", "year", "coefficient_source", "exporter_iso3"),
@@ -74,6 +80,9 @@ RANKING_FORWARD = Contract(
         "top_k_probability": "float64",
         "actual_qty_kg": "float64",
         "actual_share": "float64",
+        "model_share": "float64",
+        "is_headline": "bool",
+        "headline_reason": "str",
     },
     key=("importer_iso3", "category", "mineral", "coefficient_source", "exporter_iso3"),
 )
@@ -166,8 +175,9 @@ def annual_ranking(
     For every model in `coefficients` (see `coefficient_sets`), on the rows of its importer in
     `panel`. predicted_qty_kg = exp(x'b), null where an effect is not identified. actual_rank counts
     candidates with a known positive quantity, the largest first, and is null for others.
-    alignment: top_k in both ranks is aligned, in the actual only overrepresented, in the predicted
-    only underutilized, in neither peripheral.
+    rank_distance = predicted_rank - actual_rank: positive where more is bought than the model's
+    place suggests. actual_share and model_share are of the mineral's quantity in that year.
+    alignment: `alignment.align`.
     """
     frames = [
         _annual(panel.loc[panel["importer_iso3"] == model.importer], model, top_k)
@@ -184,10 +194,12 @@ def forward_ranking(
     draws: int = 1000,
     seed: int = 0,
     bootstrap: pd.DataFrame | None = None,
+    forward_years: int | None = None,
 ) -> pd.DataFrame:
     """`ranking_forward`: suppliers ranked on characteristics averaged over the panel's years.
 
-    Characteristics are averaged by `average_characteristics`, year effects over the window's years.
+    Characteristics are averaged by `average_characteristics`, year effects likewise, over the last
+    `forward_years` years of the panel; None means all of them, as in the study.
     rank_low and rank_high are the 5th and 95th percentile of ranks by other coefficients,
     top_k_probability the share of these coefficients that rank the supplier within top_k. For
     estimated models they are those of `bootstrap` (`ppml_bootstrap`): one vector a sample of
@@ -198,13 +210,15 @@ def forward_ranking(
     disregard the correlation between coefficients and are indicative.
 
     `linear_predictor` leaves the mineral effect out. actual_qty_kg and actual_share are over the
-    window. Each model is simulated from `seed` anew. Raises ValueError when the bootstrap or the
+    whole panel, model_share is `shares.implied_shares`, is_headline what `headline.with_headline`
+    says. Each model is simulated from `seed` anew. Raises ValueError when the bootstrap or the
     covariance of an estimated model is missing.
     """
     imports = window_imports(panel)
+    recent = last_years(panel, forward_years)
     frames = [
         _forward(
-            panel.loc[panel["importer_iso3"] == model.importer],
+            recent.loc[recent["importer_iso3"] == model.importer],
             model,
             _other_coefficients(model, covariance, bootstrap, draws, seed),
             top_k,
@@ -216,7 +230,16 @@ def forward_ranking(
     ranked = pd.concat(frames, ignore_index=True).merge(
         imports, how="left", on=["importer_iso3", "category", "mineral", "exporter_iso3"]
     )
-    return keep_contract(ranked, RANKING_FORWARD)
+    keys = [ranked[name] for name in (*SET_KEY, "mineral")]
+    ranked["model_share"] = implied_shares(ranked["linear_predictor"], keys)
+    return keep_contract(with_headline(ranked), RANKING_FORWARD)
+
+
+def last_years(panel: pd.DataFrame, years: int | None) -> pd.DataFrame:
+    """The rows of the panel's last `years` years; all of them for None."""
+    if years is None or panel.empty:
+        return panel
+    return panel.loc[panel["year"] > panel["year"].max() - years]
 
 
 def average_characteristics(panel: pd.DataFrame, regressors: Sequence[str]) -> pd.DataFrame:
@@ -275,13 +298,12 @@ def _annual(panel: pd.DataFrame, model: CoefficientSet, top_k: int) -> pd.DataFr
     traded = frame.loc[frame["actual_qty_kg"] > 0]
     actual = _rank(traded, groups, traded["actual_qty_kg"].to_numpy(dtype=np.float64))
     frame["actual_rank"] = actual.reindex(frame.index).astype("Int64")
-    in_predicted = frame["predicted_rank"] <= top_k
-    in_actual = frame["actual_rank"].le(top_k).fillna(False).astype(bool)
-    frame["alignment"] = np.select(
-        [in_predicted & in_actual, in_actual, in_predicted],
-        ["aligned", "overrepresented", "underutilized"],
-        default="peripheral",
-    )
+    frame["rank_distance"] = frame["predicted_rank"] - frame["actual_rank"]
+    keys = [frame["mineral"], frame["year"]]
+    frame["actual_share"] = part_of_total(frame["actual_qty_kg"], keys)
+    scores = pd.Series(attractiveness(panel, model), index=frame.index)
+    frame["model_share"] = implied_shares(scores.where(np.isfinite(scores)), keys)
+    frame["alignment"] = align(frame["predicted_rank"], frame["actual_rank"], top_k)
     return frame
 
 
@@ -442,8 +464,9 @@ def _window_imports(panel: pd.DataFrame, category: str) -> pd.DataFrame:
     groups = panel.assign(is_unknown=panel[quantity].isna()).groupby(key)
     frame = groups[quantity].sum(min_count=1).rename("actual_qty_kg").reset_index()
     frame["n_unknown_qty"] = groups["is_unknown"].sum().to_numpy()
-    total = frame.groupby(["importer_iso3", "mineral"])["actual_qty_kg"].transform("sum")
-    frame["actual_share"] = frame["actual_qty_kg"] / total.where(total > 0)
+    frame["actual_share"] = part_of_total(
+        frame["actual_qty_kg"], [frame["importer_iso3"], frame["mineral"]]
+    )
     return frame.assign(category=category)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from minerals.frames import Contract, empty, keep_contract, require_columns
-from minerals.names import DEFAULT_TOP_K, PUBLISHED
+from minerals.names import DEFAULT_TOP_K, PUBLISHED, STUDY_IMPORTER
 from minerals.sourcing.ranking import (
     UNIDENTIFIED_BELOW,
     CoefficientSet,
@@ -22,7 +22,6 @@ from minerals.sourcing.ranking import (
     coefficient_sets,
 )
 
-STUDY_IMPORTER = "IND"
 MIN_COMMON_FOR_RHO = 3
 """A rank correlation of fewer common suppliers than this is not reported."""
 

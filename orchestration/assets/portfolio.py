@@ -3,34 +3,94 @@
 from collections.abc import Iterator
 
 import dagster as dg
+import pandas as pd
 
 from minerals.marts import schema
 from orchestration.assets import MODELLERS, WRITER_POOL
 from orchestration.resources import RefreshSettings, Warehouse
 
+UPSTREAM = [
+    "import_panel",
+    "fct_production",
+    "fct_country_covariates",
+    "ranking_forward",
+    "ranking_persistence",
+    "supply_events",
+]
+SPECS = {
+    "portfolio_concentration": "How concentrated imports are, in fact and by the model, per "
+    "mineral and category, and the world's production.",
+    "portfolio_concentration_annual": "How concentrated each year's imports are.",
+    "portfolio_partners": "What each supplier delivers, could and should deliver, and its role.",
+    "portfolio_optimization": "The recommended portfolio of each mineral: objective and limits.",
+    "portfolio_frontier": "What less concentration costs, mineral by mineral.",
+    "portfolio_strategy": "What to do about each mineral and category, and why.",
+    "portfolio_core_partners": "Countries that lead in many minerals, and in one alone.",
+    "portfolio_shocks": "What is lost when a supplier falls away, and who can step in.",
+}
 
-@dg.asset(
+
+@dg.multi_asset(
+    name="portfolio",
     group_name="portfolio",
-    description="How concentrated imports are, in fact and by the model, per mineral and category.",
-    kinds={"python", "duckdb"},
-    owners=MODELLERS,
     pool=WRITER_POOL,
-    deps=["import_panel", "ranking_forward"],
+    specs=[
+        dg.AssetSpec(
+            name,
+            deps=UPSTREAM,
+            description=description,
+            kinds={"python", "duckdb"},
+            owners=MODELLERS,
+        )
+        for name, description in SPECS.items()
+    ],
 )
-def portfolio_concentration(warehouse: Warehouse) -> dg.MaterializeResult:
-    from minerals.sourcing.concentration import concentration
+def portfolio(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RefreshSettings
+) -> Iterator[dg.MaterializeResult]:
+    from minerals.sourcing import derive
 
-    frame = concentration(
-        warehouse.frame("marts.import_panel"), warehouse.frame("marts.ranking_forward")
+    production = warehouse.frame("conformed.fct_production")
+    tables = derive.portfolio_tables(
+        derive.Inputs(
+            panel=warehouse.frame("marts.import_panel"),
+            production=production.loc[
+                production["year"].between(settings.first_year, settings.last_year)
+            ],
+            country_covariates=warehouse.frame("conformed.fct_country_covariates"),
+            ranking_forward=warehouse.frame("marts.ranking_forward"),
+            ranking_persistence=warehouse.frame("marts.ranking_persistence"),
+            supply_events=warehouse.frame("seeds.supply_events"),
+        ),
+        derive.Choices(**{name: getattr(settings, name) for name in derive.Choices.names()}),
     )
-    warehouse.save_marts({"portfolio_concentration": (frame, schema("portfolio_concentration"))})
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": len(frame),
+    warehouse.save_marts({name: (frame, schema(name)) for name, frame in tables.items()})
+    for row in tables["portfolio_optimization"].to_dict("records"):
+        if not row["is_feasible"]:
+            market = f"{row['importer_iso3']} {row['category']} {row['mineral']}"
+            context.log.warning(f"no portfolio for {market}: {row['infeasible_because']}")
+    for name, frame in tables.items():
+        metadata: dict[str, object] = {"dagster/row_count": len(frame)}
+        yield dg.MaterializeResult(asset_key=name, metadata=metadata | _figures(name, frame))
+
+
+def _figures(name: str, frame: pd.DataFrame) -> dict[str, object]:
+    """Numbers that the UI plots over runs."""
+    if name == "portfolio_concentration":
+        return {
             "concentrated": int(frame["is_concentrated"].fillna(False).sum()),
             "narrow_pools": int(frame["is_narrow_pool"].sum()),
         }
-    )
+    if name == "portfolio_optimization":
+        return {
+            "infeasible": int((~frame["is_feasible"]).sum()),
+            "mean_hhi_recommended": float(frame["hhi_recommended"].mean()),
+        }
+    if name == "portfolio_partners":
+        return {f"{role}_rows": int(n) for role, n in frame["role"].value_counts().items()}
+    if name == "portfolio_strategy":
+        return {f"{word}_markets": int(n) for word, n in frame["strategy"].value_counts().items()}
+    return {}
 
 
 @dg.multi_asset(

@@ -31,11 +31,13 @@ from orchestration.resources import RefreshSettings, Warehouse
             "ranking_annual": "Predicted and actual rank of every candidate, each year.",
             "ranking_forward": "The forward ranking of suppliers, with its uncertainty.",
             "ranking_persistence": "How long each supplier stays among the leading ones.",
+            "portfolio_alignment": "How far each year's imports are from the model's, per mineral.",
         }.items()
     ],
 )
 def rankings(warehouse: Warehouse, settings: RefreshSettings) -> Iterator[dg.MaterializeResult]:
     from minerals.ppml.tables import publishable_coefficients
+    from minerals.sourcing.alignment import alignment_by_year
     from minerals.sourcing.persistence import persistence
     from minerals.sourcing.ranking import annual_ranking, forward_ranking
 
@@ -52,11 +54,13 @@ def rankings(warehouse: Warehouse, settings: RefreshSettings) -> Iterator[dg.Mat
         draws=settings.simulation_draws,
         seed=settings.seed,
         bootstrap=warehouse.frame("marts.ppml_bootstrap"),
+        forward_years=settings.forward_years,
     )
     tables = {
         "ranking_annual": annual,
         "ranking_forward": forward,
         "ranking_persistence": persistence(annual, settings.top_k),
+        "portfolio_alignment": alignment_by_year(annual),
     }
     warehouse.save_marts({name: (frame, schema(name)) for name, frame in tables.items()})
     aligned = annual["alignment"].value_counts()
@@ -64,4 +68,7 @@ def rankings(warehouse: Warehouse, settings: RefreshSettings) -> Iterator[dg.Mat
         metadata: dict[str, object] = {"dagster/row_count": len(frame)}
         if name == "ranking_annual":
             metadata |= {f"{label}_rows": int(count) for label, count in aligned.items()}
+        if name == "portfolio_alignment":
+            share = frame["misallocated_share"].mean()
+            metadata["mean_misallocated_share"] = float(share)
         yield dg.MaterializeResult(asset_key=name, metadata=metadata)

@@ -9,8 +9,8 @@ from orchestration.assets import WRITER_POOL
 from orchestration.definitions import build_definitions
 
 GROUPS = {
-    "seeds": 10, "ingestion": 5, "staging": 7, "conformed": 12, "marts": 6, "estimation": 4,
-    "ranking": 3, "portfolio": 3, "publication": 2,
+    "seeds": 11, "ingestion": 5, "staging": 7, "conformed": 12, "marts": 6, "estimation": 4,
+    "ranking": 4, "portfolio": 10, "publication": 2,
 }  # fmt: skip
 
 

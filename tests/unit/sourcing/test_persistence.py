@@ -78,3 +78,24 @@ def test_years_are_counted_within_the_top_k() -> None:
 
 def test_no_ranks_no_rows() -> None:
     assert persistence(ranks("AUS", {2019: 1}).iloc[:0]).empty
+
+
+def test_streak_mean_and_spread_of_ranks() -> None:
+    frame = persistence(ranks("AUS", {2019: 1, 2020: 2, 2021: 6, 2022: 2, 2023: 1}), top_k=2)
+    row = frame.iloc[0]
+    assert row["longest_streak"] == 2
+    assert row["mean_rank"] == pytest.approx(2.4)
+    assert row["rank_spread"] == pytest.approx(np.sqrt((1.96 + 0.16 + 12.96 + 0.16 + 1.96) / 5))
+
+
+def test_any_window_will_do() -> None:
+    """Ten years, and the last three of them, tell different stories of the same supplier."""
+    by_year = dict(zip(range(2014, 2024), [9, 9, 9, 1, 1, 1, 1, 9, 1, 1], strict=True))
+    ten = persistence(ranks("AUS", by_year), top_k=2).iloc[0]
+    assert (ten["persistence"], ten["years_in_top_k"], ten["longest_streak"]) == (
+        "recent_entrant",
+        6,
+        4,
+    )
+    three = persistence(ranks("AUS", by_year).query("year >= 2021"), top_k=2).iloc[0]
+    assert (three["persistence"], three["years_observed"]) == ("recent_entrant", 3)

@@ -1,0 +1,76 @@
+"""Whether the suppliers in fact are those the model would lead with.
+
+Belongs here: the four words for a supplier, and the share of imports at stake in a year. Does not
+belong here: the two ranks that are compared (`ranking`), or what to do about it (`roles`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from minerals.frames import Contract, empty, keep_contract, require_columns
+from minerals.names import ALIGNMENTS
+
+PORTFOLIO_ALIGNMENT = Contract(
+    "portfolio_alignment",
+    {
+        "importer_iso3": "str",
+        "category": "str",
+        "mineral": "str",
+        "year": "int64",
+        "coefficient_source": "str",
+        **{f"n_{word}": "int64" for word in ALIGNMENTS},
+        "mean_rank_distance": "float64",
+        "misallocated_share": "float64",
+    },
+    key=("importer_iso3", "category", "mineral", "year", "coefficient_source"),
+)
+
+_KEY = list(PORTFOLIO_ALIGNMENT.key)
+
+
+def align(predicted_rank: pd.Series, actual_rank: pd.Series, top_k: int) -> NDArray[np.object_]:
+    """The word for each supplier: within top_k in both ranks is aligned, in the actual rank only
+    overrepresented, in the predicted only underutilized, in neither peripheral.
+
+    A supplier without imports has no actual rank (null), so it is never aligned.
+    """
+    in_predicted = predicted_rank.le(top_k).fillna(False).astype(bool)
+    in_actual = actual_rank.le(top_k).fillna(False).astype(bool)
+    words = np.select(
+        [in_predicted & in_actual, in_actual, in_predicted],
+        ["aligned", "overrepresented", "underutilized"],
+        default="peripheral",
+    )
+    return words.astype(object)
+
+
+def alignment_by_year(ranking_annual: pd.DataFrame) -> pd.DataFrame:
+    """`portfolio_alignment`: how far each year's imports are from the model's, per mineral.
+
+    misallocated_share = half the sum over suppliers of |actual share - model share|, 0 (as the
+    model) to 1; null in a year without imports of known quantity. mean_rank_distance: mean of
+    |predicted rank - actual rank| over the suppliers that have both. Raises ValueError when a
+    column is missing.
+    """
+    columns = [*_KEY, "alignment", "rank_distance", "actual_share", "model_share"]
+    require_columns(ranking_annual, columns, "ranking_annual")
+    if ranking_annual.empty:
+        return empty(PORTFOLIO_ALIGNMENT)
+    frame = ranking_annual[columns].assign(
+        **{f"n_{word}": ranking_annual["alignment"] == word for word in ALIGNMENTS},
+        mean_rank_distance=ranking_annual["rank_distance"].astype("float64").abs(),
+        difference=(
+            ranking_annual["actual_share"].fillna(0.0) - ranking_annual["model_share"]
+        ).abs(),
+        is_imported=ranking_annual["actual_share"].notna(),
+    )
+    groups = frame.groupby(_KEY, sort=True)
+    table = groups[[f"n_{word}" for word in ALIGNMENTS]].sum()
+    table["mean_rank_distance"] = groups["mean_rank_distance"].mean()
+    table["misallocated_share"] = (groups["difference"].sum() / 2.0).where(
+        groups["is_imported"].any()
+    )
+    return keep_contract(table.reset_index(), PORTFOLIO_ALIGNMENT)

@@ -1,0 +1,100 @@
+"""What a supplier can be asked for.
+
+Belongs here: today's quantities a year, the ceiling a supplier's production sets, and what is left
+below it. Does not belong here: how imports are shared out under that ceiling (`programme`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from minerals.frames import Contract, keep_contract, require_columns
+from minerals.names import CATEGORIES, quantity_column
+from minerals.sourcing.shares import part_of_total
+
+CAPACITY_FRACTION = 0.25
+"""Of a supplier's production, what one importer may ask for."""
+
+MINED_CATEGORIES = ("ores", "products")
+"""Categories whose supply is bounded by mine production. Scrap comes from use, not from mines."""
+
+CAPACITY = Contract(
+    "capacity",
+    {
+        "importer_iso3": "str",
+        "category": "str",
+        "mineral": "str",
+        "exporter_iso3": "str",
+        "annual_qty_kg": "float64",
+        "demand_qty_kg": "float64",
+        "actual_share": "float64",
+        "capacity_qty_kg": "float64",
+        "headroom_qty_kg": "float64",
+        "n_unknown_qty": "int64",
+    },
+    key=("importer_iso3", "category", "mineral", "exporter_iso3"),
+)
+
+_PAIR = ["importer_iso3", "mineral", "exporter_iso3"]
+
+
+def capacity(
+    panel: pd.DataFrame, fraction: float = CAPACITY_FRACTION, excluded: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Today's quantity and the ceiling of each candidate, kg a year, per category.
+
+    annual_qty_kg = known quantity over the panel's years, divided by their number, 0 without trade
+    of known quantity (n_unknown_qty counts the exporter-years of unknown quantity); demand_qty_kg
+    is its sum over suppliers and actual_share = annual over demand, null without demand.
+
+    capacity_qty_kg, where production is known: max(`fraction` of mean production, the largest
+    quantity of a year); a supplier that has delivered more than its mines would allow refines or
+    trades what others mined. Known is production of a mineral that World Mining Data covers, in
+    ores for every country (zero where it reports none), in products for countries that mine, since
+    others may refine; never in scrap. Else it is null. Production is contained metal, imports are
+    gross weight, so that ceilings of ores are on the careful side.
+
+    headroom_qty_kg = capacity - annual; where capacity is null, the largest year's quantity
+    - annual: what it has shown that it can do. Both are zero for exporters in `excluded`. Raises
+    ValueError when a column is missing.
+    """
+    require_columns(panel, [*_PAIR, "year", "production_kg", "has_production_data"], "the panel")
+    frames = [_of_category(panel, category, fraction) for category in CATEGORIES]
+    frame = pd.concat(frames, ignore_index=True)
+    is_excluded = frame["exporter_iso3"].isin(list(excluded))
+    frame.loc[is_excluded, ["capacity_qty_kg", "headroom_qty_kg"]] = 0.0
+    return keep_contract(frame, CAPACITY)
+
+
+def _of_category(panel: pd.DataFrame, category: str, fraction: float) -> pd.DataFrame:
+    quantity = quantity_column(category)
+    n_years = panel["year"].nunique()
+    groups = panel.assign(is_unknown=panel[quantity].isna()).groupby(_PAIR, sort=True)
+    frame = groups.agg(
+        annual_qty_kg=(quantity, lambda kg: kg.sum() / n_years),
+        largest_kg=(quantity, "max"),
+        mean_production_kg=("production_kg", "mean"),
+        has_production_data=("has_production_data", "max"),
+        n_unknown_qty=("is_unknown", "sum"),
+    ).reset_index()
+    market = [frame["importer_iso3"], frame["mineral"]]
+    frame["demand_qty_kg"] = frame["annual_qty_kg"].groupby(market).transform("sum")
+    frame["actual_share"] = part_of_total(frame["annual_qty_kg"], market)
+    largest = frame["largest_kg"].fillna(0.0)
+    ceiling = (fraction * frame["mean_production_kg"]).clip(lower=largest)
+    frame["capacity_qty_kg"] = ceiling.where(_is_known(frame, category))
+    frame["headroom_qty_kg"] = (
+        frame["capacity_qty_kg"].fillna(largest) - frame["annual_qty_kg"]
+    ).clip(lower=0.0)
+    return frame.assign(category=category)
+
+
+def _is_known(frame: pd.DataFrame, category: str) -> pd.Series:
+    covered = frame["has_production_data"].astype(bool)
+    if category not in MINED_CATEGORIES:
+        return covered & False
+    if category == "ores":
+        return covered
+    return covered & (frame["mean_production_kg"] > 0)

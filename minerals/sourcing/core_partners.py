@@ -1,0 +1,69 @@
+"""Suppliers across minerals: who leads in many, and who in one alone.
+
+Belongs here: what a country is to an importer over all minerals and categories. Does not belong
+here: what it is to one mineral (`roles`).
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from minerals.frames import Contract, empty, keep_contract, require_columns
+from minerals.names import CATEGORIES, DEFAULT_TOP_K
+
+CORE_SHARE = 0.5
+"""A core partner leads in at least this share of the markets."""
+
+PORTFOLIO_CORE_PARTNERS = Contract(
+    "portfolio_core_partners",
+    {
+        "importer_iso3": "str",
+        "exporter_iso3": "str",
+        "n_markets": "int64",
+        **{f"n_{category}": "int64" for category in CATEGORIES},
+        "n_minerals": "int64",
+        "n_markets_as_candidate": "int64",
+        "share_of_markets": "float64",
+        "mean_recommended_share": "float64",
+        "partner_type": "str",
+        "minerals": "str",
+    },
+    key=("importer_iso3", "exporter_iso3"),
+)
+
+
+def core_partners(
+    partners: pd.DataFrame, top_k: int = DEFAULT_TOP_K, core_share: float = CORE_SHARE
+) -> pd.DataFrame:
+    """`portfolio_core_partners`: one row an importer and a supplier that leads anywhere.
+
+    partners: `portfolio_partners`. A market is a mineral and category; a supplier leads where its
+    forward rank is within top_k. share_of_markets = markets it leads in, over all markets of the
+    importer. partner_type: core (at least `core_share` of the markets), mineral_specific (leads in
+    one mineral only), else regular. minerals: those it leads in, by name.
+    mean_recommended_share: over the markets it leads in. Raises ValueError when a column is
+    missing.
+    """
+    needed = ["importer_iso3", "category", "mineral", "exporter_iso3", "forward_rank"]
+    require_columns(partners, [*needed, "recommended_share"], "partners")
+    if partners.empty:
+        return empty(PORTFOLIO_CORE_PARTNERS)
+    pair = ["importer_iso3", "exporter_iso3"]
+    as_candidate = partners.groupby(pair).size().rename("n_markets_as_candidate").reset_index()
+    every = partners.drop_duplicates(["importer_iso3", "category", "mineral"])
+    n_all = every["importer_iso3"].value_counts()
+    leading = partners.loc[partners["forward_rank"] <= top_k]
+    leading = leading.assign(**{f"n_{c}": leading["category"] == c for c in CATEGORIES})
+    table = leading.groupby(pair, as_index=False).agg(
+        n_markets=("mineral", "size"),
+        **{f"n_{c}": (f"n_{c}", "sum") for c in CATEGORIES},
+        n_minerals=("mineral", "nunique"),
+        mean_recommended_share=("recommended_share", "mean"),
+        minerals=("mineral", lambda names: "; ".join(sorted(set(names)))),
+    )
+    table = table.merge(as_candidate, on=pair, how="left", validate="one_to_one")
+    table["share_of_markets"] = table["n_markets"] / table["importer_iso3"].map(n_all)
+    table["partner_type"] = "regular"
+    table.loc[table["n_minerals"] == 1, "partner_type"] = "mineral_specific"
+    table.loc[table["share_of_markets"] >= core_share, "partner_type"] = "core"
+    return keep_contract(table, PORTFOLIO_CORE_PARTNERS)

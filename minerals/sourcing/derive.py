@@ -1,0 +1,104 @@
+"""The portfolio's tables from the rankings, in their order: what the portfolio stage computes.
+
+Belongs here: which function feeds which, and the choices they take. Does not belong here: any
+definition; each is in the module that is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import pandas as pd
+
+from minerals.sourcing.capacity import CAPACITY_FRACTION, capacity
+from minerals.sourcing.concentration import (
+    Thresholds,
+    concentration,
+    concentration_by_year,
+    production_concentration,
+)
+from minerals.sourcing.core_partners import core_partners
+from minerals.sourcing.portfolio import governance, recommend, suppliers
+from minerals.sourcing.programme import Weights
+from minerals.sourcing.roles import Rules, partners, strategies
+from minerals.sourcing.shocks import standing_shocks
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Frames by the names of their tables; `production` is `fct_production` of the window."""
+
+    panel: pd.DataFrame
+    production: pd.DataFrame
+    country_covariates: pd.DataFrame
+    ranking_forward: pd.DataFrame
+    ranking_persistence: pd.DataFrame
+    supply_events: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a deployment may choose (minerals.settings.Settings says what each means)."""
+
+    top_k: int = Rules.top_k
+    concentrated_above: float = Thresholds.hhi
+    capacity_fraction: float = CAPACITY_FRACTION
+    excluded_suppliers: Sequence[str] = ()
+    change_limit: float = Weights.change_limit
+    concentration_penalty: float = Weights.concentration_penalty
+    risk_penalty: float = Weights.risk_penalty
+
+    @classmethod
+    def names(cls) -> list[str]:
+        return [field.name for field in fields(cls)]
+
+    @property
+    def weights(self) -> Weights:
+        return Weights(
+            concentration_penalty=self.concentration_penalty,
+            risk_penalty=self.risk_penalty,
+            change_limit=self.change_limit,
+        )
+
+
+def portfolio_tables(inputs: Inputs, choices: Choices) -> dict[str, pd.DataFrame]:
+    """Every mart of the portfolio by name."""
+    wgi = governance(inputs.country_covariates)
+    concentrated = concentration(
+        inputs.panel,
+        inputs.ranking_forward,
+        production_concentration(inputs.production, wgi),
+        wgi,
+        Thresholds(hhi=choices.concentrated_above),
+    )
+    candidates = suppliers(
+        inputs.ranking_forward,
+        inputs.ranking_persistence,
+        capacity(inputs.panel, choices.capacity_fraction, choices.excluded_suppliers),
+        wgi,
+        choices.top_k,
+    )
+    recommended = recommend(candidates, choices.weights)
+    rules = Rules(top_k=choices.top_k)
+    with_roles = partners(recommended.suppliers, concentrated, rules)
+    return {
+        "portfolio_concentration": concentrated,
+        "portfolio_concentration_annual": concentration_by_year(inputs.panel),
+        "portfolio_partners": with_roles,
+        "portfolio_optimization": recommended.optimization,
+        "portfolio_frontier": recommended.frontier,
+        "portfolio_strategy": strategies(with_roles, recommended.optimization, concentrated, rules),
+        "portfolio_core_partners": core_partners(with_roles, choices.top_k),
+        "portfolio_shocks": standing_shocks(
+            with_roles, import_value(inputs.panel), inputs.supply_events
+        ),
+    }
+
+
+def import_value(panel: pd.DataFrame) -> pd.DataFrame:
+    """importer_iso3, exporter_iso3, value_usd: what was imported over the panel, nominal USD."""
+    pair = ["importer_iso3", "exporter_iso3"]
+    values = [name for name in panel.columns if name.endswith("_value_usd")]
+    totals = panel[pair].assign(value_usd=panel[values].sum(axis=1))
+    return totals.groupby(pair).agg(value_usd=("value_usd", "sum")).reset_index()

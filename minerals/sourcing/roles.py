@@ -1,0 +1,231 @@
+"""What a supplier is to an importer, and what to do about a mineral, in a word and a sentence.
+
+Belongs here: the rules that turn figures into a role and a strategy, and the sentences that give
+the figures. Does not belong here: the figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from minerals.frames import Contract, empty, keep_contract, require_columns
+from minerals.names import DEFAULT_TOP_K
+from minerals.sourcing.portfolio import MARKET, RECOMMENDED, SUPPLIER
+
+ROLES = ("consolidate", "develop", "reduce", "watch", "peripheral")
+STRATEGIES = ("secure_long_term", "build_data", "diversify", "rebalance", "maintain")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The thresholds that the words depend on."""
+
+    top_k: int = DEFAULT_TOP_K
+    likely: float = 0.8
+    """A place among the leading that is at least this probable is relied upon."""
+    rebalance_above: float = 0.25
+    """Share of imports that differs from the recommended one, above which to rebalance."""
+
+
+PORTFOLIO_PARTNERS = Contract(
+    "portfolio_partners",
+    {**RECOMMENDED.columns, "role": "str", "evidence": "str"},
+    key=SUPPLIER,
+)
+
+PORTFOLIO_STRATEGY = Contract(
+    "portfolio_strategy",
+    {
+        "importer_iso3": "str",
+        "category": "str",
+        "mineral": "str",
+        "strategy": "str",
+        "rationale": "str",
+        "misallocated_share": "float64",
+        "change_share": "float64",
+        "hhi_actual": "float64",
+        "hhi_recommended": "float64",
+    },
+    key=MARKET,
+)
+
+
+def partners(
+    recommended: pd.DataFrame,
+    concentration: pd.DataFrame,
+    rules: Rules = Rules(),
+) -> pd.DataFrame:
+    """`portfolio_partners`: each candidate's shares, role and evidence.
+
+    recommended: of `portfolio.recommend`. concentration: `portfolio_concentration`, of which
+    is_concentrated is used. The first role that holds:
+
+    - consolidate: aligned, and persistent among the leading by the model;
+    - reduce: overrepresented, in a concentrated market;
+    - develop: underutilized, leading with a probability of at least `rules.likely`;
+    - watch: a recent entrant, or leading in either rank without the above (faded or episodic,
+      uncertain, or overrepresented where imports are spread);
+    - peripheral: none of these.
+    """
+    require_columns(concentration, [*MARKET, "is_concentrated"], "concentration")
+    if recommended.empty:
+        return empty(PORTFOLIO_PARTNERS)
+    frame = recommended.merge(
+        concentration[[*MARKET, "is_concentrated"]], how="left", on=MARKET, validate="many_to_one"
+    )
+    frame["role"] = role(frame, rules)
+    frame["evidence"] = [evidence(row, rules) for row in frame.to_dict("records")]
+    return keep_contract(frame, PORTFOLIO_PARTNERS)
+
+
+def role(frame: pd.DataFrame, rules: Rules = Rules()) -> pd.Series:
+    """The role of each row; needs alignment, persistence, top_k_probability, is_concentrated."""
+    alignment, persistence = frame["alignment"], frame["persistence"]
+    is_concentrated = frame["is_concentrated"].astype("boolean").fillna(False).astype(bool)
+    words = np.select(
+        [
+            (alignment == "aligned") & (persistence == "persistent"),
+            (alignment == "overrepresented") & is_concentrated,
+            (alignment == "underutilized") & (frame["top_k_probability"] >= rules.likely),
+            (persistence == "recent_entrant") | (alignment != "peripheral"),
+        ],
+        ["consolidate", "reduce", "develop", "watch"],
+        default="peripheral",
+    )
+    return pd.Series(words, index=frame.index, dtype="str")
+
+
+def evidence(row: Mapping[Any, Any], rules: Rules = Rules()) -> str:
+    """The figures behind a partner's role, in two or three short sentences."""
+    k = rules.top_k
+    parts = [
+        f"Rank {row['forward_rank']} by the model (90% interval {row['rank_low']} to "
+        f"{row['rank_high']}; among the {k} leading with probability "
+        f"{row['top_k_probability']:.2f}), {_WORDS[row['persistence']].format(k=k)}."
+    ]
+    if pd.isna(row["actual_share"]):
+        parts.append("No import of known quantity.")
+    elif row["actual_share"] > 0:
+        parts.append(f"Supplies {row['actual_share']:.1%}, rank {row['actual_rank']}.")
+    else:
+        parts.append("Supplies nothing.")
+    if not pd.isna(row["recommended_share"]):
+        bound = ", at its capacity" if row["is_at_capacity"] and row["capacity_share"] > 0 else ""
+        parts.append(f"Recommended: {row['recommended_share']:.1%}{bound}.")
+    return " ".join(parts)
+
+
+_WORDS = {
+    "persistent": "every year among the {k} leading",
+    "recent_entrant": "among the {k} leading only of late",
+    "faded": "no longer among the {k} leading",
+    "episodic": "in some years among the {k} leading",
+    "never": "in no year among the {k} leading",
+}
+
+
+def strategies(
+    partners: pd.DataFrame,
+    optimization: pd.DataFrame,
+    concentration: pd.DataFrame,
+    rules: Rules = Rules(),
+) -> pd.DataFrame:
+    """`portfolio_strategy`: one word and its reasons for each importer, category and mineral.
+
+    The first that holds: secure_long_term (is_narrow_pool), build_data (no import of known
+    quantity), diversify (is_concentrated), rebalance (the recommended portfolio moves at
+    least `rules.rebalance_above` of the imports), maintain. misallocated_share = half the sum of
+    |actual - model share| over the window, change_share = half of |recommended - actual share|.
+    """
+    if optimization.empty:
+        return empty(PORTFOLIO_STRATEGY)
+    measured = ["hhi_recommended", "change_share", "infeasible_because"]
+    frame = concentration.merge(
+        optimization[[*MARKET, *measured]], how="inner", on=MARKET, validate="one_to_one"
+    )
+    moved = (partners["actual_share"].fillna(0.0) - partners["model_share"]).abs() / 2.0
+    at_stake = moved.groupby([partners[name] for name in MARKET]).sum()
+    frame = frame.merge(at_stake.rename("misallocated_share").reset_index(), on=MARKET, how="left")
+    frame["misallocated_share"] = frame["misallocated_share"].where(frame["hhi_actual"].notna())
+    frame["strategy"] = strategy(frame, rules)
+    grouped = dict(iter(partners.groupby(MARKET)))
+    frame["rationale"] = [
+        rationale(row, grouped[tuple(row[name] for name in MARKET)])
+        for row in frame.to_dict("records")
+    ]
+    return keep_contract(frame, PORTFOLIO_STRATEGY)
+
+
+def strategy(frame: pd.DataFrame, rules: Rules = Rules()) -> pd.Series:
+    """The strategy of each row; needs hhi_actual, is_narrow_pool, is_concentrated, change_share."""
+    is_concentrated = frame["is_concentrated"].astype("boolean").fillna(False).astype(bool)
+    words = np.select(
+        [
+            frame["is_narrow_pool"],
+            frame["hhi_actual"].isna(),
+            is_concentrated,
+            frame["change_share"] >= rules.rebalance_above,
+        ],
+        list(STRATEGIES[:-1]),
+        default=STRATEGIES[-1],
+    )
+    return pd.Series(words, index=frame.index, dtype="str")
+
+
+def rationale(row: Mapping[Any, Any], partners: pd.DataFrame) -> str:
+    """Why the strategy: the figures of the market, and from whom to whom to move."""
+    return " ".join([*_reasons(row), *_moves(row, partners)])
+
+
+def _reasons(row: Mapping[Any, Any]) -> list[str]:
+    pool = (
+        f"{row['n_candidates']} candidate suppliers, the first three with "
+        f"{row['top3_model_share']:.0%} of what the model expects"
+    )
+    if pd.isna(row["hhi_actual"]):
+        few = "Few to choose from" if row["strategy"] == "secure_long_term" else "No data"
+        return [
+            f"{few}: {pool}. No import of known quantity in this category: the ranking rests on "
+            "characteristics alone, and the trade figures are to be found."
+        ]
+    trend = row["top1_share_trend"]
+    moving = "" if pd.isna(trend) else f", {100 * trend:+.1f} points a year"
+    facts = (
+        f"{row['top1_exporter_iso3']} supplies {row['top1_share']:.0%} of the imports{moving}; "
+        f"the Herfindahl index is {row['hhi_actual']:.2f}, as of "
+        f"{row['effective_suppliers']:.1f} equal suppliers"
+    )
+    first = {
+        "secure_long_term": f"Few to choose from: {pool}.",
+        "diversify": "Concentrated.",
+        "rebalance": "Spread, but not as the model expects.",
+        "maintain": "Spread, and near what is recommended.",
+    }[row["strategy"]]
+    return [first, f"{facts}."]
+
+
+def _moves(row: Mapping[Any, Any], partners: pd.DataFrame) -> list[str]:
+    if row["infeasible_because"]:
+        return [f"No portfolio meets the constraints: {row['infeasible_because']}."]
+    if pd.isna(row["hhi_actual"]):
+        leading = partners.nsmallest(3, "forward_rank")["exporter_iso3"]
+        return [f"First by the model: {', '.join(leading)}."]
+    less, more = _largest_moves(partners, -1), _largest_moves(partners, 1)
+    if not less or not more:
+        return ["Today's shares are the recommended ones."]
+    return [
+        f"The recommended portfolio moves {row['change_share']:.0%}, mostly from {less} to {more}, "
+        f"and brings the index to {row['hhi_recommended']:.2f}."
+    ]
+
+
+def _largest_moves(partners: pd.DataFrame, sign: int) -> str:
+    """The three suppliers whose share is to fall (-1) or rise (1) most, by a point at least."""
+    change = sign * partners["change_share"]
+    chosen = change.loc[change >= 0.01].nlargest(3).index
+    return ", ".join(partners.loc[chosen, "exporter_iso3"])

@@ -1,0 +1,225 @@
+"""What is lost when a supplier falls away, and who could step in.
+
+Belongs here: the loss, its replacement within capacity, and the table of standing shocks. Does not
+belong here: capacities (`capacity`) and the portfolio without a shock (`portfolio`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from minerals.frames import Contract, empty, keep_contract, require_columns
+from minerals.sourcing.portfolio import MARKET, market_of
+from minerals.sourcing.programme import NO_CHANGE_LIMIT, FloatArray, Solution, Weights, solve
+from minerals.sourcing.shares import hhi
+
+LARGEST_PARTNERS = 10
+NAMED_REPLACEMENTS = 5
+
+LARGEST_SUPPLIER = "largest_supplier"
+PARTNER = "partner"
+EVENT = "event"
+
+PORTFOLIO_SHOCKS = Contract(
+    "portfolio_shocks",
+    {
+        "importer_iso3": "str",
+        "category": "str",
+        "mineral": "str",
+        "shock": "str",
+        "shock_kind": "str",
+        "lost_exporters": "str",
+        "lost_share": "float64",
+        "lost_qty_kg": "float64",
+        "replaceable_share": "float64",
+        "n_candidates_left": "int64",
+        "next_best": "str",
+        "hhi_before": "float64",
+        "hhi_after": "float64",
+        "event_date": "str",
+        "event_source": "str",
+    },
+    key=(*MARKET, "shock"),
+)
+
+EVENT_COLUMNS = ("event", "event_date", "exporter_iso3", "mineral", "category", "source")
+
+_NEEDED = [
+    *MARKET, "exporter_iso3", "forward_rank", "annual_qty_kg", "headroom_qty_kg", "actual_share",
+    "model_share",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One mineral and category without some of its suppliers.
+
+    lost_share: 0 to 1 of today's imports, NaN without any. replaceable_share: of what is lost, the
+    part that the others can deliver within their headroom, NaN when nothing is lost.
+    replacements: exporter_iso3, forward_rank, headroom_qty_kg, added_qty_kg, by forward rank.
+    hhi_after: of what is delivered then.
+    """
+
+    lost_share: float
+    lost_qty_kg: float
+    replaceable_share: float
+    n_candidates_left: int
+    replacements: pd.DataFrame
+    hhi_before: float
+    hhi_after: float
+
+
+def lose(partners: pd.DataFrame, lost: Sequence[str]) -> Loss:
+    """Take suppliers away from one market, and let the others step in.
+
+    partners: the rows of one importer, category and mineral of `portfolio_partners`. The loss is
+    shared among the others in proportion to their model_share; what exceeds the headroom of one is
+    shared among the rest, until the loss is made good or no headroom is left. Quantities are kg a
+    year. Raises ValueError when a column is missing.
+    """
+    require_columns(partners, _NEEDED, "partners")
+    is_lost = partners["exporter_iso3"].isin(list(lost))
+    gone = float(partners.loc[is_lost, "annual_qty_kg"].sum())
+    total = float(partners["annual_qty_kg"].sum())
+    rest = partners.loc[~is_lost].sort_values(["forward_rank", "exporter_iso3"], kind="stable")
+    added = share_out(
+        gone,
+        rest["model_share"].to_numpy(dtype=np.float64),
+        rest["headroom_qty_kg"].to_numpy(dtype=np.float64),
+    )
+    rest = rest.assign(added_qty_kg=added)
+    after = rest["annual_qty_kg"] + rest["added_qty_kg"]
+    delivered = float(after.sum())
+    return Loss(
+        lost_share=gone / total if total > 0 else float("nan"),
+        lost_qty_kg=gone,
+        replaceable_share=float(added.sum()) / gone if gone > 0 else float("nan"),
+        n_candidates_left=len(rest),
+        replacements=rest[["exporter_iso3", "forward_rank", "headroom_qty_kg", "added_qty_kg"]],
+        hhi_before=hhi(partners["annual_qty_kg"] / total) if total > 0 else float("nan"),
+        hhi_after=hhi(after / delivered) if delivered > 0 else float("nan"),
+    )
+
+
+def share_out(amount: float, weights: FloatArray, limits: FloatArray) -> FloatArray:
+    """Split `amount` (n,) in proportion to `weights`, none above its limit.
+
+    What exceeds a limit is split among those below theirs, again in proportion, until all is given
+    or every limit with a positive weight is met.
+    """
+    given = np.zeros(len(weights))
+    is_open = (weights > 0) & (limits > 0)
+    left = amount
+    while left > 0 and is_open.any():
+        wanted = given + np.where(is_open, left * weights / weights[is_open].sum(), 0.0)
+        is_full = is_open & (wanted >= limits)
+        if not is_full.any():
+            return wanted
+        given = np.where(is_full, limits, given)
+        is_open &= ~is_full
+        left = amount - float(given.sum())
+    return given
+
+
+def recommend_without(partners: pd.DataFrame, lost: Sequence[str], weights: Weights) -> Solution:
+    """The recommended portfolio of one market without some suppliers.
+
+    What they supplied has to move in any case: the limit on change is for the rest.
+    """
+    market = market_of(partners)
+    is_lost = partners["exporter_iso3"].isin(list(lost)).to_numpy()
+    market = replace(market, capacity=np.where(is_lost, 0.0, market.capacity))
+    lost_share = 0.0 if market.today is None else float(market.today[is_lost].sum())
+    limit = min(weights.change_limit + lost_share, NO_CHANGE_LIMIT)
+    return solve(market, replace(weights, change_limit=limit))
+
+
+def standing_shocks(
+    partners: pd.DataFrame, import_value: pd.DataFrame, events: pd.DataFrame
+) -> pd.DataFrame:
+    """`portfolio_shocks`: what to expect of the losses that an importer should have thought of.
+
+    In every mineral and category: the loss of its largest supplier; of each of the importer's ten
+    largest partners, where it supplies any; and each of `events` (EVENT_COLUMNS; a category of
+    'all' stands for every one), also where nothing is imported from there. import_value:
+    importer_iso3, exporter_iso3, value_usd, all that is imported of critical minerals. Raises
+    ValueError when a column is missing.
+    """
+    require_columns(partners, _NEEDED, "partners")
+    require_columns(events, EVENT_COLUMNS, "events")
+    if partners.empty:
+        return empty(PORTFOLIO_SHOCKS)
+    largest = largest_partners(import_value)
+    rows = [
+        {**dict(zip(MARKET, key, strict=True)), **shock, **_figures(market, shock)}
+        for key, market in partners.groupby(MARKET, sort=True)
+        for shock in _shocks(market, largest.get(str(key[0]), []), events)
+    ]
+    return keep_contract(
+        pd.DataFrame(rows, columns=list(PORTFOLIO_SHOCKS.columns)), PORTFOLIO_SHOCKS
+    )
+
+
+def largest_partners(
+    import_value: pd.DataFrame, count: int = LARGEST_PARTNERS
+) -> dict[str, list[str]]:
+    """The `count` exporters of largest value_usd of each importer, ties by ISO3."""
+    require_columns(import_value, ["importer_iso3", "exporter_iso3", "value_usd"], "import values")
+    ordered = import_value.loc[import_value["value_usd"] > 0].sort_values(
+        ["importer_iso3", "value_usd", "exporter_iso3"], ascending=[True, False, True]
+    )
+    top = ordered.groupby("importer_iso3").head(count)
+    return {str(key): list(rows["exporter_iso3"]) for key, rows in top.groupby("importer_iso3")}
+
+
+def _shocks(
+    market: pd.DataFrame, largest: Sequence[str], events: pd.DataFrame
+) -> Iterator[dict[str, str]]:
+    sells = market.loc[market["annual_qty_kg"] > 0]
+    if not sells.empty:
+        first = sells.sort_values(["annual_qty_kg", "exporter_iso3"], ascending=[False, True])
+        yield _shock(
+            "loss of the largest supplier", LARGEST_SUPPLIER, first["exporter_iso3"].iloc[0]
+        )
+    for exporter in largest:
+        if exporter in set(sells["exporter_iso3"]):
+            yield _shock(f"loss of {exporter}", PARTNER, exporter)
+    category, mineral = market["category"].iloc[0], market["mineral"].iloc[0]
+    hit = events.loc[(events["mineral"] == mineral) & events["category"].isin([category, "all"])]
+    for event in hit.to_dict("records"):
+        dated = {"event_date": str(event["event_date"])[:10], "event_source": str(event["source"])}
+        yield _shock(str(event["event"]), EVENT, str(event["exporter_iso3"])) | dated
+
+
+def _shock(name: str, kind: str, exporter: str) -> dict[str, str]:
+    return {
+        "shock": name,
+        "shock_kind": kind,
+        "lost_exporters": exporter,
+        "event_date": "",
+        "event_source": "",
+    }
+
+
+def _figures(market: pd.DataFrame, shock: dict[str, str]) -> dict[str, object]:
+    loss = lose(market, [shock["lost_exporters"]])
+    stepping_in = loss.replacements.loc[loss.replacements["added_qty_kg"] > 0]
+    if loss.lost_qty_kg == 0:
+        stepping_in = stepping_in.iloc[:0]
+    named = [
+        f"{row['exporter_iso3']} {row['added_qty_kg'] / loss.lost_qty_kg:.0%}"
+        for row in stepping_in.nlargest(NAMED_REPLACEMENTS, "added_qty_kg").to_dict("records")
+    ]
+    return {
+        "lost_share": loss.lost_share,
+        "lost_qty_kg": loss.lost_qty_kg,
+        "replaceable_share": loss.replaceable_share,
+        "n_candidates_left": loss.n_candidates_left,
+        "next_best": ", ".join(named),
+        "hhi_before": loss.hhi_before,
+        "hhi_after": loss.hhi_after,
+    }

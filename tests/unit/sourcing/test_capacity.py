@@ -1,0 +1,67 @@
+"""Ceilings by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from minerals.sourcing.capacity import capacity
+
+
+@pytest.fixture()
+def panel() -> pd.DataFrame:
+    """Two years. CHL mines 1,000 a year and sells 100, 300; SGP mines nothing and sells 50, 0; PER
+    mines 400 and sells nothing, in one year an unknown quantity. As products all sell 10."""
+    rows = [
+        ("CHL", 2022, 100.0, 800.0),
+        ("CHL", 2023, 300.0, 1200.0),
+        ("SGP", 2022, 50.0, 0.0),
+        ("SGP", 2023, 0.0, 0.0),
+        ("PER", 2022, 0.0, 400.0),
+        ("PER", 2023, np.nan, 400.0),
+    ]
+    frame = pd.DataFrame(rows, columns=["exporter_iso3", "year", "ores_qty_kg", "production_kg"])
+    return frame.assign(
+        importer_iso3="IND",
+        mineral="Copper",
+        products_qty_kg=10.0,
+        scrap_qty_kg=0.0,
+        has_production_data=True,
+    )
+
+
+def of(panel: pd.DataFrame, category: str, fraction: float = 0.25) -> pd.DataFrame:
+    frame = capacity(panel, fraction).query("category == @category")
+    return frame.set_index("exporter_iso3")
+
+
+def test_ores_are_bounded_by_production_or_by_what_was_delivered(panel: pd.DataFrame) -> None:
+    frame = of(panel, "ores")
+    assert frame["annual_qty_kg"].to_dict() == {"CHL": 200.0, "PER": 0.0, "SGP": 25.0}
+    assert frame["demand_qty_kg"].tolist() == [225.0] * 3
+    assert frame["actual_share"].to_dict() == pytest.approx(
+        {"CHL": 200 / 225, "PER": 0.0, "SGP": 25 / 225}
+    )
+    # CHL: the largest year's 300 exceeds a quarter of 1,000; PER: a quarter of 400; SGP: no mine
+    assert frame["capacity_qty_kg"].to_dict() == {"CHL": 300.0, "PER": 100.0, "SGP": 50.0}
+    assert frame["headroom_qty_kg"].to_dict() == {"CHL": 100.0, "PER": 100.0, "SGP": 25.0}
+    assert frame["n_unknown_qty"].to_dict() == {"CHL": 0, "PER": 1, "SGP": 0}
+    assert of(panel, "ores", 0.5)["capacity_qty_kg"]["CHL"] == 500.0
+
+
+def test_products_of_countries_without_mines_have_no_known_ceiling(panel: pd.DataFrame) -> None:
+    frame = of(panel, "products")
+    assert frame["capacity_qty_kg"]["CHL"] == 250.0
+    assert np.isnan(frame["capacity_qty_kg"]["SGP"])
+    assert frame["headroom_qty_kg"]["SGP"] == 0.0  # it has never delivered more than today
+
+
+def test_scrap_has_no_ceiling_and_no_share_without_imports(panel: pd.DataFrame) -> None:
+    frame = of(panel, "scrap")
+    assert frame["capacity_qty_kg"].isna().all()
+    assert frame["actual_share"].isna().all()
+
+
+def test_a_mineral_without_production_data_has_no_known_ceiling(panel: pd.DataFrame) -> None:
+    assert of(panel.assign(has_production_data=False), "ores")["capacity_qty_kg"].isna().all()

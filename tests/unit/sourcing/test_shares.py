@@ -1,0 +1,39 @@
+"""The arithmetic of shares by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from minerals.sourcing.shares import (
+    governance_risk,
+    hhi,
+    implied_shares,
+    largest,
+    part_of_total,
+)
+
+KEYS = [pd.Series(["a", "a", "a", "b"])]
+
+
+def test_implied_shares_survive_large_constants_and_a_null_predictor_has_none() -> None:
+    eta = pd.Series([np.log(0.4) + 900, np.log(0.1) + 900, np.nan, -900.0])
+    assert implied_shares(eta, KEYS).tolist() == pytest.approx([0.8, 0.2, 0.0, 1.0])
+
+
+def test_part_of_total_is_null_where_nothing_was_bought() -> None:
+    assert part_of_total(pd.Series([1.0, 3.0, np.nan, 0.0]), KEYS).tolist() == pytest.approx(
+        [0.25, 0.75, np.nan, np.nan], nan_ok=True
+    )
+
+
+def test_concentration_of_shares() -> None:
+    shares = pd.Series([0.5, 0.3, 0.2, np.nan])
+    assert hhi(shares) == pytest.approx(0.38)
+    assert largest(shares, 2) == pytest.approx(0.8)
+    assert np.isnan(hhi(pd.Series([np.nan]))) and np.isnan(largest(pd.Series([np.nan]), 1))
+
+
+def test_governance_risk_runs_from_strong_to_weak_and_stays_within_bounds() -> None:
+    assert governance_risk(pd.Series([2.5, 0.0, -2.5, -2.7])).tolist() == [0.0, 0.5, 1.0, 1.0]
