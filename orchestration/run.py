@@ -38,7 +38,7 @@ STAGES = {
 _STAGE_OF_STEP = {
     "ppml": "estimation",
     "rankings": "ranking",
-    "replication_scorecard": "portfolio",
+    "replication": "portfolio",
     "portfolio_concentration": "portfolio",
     "source_snapshots": "ingest",
     "release": "publication",

@@ -31,6 +31,7 @@ PUBLISHED_MARTS: dict[str, tuple[str, ...]] = {
     "portfolio_core_partners": _FLOW,
     "portfolio_shocks": (*_MARKET, "shock"),
     "replication_scorecard": ("category", "mineral"),
+    "replication_differences": ("category", "mineral", "exporter_iso3"),
     "source_snapshots": ("dataset",),
     "unmapped_trade": ("importer_iso3", "hs_revision", "hs_code", "year"),
     "trade_balance": ("dataset", "importer_code", "year", "disposition"),

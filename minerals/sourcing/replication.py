@@ -1,12 +1,13 @@
 """How near our covariates bring the study's own coefficients to the study's own ranking.
 
-Belongs here: the comparison of the forward ranking by published coefficients with the printed one.
-Does not belong here: our estimates; the scorecard needs no trade quantities.
+Belongs here: the comparison of the forward ranking by published coefficients with the printed one,
+and the treatment of missing figures that goes with these coefficients. Does not belong here: our
+estimates, and the medians they are made with; the comparison needs no trade quantities.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from minerals.frames import Contract, empty, keep_contract, require_columns
 from minerals.names import DEFAULT_TOP_K, PUBLISHED, STUDY_IMPORTER
 from minerals.sourcing.ranking import (
     UNIDENTIFIED_BELOW,
+    CoefficientSet,
     attractiveness,
     average_characteristics,
     coefficient_sets,
@@ -38,6 +40,25 @@ REPLICATION_SCORECARD = Contract(
     key=("category", "mineral"),
 )
 
+REPLICATION_DIFFERENCES = Contract(
+    "replication_differences",
+    {
+        "category": "str",
+        "mineral": "str",
+        "exporter_iso3": "str",
+        "difference": "str",
+        "published_rank": "Int64",
+        "our_rank": "Int64",
+        "rank_difference": "Int64",
+        "predictor_gap": "float64",
+        "driver": "str",
+        "driver_contribution": "float64",
+        "is_driver_imputed": "boolean",
+        "imputed_regressors": "str",
+    },
+    key=("category", "mineral", "exporter_iso3"),
+)
+
 
 def scorecard(
     panel: pd.DataFrame,
@@ -53,32 +74,72 @@ def scorecard(
     mineral, rank, country. country_names: the study's names to ISO3.
 
     Candidates: producers and trading partners, but producers alone for minerals whose published
-    effects are all below -20 (`producer_only_minerals`); and, of both, those whose GDP was observed
-    in a year of the window at least: a median in its place says nothing of North Korea or New
-    Caledonia (of such economies the study prints Cuba alone). overlap_share = common members of the
-    two top-k lists over min(top_k, printed suppliers). spearman_rho: rank correlation over
-    n_common, the printed suppliers that are candidates at all; null below three, or where
-    undefined. n_candidates may be 0: then nothing of the printed list is met.
+    effects are all below -20 (`producer_only_minerals`). What is not observed adds nothing to a
+    candidate's predictor (`without_imputed`). overlap_share = common members of the two top-k lists
+    over min(top_k, printed suppliers). spearman_rho: rank correlation over n_common, the printed
+    suppliers that are candidates at all; null below three, or where undefined. n_candidates may be
+    0: then nothing of the printed list is met.
 
     Raises ValueError for a printed name that has no ISO3 code, naming it.
     """
-    require_columns(published_ranking, ["category", "mineral", "rank", "country"], "the ranking")
-    printed = published_ranking.assign(
-        exporter_iso3=published_ranking["country"].map(country_names)
-    )
-    unknown = sorted(printed.loc[printed["exporter_iso3"].isna(), "country"].unique())
-    if unknown:
-        raise ValueError(f"no ISO3 code for the study's {', '.join(unknown)}; add a country alias")
-    own = panel.loc[panel["importer_iso3"] == STUDY_IMPORTER]
-    if own.empty or printed.empty:
+    printed = _printed(published_ranking, country_names)
+    if printed.empty or not (panel["importer_iso3"] == STUDY_IMPORTER).any():
         return empty(REPLICATION_SCORECARD)
-    ranks = _replicated_ranks(own, published_coefficients)
+    standings = _standings(panel, published_coefficients)
     rows = [
         {"category": category, "mineral": mineral, **_compare(ours, theirs, top_k)}
         for (category, mineral), theirs in printed.groupby(["category", "mineral"], sort=True)
-        for ours in [_select(ranks, str(category), str(mineral))]
+        for ours in [_select(standings, str(category), str(mineral))]
     ]
     return keep_contract(pd.DataFrame(rows), REPLICATION_SCORECARD)
+
+
+def differences(
+    panel: pd.DataFrame,
+    published_coefficients: pd.DataFrame,
+    published_ranking: pd.DataFrame,
+    country_names: Mapping[str, str],
+    top_k: int = DEFAULT_TOP_K,
+) -> pd.DataFrame:
+    """`replication_differences`: the suppliers whose place in the printed list is not ours.
+
+    Arguments and candidates as in `scorecard`. One row a supplier within the first top_k of either
+    list whose two ranks differ. difference: not_a_candidate (printed, and neither a producer nor a
+    partner here), printed_only and ours_only (within top_k of one list), other_rank (of both).
+    rank_difference = our_rank - published_rank: positive where we rank it too low. predictor_gap =
+    what its predictor would have to gain to equal the candidate now at its printed rank.
+
+    driver: of the regressors' contributions b (x - median of the mineral's candidates), the most
+    negative where we rank it too low, the most positive where too high or where it is not printed;
+    null when none has that sign. It says what put the supplier where it is here, not that this
+    figure is wrong; imputed_regressors names those that are not observed in every year, and count
+    0 in such a year.
+    """
+    printed = _printed(published_ranking, country_names)
+    if printed.empty or not (panel["importer_iso3"] == STUDY_IMPORTER).any():
+        return empty(REPLICATION_DIFFERENCES)
+    standings = _standings(panel, published_coefficients)
+    frames = [
+        _different(_select(standings, str(category), str(mineral)), theirs, top_k)
+        for (category, mineral), theirs in printed.groupby(["category", "mineral"], sort=True)
+    ]
+    return keep_contract(pd.concat(frames, ignore_index=True), REPLICATION_DIFFERENCES)
+
+
+def without_imputed(panel: pd.DataFrame, regressors: Sequence[str]) -> pd.DataFrame:
+    """`panel` with 0 in place of every cell of `regressors` that is filled in, not observed.
+
+    So the study seems to have treated gaps: its printed ranks agree best with a debt near 0 where
+    the World Bank has none (docs/method.md). In a regressor that is a logarithm the 0 is the
+    logarithm's. Only the study's own coefficients go with it: estimates need values that could be
+    true.
+    """
+    require_columns(panel, [f"is_imputed_{name}" for name in regressors], "the panel")
+    observed = {
+        name: panel[name].astype("float64").mask(panel[f"is_imputed_{name}"].astype(bool), 0.0)
+        for name in regressors
+    }
+    return panel.assign(**observed)
 
 
 def producer_only_minerals(published_coefficients: pd.DataFrame) -> set[str]:
@@ -106,25 +167,100 @@ def summary(scorecard_frame: pd.DataFrame, top_k: int = DEFAULT_TOP_K) -> pd.Dat
     )
 
 
-def _replicated_ranks(panel: pd.DataFrame, published_coefficients: pd.DataFrame) -> pd.DataFrame:
-    """category, mineral, exporter_iso3, rank by the published coefficients, over our candidates."""
-    require_columns(panel, ["is_producer", "is_imputed_ln_gdp"], "the panel")
+def _printed(published_ranking: pd.DataFrame, country_names: Mapping[str, str]) -> pd.DataFrame:
+    require_columns(published_ranking, ["category", "mineral", "rank", "country"], "the ranking")
+    printed = published_ranking.assign(
+        exporter_iso3=published_ranking["country"].map(country_names)
+    )
+    unknown = sorted(printed.loc[printed["exporter_iso3"].isna(), "country"].unique())
+    if unknown:
+        raise ValueError(f"no ISO3 code for the study's {', '.join(unknown)}; add a country alias")
+    return printed
+
+
+def _standings(panel: pd.DataFrame, published_coefficients: pd.DataFrame) -> pd.DataFrame:
+    """Our candidates by the published coefficients: category, mineral, exporter_iso3, rank, score,
+    and what explains them: driver_low, driver_high with contribution_*, imputed_regressors."""
+    require_columns(panel, ["is_producer"], "the panel")
     is_listed = panel["is_producer"] | ~panel["mineral"].isin(
         producer_only_minerals(published_coefficients)
     )
-    has_gdp = ~panel.groupby("exporter_iso3")["is_imputed_ln_gdp"].transform("all")
-    candidates = panel.loc[is_listed & has_gdp]
-    frames = []
-    for model in coefficient_sets(published_coefficients):
-        if (model.importer, model.source) != (STUDY_IMPORTER, PUBLISHED):
-            continue
-        means = average_characteristics(candidates, list(model.regressors))
-        ranked = means[["mineral", "exporter_iso3"]].assign(
-            category=model.category, minus_score=-attractiveness(means, model)
-        )
-        ranked = ranked.sort_values(["mineral", "minus_score", "exporter_iso3"], kind="stable")
-        frames.append(ranked.assign(rank=ranked.groupby("mineral").cumcount() + 1))
+    candidates = panel.loc[is_listed & (panel["importer_iso3"] == STUDY_IMPORTER)]
+    frames = [
+        _standing(candidates, model)
+        for model in coefficient_sets(published_coefficients)
+        if (model.importer, model.source) == (STUDY_IMPORTER, PUBLISHED)
+    ]
     return pd.concat(frames, ignore_index=True)
+
+
+def _standing(candidates: pd.DataFrame, model: CoefficientSet) -> pd.DataFrame:
+    names = list(model.regressors)
+    means = average_characteristics(without_imputed(candidates, names), names)
+    weights = pd.Series(model.regressors)
+    contributions = (means[names] - means.groupby("mineral")[names].transform("median")) * weights
+    found = means[["mineral", "exporter_iso3"]].assign(
+        category=model.category,
+        score=attractiveness(means, model),
+        driver_low=contributions.idxmin(axis=1),
+        contribution_low=contributions.min(axis=1),
+        driver_high=contributions.idxmax(axis=1),
+        contribution_high=contributions.max(axis=1),
+    )
+    found = found.merge(_imputed(candidates, names), on=["mineral", "exporter_iso3"])
+    found = found.assign(minus_score=-found["score"]).sort_values(
+        ["mineral", "minus_score", "exporter_iso3"], kind="stable"
+    )
+    return found.assign(rank=found.groupby("mineral").cumcount() + 1)
+
+
+def _imputed(candidates: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """mineral, exporter_iso3, imputed_regressors: those filled in a year at least, by commas."""
+    flags = candidates.groupby(["mineral", "exporter_iso3"])[
+        [f"is_imputed_{name}" for name in names]
+    ].any()
+    named = [
+        ", ".join(n for n, is_in in zip(names, row, strict=True) if is_in) for row in flags.values
+    ]
+    return flags[[]].assign(imputed_regressors=named).reset_index()
+
+
+def _different(ours: pd.DataFrame, theirs: pd.DataFrame, top_k: int) -> pd.DataFrame:
+    """Rows of `replication_differences` of one category and mineral."""
+    columns = ["category", "mineral", "exporter_iso3"]
+    both = theirs.rename(columns={"rank": "published_rank"})[[*columns, "published_rank"]].merge(
+        ours.rename(columns={"rank": "our_rank"}), how="outer", on=columns
+    )
+    in_published, in_ours = both["published_rank"] <= top_k, both["our_rank"] <= top_k
+    both = both.assign(
+        difference=np.select(
+            [both["our_rank"].isna(), in_published & in_ours, in_ours],
+            ["not_a_candidate", "other_rank", "ours_only"],
+            default="printed_only",
+        ),
+        rank_difference=both["our_rank"] - both["published_rank"],
+        predictor_gap=both["published_rank"].map(ours.set_index("rank")["score"]) - both["score"],
+    )
+    is_shown = (in_published | in_ours) & (both["our_rank"] != both["published_rank"])
+    return _with_driver(both.loc[is_shown])
+
+
+def _with_driver(rows: pd.DataFrame) -> pd.DataFrame:
+    """The driver on the side that the difference is on, and whether it was observed."""
+    is_too_low = rows["rank_difference"] > 0
+    contribution = rows["contribution_low"].where(is_too_low, rows["contribution_high"])
+    has_driver = (contribution < 0).where(is_too_low, contribution > 0)
+    driver = rows["driver_low"].where(is_too_low, rows["driver_high"]).where(has_driver)
+    is_imputed = [
+        pd.NA if not has else name in names.split(", ")
+        for has, name, names in zip(has_driver, driver, rows["imputed_regressors"], strict=True)
+    ]
+    return rows.assign(
+        driver=driver,
+        driver_contribution=contribution.where(has_driver),
+        is_driver_imputed=pd.array(is_imputed, dtype="boolean"),
+        imputed_regressors=rows["imputed_regressors"].replace("", np.nan),
+    )
 
 
 def _select(ranks: pd.DataFrame, category: str, mineral: str) -> pd.DataFrame:

@@ -93,36 +93,60 @@ def _figures(name: str, frame: pd.DataFrame) -> dict[str, object]:
     return {}
 
 
-@dg.asset(
+@dg.multi_asset(
+    name="replication",
     group_name="portfolio",
-    description="The study's coefficients on our covariates, against its printed ranking.",
-    kinds={"python", "duckdb"},
-    owners=MODELLERS,
     pool=WRITER_POOL,
-    deps=["import_panel", "ppml_coefficients", "published_forward_ranking", "country_aliases"],
+    specs=[
+        dg.AssetSpec(
+            name,
+            deps=[
+                "import_panel",
+                "ppml_coefficients",
+                "published_forward_ranking",
+                "country_aliases",
+            ],
+            description=description,
+            kinds={"python", "duckdb"},
+            owners=MODELLERS,
+        )
+        for name, description in {
+            "replication_scorecard": "The study's coefficients on our covariates, against its "
+            "printed ranking.",
+            "replication_differences": "Suppliers whose place in the printed ranking is not ours.",
+        }.items()
+    ],
 )
-def replication_scorecard(
+def replication(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RefreshSettings
-) -> dg.MaterializeResult:
-    from minerals.sourcing.replication import scorecard, summary
+) -> Iterator[dg.MaterializeResult]:
+    from minerals.sourcing.replication import differences, scorecard, summary
 
     aliases = warehouse.frame("seeds.country_aliases").query("code_system == 'study_name'")
     coefficients = warehouse.frame("marts.ppml_coefficients")
-    frame = scorecard(
+    compared = (
         warehouse.frame("marts.import_panel"),
         coefficients.query("coefficient_source == 'published'"),
         warehouse.frame("seeds.published_forward_ranking"),
         dict(zip(aliases["code"], aliases["iso3"], strict=True)),
         settings.top_k,
     )
-    warehouse.save_marts({"replication_scorecard": (frame, schema("replication_scorecard"))})
-    metadata: dict[str, object] = {"dagster/row_count": len(frame)}
-    for row in summary(frame, settings.top_k).to_dict("records"):
+    tables = {
+        "replication_scorecard": scorecard(*compared),
+        "replication_differences": differences(*compared),
+    }
+    warehouse.save_marts({name: (frame, schema(name)) for name, frame in tables.items()})
+    means: dict[str, object] = {}
+    for row in summary(tables["replication_scorecard"], settings.top_k).to_dict("records"):
         category = row["category"]
-        metadata[f"{category}_mean_overlap_share"] = float(row["mean_overlap_share"])
-        metadata[f"{category}_mean_spearman_rho"] = float(row["mean_spearman_rho"])
+        means[f"{category}_mean_overlap_share"] = float(row["mean_overlap_share"])
+        means[f"{category}_mean_spearman_rho"] = float(row["mean_spearman_rho"])
         context.log.info(
             f"{category}: mean top-{settings.top_k} overlap {row['mean_overlap_share']:.3f}, mean "
             f"Spearman {row['mean_spearman_rho']:.3f} over {row['n_minerals']} minerals"
         )
-    return dg.MaterializeResult(metadata=metadata)
+    for name, frame in tables.items():
+        metadata: dict[str, object] = {"dagster/row_count": len(frame)}
+        if name == "replication_scorecard":
+            metadata |= means
+        yield dg.MaterializeResult(asset_key=name, metadata=metadata)

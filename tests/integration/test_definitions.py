@@ -10,7 +10,7 @@ from orchestration.definitions import build_definitions
 
 GROUPS = {
     "seeds": 11, "ingestion": 5, "staging": 7, "conformed": 12, "marts": 6, "estimation": 4,
-    "ranking": 4, "portfolio": 9, "publication": 2,
+    "ranking": 4, "portfolio": 10, "publication": 2,
 }  # fmt: skip
 
 

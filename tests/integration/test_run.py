@@ -10,7 +10,7 @@ from orchestration import run
     [
         ("raw_production", "ingest"), ("dbt_staging", "staging"), ("dbt_marts", "marts"),
         ("gate_import_panel", "gate"), ("ppml", "estimation"), ("rankings", "ranking"),
-        ("replication_scorecard", "portfolio"), ("release", "publication"),
+        ("replication", "portfolio"), ("release", "publication"),
     ],
 )  # fmt: skip
 def test_each_step_belongs_to_a_stage_with_words(step, stage):

@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 
 from minerals.sourcing.replication import (
+    REPLICATION_DIFFERENCES,
     REPLICATION_SCORECARD,
+    differences,
     producer_only_minerals,
     scorecard,
     summary,
+    without_imputed,
 )
 
 NAMES = {"Australia": "AUS", "Brazil": "BRA", "Chile": "CHL", "Peru": "PER", "Zambia": "ZMB"}
@@ -137,15 +140,111 @@ def test_the_means_are_over_minerals_with_more_candidates_than_places() -> None:
     assert row["top1_match_share"] == pytest.approx(0.5)
 
 
-def test_a_supplier_whose_gdp_was_never_observed_is_no_candidate(
+def test_what_is_not_observed_counts_zero_in_that_year_alone(
     market: pd.DataFrame, published: pd.DataFrame
 ) -> None:
+    """AUS has ln_gdp 3, BRA 2, CHL 1, PER 0. Without AUS's two years its predictor is 0, and the
+    tie with PER goes by code; without one, it is ln((e^3 + e^0) / 2) = 2.4, still the first."""
     market["is_imputed_ln_gdp"] = market["exporter_iso3"] == "AUS"
-    row = score(market, published, "Australia", "Brazil", "Chile")
-    assert (row["n_candidates"], row["n_common"]) == (3, 2)
-    assert row["overlap_share"] == pytest.approx(2 / 3)
+    row = score(market, published, "Brazil", "Chile", "Australia", "Peru")
+    assert (row["n_candidates"], row["spearman_rho"]) == (4, pytest.approx(1.0))
+    market["is_imputed_ln_gdp"] &= market["year"] == 2020
+    assert score(market, published, "Australia", "Brazil", "Chile")["is_top1_match"]
 
 
-def test_one_observed_year_of_gdp_is_enough(market: pd.DataFrame, published: pd.DataFrame) -> None:
-    market["is_imputed_ln_gdp"] = market["year"] == 2020
-    assert score(market, published, "Australia")["n_candidates"] == 4
+def test_only_the_flagged_cells_become_zero(market: pd.DataFrame) -> None:
+    market["is_imputed_ln_gdp"] = (market["exporter_iso3"] == "BRA") & (market["year"] == 2019)
+    changed = without_imputed(market, ["ln_gdp"])
+    assert changed["ln_gdp"].tolist() == [3, 3, 0, 2, 1, 1, 0, 0, 3, 3, 5, 5]
+    assert market.loc[2, "ln_gdp"] == 2.0  # the panel itself is as it was
+    with pytest.raises(ValueError, match="lacks the columns is_imputed_ln_distance"):
+        without_imputed(market, ["ln_distance"])
+
+
+@pytest.fixture()
+def two_terms(market: pd.DataFrame, published: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """ln_gdp counts 1, debt -0.01: AUS 3 - 2.5 = 0.5, BRA 2 - 0 = 2, CHL 1 - 0.6 = 0.4, PER 0.
+    Medians of the four: ln_gdp 1.5, debt 30."""
+    debt = market["exporter_iso3"].map({"AUS": 250.0, "BRA": 0.0, "CHL": 60.0, "PER": 0.0})
+    panel = market.assign(
+        central_govt_debt_pct_gdp=debt.fillna(0.0),
+        is_imputed_central_govt_debt_pct_gdp=market["exporter_iso3"] == "BRA",
+    )
+    term = published.query("term == 'ln_gdp'").assign(
+        term="central_govt_debt_pct_gdp", estimate=-0.01
+    )
+    return panel, pd.concat([published, term], ignore_index=True)
+
+
+def different(
+    two_terms: tuple[pd.DataFrame, pd.DataFrame], *countries: str, category: str = "ores"
+) -> pd.DataFrame:
+    ranking = printed(*countries).assign(category=category)
+    frame = differences(*two_terms, ranking, NAMES, top_k=2)
+    kinds = {name: str(kind) for name, kind in frame.dtypes.items()}
+    assert kinds == dict(REPLICATION_DIFFERENCES.columns)
+    assert frame["category"].eq(category).all()
+    return frame.set_index("exporter_iso3")
+
+
+@pytest.mark.parametrize("category", ["ores", "products", "scrap"])
+def test_each_difference_has_its_kind_its_gap_and_its_driver(
+    two_terms: tuple[pd.DataFrame, pd.DataFrame], category: str
+) -> None:
+    """Ours: BRA (2), AUS (0.5), CHL (0.4), PER (0). Theirs: CHL, ZMB."""
+    frame = different(two_terms, "Chile", "Zambia", category=category)
+    assert frame["difference"].to_dict() == {
+        "AUS": "ours_only",
+        "BRA": "ours_only",
+        "CHL": "printed_only",
+        "ZMB": "not_a_candidate",
+    }
+    chile = frame.loc["CHL"]
+    assert (chile["published_rank"], chile["our_rank"], chile["rank_difference"]) == (1, 3, 2)
+    assert chile["predictor_gap"] == pytest.approx(1.6)  # BRA's 2 less its own 0.4
+    # downward: ln_gdp 1 - 1.5 = -0.5, debt -0.01 * (60 - 30) = -0.3
+    assert (chile["driver"], chile["driver_contribution"]) == ("ln_gdp", pytest.approx(-0.5))
+    assert not chile["is_driver_imputed"]
+    # upward: BRA ln_gdp 0.5, debt -0.01 * (0 - 30) = 0.3; AUS ln_gdp 1.5
+    assert frame.loc["BRA", ["driver", "driver_contribution"]].tolist() == [
+        "ln_gdp",
+        pytest.approx(0.5),
+    ]
+    assert frame.loc["BRA", "imputed_regressors"] == "central_govt_debt_pct_gdp"
+    assert pd.isna(frame.loc["AUS", "imputed_regressors"])
+    assert frame.loc["AUS", ["published_rank", "predictor_gap"]].isna().all()
+    unknown = ["our_rank", "rank_difference", "predictor_gap", "driver", "is_driver_imputed"]
+    assert frame.loc["ZMB", unknown].isna().all()
+
+
+def test_a_debt_that_was_not_observed_is_named_as_the_driver(
+    two_terms: tuple[pd.DataFrame, pd.DataFrame],
+) -> None:
+    """Theirs: AUS, BRA. Ours: BRA, AUS. What lifts BRA, when all have the same GDP, is its debt."""
+    panel, coefficients = two_terms
+    frame = different((panel.assign(ln_gdp=1.0), coefficients), "Australia", "Brazil")
+    brazil = frame.loc["BRA"]
+    assert (brazil["difference"], brazil["rank_difference"]) == ("other_rank", -1)
+    assert (brazil["driver"], brazil["is_driver_imputed"]) == ("central_govt_debt_pct_gdp", True)
+    assert brazil["driver_contribution"] == pytest.approx(0.3)
+
+
+def test_the_same_list_leaves_nothing_to_explain(
+    two_terms: tuple[pd.DataFrame, pd.DataFrame],
+) -> None:
+    assert different(two_terms, "Brazil", "Australia").empty
+
+
+def test_a_mineral_without_candidates_is_not_a_candidates_alone(
+    two_terms: tuple[pd.DataFrame, pd.DataFrame],
+) -> None:
+    panel, coefficients = two_terms
+    frame = different((panel.query("mineral != 'Copper'"), coefficients), "Chile", "Peru", "Zambia")
+    assert frame["difference"].tolist() == ["not_a_candidate"] * 2  # of the first two places
+
+
+def test_other_importers_have_no_differences(
+    two_terms: tuple[pd.DataFrame, pd.DataFrame],
+) -> None:
+    panel, coefficients = two_terms
+    assert different((panel.assign(importer_iso3="JPN"), coefficients), "Chile").empty
