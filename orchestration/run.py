@@ -39,7 +39,6 @@ _STAGE_OF_STEP = {
     "ppml": "estimation",
     "rankings": "ranking",
     "replication": "portfolio",
-    "portfolio_concentration": "portfolio",
     "source_snapshots": "ingest",
     "release": "publication",
 }
