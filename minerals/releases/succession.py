@@ -81,7 +81,7 @@ def _succeed(mart: Path, old: Path | None, kept: Sequence[Place], target: Path) 
     start = _first_gap(len(data), kept)
     with target.open("wb") as file:
         file.write(data[:4])  # the mark that a Parquet file begins with
-        if old is not None:
+        if old is not None and kept:  # a mart that is new has no predecessor
             with old.open("rb") as source:
                 for begin, end in kept:
                     source.seek(begin)

@@ -77,8 +77,8 @@ def release(
 
 def _reported_trade(connection: duckdb.DuckDBPyConnection) -> str | None:
     """The snapshot of the optional file that the trade data are reconciled with; None without."""
-    found = connection.execute("select any_value(_snapshot_id) from raw.reported_trade").fetchone()
-    return None if found is None else found[0]
+    found = connection.execute("select any_value(_snapshot_id) from raw.reported_trade").fetchall()
+    return found[0][0]
 
 
 def _checks(context: dg.AssetExecutionContext) -> dict[str, object]:

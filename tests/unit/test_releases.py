@@ -660,6 +660,17 @@ def test_what_differs_between_two_releases_is_named(store, warehouse, tmp_path):
     assert differences(first, other)[MART] == "was not made"
 
 
+def test_a_mart_more_is_published_and_one_of_an_older_making_is_taken_over(store, warehouse):
+    """The release before has neither the new mart nor, made by older code, the served copies."""
+    shutil.rmtree(store.root / served_id(store) / SERVED)
+    store.publish(warehouse, {})
+    key = {"ppml_coefficients": ("importer_iso3",)}
+    warehouse.execute("create table marts.ppml_coefficients as select 'IND' as importer_iso3")
+    store.marts = {**store.marts, **key}
+    store.publish(warehouse, {})
+    assert served(store, "select importer_iso3 from marts.ppml_coefficients") == [("IND",)]
+
+
 def test_the_code_version_is_the_project_s_and_of_its_files():
     version, _, content = code_version().partition("+")
     assert version.count(".") == 2
