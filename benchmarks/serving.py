@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Event
+from multiprocessing.synchronize import Barrier, Event
 
 import duckdb
 import numpy as np
@@ -53,11 +53,18 @@ class Seen:
 
 
 def read(
-    database: str, importer: str, keeps_open: bool, pause: float, stop: Event, results: Queue
+    database: str,
+    importer: str,
+    keeps_open: bool,
+    pause: float,
+    all_up: Barrier,
+    stop: Event,
+    results: Queue,
 ) -> None:
-    """Look up until told to stop."""
+    """Look up until told to stop, from when all readers are up."""
     seen = Seen()
     held = duckdb.connect(database, read_only=True) if keeps_open else None
+    all_up.wait()
     while not stop.is_set():
         try:
             started = time.perf_counter()
@@ -82,14 +89,15 @@ def observe(
     """What the readers saw together while `work()` ran, and how long that took."""
     context = multiprocessing.get_context("spawn")
     stop, results = context.Event(), context.Queue()
+    all_up = context.Barrier(n_readers + opens_anew + 1)
     database, importer = str(settings.serving_database), settings.importers[0]
     readers = [
-        context.Process(target=read, args=(database, importer, n > 0, pause, stop, results))
+        context.Process(target=read, args=(database, importer, n > 0, pause, all_up, stop, results))
         for n in range(0 if opens_anew else 1, n_readers + 1)
     ]
     for reader in readers:
         reader.start()
-    time.sleep(3)  # until all are up
+    all_up.wait(timeout=120)
     started = time.monotonic()
     work()
     took = time.monotonic() - started
@@ -144,7 +152,8 @@ def main() -> None:
         sys.exit("There is no release yet: run `make refresh` first.")
     print(
         f"{chosen.readers} readers on {os.cpu_count()} cores; a look-up is ten ranks of one "
-        f"mineral; milliseconds\n{'':<34} {'look-ups':>8} {'seconds':>8} {'p50':>8} {'p95':>8} "
+        f"mineral; milliseconds; load before {os.getloadavg()[0]:.1f}\n"
+        f"{'':<34} {'look-ups':>8} {'seconds':>8} {'p50':>8} {'p95':>8} "
         f"{'p99':>8} {'releases':>9} {'errors':>7} {'mixed':>6}"
     )
     every = f"every {1000 * chosen.pause:.0f} ms"
