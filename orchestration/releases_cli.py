@@ -217,8 +217,10 @@ def _releases(read_settings: Callable[[], Settings]) -> typer.Typer:
                 console.print(f"[yellow]note[/]  {warning}")
             for mart, verdict in rebuilt.marts.items():
                 console.print(f"  {mart:<28} {verdict}")
-        verdict = "identical to" if rebuilt.is_identical else "not identical to"
-        console.print(f"What was made again is {verdict} {name}, but for the column release_id.")
+            verdict = "identical to" if rebuilt.is_identical else "not identical to"
+            console.print(
+                f"What was made again is {verdict} {name}, but for the column release_id."
+            )
         if not rebuilt.is_identical:
             raise typer.Exit(1)
 

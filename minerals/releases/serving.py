@@ -84,7 +84,7 @@ def _described(mart: PublishedMart) -> dict[str, Any]:
 
 
 def _write_views(
-    file: Path,
+    temporary: Path,
     marts: Sequence[PublishedMart],
     folder: str,
     within: Path,
@@ -96,9 +96,11 @@ def _write_views(
     """
     with duckdb.connect() as database:
         if database_folder is not None:
-            database.execute(f"set temp_directory = '{quoted(database_folder / file.name)}.tmp'")
+            database.execute(
+                f"set temp_directory = '{quoted(database_folder / temporary.name)}.tmp'"
+            )
         # The oldest format that holds views with comments: drivers of DuckDB 1 open it too.
-        database.execute(f"attach '{quoted(file)}' as serving (storage_version 'v1.0.0')")
+        database.execute(f"attach '{quoted(temporary)}' as serving (storage_version 'v1.0.0')")
         database.execute("use serving")
         database.begin()
         database.execute("create schema marts")
@@ -107,7 +109,7 @@ def _write_views(
         database.commit()
         database.execute("use memory")
         database.execute("detach serving")
-    return sha256_of(file)
+    return sha256_of(temporary)
 
 
 def _create_view(
