@@ -6,6 +6,7 @@ in `minerals/releases`.
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
 import typer
@@ -23,7 +24,7 @@ from minerals.releases.contract import (
     read_contract,
     write_contract,
 )
-from minerals.settings import PROJECT_ROOT, Settings
+from minerals.settings import PROJECT_ROOT, Settings, limit_linear_algebra_threads
 
 AGREED = PROJECT_ROOT / "minerals" / "marts" / CONTRACT
 BI_PAGE = PROJECT_ROOT / "docs" / "bi.md"
@@ -188,6 +189,39 @@ def _releases(read_settings: Callable[[], Settings]) -> typer.Typer:
             is_sound &= not problems
             console.print(f"{name}: {'; '.join(problems) or 'sound'}")
         if not is_sound:
+            raise typer.Exit(1)
+
+    @app.command()
+    def rebuild(
+        release: ReleaseId = "current",
+        into: Annotated[
+            Path | None,
+            typer.Option(help="Keep what is made in this empty folder; default: it is removed."),
+        ] = None,
+    ) -> None:
+        """Make a release again from the snapshots, settings and seed of its manifest, and compare.
+
+        The served warehouse is only read. Exit code 1 when a mart is not identical.
+        """
+        limit_linear_algebra_threads()
+        from orchestration import run, summary
+        from orchestration.rebuilding import rebuild as make_again
+
+        settings = read_settings()
+        name = _folder(store_of(settings), release).name
+        with TemporaryDirectory(prefix="minerals-rebuild-") as scratch, run.terminal() as terminal:
+            console = Console(file=terminal, highlight=False, soft_wrap=True)
+            with summary.LineProgress(console, run.STAGES) as progress:
+                rebuilt = make_again(settings, name, into or Path(scratch), progress.on_step)
+            for warning in rebuilt.warnings:
+                console.print(f"[yellow]note[/]  {warning}")
+            for mart, verdict in rebuilt.marts.items():
+                console.print(f"  {mart:<28} {verdict}")
+            verdict = "identical to" if rebuilt.is_identical else "not identical to"
+            console.print(
+                f"What was made again is {verdict} {name}, but for the column release_id."
+            )
+        if not rebuilt.is_identical:
             raise typer.Exit(1)
 
     @app.command()

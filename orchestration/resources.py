@@ -180,6 +180,8 @@ class RefreshSettings(dg.ConfigurableResource):
     importers: list[str]
     first_year: int
     last_year: int
+    other_asia_is_taiwan: bool
+    estimate_missing_quantities: bool
     top_k: int
     forward_years: int | None
     concentrated_above: float

@@ -1,11 +1,17 @@
 """The releases on disk: written whole, made current by one atomic step, rolled back, verified.
 
-A release is a folder `releases/<release_id>/` with one Parquet file a mart, a manifest, the
-contract and a README. It is written under a temporary name, flushed to disk, renamed, and then made
-current by replacing a symbolic link; whatever is interrupted leaves the previous release served.
+A release is a folder `releases/<release_id>/` with one Parquet file a mart, a database of views
+over them, a manifest, the contract and a README. It is written under a temporary name, flushed to
+disk, renamed, and then made current by replacing a symbolic link; whatever is interrupted leaves
+the previous release served. What the views read are copies that `succession.py` makes.
 
 What goes into a mart, and whether it may be published, is decided before this module is called. The
-database of views is made in `serving.py`, the contract in `contract.py`.
+databases of views are made in `serving.py`, the contract in `contract.py`.
+
+To publish one mart more: add its name and key to `PUBLISHED_MARTS`; describe it and every column in
+`minerals/marts/<name>.yml` (made in Python) or beside its SQL (made by dbt); refresh; run `minerals
+contract --write`, which adds it to `contract.json` and to `docs/bi.md`; commit these. Nothing in
+this package names a mart, `diff.py` apart.
 """
 
 import json
@@ -16,7 +22,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +30,7 @@ from filelock import FileLock
 
 from minerals.errors import ReleaseError
 from minerals.marts import PUBLISHED_MARTS
+from minerals.releases import succession
 from minerals.releases.contract import (
     CONTRACT,
     RELEASE_ID,
@@ -35,7 +41,13 @@ from minerals.releases.contract import (
     contract_of,
     write_contract,
 )
-from minerals.releases.serving import quoted, write_serving_database
+from minerals.releases.reproduction import code_version
+from minerals.releases.serving import (
+    PINNED,
+    quoted,
+    write_release_database,
+    write_serving_database,
+)
 from minerals.sources.snapshots import fsync_path, sha256_of
 
 CURRENT = "current"
@@ -71,8 +83,8 @@ class ReleaseStore:
         release served before stays.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.root / ".lock"), self._writing_folder() as folder:
-            release_id = _new_release_id()
+        release_id = _new_release_id()
+        with FileLock(self.root / ".lock"), self._writing_folder(release_id) as folder:
             columns = {name: _columns(warehouse, name) for name in self.marts}
             made = contract_of(columns, self.marts)
             self._keep_contract(made)
@@ -80,14 +92,16 @@ class ReleaseStore:
                 _export(warehouse, name, key, columns[name], folder, release_id)
                 for name, key in self.marts.items()
             )
+            target = self.root / release_id
             write_contract(folder / CONTRACT, made)
-            _write_manifest(folder, release_id, marts, facts)
             _write_readme(folder, release_id, marts)
+            write_release_database(folder, target, marts)
+            _write_manifest(folder, release_id, marts, facts)
             for file in folder.iterdir():
                 fsync_path(file)
             fsync_path(folder)
-            target = self.root / release_id
             folder.rename(target)
+            folder.parent.rmdir()
             fsync_path(self.root)
             self._make_current(release_id)
             write_serving_database(self.serving_database, self.root / CURRENT, marts)
@@ -140,15 +154,17 @@ class ReleaseStore:
                 f"There is no release {release_id}. There are: {', '.join(self.list()) or 'none'}."
             )
         folder = self.root / release_id
+        published = {f"{mart['name']}.parquet": mart["sha256"] for mart in manifest["marts"]}
+        published = manifest.get("files", published)
         problems = []
-        for mart in manifest["marts"]:
-            file = folder / f"{mart['name']}.parquet"
+        for name, sha256 in published.items():
+            file = folder / name
             if not file.is_file():
-                problems.append(f"{file.name} is missing")
-            elif sha256_of(file) != mart["sha256"]:
-                problems.append(f"{file.name} is not the file that was published (sha256)")
-        known = {f"{mart['name']}.parquet" for mart in manifest["marts"]}
-        strange = {file.name for file in folder.glob("*.parquet")} - known
+                problems.append(f"{name} is missing")
+            elif sha256_of(file) != sha256:
+                problems.append(f"{name} is not the file that was published (sha256)")
+        problems += succession.problems(folder)
+        strange = {file.name for file in folder.glob("*.parquet")} - published.keys()
         problems += [f"{name} was added after publication" for name in sorted(strange)]
         return problems
 
@@ -186,6 +202,9 @@ class ReleaseStore:
         return sorted(p.parent.name for p in self.root.glob(f"*/{MANIFEST}") if _is_release(p))
 
     def _make_current(self, release_id: str) -> None:
+        current = self.current()
+        if current is None or current.name != release_id:
+            succession.prepare(self.root / release_id, current)
         temporary = self.root / f".{CURRENT}-{uuid.uuid4().hex[:8]}"
         temporary.symlink_to(release_id, target_is_directory=True)
         temporary.replace(self.root / CURRENT)
@@ -199,14 +218,16 @@ class ReleaseStore:
             shutil.rmtree(removed, ignore_errors=True)
 
     @contextmanager
-    def _writing_folder(self) -> Iterator[Path]:
+    def _writing_folder(self, release_id: str) -> Iterator[Path]:
+        """A folder that has the release's name already, in one that does not count as a release."""
         self._remove_leftovers()
-        folder = self.root / f".writing-{uuid.uuid4().hex[:8]}"
-        folder.mkdir()
+        around = self.root / f".writing-{uuid.uuid4().hex[:8]}"
+        folder = around / release_id
+        folder.mkdir(parents=True)
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(around, ignore_errors=True)
 
     def _remove_leftovers(self) -> None:
         """Remove what an interrupted publication left; called under the lock, so nobody writes."""
@@ -297,8 +318,9 @@ def _write_manifest(
     content = {
         "release_id": release_id,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "code_version": version("mineral-sourcing-warehouse"),
+        "code_version": code_version(),
         **facts,
+        "files": {file.name: sha256_of(file) for file in sorted(folder.iterdir())},
         "marts": [asdict(mart) for mart in marts],
     }
     (folder / MANIFEST).write_text(json.dumps(content, indent=2, default=str) + "\n")
@@ -309,6 +331,9 @@ def _write_readme(folder: Path, release_id: str, marts: Sequence[PublishedMart])
     lines += ["| mart | rows | what it holds |", "|---|---:|---|"]
     lines += [f"| `{m.name}` | {m.row_count:,} | {m.description} |" for m in marts]
     lines += [
+        "",
+        f"`{PINNED}` is a DuckDB database of views over these files, with the descriptions as "
+        "comments: open it read-only to stay with this release.",
         "",
         f"Hashes, inputs, checks and fits are in `{MANIFEST}`; every column with its type, unit "
         f"and description is in `{CONTRACT}`.",

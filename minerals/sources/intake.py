@@ -41,12 +41,12 @@ def take_in(settings: Settings, dataset: str, store: SnapshotStore) -> Intake:
     Raises SourceError when the source fails and there is no sound snapshot to go on with, and
     always in the bundled profile.
     """
-    if settings.profile == "bundled":
-        snapshot, is_new = providers(settings)[dataset].ingest(store)
-        return Intake(snapshot, "new" if is_new else "unchanged", "From the bundle.")
     if store.pinned_id(dataset):
         why = "An operator pinned it; `minerals snapshots use` lets refreshes move on."
         return Intake(store.current(dataset), "pinned", why)
+    if settings.profile == "bundled":
+        snapshot, is_new = providers(settings)[dataset].ingest(store)
+        return Intake(snapshot, "new" if is_new else "unchanged", "From the bundle.")
     try:
         snapshot, is_new = providers(settings)[dataset].ingest(store)
     except SourceError as error:

@@ -7,6 +7,7 @@ served.
 from collections.abc import Sequence
 
 import dagster as dg
+import duckdb
 import pandas as pd
 
 from minerals.marts import PUBLISHED_MARTS, schema
@@ -57,6 +58,7 @@ def release(
             "run_id": context.run_id,
             "settings": settings.model_dump(),
             "snapshots": _records(connection.sql("select * from marts.source_snapshots").df()),
+            "reported_trade_snapshot_id": _reported_trade(connection),
             "fits": _records(connection.sql("select * from marts.ppml_fit").df()),
             "checks": _checks(context),
         }
@@ -73,8 +75,14 @@ def release(
     )
 
 
+def _reported_trade(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """The snapshot of the optional file that the trade data are reconciled with; None without."""
+    found = connection.execute("select any_value(_snapshot_id) from raw.reported_trade").fetchall()
+    return found[0][0]
+
+
 def _checks(context: dg.AssetExecutionContext) -> dict[str, object]:
-    """How the checks of this run ended: how many passed, and each that did not, in words."""
+    """How the checks of this run ended: each one, and in words those that did not pass."""
     entries = context.instance.all_logs(
         context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
     )
@@ -85,6 +93,12 @@ def _checks(context: dg.AssetExecutionContext) -> dict[str, object]:
             f"{o.asset_key.to_user_string()}.{o.check_name}": o.description or o.severity.value
             for o in outcomes
             if not o.passed
+        },
+        "outcomes": {
+            f"{o.asset_key.to_user_string()}.{o.check_name}": "passed"
+            if o.passed
+            else f"not passed ({o.severity.value.lower()})"
+            for o in sorted(outcomes, key=lambda o: (o.asset_key, o.check_name))
         },
     }
 

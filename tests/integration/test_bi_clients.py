@@ -1,5 +1,11 @@
 """The programs that people read the marts with: each asks the served release the same question."""
 
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import duckdb
 import pandas as pd
 import polars as pl
@@ -7,6 +13,12 @@ import pytest
 import sqlalchemy as sa
 
 from minerals.marts import PUBLISHED_MARTS
+from minerals.settings import PROJECT_ROOT
+
+BI_PAGE = (PROJECT_ROOT / "docs" / "bi.md").read_text(encoding="utf-8")
+QUESTIONS = re.findall(r"```sql\n(.+?)```", BI_PAGE, flags=re.DOTALL)
+# Their answer is that there is nothing, for the bundle.
+MAY_BE_EMPTY = ("trade_quarantine", "trade_reconciliation", "unmapped_trade")
 
 QUESTION = (
     "select exporter_iso3, forward_rank from marts.ranking_forward where importer_iso3 = 'IND' "
@@ -47,6 +59,64 @@ def test_sqlalchemy_lists_tables_and_columns_and_asks(refreshed, answer):
         with pytest.raises(sa.exc.SQLAlchemyError):
             connection.execute(sa.text("create table marts.mine as select 1"))
     engine.dispose()
+
+
+def test_an_adbc_driver_asks_and_may_not_write(refreshed, answer):
+    """As a program does that was built against a driver, not against DuckDB: by the library's
+    path, with the settings of docs/bi.md."""
+    dbapi = pytest.importorskip("adbc_driver_manager.dbapi", reason="needs adbc-driver-manager")
+    import adbc_driver_duckdb
+
+    settings = {"path": str(refreshed.settings.serving_database), "access_mode": "READ_ONLY"}
+    with (
+        dbapi.connect(
+            driver=adbc_driver_duckdb.driver_path(),
+            entrypoint="duckdb_adbc_init",
+            db_kwargs=settings,
+            autocommit=True,
+        ) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(QUESTION.replace("'IND'", "?"), ("IND",))
+        assert cursor.fetchall() == answer
+        cursor.execute(QUESTION)
+        assert cursor.fetch_arrow_table().column_names == ["exporter_iso3", "forward_rank"]
+        with pytest.raises(dbapi.Error, match="read-only"):
+            cursor.execute("create table marts.mine as select 1")
+
+
+def test_the_command_line_of_duckdb_asks_and_may_not_write(refreshed, answer):
+    """Of another version of DuckDB than ours."""
+    beside = Path(sys.executable).with_name("duckdb")
+    program = str(beside) if beside.exists() else shutil.which("duckdb")
+    if program is None:
+        pytest.skip("needs the program duckdb (package duckdb-cli)")
+
+    def ask(sql: str) -> subprocess.CompletedProcess[str]:
+        database = str(refreshed.settings.serving_database)
+        command = [program, "-no-init", "-readonly", "-csv", "-noheader", database, sql]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert ask(QUESTION).stdout.split() == [f"{code},{rank}" for code, rank in answer]
+    refused = ask("create table marts.mine as select 1")
+    assert refused.returncode != 0
+    assert "read-only" in refused.stderr
+
+
+def test_the_page_has_its_questions():
+    assert len(QUESTIONS) >= len(PUBLISHED_MARTS)
+
+
+@pytest.mark.parametrize("sql", QUESTIONS, ids=lambda sql: " ".join(sql.split())[:60])
+def test_the_questions_of_the_page_are_answered(refreshed, sql):
+    rows = refreshed.served(sql)
+    assert rows or any(mart in sql for mart in MAY_BE_EMPTY)
+
+
+def test_the_database_of_the_release_answers_too(refreshed, answer):
+    file = refreshed.settings.releases_dir / "current" / "release.duckdb"
+    with duckdb.connect(str(file), read_only=True) as connection:
+        assert connection.execute(QUESTION).fetchall() == answer
 
 
 def test_pandas_reads_the_parquet_file(refreshed, answer):

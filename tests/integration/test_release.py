@@ -41,7 +41,13 @@ def test_manifest_names_inputs_and_hashes(refreshed):
     assert {s["dataset"] for s in manifest["snapshots"]} == {
         "bilateral_trade", "production", "country_indicators", "country_geography"
     }  # fmt: skip
+    assert manifest["settings"]["seed"] == refreshed.settings.seed
+    assert {fit["category"] for fit in manifest["fits"]} == {"ores", "products", "scrap"}
+    checks = manifest["checks"]
+    assert len(checks["outcomes"]) == checks["n_passed"] + len(checks["not_passed"]) > 50
+    assert list(checks["outcomes"].values()).count("passed") == checks["n_passed"]
     for mart in manifest["marts"]:
+        assert mart["sha256"] == manifest["files"][f"{mart['name']}.parquet"]
         assert len(pd.read_parquet(current / f"{mart['name']}.parquet")) == mart["row_count"]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,14 +22,20 @@ from minerals.releases import CURRENT, MANIFEST, ReleaseStore
 from minerals.releases.contract import (
     CONTRACT,
     RELEASE_ID,
+    agreed_contract,
+    as_markdown,
     breaking_changes,
     read_contract,
     unit_of,
 )
 from minerals.releases.diff import diff_releases
 from minerals.releases.export import export_mart
+from minerals.releases.reproduction import IDENTICAL, code_version, differences
+from minerals.releases.serving import PINNED
+from minerals.releases.succession import PLACES, PREDECESSORS, SERVED
 from minerals.settings import PROJECT_ROOT
 from minerals.sources.snapshots import sha256_of
+from orchestration.releases_cli import BI_PAGE, with_columns
 
 MART = "ppml_fit"
 WORDY = "portfolio_concentration"  # gets columns named like words of SQL
@@ -118,8 +125,10 @@ def test_a_release_is_whole_and_says_what_it_holds(made):
     store = store_in(made)
     release = made / "releases" / served_id(store)
     files = {path.name for path in release.iterdir()}
-    assert files == {f"{name}.parquet" for name in MARTS} | {MANIFEST, CONTRACT, "README.md"}
+    marts, others = {f"{name}.parquet" for name in MARTS}, {CONTRACT, "README.md", PINNED}
+    assert files == marts | others | {MANIFEST, SERVED}
     manifest = json.loads((release / MANIFEST).read_text())
+    assert manifest["files"] == {name: sha256_of(release / name) for name in marts | others}
     assert manifest == store.manifest()
     assert manifest["release_id"] == release.name
     assert manifest["run_id"] == "first"
@@ -189,6 +198,111 @@ def test_an_open_connection_sees_the_new_release_with_its_next_query(store, ware
             change(warehouse, value)
             store.publish(warehouse, {})
             assert reader.execute(sql).fetchall() == [(value,)]
+
+
+READER = """
+import sys, time
+from pathlib import Path
+
+import duckdb
+
+database, importer, stop = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+sql = "select count(*), count(distinct release_id), sum(number), sum(twice) from marts.import_panel"
+prepared, n, seen = None, 0, set()
+with duckdb.connect(database, read_only=True) as reader:
+    reader.execute(f"prepare again as {sql}")
+    while not stop.exists():
+        for question in (sql, "execute again"):
+            rows, releases, number, twice = reader.execute(question).fetchall()[0]
+            assert releases == 1 and twice == 2 * number and number == rows * (rows - 1000), rows
+            seen.add(rows)
+            n += 1
+print(n, len(seen))
+"""
+
+
+def test_no_query_meets_an_error_or_half_a_release_while_releases_flip(tmp_path):
+    """Releases of which each has other rows, so that the file of one does not fit the metadata of
+    another: every answer must be of one, and there must be an answer."""
+    key = PUBLISHED_MARTS["import_panel"]
+    store = ReleaseStore(
+        tmp_path / "releases", tmp_path / "serving.duckdb", 4, {"import_panel": key}
+    )
+    stop = tmp_path / "stop"
+
+    def publish(n_rows: int) -> None:
+        columns = ", ".join(f"'{column} ' || i as {column}" for column in key)
+        with duckdb.connect() as database:
+            database.execute("create schema marts")
+            database.execute(
+                f"create table marts.import_panel as select {columns}, {n_rows} - 1000 as number, "
+                f"2 * number as twice, hash(i)::varchar as noise from range({n_rows}) as t(i)"
+            )
+            store.publish(database, {})
+
+    publish(2000)
+    readers = [
+        subprocess.Popen(
+            [sys.executable, "-c", READER, str(store.serving_database), str(n), str(stop)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for n in range(2)
+    ]  # fmt: skip
+    for flip in range(12):
+        publish(2000 + 997 * (flip % 5))
+        if flip % 4 == 3:
+            store.rollback()
+    stop.touch()
+    for reader in readers:
+        said, error = reader.communicate(timeout=60)
+        assert reader.returncode == 0, error
+        n_queries, n_seen = map(int, said.split())
+        assert n_queries > 20 and n_seen >= 2
+
+
+def test_the_database_of_a_release_stays_with_it(store, warehouse):
+    """Also opened through the link `current`, across a flip, for all marts at once."""
+    store.publish(warehouse, {})
+    sql = f"select a.number, b.number from marts.{MART} as a, marts.import_panel as b limit 1"
+    with duckdb.connect(str(store.root / CURRENT / PINNED), read_only=True) as reader:
+        assert reader.execute(sql).fetchall() == [(1, 1)]
+        change(warehouse, 2)
+        store.publish(warehouse, {})
+        assert reader.execute(sql).fetchall() == [(1, 1)]
+    with duckdb.connect(str(store.root / CURRENT / PINNED), read_only=True) as reader:
+        assert reader.execute(sql).fetchall() == [(2, 1)]
+
+
+def test_a_copy_that_followed_the_links_is_served_too(store, warehouse, tmp_path):
+    """As a share for Windows is, or what was unpacked from an archive."""
+    store.publish(warehouse, {})
+    copy = tmp_path / "copy"
+    shutil.copytree(store.root, copy / "releases", symlinks=False)
+    shutil.copy(store.serving_database, copy)
+    for database in (copy / "serving.duckdb", copy / "releases" / CURRENT / PINNED):
+        with duckdb.connect(str(database), read_only=True) as reader:
+            assert reader.execute(f"select number from marts.{MART}").fetchall() == [(1,), (1,)]
+
+
+def test_a_served_file_holds_its_predecessors_where_they_were_and_does_not_grow(store, warehouse):
+    """What was noted of an old file is still true of the new one, byte for byte."""
+    noted, sizes = [], []
+    for value in range(1, 9):
+        change(warehouse, value)
+        release = store.publish(warehouse, {}).path
+        file = release / SERVED / f"{MART}.parquet"
+        start, end = json.loads((release / SERVED / PLACES).read_text())[file.name]["places"][0]
+        noted.append((start, end, file.read_bytes()[start:end]))
+        sizes.append(file.stat().st_size)
+        for old_start, old_end, data in noted[-1 - PREDECESSORS :]:
+            assert file.read_bytes()[old_start:old_end] == data
+        assert pq.read_table(file).equals(pq.read_table(release / file.name))
+    assert len({data for _, _, data in noted}) == len(noted)
+    assert max(sizes[PREDECESSORS:]) < 2 * PREDECESSORS * sizes[0]
+    file.write_bytes(file.read_bytes()[:-1])
+    assert store.verify(release.name) == [
+        f"{SERVED}/{MART}.parquet is not the file that was published (sha256)"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -315,9 +429,13 @@ def publish_and_die(folder, point):
     elif point == "flipping":
         Path.replace = die
     elif point == "serving":
-        serving._create_view = die
+        create = serving._create_view
+        is_newest = lambda within: within.parts[0] == "releases"
+        serving._create_view = lambda *a: die() if is_newest(a[3]) else create(*a)
     elif point == "pruning":
-        shutil.rmtree = lambda path, **_: (next(Path(path).iterdir()).unlink(), die())
+        shutil.rmtree = lambda path, **_: (
+            (next(Path(path).glob("*.parquet")).unlink(), die()) if ".removing" in str(path) else 0
+        )
     with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as warehouse:
         store.publish(warehouse, DeadlyFacts() if point == "written" else {})
 
@@ -388,7 +506,7 @@ def test_killed_at_any_point_a_whole_release_is_served_and_the_next_publication_
 
 def test_the_views_find_the_release_where_the_folder_is_now(folder, monkeypatch):
     """Moved, mounted elsewhere, opened by a relative path from within."""
-    elsewhere = folder / "mounted elsewhere"
+    elsewhere = folder / "mounted [else]where *"
     elsewhere.mkdir()
     for name in ("releases", "serving.duckdb"):
         (folder / name).rename(elsewhere / name)
@@ -431,6 +549,15 @@ def test_a_release_that_breaks_the_contract_is_not_published(store, warehouse):
     assert "contract --write" in words
     assert served_id(store) == before
     assert leftovers(store.root.parent) == []
+
+
+def test_the_page_for_bi_shows_the_agreed_contract():
+    page, agreed = BI_PAGE.read_text(encoding="utf-8"), agreed_contract()
+    assert with_columns(page, as_markdown(agreed)) == page, "run `minerals contract --write`"
+    keys = {mart: tuple(x.column for x in agreed if x.table == mart and x.is_key)
+            for mart in dict.fromkeys(x.table for x in agreed)}  # fmt: skip
+    for mart, key in re.findall(r"^### `(\w+)`: (.+)$", page, flags=re.MULTILINE):
+        assert sorted(key.split(", ")) == sorted(keys[mart]), mart
 
 
 def test_a_table_gone_and_another_key_break_the_contract_a_column_more_does_not(made):
@@ -480,7 +607,9 @@ def test_a_release_that_was_tampered_with_is_named_and_not_gone_back_to(store, w
     (folder / f"{MART}.parquet").write_bytes(b"other")
     (folder / "import_panel.parquet").unlink()
     (folder / "mine.parquet").write_bytes(b"x")
+    (folder / "README.md").write_text("Trust me.")
     assert store.verify(first) == [
+        "README.md is not the file that was published (sha256)",
         "import_panel.parquet is missing",
         f"{MART}.parquet is not the file that was published (sha256)",
         "mine.parquet was added after publication",
@@ -513,6 +642,39 @@ def test_a_diff_names_who_moved_entered_and_left(tmp_path):
     ]  # fmt: skip
     assert found.row_counts == {}
     assert diff_releases(tmp_path / "before", tmp_path / "after", "Nickel").n_compared == 0
+
+
+def test_what_differs_between_two_releases_is_named(store, warehouse, tmp_path):
+    first = store.root / store.publish(warehouse, {}).release_id
+    same = store.root / store.publish(warehouse, {}).release_id
+    assert differences(first, same) == dict.fromkeys(MARTS, IDENTICAL)
+    change(warehouse, 2)
+    warehouse.execute(f"alter table marts.{WORDY} add column more integer")
+    warehouse.execute("insert into marts.import_panel select 'x', 'x', 'x', 'x', 1")
+    other = store.root / store.publish(warehouse, {}).release_id
+    assert differences(first, other) == {
+        MART: "number in 2 rows", WORDY: "other columns: more",
+        "import_panel": "3 rows instead of 2 rows",
+    }  # fmt: skip
+    (other / f"{MART}.parquet").unlink()
+    assert differences(first, other)[MART] == "was not made"
+
+
+def test_a_mart_more_is_published_and_one_of_an_older_making_is_taken_over(store, warehouse):
+    """The release before has neither the new mart nor, made by older code, the served copies."""
+    shutil.rmtree(store.root / served_id(store) / SERVED)
+    store.publish(warehouse, {})
+    key = {"ppml_coefficients": ("importer_iso3",)}
+    warehouse.execute("create table marts.ppml_coefficients as select 'IND' as importer_iso3")
+    store.marts = {**store.marts, **key}
+    store.publish(warehouse, {})
+    assert served(store, "select importer_iso3 from marts.ppml_coefficients") == [("IND",)]
+
+
+def test_the_code_version_is_the_project_s_and_of_its_files():
+    version, _, content = code_version().partition("+")
+    assert version.count(".") == 2
+    assert len(content) == 12
 
 
 @pytest.mark.parametrize("form", ["csv", "xlsx"])

@@ -1,0 +1,37 @@
+"""A release made a second time: the same snapshots, settings, seed and code give the same rows."""
+
+import json
+import shutil
+
+from minerals.marts import PUBLISHED_MARTS
+from minerals.releases.reproduction import code_version
+
+
+def test_a_second_run_from_the_manifest_makes_the_same_release(refreshed, tmp_path):
+    """All marts, all values exactly, in the same order; the served warehouse is only read."""
+    before = refreshed.release_id()
+    into = tmp_path / "again"
+    done = refreshed.command("releases", "rebuild", "current", "--into", str(into))
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if line[:2] == "  ")
+    assert {mart: lines[mart] for mart in PUBLISHED_MARTS} == dict.fromkeys(
+        PUBLISHED_MARTS, "identical"
+    )
+    assert f"identical to {before}" in done.stdout
+    assert "note" not in done.stdout
+    assert refreshed.release_id() == before
+    again = json.loads((into / "releases" / "current" / "manifest.json").read_text())
+    served = json.loads((refreshed.settings.releases_dir / "current/manifest.json").read_text())
+    assert again["release_id"] != before
+    assert again["code_version"] == served["code_version"] == code_version()
+    assert again["settings"] == served["settings"]
+    assert again["snapshots"] == served["snapshots"]
+
+
+def test_without_its_snapshots_a_release_cannot_be_made_again(refreshed, tmp_path):
+    warehouse = refreshed.settings.warehouse_dir
+    shutil.copytree(warehouse / "releases", tmp_path / "releases", symlinks=True)
+    done = refreshed.command("releases", "rebuild", MINERALS_WAREHOUSE_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert "snapshot.json cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr
