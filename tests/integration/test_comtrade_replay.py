@@ -99,6 +99,25 @@ def test_a_column_that_is_gone_and_not_needed_is_empty(tmp_path, india):
     assert made == [row | {"grossWgt": None} for row in as_expected(india)]
 
 
+def test_the_weight_under_its_other_name_makes_the_same_rows(tmp_path, india):
+    other = {"netWgt": "netWeight", "netWeight": "netWgt"}
+    rows = [{other.get(name, name): value for name, value in row.items()} for row in india]
+    with ComtradePublisher(rows, key=KEY) as server:
+        assert fetched(client(server, tmp_path, india)) == as_expected(india)
+
+
+def test_an_answer_exactly_at_the_cap_is_asked_for_in_halves(tmp_path, india):
+    """Whole as it happens to be, it cannot be told from one that was cut."""
+    n_rows = sum(row["period"] == "2020" for row in india)
+    with ComtradePublisher(india, key=KEY, caps=(n_rows, n_rows)) as server:
+        source = client(server, tmp_path, india, cap=n_rows)
+        assert fetched(source, (2020,)) == as_expected([r for r in india if r["period"] == "2020"])
+        sizes = [len(server._select(seen.params)) for seen in server.data_calls]
+        assert sizes[0] == n_rows
+        assert len(sizes) == 3
+        assert sum(sizes[1:]) == n_rows
+
+
 def test_a_fetch_goes_on_where_the_quota_stopped_it(tmp_path, india):
     with ComtradePublisher(india, quota=3) as server:
         source = client(server, tmp_path, india)

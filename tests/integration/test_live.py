@@ -22,7 +22,7 @@ import pytest
 from minerals.settings import PROJECT_ROOT
 from minerals.sources import DATASETS, world_bank, world_mining_data
 from minerals.sources.snapshots import SnapshotStore
-from tests.integration.conftest import MINERALS
+from tests.integration.conftest import COMTRADE_FILE, MINERALS
 from tests.publishers import (
     ComtradePublisher,
     FilePublisher,
@@ -208,6 +208,8 @@ def live(
         "COMTRADE_API_KEY": KEY,
         "COLUMNS": "160",
     }
+    if COMTRADE_FILE.exists():
+        environment["MINERALS_COMTRADE_FILE"] = str(COMTRADE_FILE)
     warehouse = LiveWarehouse(folder, environment)
     publishers.comtrade.script = list(FAULTS)
     warehouse.first = warehouse.ticks(f"schedules@{MONDAY_THE_FIRST}", ASKS, ASKS)
@@ -255,6 +257,14 @@ def test_the_release_says_whose_data_it_was_made_from(live):
         ("country_indicators", "World Bank"),
         ("production", "Austrian Federal Ministry of Finance"),
     ]
+
+
+@pytest.mark.skipif(not COMTRADE_FILE.exists(), reason=f"{COMTRADE_FILE} is not there")
+def test_reports_are_not_reconciled_with_themselves(live):
+    with duckdb.connect(str(live.folder / "warehouse.duckdb"), read_only=True) as connection:
+        ((reported,),) = connection.execute("select count(*) from raw.reported_trade").fetchall()
+    assert reported == 1612
+    assert live.served("select count(*) from marts.trade_reconciliation") == [(0,)]
 
 
 def test_a_backfill_is_used_and_asks_for_nothing_twice(live, publishers):

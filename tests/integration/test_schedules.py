@@ -21,8 +21,12 @@ from minerals.sources import DATASETS
 from orchestration import run
 from orchestration.assets.ingestion import ingestion_assets
 from orchestration.definitions import build_definitions
+from orchestration.jobs import backfill_job
 from orchestration.schedules import CADENCES, build_schedules
 from orchestration.sensors import build_sensors
+from tests.comtrade_rows import KEY, few_rows
+from tests.comtrade_rows import settings as comtrade_settings
+from tests.publishers import ComtradePublisher
 
 
 @pytest.fixture
@@ -186,3 +190,24 @@ def test_comtrade_is_not_asked_before_the_first_fetch_or_when_pinned(live, insta
     assert "pinned" in tick(live, "ask_comtrade_what_is_new", instance).skip_message
     (live.raw_dir / "bilateral_trade" / "CURRENT").unlink()
     assert "Nothing is held yet" in tick(live, "ask_comtrade_what_is_new", instance).skip_message
+
+
+def test_the_bundle_needs_no_backfill_and_says_so(refreshed):
+    done = refreshed.command("backfill", "--importer", "jpn", "--years", "2015-2018")
+    assert done.returncode == 0, done.stderr
+    assert "the bundle holds all importers and the years 1995-2024 already" in done.stdout
+    assert "MINERALS_IMPORTERS=JPN MINERALS_FIRST_YEAR=2015 MINERALS_LAST_YEAR=2018" in done.stdout
+
+
+def test_an_engineer_backfills_from_the_ui(tmp_path):
+    with ComtradePublisher(few_rows(), key=KEY) as server:
+        live = comtrade_settings(server, tmp_path, comtrade_api_key=KEY)
+        config = {"importer": "ind", "first_year": 2020, "last_year": 2021}
+        with run.open_instance(live) as instance:
+            made = backfill_job(live).execute_in_process(
+                instance=instance, run_config={"ops": {"fetch_years": {"config": config}}}
+            )
+            words = [entry.user_message for entry in instance.all_logs(made.run_id)]
+    assert "ind: 2020: not published" in words
+    assert "ind: 2021, H5: 6 rows in 2 answers, 2 of them fetched now" in words
+    assert len(server.data_calls) == 2
