@@ -136,6 +136,12 @@ class Settings(BaseSettings):
         PROJECT_ROOT / "dbt_project" / "seeds",
         description="the mappings of HS codes and country names",
     )
+    schedules_on: bool = Field(
+        False, description="let schedules and sensors run without being switched on in the UI"
+    )
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="where alerts are posted as JSON, beside the local log (optional)"
+    )
 
     @field_validator("comtrade_url", "world_bank_url", "world_mining_data_url", "geodist_url")
     @classmethod
@@ -149,6 +155,22 @@ class Settings(BaseSettings):
                 "and a key belongs into COMTRADE_API_KEY"
             )
         return value.rstrip("/")
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _webhook(cls, value: SecretStr | None) -> SecretStr | None:
+        """The address is a secret (it carries a token), so no message shows it."""
+        if value is None or not value.get_secret_value().strip():
+            return None
+        value = SecretStr(value.get_secret_value().strip())
+        try:
+            parts = urlsplit(value.get_secret_value())
+            sound = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:
+            sound = False
+        if not sound:
+            raise ValueError("this is no address such as https://example.org/hook")
+        return value
 
     @field_validator("comtrade_api_key", mode="before")
     @classmethod
@@ -256,6 +278,11 @@ class Settings(BaseSettings):
     @property
     def log_dir(self) -> Path:
         return self.warehouse_dir / "logs"
+
+    @property
+    def alert_log(self) -> Path:
+        """One JSON object a line, one line an alert."""
+        return self.log_dir / "alerts.jsonl"
 
     @cached_property
     def dbt_vars(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from minerals.errors import AnotherRefreshRunsError, MineralsError
 from minerals.settings import Settings, child_environment, limit_linear_algebra_threads
-from orchestration import hs_cli, portfolio_cli, releases_cli, snapshots_cli
+from orchestration import backfill_cli, hs_cli, portfolio_cli, releases_cli, snapshots_cli
 
 app = typer.Typer(
     name="minerals",
@@ -55,6 +55,7 @@ def _settings() -> Settings:
 
 
 releases_cli.register(app, _settings)
+backfill_cli.register(app, _settings)
 app.add_typer(hs_cli.build(_settings), name="hs")
 
 

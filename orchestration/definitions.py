@@ -10,10 +10,10 @@ from orchestration.assets import estimation, portfolio, publication, ranking
 from orchestration.assets.ingestion import ingestion_assets
 from orchestration.assets.transformation import transformation_assets
 from orchestration.checks import build_checks
-from orchestration.jobs import REFRESH, build_executor
+from orchestration.jobs import build_executor, build_jobs
 from orchestration.resources import build_resources, ensure_manifest
-from orchestration.schedules import DAILY
-from orchestration.sensors import end_dead_runs
+from orchestration.schedules import build_schedules
+from orchestration.sensors import build_sensors
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -26,9 +26,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *dg.load_assets_from_modules([estimation, ranking, portfolio, publication]),
         ],
         asset_checks=build_checks(settings),
-        jobs=[REFRESH],
-        schedules=[DAILY],
-        sensors=[end_dead_runs],
+        jobs=build_jobs(settings),
+        schedules=build_schedules(settings),
+        sensors=build_sensors(settings),
         resources=build_resources(settings),
         executor=build_executor(settings),
     )

@@ -1,5 +1,9 @@
 """The jobs: what can be started as a whole. How a run is executed (processes, pools, one run at a
-time) is said here too."""
+time) is said here too.
+
+In the live profile a source is asked by a job of its own, and `rebuild` is all that follows, from
+the snapshots in use to the release.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +15,7 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
 from minerals.settings import Settings
+from minerals.sources import DATASETS, comtrade
 from orchestration.recovery import one_at_a_time, own_process_tags
 
 # Step processes are copies of a server that has imported these once: a start costs a fork.
@@ -25,6 +30,60 @@ REFRESH = dg.define_asset_job(
     selection=dg.AssetSelection.all(),
     tags={"dagster/max_retries": "0"},
 )
+
+INGEST = {
+    dataset: dg.define_asset_job(
+        name=f"ingest_{dataset}",
+        description=f"Ask the source of {dataset} and judge what it brings; nothing downstream.",
+        selection=dg.AssetSelection.assets(f"raw_{dataset}"),
+        tags={"dagster/max_retries": "0"},
+    )
+    for dataset in DATASETS
+}
+REBUILD = dg.define_asset_job(
+    name="rebuild",
+    description="From the snapshots in use to the published release; no source is asked.",
+    selection=dg.AssetSelection.all()
+    - dg.AssetSelection.assets(*(f"raw_{dataset}" for dataset in DATASETS)),
+    tags={"dagster/max_retries": "0"},
+)
+
+
+class BackfillConfig(dg.Config):
+    """Which years of which importer to fetch ahead."""
+
+    importer: str
+    first_year: int
+    last_year: int
+
+
+def backfill_job(settings: Settings) -> dg.JobDefinition:
+    """The job `backfill_trade`: what `minerals backfill` does, for the UI."""
+
+    @dg.op(description="Fetch years of one importer from UN Comtrade into the stored answers.")
+    def fetch_years(context: dg.OpExecutionContext, config: BackfillConfig) -> None:
+        years = range(config.first_year, config.last_year + 1)
+        for done in comtrade.backfill(settings, config.importer.upper(), years):
+            context.log.info(f"{config.importer}: {done}")
+
+    @dg.job(
+        name="backfill_trade",
+        description="Fetch years of one importer from UN Comtrade ahead of a refresh that asks for "
+        "them. Stopped by the quota, it goes on where it was when started again.",
+        tags={"dagster/max_retries": "0"},
+    )
+    def backfill_trade() -> None:
+        fetch_years()
+
+    return backfill_trade
+
+
+def build_jobs(settings: Settings) -> list[Any]:
+    """The jobs of the profile: there is nothing to ask for one by one, or to fetch ahead, in the
+    bundle."""
+    if settings.profile == "bundled":
+        return [REFRESH]
+    return [REFRESH, *INGEST.values(), REBUILD, backfill_job(settings)]
 
 
 def build_executor(settings: Settings) -> dg.ExecutorDefinition:

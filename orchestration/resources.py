@@ -95,6 +95,16 @@ class Warehouse(dg.ConfigurableResource):
                     f"from read_parquet('{file}')"
                 )
 
+    def loaded_snapshot_id(self, dataset: str) -> str:
+        """The snapshot that `raw.<dataset>` shows. Raises WarehouseError when it shows none."""
+        with self.reader() as connection:
+            row = connection.execute(
+                f"select any_value(_snapshot_id) from raw.{dataset}"
+            ).fetchone()
+        if row is None or row[0] is None:
+            raise WarehouseError(f"raw.{dataset} shows no snapshot: run `minerals refresh`.")
+        return str(row[0])
+
     def load_nothing(self, name: str, columns: Sequence[str]) -> None:
         """Let an optional raw table be there, without rows."""
         absent = ", ".join(f'null::varchar as "{column}"' for column in (*columns, "_snapshot_id"))

@@ -39,7 +39,7 @@ _STAGE_OF_STEP = {
     "ppml": "estimation",
     "rankings": "ranking",
     "replication": "portfolio",
-    "source_snapshots": "ingest",
+    "source_snapshots": "publication",
     "release": "publication",
 }
 _DBT_ERRORS = "Errors parsed from dbt logs:"  # before it, dagster-dbt repeats the whole command
@@ -151,7 +151,7 @@ class _Watcher:
         elif event.event_type == DagsterEventType.STEP_SUCCESS:
             self.on_step(stage, step, "done", self._elapsed(step))
         elif event.event_type == DagsterEventType.STEP_FAILURE:
-            self.failures.append(f"{step}: {_cause(event)}")
+            self.failures.append(f"{step}: {cause_of(event)}")
             self.on_step(stage, step, "failed", self._elapsed(step))
 
     def _elapsed(self, step: str) -> float:
@@ -175,7 +175,7 @@ def _failed_rows(check: dg.AssetCheckEvaluation) -> str:
     return f"{rows.value} rows" if rows else "did not hold"
 
 
-def _cause(event: dg.DagsterEvent) -> str:
+def cause_of(event: dg.DagsterEvent) -> str:
     """The innermost message of a step's failure: the sentence somebody wrote for the reader."""
     data = event.event_specific_data
     error = getattr(data, "error", None)

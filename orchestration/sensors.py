@@ -1,8 +1,29 @@
-"""What the daemon looks at between the schedules."""
+"""What the daemon looks at between the schedules.
+
+In both profiles: runs whose process died, and runs that failed. In the live profile, too: whether
+UN Comtrade has something new, and whether a snapshot is in use that the last release was not made
+from. The bundle never changes between two daily refreshes, so there the last two make no sense and
+are not listed.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
 
 import dagster as dg
 
-from orchestration.recovery import recover
+from minerals import alerts
+from minerals.errors import SourceError
+from minerals.releases import ReleaseStore
+from minerals.settings import Settings
+from minerals.sources import DATASETS, comtrade
+from minerals.sources.snapshots import SnapshotStore
+from orchestration.jobs import INGEST, REBUILD
+from orchestration.recovery import IN_PROGRESS, recover
+from orchestration.run import cause_of
+
+UNDER_WAY = [dg.DagsterRunStatus.QUEUED, *IN_PROGRESS]
+DAY_SECONDS = 86_400
 
 
 @dg.sensor(
@@ -17,3 +38,126 @@ def end_dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     if ended:
         return dg.SkipReason(f"Ended, because their process had died: {', '.join(ended)}.")
     return dg.SkipReason("Every run under way has a living process.")
+
+
+def alert_failed_runs(settings: Settings) -> dg.SensorDefinition:
+    """One alert a failed run, whoever started it."""
+
+    @dg.run_failure_sensor(
+        name="alert_failed_runs",
+        monitor_all_code_locations=True,  # runs of the command line come from none
+        default_status=_status(settings),
+        description="Writes every failed run to logs/alerts.jsonl and, if one is set, posts it to "
+        "the webhook.",
+    )
+    def alert(context: dg.RunFailureSensorContext) -> None:
+        steps = context.get_step_failure_events()
+        event = steps[0] if steps else context.failure_event
+        problem = alerts.send(
+            settings,
+            alerts.Alert(
+                kind="run failed",
+                job=context.dagster_run.job_name,
+                run_id=context.dagster_run.run_id,
+                step=event.step_key or "",
+                cause=cause_of(event),
+            ),
+        )
+        if problem:
+            context.log.warning(f"The alert is in {settings.alert_log} only: {problem}.")
+
+    return alert
+
+
+def publish_what_is_new(settings: Settings) -> dg.SensorDefinition:
+    """One rebuild when snapshots are in use that the newest release was not made from."""
+    snapshots = SnapshotStore(settings.raw_dir)
+    releases = ReleaseStore(settings.releases_dir, settings.serving_database)
+
+    @dg.sensor(
+        name="publish_what_is_new",
+        job=REBUILD,
+        minimum_interval_seconds=60,
+        default_status=_status(settings),
+        description="Compares the snapshots in use with those the newest release was made from. "
+        "When they differ and no run is under way, asks for one run of `rebuild`: once for all "
+        "sources that changed, and once only, also when that run fails.",
+    )
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        under_way = context.instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
+        if under_way:
+            names = ", ".join(sorted({run.job_name for run in under_way}))
+            return dg.SkipReason(f"Waits for the runs under way: {names}.")
+        in_use = {dataset: snapshots.current_id(dataset) for dataset in DATASETS}
+        if missing := [dataset for dataset, snapshot in in_use.items() if snapshot is None]:
+            return dg.SkipReason(f"There is no snapshot yet of {', '.join(missing)}.")
+        newest = (releases.list() or [None])[-1]
+        published = _published(releases.manifest(newest) if newest else None)
+        changed = [d for d, snapshot in in_use.items() if published.get(d) != snapshot]
+        if not changed:
+            return dg.SkipReason(f"Release {newest} was made from the snapshots in use.")
+        return dg.RunRequest(
+            run_key=f"{newest}:{_digest(in_use)}",
+            tags={"minerals/changed_sources": ", ".join(changed)},
+        )
+
+    return evaluate
+
+
+def _published(manifest: Mapping[str, object] | None) -> dict[str, str]:
+    """{dataset: snapshot} of a release."""
+    rows: object = (manifest or {}).get("snapshots", [])
+    return {row["dataset"]: row["snapshot_id"] for row in rows}  # type: ignore[attr-defined]
+
+
+def ask_comtrade_what_is_new(settings: Settings) -> dg.SensorDefinition:
+    """One ingestion when UN Comtrade publishes a year that we do not hold, or not so."""
+    snapshots = SnapshotStore(settings.raw_dir)
+
+    @dg.sensor(
+        name="ask_comtrade_what_is_new",
+        job=INGEST["bilateral_trade"],
+        minimum_interval_seconds=DAY_SECONDS,
+        default_status=_status(settings),
+        description="Once a day asks UN Comtrade which years it has published, one call an "
+        "importer. When a year is new or revised, asks for `ingest_bilateral_trade`, which fetches "
+        "that year and no other.",
+    )
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        snapshot_id = snapshots.current_id("bilateral_trade")
+        if snapshot_id is None:
+            return dg.SkipReason("Nothing is held yet: the first fetch is the schedule's.")
+        if snapshots.pinned_id("bilateral_trade"):
+            return dg.SkipReason("An operator pinned the snapshot in use.")
+        held = snapshots.read("bilateral_trade", snapshot_id)
+        try:
+            news = comtrade.news(settings, held.parquet("bilateral_trade__availability"))
+        except SourceError as error:
+            context.log.warning(str(error))
+            return dg.SkipReason(f"UN Comtrade could not be asked; tomorrow again. {error}")
+        if not news:
+            return dg.SkipReason("What UN Comtrade has published is held.")
+        years = {f"{p.reporter} in {p.year}": p.checksum for p in news}
+        return dg.RunRequest(
+            run_key=_digest(years), tags={"minerals/published_anew": ", ".join(years)}
+        )
+
+    return evaluate
+
+
+def _digest(content: Mapping[str, str | None]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _status(settings: Settings) -> dg.DefaultSensorStatus:
+    if settings.schedules_on:
+        return dg.DefaultSensorStatus.RUNNING
+    return dg.DefaultSensorStatus.STOPPED
+
+
+def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """All sensors of the profile; `end_dead_runs` is always on."""
+    both = [end_dead_runs, alert_failed_runs(settings)]
+    if settings.profile == "bundled":
+        return both
+    return [*both, publish_what_is_new(settings), ask_comtrade_what_is_new(settings)]

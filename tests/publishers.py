@@ -151,6 +151,47 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: the tests read `seen`."""
 
 
+class Webhook:
+    """Takes what is posted to it, notes it, and answers with `status`; a context manager."""
+
+    def __init__(self, path: str = "/services/a-token-that-nobody-may-see") -> None:
+        self.path = path
+        self.status = 200
+        self.posted: list[dict[str, Any]] = []
+        handler = type("Taker", (_Taker,), {"webhook": self})
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.thread = threading.Thread(
+            target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}{self.path}"
+
+    def __enter__(self) -> "Webhook":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class _Taker(BaseHTTPRequestHandler):
+    webhook: Webhook
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == self.webhook.path:
+            self.webhook.posted.append(json.loads(body))
+        self.send_response(self.webhook.status if self.path == self.webhook.path else 404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: the tests read `posted`."""
+
+
 class ComtradePublisher(Publisher):
     """The UN Comtrade API over given rows (of the API's own 47 columns), with its caps and key."""
 
@@ -168,6 +209,7 @@ class ComtradePublisher(Publisher):
         self.caps = caps
         self.quota = quota
         self.checksum = 1
+        self.revised: dict[str, int] = {}  # {year: checksum} of years published anew
         self.twice = False
 
     def plays(self, path: str) -> bool:
@@ -219,7 +261,7 @@ class ComtradePublisher(Publisher):
                         "reporterCode": row["reporterCode"], "period": int(row["period"]),
                         "classificationCode": row["classificationCode"],
                         "isOriginalClassification": True, "totalRecords": 0,
-                        "datasetChecksum": self.checksum,
+                        "datasetChecksum": self.revised.get(place[1], self.checksum),
                         "firstReleased": "2022-03-01T00:00:00",
                         "lastReleased": "2023-05-01T00:00:00",
                     },

@@ -13,6 +13,9 @@ codes mean is for dbt to say.
   on there.
 - A fetch in which World and its partners do not meet is refused, and the answers of those codes are
   dropped, so that the next refresh asks for them again.
+- Answers under an older checksum of a reporter and year are deleted once newer ones are whole: no
+  fetch would look for them again, and a snapshot has its own copies. Those of other years and
+  reporters stay, so that a backfill is used whenever somebody asks for its years.
 """
 
 import hashlib
@@ -44,7 +47,7 @@ from minerals.sources.comtrade_rows import (
     read_pages,
     reconcile,
 )
-from minerals.sources.downloads import Downloads
+from minerals.sources.downloads import Downloads, remove_folder
 from minerals.sources.http import Allowance, Answer, Client, RetryPolicy
 from minerals.sources.provider import Provider
 from minerals.sources.snapshots import Original, SourceDescription, write_atomically
@@ -59,6 +62,8 @@ COMTRADE = SourceDescription(
 )
 KEY_HEADER = "Ocp-Apim-Subscription-Key"
 _SPLIT = ".split"
+# Who only asks what there is has a minute for it, and asks again tomorrow.
+IMPATIENT = RetryPolicy(attempts=2, connect_timeout=5.0, read_timeout=15.0, longest_retry_after=5.0)
 # What a request must hold still; one row a partner and code follows from it.
 _FIXED = {"flowCode": "M", "partner2Code": "0", "motCode": "0", "customsCode": "C00"}
 
@@ -167,7 +172,7 @@ class Comtrade:
     def fetch(self, published: Published) -> list[tuple[Original, Path]]:
         """All answers that hold the mapped codes of one reporter and year, asking for those only
         that are not stored yet. Raises QuotaExhaustedError half-way, having kept what came."""
-        wanted = self._mapped(published)
+        wanted = self.mapped(published)
         downloads = self._downloads(published)
         pages = self._stored(downloads, wanted)
         covered = {code for page in pages for code in page.params["cmdCode"].split(",")}
@@ -189,13 +194,30 @@ class Comtrade:
                 note.unlink()
                 downloads.path(original.name).unlink()
 
-    def _mapped(self, published: Published) -> tuple[str, ...]:
+    def stored_answers(self, published: Published) -> set[str]:
+        """The names of the answers that are stored of one reporter and year."""
+        return self._downloads(published).names()
+
+    def prune(self, published: Iterable[Published]) -> int:
+        """Delete the answers that newer ones of the same reporter and year replaced, and what a
+        killed process left half-written; return how many files that were."""
+        n_files = 0
+        for each in published:
+            kept = self._downloads(each)
+            older = set(self.folder.glob(f"{each.reporter}-{each.year}-*")) - {kept.folder}
+            n_files += sum(remove_folder(folder) for folder in older)
+            n_files += kept.remove_leftovers()
+        return n_files
+
+    def mapped(self, published: Published) -> tuple[str, ...]:
+        """The codes to ask for. Raises SourceError when none of the year's revision is mapped."""
         codes = tuple(self.codes.get(published.revision, ()))
         if not codes:
             raise SourceError(
                 f"Reporter {published.reporter} reports {published.year} in HS revision "
                 f"{published.revision}, of which hs_mineral_map.csv maps no code (it maps "
-                f"{', '.join(self.codes)}). Map that revision, or set MINERALS_FIRST_YEAR after it."
+                f"{', '.join(self.codes)}). Map that revision, or ask for years after it "
+                "(MINERALS_FIRST_YEAR)."
             )
         return codes
 
@@ -348,15 +370,15 @@ def fetch(source: Comtrade, reporters: Sequence[str], years: Sequence[int]) -> F
     Raises SourceError when nothing is published, or World and partners do not meet: then the stored
     answers of those codes are dropped, so that the next refresh asks for them again.
     """
-    published = source.availability(reporters, years)
+    published = _available(source, reporters, years)
     held = {(p.reporter, p.year) for p in published}
     missing = [(r, y) for r in reporters for y in years if (r, y) not in held]
-    if not published:
-        raise SourceError(
-            f"UN Comtrade has published none of {years[0]}-{years[-1]} for reporter "
-            f"{', '.join(reporters)}. Set MINERALS_FIRST_YEAR and MINERALS_LAST_YEAR to years that "
-            "are there, or try another importer."
-        )
+    return _fetch_published(source, published, missing)
+
+
+def _fetch_published(
+    source: Comtrade, published: list[Published], missing: Sequence[tuple[str, int]] = ()
+) -> Fetched:
     pages = [page for each in published for page in source.fetch(each)]
     wanted = {(p.reporter, p.year): frozenset(source.codes[p.revision]) for p in published}
     rows = read_pages([path for _, path in pages], wanted)
@@ -375,7 +397,20 @@ def fetch(source: Comtrade, reporters: Sequence[str], years: Sequence[int]) -> F
             bad = {w["cmdCode"] for w in wrong if _is_of(w, each)}
             source.forget(each, bad)
         raise SourceError(gap_message(wrong))
-    return Fetched(rows, published, missing, pages, reconciliation)
+    if n_files := source.prune(published):
+        log.info("UN Comtrade: %d files of answers deleted that newer ones replaced", n_files)
+    return Fetched(rows, published, list(missing), pages, reconciliation)
+
+
+def _available(source: Comtrade, reporters: Sequence[str], years: Sequence[int]) -> list[Published]:
+    published = source.availability(reporters, years)
+    if not published:
+        raise SourceError(
+            f"UN Comtrade has published none of {years[0]}-{years[-1]} for reporter "
+            f"{', '.join(reporters)}. Set MINERALS_FIRST_YEAR and MINERALS_LAST_YEAR to years that "
+            "are there, or try another importer."
+        )
+    return published
 
 
 def _has_rows(rows: pa.Table, published: Published) -> bool:
@@ -425,6 +460,58 @@ def changed(held: Path, published: Iterable[Published]) -> Iterator[Published]:
     table = pq.read_table(held, columns=list(columns)).to_pylist()
     known = {tuple(row[c] for c in columns) for row in table}
     return (p for p in published if (p.reporter, p.year, p.checksum) not in known)
+
+
+def news(settings: Settings, held: Path, policy: RetryPolicy = IMPATIENT) -> list[Published]:
+    """What the settings ask for and is published, that a snapshot (`held`: its availability table)
+    has not: one call an importer, and no rows. Raises SourceError."""
+    reporters = [seeds.reporter_code(settings.seeds_dir, i) for i in settings.importers]
+    return list(changed(held, source(settings, policy).availability(reporters, settings.years)))
+
+
+@dataclass(frozen=True)
+class Backfilled:
+    """One year of a backfill: the answers that hold it, and how many of them came just now."""
+
+    year: int
+    revision: str | None
+    n_answers: int = 0
+    n_new: int = 0
+    n_rows: int = 0
+
+    def __str__(self) -> str:
+        if self.revision is None:
+            return f"{self.year}: not published"
+        return (
+            f"{self.year}, {self.revision}: {self.n_rows:,} rows in {self.n_answers} answers, "
+            f"{self.n_new} of them fetched now"
+        )
+
+
+def backfill(
+    settings: Settings, importer: str, years: Sequence[int], policy: RetryPolicy | None = None
+) -> Iterator[Backfilled]:
+    """Fetch years of one importer into the stored answers, year by year; a refresh that asks for
+    these years then finds them there. What is stored already is not asked for again.
+
+    Raises QuotaExhaustedError half-way, having kept what came, and SourceError as `fetch` does,
+    or before the first year when the codes of one are not mapped.
+    """
+    client = source(settings, policy)
+    reporter = seeds.reporter_code(settings.seeds_dir, importer)
+    published = {p.year: p for p in _available(client, [reporter], years)}
+    for each in published.values():
+        client.mapped(each)
+    for year in years:
+        if year not in published:
+            yield Backfilled(year, None)
+            continue
+        before = client.stored_answers(published[year])
+        fetched = _fetch_published(client, [published[year]])
+        names = {page.name for page, _ in fetched.pages}
+        yield Backfilled(
+            year, published[year].revision, len(names), len(names - before), fetched.rows.num_rows
+        )
 
 
 def source(settings: Settings, policy: RetryPolicy | None = None) -> Comtrade:

@@ -8,6 +8,7 @@ What to fetch and how to read it belongs to the module of each source.
 
 import json
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from minerals.sources.http import Answer, Client, Expected
 from minerals.sources.snapshots import Original, fsync_path, sha256_of, write_atomically
 
 _NOTE = ".note.json"
+_LEFTOVER_SECONDS = 86_400.0  # younger ones may be of a process that is writing
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,10 @@ class Downloads:
 
     def path(self, name: str) -> Path:
         return self.folder / name
+
+    def names(self) -> set[str]:
+        """The names of what is stored, whole or not."""
+        return {note.name.removesuffix(_NOTE) for note in self.folder.glob(f"*{_NOTE}")}
 
     def find(self, name: str) -> Original | None:
         """The stored answer, if it is there and whole."""
@@ -93,3 +99,18 @@ class Downloads:
 
     def read(self, original: Original) -> bytes:
         return self.path(original.name).read_bytes()
+
+    def remove_leftovers(self) -> int:
+        """Delete what a killed process left half-written long ago; return how many files."""
+        before = time.time() - _LEFTOVER_SECONDS
+        old = [f for f in self.folder.glob(".*") if f.is_file() and f.stat().st_mtime < before]
+        for file in old:
+            file.unlink(missing_ok=True)
+        return len(old)
+
+
+def remove_folder(folder: Path) -> int:
+    """Delete a folder of answers; return how many files it held."""
+    n_files = sum(1 for file in folder.rglob("*") if file.is_file())
+    shutil.rmtree(folder)
+    return n_files

@@ -34,6 +34,14 @@ class Intake:
     def is_stale(self) -> bool:
         return self.outcome in {"refused", "failed"}
 
+    @property
+    def headline(self) -> str:
+        """The message in one line: why the snapshot in use is not what the source offers."""
+        if self.verdict is not None and self.outcome == "refused":
+            reasons = "; ".join(self.verdict.reasons)
+            return f"snapshot {self.verdict.candidate} is kept and not used: {reasons}"
+        return self.message.partition("\n")[0]
+
 
 def take_in(settings: Settings, dataset: str, store: SnapshotStore) -> Intake:
     """Ask the source of a dataset. The caller makes the returned snapshot the one in use.

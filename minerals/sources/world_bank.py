@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from minerals.errors import PermanentSourceError, SourceError, TransientSourceError
 from minerals.settings import Settings
 from minerals.sources import seeds
-from minerals.sources.downloads import Downloads
+from minerals.sources.downloads import Downloads, remove_folder
 from minerals.sources.figures import INDICATORS_TABLE
 from minerals.sources.http import Answer, Client, RetryPolicy
 from minerals.sources.provider import Provider, RawTable
@@ -167,6 +167,17 @@ class WorldBank:
                 "Nothing is used; the next refresh asks again."
             )
         return pages
+
+    def prune(self, updates: Mapping[str, str]) -> int:
+        """Delete the answers of earlier updates of these databases, {database: day}, which no
+        fetch would look for again; return how many files that were."""
+        n_files = 0
+        for database, updated in updates.items():
+            kept = self.folder / f"{database}-{updated}"
+            older = set(self.folder.glob(f"{database}-*")) - {kept}
+            n_files += sum(remove_folder(folder) for folder in older if folder.is_dir())
+            n_files += Downloads(kept).remove_leftovers()
+        return n_files
 
 
 def _check(answer: Answer, page: int, code: str | None = None, updated: str | None = None) -> None:
@@ -313,6 +324,8 @@ def fetch(source: WorldBank, years: Sequence[int]) -> Fetched:
             f"World Bank: no figure at all of {', '.join(bare)} in {years[0]}-{years[-1]}. "
             "Nothing is used; the next refresh asks again."
         )
+    if n_files := source.prune({one["database"]: one["last_updated"] for one in done.series}):
+        log.info("World Bank: %d files of answers deleted that newer ones replaced", n_files)
     return done
 
 

@@ -3,15 +3,18 @@
 One asset a dataset. An unchanged source makes no new snapshot. In the bundled profile a source that
 breaks its layout fails its asset with the rows that are wrong, and the snapshot in use stays in
 use. In the live profile a source that fails or brings something strange does not stop the others:
-the last accepted snapshot goes on serving, and the check `is_up_to_date` of its asset says why.
+the last accepted snapshot goes on serving, the check `is_up_to_date` of its asset says why, and an
+alert is written. A run that asks this source only then materializes nothing, so that the age that
+the freshness policy sees is that of the last answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
 
+from minerals import alerts
 from minerals.settings import Settings
 from minerals.sources import DATASETS
 from minerals.sources.comtrade_file import REPORTED_TRADE_TABLE, reported_trade_provider
@@ -19,6 +22,7 @@ from minerals.sources.intake import Intake, take_in
 from minerals.sources.snapshots import Snapshot
 from orchestration.assets import OWNERS, WRITER_POOL
 from orchestration.resources import Snapshots, Warehouse
+from orchestration.schedules import CADENCES
 
 DESCRIPTIONS = {
     "bilateral_trade": "Who sold which HS code to whom, each year: value and quantity.",
@@ -34,20 +38,25 @@ def raw_asset(dataset: str, settings: Settings) -> dg.AssetsDefinition:
     """The asset `raw_<dataset>`."""
 
     is_live = settings.profile == "live"
+    cadence = CADENCES[dataset]
+    described = f"{DESCRIPTIONS[dataset]} {cadence.reason}" if is_live else DESCRIPTIONS[dataset]
 
     @dg.asset(
         name=f"raw_{dataset}",
         group_name="ingestion",
-        description=DESCRIPTIONS[dataset],
+        description=described,
+        metadata={"schedule": cadence.cron, "freshness": cadence.reason} if is_live else None,
         kinds={"python", "parquet"},
         owners=OWNERS,
         pool=WRITER_POOL,
         tags={"profile": settings.profile},
         check_specs=[_up_to_date(dataset)] if is_live else None,
+        freshness_policy=cadence.freshness if is_live else None,
+        output_required=not is_live,
     )
     def ingest(
         context: dg.AssetExecutionContext, snapshots: Snapshots, warehouse: Warehouse
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         store = snapshots.store()
         intake = take_in(settings, dataset, store)
         snapshot, is_new = intake.snapshot, intake.outcome == "new"
@@ -58,11 +67,33 @@ def raw_asset(dataset: str, settings: Settings) -> dg.AssetsDefinition:
             f"{snapshot.row_count:,} rows from {snapshot.provider}"
         )
         if intake.is_stale:
-            context.log.warning(f"{dataset} is not up to date. {intake.message}")
-        result = _result(snapshot, is_new)
-        return result._replace(check_results=[_check_result(intake)]) if is_live else result
+            _alert(settings, context, dataset, intake)
+        if is_live:
+            yield _check_result(intake)
+        if not intake.is_stale or not _is_alone(context):
+            yield _result(snapshot, is_new)
 
     return ingest
+
+
+def _is_alone(context: dg.AssetExecutionContext) -> bool:
+    """Whether nothing downstream is in this run: it would be skipped without this asset."""
+    return set(context.job_def.asset_layer.executable_asset_keys) == {context.asset_key}
+
+
+def _alert(
+    settings: Settings, context: dg.AssetExecutionContext, dataset: str, intake: Intake
+) -> None:
+    context.log.warning(f"{dataset} is not up to date. {intake.message}")
+    alert = alerts.Alert(
+        kind="source not up to date",
+        job=context.run.job_name,
+        run_id=context.run_id,
+        step=f"raw_{dataset}",
+        cause=intake.headline,
+    )
+    if problem := alerts.send(settings, alert):
+        context.log.warning(f"The alert is in {settings.alert_log} only: {problem}.")
 
 
 def _up_to_date(dataset: str) -> dg.AssetCheckSpec:
@@ -91,7 +122,8 @@ def reported_trade_asset(settings: Settings) -> dg.AssetsDefinition:
         name="raw_reported_trade",
         group_name="ingestion",
         description="Imports as reported to UN Comtrade, from a downloaded file, to reconcile the "
-        "trade data with. Empty unless MINERALS_COMTRADE_FILE is set; the panel does not use it.",
+        "trade data with. Empty unless MINERALS_COMTRADE_FILE is set; the panel does not use it. "
+        "In the live profile the panel is built from such reports, and nothing is compared.",
         kinds={"python", "parquet"},
         owners=OWNERS,
         pool=WRITER_POOL,

@@ -25,15 +25,14 @@ RAW = [dg.AssetKey(f"raw_{dataset}") for dataset in DATASETS]
     kinds={"python", "duckdb"},
     owners=OWNERS,
     pool=WRITER_POOL,
-    deps=RAW,
+    deps=[*RAW, dg.AssetKey("import_panel")],  # after what was made of them
 )
 def source_snapshots(snapshots: Snapshots, warehouse: Warehouse) -> dg.MaterializeResult:
     store = snapshots.store()
     columns = list(schema("source_snapshots").columns)
-    rows = [
-        {column: getattr(store.current(dataset), column) for column in columns}
-        for dataset in DATASETS
-    ]
+    # Those that were read, not those in use: an operator may choose others meanwhile.
+    read = [store.read(d, warehouse.loaded_snapshot_id(d)) for d in DATASETS]
+    rows = [{column: getattr(snapshot, column) for column in columns} for snapshot in read]
     frame = pd.DataFrame(rows, columns=columns)
     warehouse.save_marts({"source_snapshots": (frame, schema("source_snapshots"))})
     return dg.MaterializeResult(metadata={"dagster/row_count": len(frame)})

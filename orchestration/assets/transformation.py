@@ -21,8 +21,9 @@ from dagster_dbt import (
 )
 
 from minerals.settings import Settings
+from minerals.sources import DATASETS
 from orchestration.assets import OWNERS, WRITER_POOL
-from orchestration.resources import Dbt, Warehouse, dbt_project, dbt_variables
+from orchestration.resources import Dbt, Snapshots, Warehouse, dbt_project, dbt_variables
 
 SAMPLE_ROWS = 5  # of a failed test, shown beside its check
 LAYERS = {
@@ -69,7 +70,13 @@ def layer_assets(
         dagster_dbt_translator=Translator(),
         pool=WRITER_POOL,
     )
-    def build(context: dg.AssetExecutionContext, dbt: Dbt, warehouse: Warehouse) -> Iterator[Any]:
+    def build(
+        context: dg.AssetExecutionContext, dbt: Dbt, warehouse: Warehouse, snapshots: Snapshots
+    ) -> Iterator[Any]:
+        if layer == "staging":
+            # Also those that an operator chose since the sources were last asked.
+            for dataset in DATASETS:
+                warehouse.load_snapshot(snapshots.store().current(dataset))
         arguments = ["build", "--exclude-resource-type", "unit_test"]
         arguments += ["--indirect-selection", "buildable", "--vars", variables]
         events: list[Any] = []

@@ -6,6 +6,7 @@ The rows lie outside of the repository; without them these tests are skipped.
 import copy
 import json
 import multiprocessing
+import os
 
 import pyarrow.parquet as pq
 import pytest
@@ -98,6 +99,25 @@ def test_a_column_that_is_gone_and_not_needed_is_empty(tmp_path, india):
     assert made == [row | {"grossWgt": None} for row in as_expected(india)]
 
 
+def test_the_weight_under_its_other_name_makes_the_same_rows(tmp_path, india):
+    other = {"netWgt": "netWeight", "netWeight": "netWgt"}
+    rows = [{other.get(name, name): value for name, value in row.items()} for row in india]
+    with ComtradePublisher(rows, key=KEY) as server:
+        assert fetched(client(server, tmp_path, india)) == as_expected(india)
+
+
+def test_an_answer_exactly_at_the_cap_is_asked_for_in_halves(tmp_path, india):
+    """Whole as it happens to be, it cannot be told from one that was cut."""
+    n_rows = sum(row["period"] == "2020" for row in india)
+    with ComtradePublisher(india, key=KEY, caps=(n_rows, n_rows)) as server:
+        source = client(server, tmp_path, india, cap=n_rows)
+        assert fetched(source, (2020,)) == as_expected([r for r in india if r["period"] == "2020"])
+        sizes = [len(server._select(seen.params)) for seen in server.data_calls]
+        assert sizes[0] == n_rows
+        assert len(sizes) == 3
+        assert sum(sizes[1:]) == n_rows
+
+
 def test_a_fetch_goes_on_where_the_quota_stopped_it(tmp_path, india):
     with ComtradePublisher(india, quota=3) as server:
         source = client(server, tmp_path, india)
@@ -183,6 +203,74 @@ def test_a_snapshot_keeps_the_answers_as_received_and_the_key_is_nowhere(tmp_pat
     assert [file for file in written if KEY.encode() in file.read_bytes()] == []
     assert KEY not in caplog.text
     assert [file for file in written if KEY in str(file)] == []
+
+
+def test_answers_that_newer_ones_replaced_are_deleted_and_nothing_else(tmp_path, india, caplog):
+    caplog.set_level("INFO")
+    with ComtradePublisher(india, key=KEY) as server:
+        source = client(server, tmp_path, india)
+        comtrade.fetch(source, ["699"], YEARS)
+        folders = {folder.name for folder in source.folder.iterdir()}
+        assert folders == {"699-2019-H5-1", "699-2020-H5-1", "699-2021-H5-1"}
+        half = source.folder / "699-2021-H5-1" / ".page.json.0a1b2c3d"
+        half.write_text("half of an ans")
+        server.revised["2020"] = 2
+        n_before = len(server.data_calls)
+        comtrade.fetch(source, ["699"], (2020, 2021))  # 2019 is not asked for, and stays
+        assert len(server.data_calls) == n_before + 1
+        assert {folder.name for folder in source.folder.iterdir()} == {
+            "699-2019-H5-1", "699-2020-H5-2", "699-2021-H5-1",
+        }  # fmt: skip
+        assert "2 files of answers deleted" in caplog.text  # an answer and its note
+        assert half.exists()  # somebody may be writing it
+        os.utime(half, (0, 0))
+        comtrade.fetch(source, ["699"], YEARS)
+        assert not half.exists()
+        assert len(server.data_calls) == n_before + 1
+
+
+def test_a_fetch_that_is_refused_deletes_nothing(tmp_path, india):
+    rows = copy.deepcopy(india)
+    with ComtradePublisher(rows, key=KEY) as server:
+        source = client(server, tmp_path, india)
+        comtrade.fetch(source, ["699"], YEARS)
+        server.revised["2020"] = 2
+        for row in server.rows:
+            if row["partnerCode"] == 0 and str(row["period"]) == "2020":
+                row["primaryValue"] *= 2
+        with pytest.raises(SourceError, match="do not add up"):
+            comtrade.fetch(source, ["699"], YEARS)
+        assert (source.folder / "699-2020-H5-1").is_dir()
+
+
+def test_a_backfill_stopped_by_the_quota_goes_on_and_a_fetch_uses_it(tmp_path, india):
+    with ComtradePublisher(india, key=KEY, quota=4) as server:
+        live = settings(server, tmp_path, comtrade_api_key=KEY)
+        done = []
+        with pytest.raises(QuotaExhaustedError):
+            done.extend(comtrade.backfill(live, "IND", YEARS, POLICY))
+        assert [one.year for one in done] == [2019]
+        server.quota = 1000
+        (tmp_path / "state" / "comtrade.json").unlink()  # days later
+        n_before = len(server.data_calls)
+        made = list(comtrade.backfill(live, "IND", YEARS, POLICY))
+        assert [(one.year, one.revision) for one in made] == [(y, "H5") for y in YEARS]
+        n_pages = sum(one.n_answers for one in made)
+        assert n_pages == 6  # two a year
+        assert len(server.data_calls) - n_before == sum(one.n_new for one in made) == n_pages - 3
+        n_before = len(server.data_calls)
+        store = SnapshotStore(live.raw_dir)
+        comtrade.trade_provider(live, POLICY).ingest(store)
+        assert len(server.data_calls) == n_before
+
+
+def test_a_backfill_of_a_revision_without_codes_says_so_before_it_asks(tmp_path, india):
+    rows = [row | {"classificationCode": "H3"} for row in india if row["period"] == "2019"]
+    with ComtradePublisher(rows + [r for r in india if r["period"] != "2019"], key=KEY) as server:
+        live = settings(server, tmp_path, comtrade_api_key=KEY)
+        with pytest.raises(SourceError, match=r"2019 in HS revision H3, of which .* maps no code"):
+            list(comtrade.backfill(live, "IND", YEARS, POLICY))
+        assert server.data_calls == []
 
 
 def test_a_killed_fetch_goes_on_where_it_was(tmp_path, india):

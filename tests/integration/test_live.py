@@ -1,29 +1,47 @@
-"""The live profile from end to end: four publishers on the loopback interface, one refresh each.
+"""The live profile from end to end, from the ticks of its schedules to a published release: four
+publishers and a webhook on the loopback interface.
 
 They serve the real rows of the bundle in their own formats (BACI's flows as UN Comtrade would
 report them, in HS 1992), so that the two profiles must come to the same panel.
 """
 
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 import duckdb
 import pyarrow.csv as pacsv
 import pytest
 
 from minerals.settings import PROJECT_ROOT
-from minerals.sources import world_bank, world_mining_data
+from minerals.sources import DATASETS, world_bank, world_mining_data
 from minerals.sources.snapshots import SnapshotStore
-from tests.integration.conftest import MINERALS
-from tests.publishers import ComtradePublisher, FilePublisher, WorldBankPublisher, make_workbook
+from tests.integration.conftest import COMTRADE_FILE, MINERALS
+from tests.publishers import (
+    ComtradePublisher,
+    FilePublisher,
+    Webhook,
+    WorldBankPublisher,
+    make_workbook,
+)
 
 CEPII = PROJECT_ROOT.parent / "shared" / "data" / "cepii"
 FIGURES = PROJECT_ROOT / "minerals" / "sources" / "figures"
 KEY = "a-key-that-nobody-may-see"
 YEARS = range(2019, 2024)
+MONDAY_THE_FIRST, FIRST_OF_JULY = "2026-06-01T03:00", "2026-07-01T03:00"
+ASKS = "publish_what_is_new"
+FAULTS = ["429 0", "500", "reset"]
+COPPER_OF_CHILE = """
+    select ores_value_usd from marts.import_panel
+    where exporter_iso3 = 'CHL' and mineral = 'Copper' and year = 2021
+"""
 
 
 @dataclass
@@ -47,20 +65,39 @@ class Publishers:
 
 @dataclass
 class LiveWarehouse:
-    """A warehouse that is refreshed from the servers by the command line."""
+    """A warehouse that is refreshed from the servers by ticks or by the command line; `said` is
+    all that was seen on the screen."""
 
     folder: Path
     environment: dict[str, str]
+    first: list[dict[str, Any]] = field(default_factory=list)
+    said: str = ""
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [MINERALS, *arguments],
+        return self._run([MINERALS, *arguments])
+
+    def ticks(self, *steps: str) -> list[dict[str, Any]]:
+        """What became of these ticks of the daemon: see `tests/ticks.py`."""
+        done = self._run([sys.executable, "-m", "tests.ticks", *steps])
+        assert done.returncode == 0, done.stdout + done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"step"')]
+
+    def alerts(self) -> list[dict[str, str]]:
+        lines = (self.folder / "logs" / "alerts.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command,
             env=self.environment,
+            cwd=PROJECT_ROOT,
             capture_output=True,
             text=True,
             check=False,
             timeout=400,
         )
+        self.said += done.stdout + done.stderr
+        return done
 
     def served(self, sql: str) -> list[tuple]:
         with duckdb.connect(str(self.folder / "serving.duckdb"), read_only=True) as connection:
@@ -146,8 +183,16 @@ def publishers(refreshed) -> Iterator[Publishers]:
 
 
 @pytest.fixture(scope="module")
-def live(publishers: Publishers, tmp_path_factory: pytest.TempPathFactory) -> LiveWarehouse:
-    """A warehouse after one live refresh, with a key."""
+def webhook() -> Iterator[Webhook]:
+    with Webhook() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def live(
+    publishers: Publishers, webhook: Webhook, tmp_path_factory: pytest.TempPathFactory
+) -> LiveWarehouse:
+    """A warehouse after the first ticks of all its schedules, with a key."""
     folder = tmp_path_factory.mktemp("live")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MINERALS_", "DBT_"))}
     environment = {
@@ -156,18 +201,44 @@ def live(publishers: Publishers, tmp_path_factory: pytest.TempPathFactory) -> Li
         "MINERALS_PROFILE": "live",
         "MINERALS_WAREHOUSE_DIR": str(folder),
         "MINERALS_COMTRADE_SECONDS_BETWEEN_CALLS": "0",
+        "MINERALS_BOOTSTRAP_REPLICATIONS": "100",
+        "MINERALS_ALERT_WEBHOOK_URL": webhook.url,
+        "MINERALS_SCHEDULES_ON": "true",
+        "DAGSTER_HOME": str(folder / "dagster"),
         "COMTRADE_API_KEY": KEY,
         "COLUMNS": "160",
     }
+    if COMTRADE_FILE.exists():
+        environment["MINERALS_COMTRADE_FILE"] = str(COMTRADE_FILE)
     warehouse = LiveWarehouse(folder, environment)
-    publishers.comtrade.script = ["429 0", "500", "reset"]
-    done = warehouse.command("refresh", "--quiet")
-    assert done.returncode == 0, done.stdout + done.stderr
-    (folder / "refresh.out").write_text(done.stdout + done.stderr)
+    publishers.comtrade.script = list(FAULTS)
+    warehouse.first = warehouse.ticks(f"schedules@{MONDAY_THE_FIRST}", ASKS, ASKS)
     return warehouse
 
 
-def test_a_live_refresh_publishes_the_panel_of_the_bundle(live, refreshed):
+def test_from_the_ticks_of_the_schedules_to_one_published_release(live):
+    *sources, published, again = live.first
+    assert {(line["job"], *line["runs"]) for line in sources} == {
+        ("ingest_bilateral_trade", "succeeded"),
+        ("ingest_production", "succeeded"),
+        ("ingest_country_indicators", "succeeded"),
+        ("ingest_country_geography", "succeeded"),
+    }
+    assert (published["job"], published["runs"]) == ("rebuild", ["succeeded"])
+    assert again["runs"] == []
+    assert "was made from the snapshots in use" in again["skipped"]
+    assert len(list((live.folder / "releases").glob("*/manifest.json"))) == 2  # and `current`
+
+
+def test_a_first_fetch_costs_what_the_handbook_says(live, publishers):
+    """docs/operations.md, 'What a first fetch costs'; the faults of the script came on top."""
+    assert len(publishers.comtrade.seen) == 1 + 2 * len(YEARS) + len(FAULTS)
+    assert len(publishers.world_bank.seen) == 18 + 1  # and the groups of the geography
+    assert len(publishers.world_mining_data.seen) == 1
+    assert len(publishers.geodist.seen) == 2
+
+
+def test_it_comes_to_the_panel_of_the_bundle(live, refreshed):
     sql = """
         select exporter_iso3, mineral, year, round(ores_qty_kg), round(products_qty_kg),
             round(scrap_qty_kg), round(production_kg), round(ln_distance, 4)
@@ -188,17 +259,101 @@ def test_the_release_says_whose_data_it_was_made_from(live):
     ]
 
 
-def test_with_a_source_down_it_still_publishes_and_says_so(live, publishers):
-    before = (live.folder / "releases" / "current").resolve().name
+@pytest.mark.skipif(not COMTRADE_FILE.exists(), reason=f"{COMTRADE_FILE} is not there")
+def test_reports_are_not_reconciled_with_themselves(live):
+    with duckdb.connect(str(live.folder / "warehouse.duckdb"), read_only=True) as connection:
+        ((reported,),) = connection.execute("select count(*) from raw.reported_trade").fetchall()
+    assert reported == 1612
+    assert live.served("select count(*) from marts.trade_reconciliation") == [(0,)]
+
+
+def test_a_backfill_is_used_and_asks_for_nothing_twice(live, publishers):
+    publishers.comtrade.rows += [
+        comtrade_row(2018, partner, "260300", 1000.0, 5.0) | {"classificationCode": "H5"}
+        for partner in ("0", "152")
+    ]
     n_calls = len(publishers.comtrade.data_calls)
-    publishers.world_mining_data.files.clear()  # every request is answered with 404
+    done = live.command("backfill", "--importer", "ind", "--years", "2017-2019")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2017: not published" in done.stdout
+    assert "2018, H5: 2 rows in 2 answers, 2 of them fetched now" in done.stdout
+    assert "2019, H0: " in done.stdout
+    assert "0 of them fetched now" in done.stdout  # the refresh holds 2019
+    assert len(publishers.comtrade.data_calls) == n_calls + 2
+    again = live.command("backfill", "--importer", "IND", "--years", "2018")
+    assert "2018, H5: 2 rows in 2 answers, 0 of them fetched now" in again.stdout
+    wrong = live.command("backfill", "--importer", "IND", "--years", "2023-2015")
+    assert wrong.returncode == 1
+    assert "first-last" in wrong.stderr
+
+
+def test_with_one_source_down_what_is_new_elsewhere_is_published_and_it_says_so(
+    live, publishers, webhook
+):
+    """UN Comtrade has revised 2021; World Mining Data answers every request with 404."""
+    used = "select dataset, snapshot_id from marts.source_snapshots"
+    before, value = dict(live.served(used)), live.served(COPPER_OF_CHILE)[0][0]
+    for row in publishers.comtrade.rows:
+        if (row["period"], row["cmdCode"]) == ("2021", "260300") and row["partnerCode"] in (0, 152):
+            row["primaryValue"] += 1_000_000.0
+    publishers.comtrade.revised["2021"] = 2
+    publishers.world_mining_data.files.clear()
+    n_calls = len(publishers.comtrade.data_calls)
+
+    news, *monthly, published, again = live.ticks(
+        "ask_comtrade_what_is_new", f"schedules@{FIRST_OF_JULY}", ASKS, ASKS
+    )
+    assert (news["job"], news["runs"]) == ("ingest_bilateral_trade", ["succeeded"])
+    years = {seen.params["period"] for seen in publishers.comtrade.data_calls[n_calls:]}
+    assert years == {"2021"}  # just what is new
+    assert {line["job"] for line in monthly} == {
+        "ingest_production", "ingest_country_indicators", "ingest_country_geography",
+    }  # fmt: skip
+    assert [line["runs"] for line in monthly] == [["succeeded"]] * 3
+    assert (published["job"], published["runs"]) == ("rebuild", ["succeeded"])
+    assert again["runs"] == []
+
+    after = dict(live.served(used))
+    assert {d for d in after if after[d] != before[d]} == {"bilateral_trade"}
+    assert live.served(COPPER_OF_CHILE)[0][0] == pytest.approx(value + 1_000_000.0, abs=0.01)
+    older = [f.name for f in (live.folder / "downloads" / "comtrade").glob("699-2021-*")]
+    assert older == ["699-2021-H0-2"]  # the answers of the first checksum are gone
+
+    (alert,) = live.alerts()
+    assert (alert["kind"], alert["job"], alert["step"]) == (
+        "source not up to date", "ingest_production", "raw_production",
+    )  # fmt: skip
+    for words in ("the last accepted snapshot, of 20", "status 404"):
+        assert words in alert["cause"]
+    assert [posted["run_id"] for posted in webhook.posted] == [alert["run_id"]]
+
+
+def test_the_age_of_a_source_that_fails_is_that_of_its_last_answer(live):
+    """The failed ask materialized nothing; its check is yellow. The others were asked twice."""
+    with dg.DagsterInstance.from_config(str(live.folder / "dagster")) as instance:
+        asked = {
+            dataset: len(
+                instance.fetch_materializations(dg.AssetKey(f"raw_{dataset}"), limit=10).records
+            )
+            for dataset in DATASETS
+        }
+        key = dg.AssetCheckKey(dg.AssetKey("raw_production"), "is_up_to_date")
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    assert asked == {
+        "bilateral_trade": 2, "production": 1, "country_indicators": 2, "country_geography": 2,
+    }  # fmt: skip
+    assert record.status.value == "FAILED"
+
+
+def test_a_whole_refresh_with_a_source_down_publishes_and_says_so_on_the_screen(live):
+    before = (live.folder / "releases" / "current").resolve().name
     done = live.command("refresh", "--quiet")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (live.folder / "releases" / "current").resolve().name != before
-    assert len(publishers.comtrade.data_calls) == n_calls  # unchanged: nothing was fetched again
     (warning,) = [line for line in done.stdout.splitlines() if "is_up_to_date" in line]
     for words in ("raw_production", "status 404", "the last accepted snapshot, of 20", "goes on"):
         assert words in warning
+    assert [alert["job"] for alert in live.alerts()] == ["ingest_production", "refresh"]
 
 
 def test_the_snapshots_are_as_their_sidecars_say(live):
@@ -207,8 +362,12 @@ def test_the_snapshots_are_as_their_sidecars_say(live):
     assert "0 snapshots damaged" in done.stdout
 
 
-def test_the_key_is_nowhere_on_disk_or_on_screen(live):
+def test_neither_key_nor_webhook_is_on_disk_or_on_screen(live, webhook):
+    assert webhook.posted
     files = [file for file in live.folder.rglob("*") if file.is_file()]
     assert len(files) > 50
-    holding = [str(file) for file in files if KEY.encode() in file.read_bytes()]
-    assert holding == []
+    assert live.folder / "logs" / "alerts.jsonl" in files
+    for secret in (KEY, webhook.path):
+        assert secret not in live.said
+        holding = [str(file) for file in files if secret.encode() in file.read_bytes()]
+        assert holding == []

@@ -103,6 +103,9 @@ def test_an_updated_database_is_read_again_and_the_other_is_not(provider, store,
     assert is_new
     assert second.snapshot_id != first.snapshot_id
     assert len(server.seen) == n_before + 3 + 6
+    held = {folder.name for folder in (store.root.parent / "downloads/world_bank").glob("*-*")}
+    assert held == {"2-2026-07-01", "3-2026-11-01"}  # the older answers are gone
+    store.verify_originals(first)  # the snapshot that was made of them has its own
 
 
 def test_an_error_with_status_200_stops_with_its_words(provider, store, server):

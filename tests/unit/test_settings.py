@@ -128,6 +128,19 @@ def test_an_address_is_one_and_holds_no_secret(monkeypatch, address):
     assert "not-for-logs" not in message
 
 
+def test_the_webhook_is_an_address_that_nobody_sees(monkeypatch):
+    monkeypatch.setenv("MINERALS_ALERT_WEBHOOK_URL", " https://example.org/hook/not-for-logs\n")
+    settings = Settings()
+    assert settings.alert_webhook_url.get_secret_value() == "https://example.org/hook/not-for-logs"
+    assert "not-for-logs" not in f"{settings} {settings!r} {settings.model_dump_json()}"
+    monkeypatch.setenv("MINERALS_ALERT_WEBHOOK_URL", "example.org:port/not-for-logs")
+    message = refusal()
+    assert "no address" in message
+    assert "not-for-logs" not in message
+    monkeypatch.setenv("MINERALS_ALERT_WEBHOOK_URL", "")
+    assert Settings().alert_webhook_url is None
+
+
 def test_settings_do_not_change_once_made():
     with pytest.raises(ValidationError, match="frozen"):
         Settings().top_k = 3

@@ -1,0 +1,109 @@
+"""Alerts: what somebody should look at, written down here and posted to a webhook if there is one.
+
+Belongs here: how an alert is kept and sent. What deserves one is for the orchestration to say.
+
+The local log, `logs/alerts.jsonl`, is written first: a webhook that is down loses nothing and fails
+nothing. Its address carries a token, so it is in no log line, exception or alert; httpx, which
+would log it, is kept quiet while it is asked.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+import httpx
+from pydantic import SecretStr
+
+from minerals.settings import Settings
+
+Kind = Literal["run failed", "source not up to date", "webhook failed"]
+CONNECT_SECONDS, READ_SECONDS = 5.0, 10.0
+_CHATTY = ("httpx", "httpcore")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One thing to look at. `cause` is its first line, for a person."""
+
+    kind: Kind
+    job: str
+    run_id: str
+    step: str
+    cause: str
+    at: str = field(default_factory=_now)
+
+    def __str__(self) -> str:
+        where = f"{self.job}, {self.step}" if self.step else self.job
+        return f"{self.kind}: {where} (run {self.run_id[:8]}): {self.cause}"
+
+
+def send(settings: Settings, alert: Alert) -> str | None:
+    """Write the alert down and post it. Returns why the webhook did not take it, if it did not."""
+    alert = _clean(settings, alert)
+    _write(settings, alert)
+    if settings.alert_webhook_url is None:
+        return None
+    problem = _post(settings.alert_webhook_url, alert)
+    if problem:
+        failed = Alert("webhook failed", alert.job, alert.run_id, alert.step, problem)
+        _write(settings, failed)
+    return problem
+
+
+def _clean(settings: Settings, alert: Alert) -> Alert:
+    """The first line of the cause, without any secret that may have got into it."""
+    cause = (alert.cause.strip().splitlines() or ["no cause was given"])[0]
+    for secret in (settings.comtrade_api_key, settings.alert_webhook_url):
+        if secret is not None:
+            cause = cause.replace(secret.get_secret_value(), "(secret)")
+    return Alert(**{**asdict(alert), "cause": cause})
+
+
+def _write(settings: Settings, alert: Alert) -> None:
+    """Append one line in one write, so that lines of two processes do not mix."""
+    settings.log_dir.mkdir(parents=True, exist_ok=True)
+    line = json.dumps(asdict(alert), ensure_ascii=False) + "\n"
+    descriptor = os.open(settings.alert_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(descriptor, line.encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _post(url: SecretStr, alert: Alert) -> str | None:
+    """Post the alert: `text` is what chat services show. Returns what went wrong."""
+    body = {"text": str(alert), **asdict(alert)}
+    timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
+    try:
+        with _quiet(), httpx.Client(timeout=timeout) as client:
+            response = client.post(url.get_secret_value(), json=body)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        # Not its words: they may hold the address.
+        return f"the webhook did not answer ({type(error).__name__})"
+    if not response.is_success:
+        return f"the webhook answered with status {response.status_code}"
+    return None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No line of httpx, which logs the address of every request."""
+    loggers = [logging.getLogger(name) for name in _CHATTY]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

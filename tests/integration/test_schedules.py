@@ -1,0 +1,213 @@
+"""What runs by itself, and when: schedules a source, and sensors that ask once.
+
+The release and the snapshots are those of the shared refresh; the runs of the instance are records.
+"""
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+
+from minerals.settings import Settings
+from minerals.sources import DATASETS
+from orchestration import run
+from orchestration.assets.ingestion import ingestion_assets
+from orchestration.definitions import build_definitions
+from orchestration.jobs import backfill_job
+from orchestration.schedules import CADENCES, build_schedules
+from orchestration.sensors import build_sensors
+from tests.comtrade_rows import KEY, few_rows
+from tests.comtrade_rows import settings as comtrade_settings
+from tests.publishers import ComtradePublisher
+
+
+@pytest.fixture
+def live(refreshed, tmp_path: Path) -> Settings:
+    """The live profile over a release and the snapshots it was made from (no data files)."""
+    kept = refreshed.settings
+    release = refreshed.release_id()
+    (tmp_path / "releases" / release).mkdir(parents=True)
+    shutil.copy(kept.releases_dir / release / "manifest.json", tmp_path / "releases" / release)
+    for dataset in DATASETS:
+        (tmp_path / "raw" / dataset).mkdir(parents=True)
+        shutil.copy(kept.raw_dir / dataset / "CURRENT", tmp_path / "raw" / dataset)
+    return Settings(profile="live", warehouse_dir=tmp_path)
+
+
+@pytest.fixture
+def instance(live: Settings) -> Iterator[dg.DagsterInstance]:
+    with run.open_instance(live) as opened:
+        yield opened
+
+
+def tick(settings: Settings, name: str, instance: dg.DagsterInstance):
+    (sensor,) = [s for s in build_sensors(settings) if s.name == name]
+    with dg.build_sensor_context(instance=instance) as context:
+        return sensor.evaluate_tick(context)
+
+
+def asked(settings: Settings, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
+    return list(tick(settings, "publish_what_is_new", instance).run_requests or [])
+
+
+def change(settings: Settings, *datasets: str) -> None:
+    for dataset in datasets:
+        (settings.raw_dir / dataset / "CURRENT").write_text(f"another-{dataset}\n")
+
+
+def test_each_live_source_has_a_schedule_of_its_own_and_says_why(live):
+    schedules = {s.name: s for s in build_schedules(live)}
+    assert {name: s.cron_schedule for name, s in schedules.items()} == {
+        "ask_for_bilateral_trade": "0 3 * * 1",
+        "ask_for_production": "0 3 1 * *",
+        "ask_for_country_indicators": "0 3 1 * *",
+        "ask_for_country_geography": "0 3 1 * *",
+    }
+    for dataset in DATASETS:
+        schedule = schedules[f"ask_for_{dataset}"]
+        assert schedule.job_name == f"ingest_{dataset}"
+        assert schedule.execution_timezone == "UTC"
+        assert "fail" in (schedule.description or "")
+
+
+@pytest.mark.parametrize("profile", ["bundled", "live"])
+def test_a_setting_switches_schedules_and_sensors_on(profile, tmp_path):
+    for is_on in (False, True):
+        settings = Settings(profile=profile, warehouse_dir=tmp_path, schedules_on=is_on)
+        made = [*build_schedules(settings), *build_sensors(settings)]
+        on = {one.name for one in made if one.default_status.value == "RUNNING"}
+        assert on == ({one.name for one in made} if is_on else {"end_dead_runs"})
+
+
+def test_the_bundled_profile_lists_nothing_that_only_makes_sense_live(refreshed):
+    bundled = refreshed.settings
+    assert [s.name for s in build_schedules(bundled)] == ["daily_refresh"]
+    assert {s.name for s in build_sensors(bundled)} == {"end_dead_runs", "alert_failed_runs"}
+    jobs = build_definitions(bundled).get_repository_def().get_all_jobs()
+    assert not {job.name for job in jobs} & {"rebuild", "backfill_trade", "ingest_production"}
+
+
+def test_every_live_source_has_a_freshness_policy_with_its_reason(live, refreshed):
+    by_name = {asset.key.to_user_string(): asset for asset in ingestion_assets(live)}
+    for dataset, cadence in CADENCES.items():
+        (spec,) = by_name[f"raw_{dataset}"].specs
+        assert spec.freshness_policy == cadence.freshness
+        assert cadence.reason in spec.description
+        assert spec.metadata["freshness"] == cadence.reason
+    bundled = ingestion_assets(refreshed.settings)
+    assert {spec.freshness_policy for asset in bundled for spec in asset.specs} == {None}
+
+
+def test_a_week_has_one_tick_of_trade_and_a_month_one_of_the_others(live):
+    counted = {}
+    for schedule in build_schedules(live):
+        ticks = dg.build_schedule_context(
+            scheduled_execution_time=datetime(2026, 6, 1, 3, tzinfo=UTC)
+        )
+        (request,) = schedule.evaluate_tick(ticks).run_requests
+        counted[schedule.job_name] = request.run_key
+    assert len(counted) == 4
+
+
+def test_the_rebuild_is_all_but_the_sources(live):
+    repository = build_definitions(live).get_repository_def()
+    rebuilt = set(repository.get_job("rebuild").asset_layer.executable_asset_keys)
+    whole = set(repository.get_job("refresh").asset_layer.executable_asset_keys)
+    assert {k.to_user_string() for k in whole - rebuilt} == {f"raw_{d}" for d in DATASETS}
+    assert rebuilt < whole
+
+
+def test_a_release_of_the_snapshots_in_use_asks_for_nothing(live, instance):
+    outcome = tick(live, "publish_what_is_new", instance)
+    assert not outcome.run_requests
+    assert "was made from the snapshots in use" in outcome.skip_message
+
+
+def test_new_snapshots_ask_for_one_rebuild_together(live, instance):
+    change(live, "production", "country_indicators")
+    (request,) = asked(live, instance)
+    assert request.tags["minerals/changed_sources"] == "production, country_indicators"
+    (again,) = asked(live, instance)
+    assert again.run_key == request.run_key  # the daemon starts a key once
+    change(live, "bilateral_trade")
+    (other,) = asked(live, instance)
+    assert other.run_key != request.run_key
+
+
+@pytest.mark.parametrize(
+    "status",
+    [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED],
+)
+def test_it_waits_for_the_runs_under_way(live, instance, status):
+    change(live, "production")
+    run_id = "6a6cbb44-3c5c-4d0a-8c3e-000000000002"
+    job = "ingest_country_indicators"
+    origin = RemoteJobOrigin(
+        RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "all"), job
+    )
+    record = dg.DagsterRun(job_name=job, run_id=run_id, status=status, remote_job_origin=origin)
+    instance.add_run(record)
+    outcome = tick(live, "publish_what_is_new", instance)
+    assert not outcome.run_requests
+    assert "ingest_country_indicators" in outcome.skip_message
+    instance.report_run_failed(record)  # a source that fails does not hold the others up
+    assert len(asked(live, instance)) == 1
+
+
+def test_a_release_that_was_rolled_back_is_not_rebuilt(live, instance):
+    """The newest release counts, not the served one: going back is an operator's choice."""
+    newest = next((live.releases_dir).iterdir())
+    older = newest.with_name("20000101T000000Z-00000000")
+    shutil.copytree(newest, older)
+    text = (older / "manifest.json").read_text()
+    for dataset in DATASETS:
+        text = text.replace((live.raw_dir / dataset / "CURRENT").read_text().strip(), "older")
+    (older / "manifest.json").write_text(text)
+    (live.releases_dir / "current").symlink_to(older.name)
+    assert asked(live, instance) == []
+
+
+def test_before_the_first_release_it_waits_for_every_source(live, instance):
+    shutil.rmtree(live.releases_dir)
+    (live.raw_dir / "production" / "CURRENT").unlink()
+    outcome = tick(live, "publish_what_is_new", instance)
+    assert "no snapshot yet of production" in outcome.skip_message
+    change(live, "production")
+    (request,) = asked(live, instance)
+    assert request.run_key.startswith("None:")
+
+
+def test_comtrade_is_not_asked_before_the_first_fetch_or_when_pinned(live, instance):
+    (live.raw_dir / "bilateral_trade" / "PINNED").write_text("x")
+    assert "pinned" in tick(live, "ask_comtrade_what_is_new", instance).skip_message
+    (live.raw_dir / "bilateral_trade" / "CURRENT").unlink()
+    assert "Nothing is held yet" in tick(live, "ask_comtrade_what_is_new", instance).skip_message
+
+
+def test_the_bundle_needs_no_backfill_and_says_so(refreshed):
+    done = refreshed.command("backfill", "--importer", "jpn", "--years", "2015-2018")
+    assert done.returncode == 0, done.stderr
+    assert "the bundle holds all importers and the years 1995-2024 already" in done.stdout
+    assert "MINERALS_IMPORTERS=JPN MINERALS_FIRST_YEAR=2015 MINERALS_LAST_YEAR=2018" in done.stdout
+
+
+def test_an_engineer_backfills_from_the_ui(tmp_path):
+    with ComtradePublisher(few_rows(), key=KEY) as server:
+        live = comtrade_settings(server, tmp_path, comtrade_api_key=KEY)
+        config = {"importer": "ind", "first_year": 2020, "last_year": 2021}
+        with run.open_instance(live) as instance:
+            made = backfill_job(live).execute_in_process(
+                instance=instance, run_config={"ops": {"fetch_years": {"config": config}}}
+            )
+            words = [entry.user_message for entry in instance.all_logs(made.run_id)]
+    assert "ind: 2020: not published" in words
+    assert "ind: 2021, H5: 6 rows in 2 answers, 2 of them fetched now" in words
+    assert len(server.data_calls) == 2
