@@ -82,6 +82,9 @@ def refresh(
     wait: Annotated[
         int, typer.Option(help="Seconds to wait for a refresh that is already running.")
     ] = 600,
+    part: Annotated[
+        str, typer.Option(help="Another job: ingest, rebuild_marts or estimate_and_rank.")
+    ] = "refresh",
 ) -> None:
     """Ingest, conform, check, estimate, rank and publish; then say what came out."""
     from orchestration.recovery import one_at_a_time
@@ -90,14 +93,14 @@ def refresh(
     limit_linear_algebra_threads()
     try:
         with one_at_a_time(settings.warehouse_dir, timeout_seconds=0):
-            _refresh(settings, quiet)
+            _refresh(settings, quiet, part)
     except AnotherRefreshRunsError:
         Console(stderr=True).print(f"another refresh is running; waiting up to {wait} s for it")
         with one_at_a_time(settings.warehouse_dir, timeout_seconds=wait):
-            _refresh(settings, quiet)
+            _refresh(settings, quiet, part)
 
 
-def _refresh(settings: Settings, quiet: bool) -> None:
+def _refresh(settings: Settings, quiet: bool, job: str) -> None:
     from orchestration import recovery, run, summary
 
     with run.terminal() as terminal:
@@ -107,11 +110,14 @@ def _refresh(settings: Settings, quiet: bool) -> None:
                 console.print(f"run {run_id[:8]} was interrupted; recovered, nothing to clean up")
         progress = (summary.LineProgress if quiet else summary.LiveProgress)(console, run.STAGES)
         with progress:
-            result = run.refresh(settings, progress.on_step)
+            result = run.refresh(settings, progress.on_step, job=job)
         if not result.succeeded:
             summary.print_failure(console, settings, result)
             raise typer.Exit(1)
-        summary.print_success(console, settings, result)
+        if job in run.JOBS_THAT_RELEASE:
+            summary.print_success(console, settings, result)
+        else:
+            console.print(f"{job} ended well after {result.seconds:.0f} s; nothing was published")
 
 
 @app.command()

@@ -3,6 +3,8 @@
 `build_definitions` takes settings, so that a test builds the same house over its own folders.
 """
 
+from functools import partial
+
 import dagster as dg
 
 from minerals.settings import Settings
@@ -10,7 +12,8 @@ from orchestration.assets import estimation, portfolio, publication, ranking
 from orchestration.assets.ingestion import ingestion_assets
 from orchestration.assets.transformation import transformation_assets
 from orchestration.checks import build_checks
-from orchestration.jobs import REFRESH, build_executor
+from orchestration.jobs import JOBS, build_executor
+from orchestration.metadata import described
 from orchestration.resources import build_resources, ensure_manifest
 from orchestration.schedules import DAILY
 from orchestration.sensors import end_dead_runs
@@ -19,14 +22,15 @@ from orchestration.sensors import end_dead_runs
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Assemble assets, checks, jobs, schedules and resources for these settings."""
     ensure_manifest(settings)
+    assets = [
+        *ingestion_assets(settings),
+        *transformation_assets(settings),
+        *dg.load_assets_from_modules([estimation, ranking, portfolio, publication]),
+    ]
     return dg.Definitions(
-        assets=[
-            *ingestion_assets(settings),
-            *transformation_assets(settings),
-            *dg.load_assets_from_modules([estimation, ranking, portfolio, publication]),
-        ],
+        assets=[asset.map_asset_specs(partial(described, settings=settings)) for asset in assets],
         asset_checks=build_checks(settings),
-        jobs=[REFRESH],
+        jobs=JOBS,
         schedules=[DAILY],
         sensors=[end_dead_runs],
         resources=build_resources(settings),

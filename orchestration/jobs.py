@@ -11,6 +11,7 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
 from minerals.settings import Settings
+from orchestration.causes import Causes
 from orchestration.recovery import one_at_a_time, own_process_tags
 
 # Step processes are copies of a server that has imported these once: a start costs a fork.
@@ -25,6 +26,30 @@ REFRESH = dg.define_asset_job(
     selection=dg.AssetSelection.all(),
     tags={"dagster/max_retries": "0"},
 )
+INGEST = dg.define_asset_job(
+    name="ingest",
+    description="Asks the sources and takes what is new into use as raw snapshots. "
+    "Publishes nothing: `rebuild_marts` comes next.",
+    selection=dg.AssetSelection.groups("ingestion"),
+    tags={"dagster/max_retries": "0"},
+)
+REBUILD_MARTS = dg.define_asset_job(
+    name="rebuild_marts",
+    description="Seeds, dbt models and their tests, gates, from the snapshots in use. "
+    "Publishes nothing: `estimate_and_rank` comes next.",
+    selection=dg.AssetSelection.groups("seeds", "staging", "conformed", "marts")
+    | dg.AssetSelection.assets("source_snapshots"),
+    tags={"dagster/max_retries": "0"},
+)
+ESTIMATE_AND_RANK = dg.define_asset_job(
+    name="estimate_and_rank",
+    description="Models, rankings and portfolio from the marts as they are, then the release. "
+    "Nothing is published when a mart is older than what it is made from, or a check of it failed.",
+    selection=dg.AssetSelection.groups("estimation", "ranking", "portfolio")
+    | dg.AssetSelection.assets("release"),
+    tags={"dagster/max_retries": "0"},
+)
+JOBS = [REFRESH, INGEST, REBUILD_MARTS, ESTIMATE_AND_RANK]
 
 
 def build_executor(settings: Settings) -> dg.ExecutorDefinition:
@@ -56,5 +81,9 @@ class OneRefreshAtATime(MultiprocessExecutor):
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         plan_context.instance.add_run_tags(plan_context.run_id, own_process_tags())
+        causes = Causes()
         with one_at_a_time(self.warehouse_dir, TURN_SECONDS):
-            yield from super().execute(plan_context, execution_plan)
+            for event in super().execute(plan_context, execution_plan):
+                causes.note(event)
+                yield event
+        causes.raise_first()

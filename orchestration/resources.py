@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -21,6 +22,7 @@ import pandas as pd
 from dagster_dbt import DbtCliResource, DbtProject
 from filelock import FileLock
 from packaging.version import Version
+from pydantic import Field
 
 from minerals.errors import WarehouseError
 from minerals.marts import MartSchema
@@ -173,17 +175,35 @@ class Releases(dg.ConfigurableResource):
         )
 
 
-class RefreshSettings(dg.ConfigurableResource):
-    """The choices that the computations take (a subset of Settings, shown in the UI)."""
+def _choice(name: str, note: str = "") -> Any:
+    """A field like the one of Settings: its words and its bounds."""
+    field = Settings.model_fields[name]
+    bounds = {
+        bound: getattr(rule, bound)
+        for rule in field.metadata
+        for bound in ("ge", "le")
+        if hasattr(rule, bound)
+    }
+    return Field(description=f"{field.description}{note}", **bounds)
 
-    profile: str
-    importers: list[str]
-    first_year: int
-    last_year: int
-    top_k: int
-    simulation_draws: int
-    bootstrap_replications: int
-    seed: int
+
+_AS_DEPLOYED = (
+    "; as deployed: for another value set the variable and start anew, since dbt and the gates "
+    "are built for it (a run with another value publishes nothing)"
+)
+
+
+class RefreshSettings(dg.ConfigurableResource):
+    """The choices of a run, for the launchpad: defaults are the settings of the deployment."""
+
+    top_k: int = _choice("top_k")
+    bootstrap_replications: int = _choice("bootstrap_replications")
+    simulation_draws: int = _choice("simulation_draws")
+    seed: int = _choice("seed")
+    profile: str = _choice("profile", _AS_DEPLOYED)
+    importers: list[str] = _choice("importers", _AS_DEPLOYED)
+    first_year: int = _choice("first_year", _AS_DEPLOYED)
+    last_year: int = _choice("last_year", _AS_DEPLOYED)
 
 
 def dbt_project(settings: Settings) -> DbtProject:

@@ -95,8 +95,10 @@ class LiveProgress(LineProgress):
 
 def print_failure(console: Console, settings: Settings, result: RefreshResult) -> None:
     """Why the refresh stopped, what is still served, where to read more."""
-    console.print(f"\n[bold red]The refresh stopped[/] after {result.seconds:.0f} s.")
-    for failure in result.failures:
+    first, *others = result.failures or ["no step said why; see the log"]
+    console.print(f"\n[bold red]failed[/] {first}", soft_wrap=True)
+    console.print(f"The run stopped after {result.seconds:.0f} s.")
+    for failure in others:
         console.print(f"  [red]✗[/] {failure}", soft_wrap=True, markup=True)
     served = _store(settings).manifest()
     if served:

@@ -18,6 +18,7 @@ from minerals.sources.comtrade_file import REPORTED_TRADE_TABLE, reported_trade_
 from minerals.sources.intake import Intake, take_in
 from minerals.sources.snapshots import Snapshot
 from orchestration.assets import OWNERS, WRITER_POOL
+from orchestration.metadata import watched
 from orchestration.resources import Snapshots, Warehouse
 
 DESCRIPTIONS = {
@@ -45,6 +46,7 @@ def raw_asset(dataset: str, settings: Settings) -> dg.AssetsDefinition:
         tags={"profile": settings.profile},
         check_specs=[_up_to_date(dataset)] if is_live else None,
     )
+    @watched
     def ingest(
         context: dg.AssetExecutionContext, snapshots: Snapshots, warehouse: Warehouse
     ) -> dg.MaterializeResult:
@@ -97,6 +99,7 @@ def reported_trade_asset(settings: Settings) -> dg.AssetsDefinition:
         pool=WRITER_POOL,
         tags={"profile": settings.profile},
     )
+    @watched
     def ingest(
         context: dg.AssetExecutionContext, snapshots: Snapshots, warehouse: Warehouse
     ) -> dg.MaterializeResult:

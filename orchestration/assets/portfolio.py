@@ -4,6 +4,7 @@ import dagster as dg
 
 from minerals.marts import schema
 from orchestration.assets import MODELLERS, WRITER_POOL
+from orchestration.metadata import watched
 from orchestration.resources import RefreshSettings, Warehouse
 
 
@@ -15,6 +16,7 @@ from orchestration.resources import RefreshSettings, Warehouse
     pool=WRITER_POOL,
     deps=["import_panel", "ranking_forward"],
 )
+@watched
 def portfolio_concentration(warehouse: Warehouse) -> dg.MaterializeResult:
     from minerals.sourcing.concentration import concentration
 
@@ -39,6 +41,7 @@ def portfolio_concentration(warehouse: Warehouse) -> dg.MaterializeResult:
     pool=WRITER_POOL,
     deps=["import_panel", "ppml_coefficients", "published_forward_ranking", "country_aliases"],
 )
+@watched
 def replication_scorecard(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RefreshSettings
 ) -> dg.MaterializeResult:

@@ -9,10 +9,13 @@ from collections.abc import Sequence
 import dagster as dg
 import pandas as pd
 
+from minerals.errors import ReleaseError
 from minerals.marts import PUBLISHED_MARTS, schema
 from minerals.releases import PublishedMart
 from minerals.sources import DATASETS
 from orchestration.assets import OWNERS, WRITER_POOL
+from orchestration.metadata import watched
+from orchestration.readiness import why_not_ready
 from orchestration.resources import RefreshSettings, Releases, Snapshots, Warehouse
 
 RAW = [dg.AssetKey(f"raw_{dataset}") for dataset in DATASETS]
@@ -26,6 +29,7 @@ RAW = [dg.AssetKey(f"raw_{dataset}") for dataset in DATASETS]
     pool=WRITER_POOL,
     deps=RAW,
 )
+@watched
 def source_snapshots(snapshots: Snapshots, warehouse: Warehouse) -> dg.MaterializeResult:
     store = snapshots.store()
     columns = list(schema("source_snapshots").columns)
@@ -46,12 +50,20 @@ def source_snapshots(snapshots: Snapshots, warehouse: Warehouse) -> dg.Materiali
     pool=WRITER_POOL,
     deps=[dg.AssetKey(mart) for mart in PUBLISHED_MARTS],
 )
+@watched
 def release(
     context: dg.AssetExecutionContext,
     warehouse: Warehouse,
     releases: Releases,
     settings: RefreshSettings,
 ) -> dg.MaterializeResult:
+    problems = why_not_ready(context.instance, PUBLISHED_MARTS, context.run_id)
+    if problems:
+        raise ReleaseError(
+            "What is in the warehouse does not belong together, so nothing is published and the "
+            f"previous release stays served: {_listed(problems)}. Run the job `rebuild_marts` and "
+            "then `estimate_and_rank`, or `refresh`."
+        )
     with warehouse.reader() as connection:
         facts = {
             "run_id": context.run_id,
@@ -71,6 +83,11 @@ def release(
             "contents": dg.MetadataValue.md(_contents(published.marts)),
         }
     )
+
+
+def _listed(problems: Sequence[str]) -> str:
+    more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+    return "; ".join(problems[:3]) + more
 
 
 def _checks(context: dg.AssetExecutionContext) -> dict[str, object]:

@@ -1,0 +1,66 @@
+"""Why a run failed, in the words that somebody wrote for the reader.
+
+Dagster wraps an error in its own, and says of a run only which steps failed. Here the innermost
+message is taken, and the sentence of each failed check, so that the first line tells the cause in
+the UI as on the terminal.
+"""
+
+import re
+
+import dagster as dg
+from dagster import DagsterEventType
+
+from minerals.errors import MineralsError
+
+_DBT_ERRORS = "Errors parsed from dbt logs:"  # before it, dagster-dbt repeats the whole command
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class RunFailedError(MineralsError):
+    """The cause of a run's failure, as the UI shows it at the end of the run."""
+
+
+class Causes:
+    """What went wrong in a run, in the order of its events."""
+
+    def __init__(self) -> None:
+        self.failures: list[str] = []
+        self.warnings: list[str] = []
+
+    def note(self, event: dg.DagsterEvent) -> None:
+        if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
+            self._note_check(event.asset_check_evaluation_data)
+        elif event.event_type == DagsterEventType.STEP_FAILURE:
+            self.failures.append(f"{event.step_key}: {_innermost(event)}")
+
+    def _note_check(self, check: dg.AssetCheckEvaluation) -> None:
+        if check.passed:
+            return
+        words = f"{check.asset_key.to_user_string()}.{check.check_name}: "
+        words += check.description or _failed_rows(check)
+        is_error = check.severity == dg.AssetCheckSeverity.ERROR
+        (self.failures if is_error else self.warnings).append(words)
+
+    def raise_first(self) -> None:
+        """Raise RunFailedError with the first failure, from which the others mostly follow."""
+        if self.failures:
+            others = len(self.failures) - 1
+            raise RunFailedError(self.failures[0] + (f" ({others} more below)" if others else ""))
+
+
+def _failed_rows(check: dg.AssetCheckEvaluation) -> str:
+    """What a dbt test leaves behind in place of words."""
+    rows = check.metadata.get("dagster_dbt/failed_row_count")
+    return f"{rows.value} rows" if rows else "did not hold"
+
+
+def _innermost(event: dg.DagsterEvent) -> str:
+    """The innermost message of a step's failure: the sentence somebody wrote for the reader."""
+    error = event.step_failure_data.error
+    if error is None:
+        return event.message or "failed"
+    while error.cause is not None:
+        error = error.cause
+    kind, _, message = error.message.partition(": ")
+    words = message.strip() if kind.endswith("Error") else error.message.strip()
+    return _ANSI.sub("", words.rpartition(_DBT_ERRORS)[2]).strip()
