@@ -6,9 +6,12 @@ the UI as on the terminal.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import dagster as dg
 from dagster import DagsterEventType
+from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from minerals.errors import MineralsError
 
@@ -18,6 +21,17 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 class RunFailedError(MineralsError):
     """The cause of a run's failure, as the UI shows it at the end of the run."""
+
+    __module__ = "builtins"  # Python puts any other module's name before the sentence
+
+
+@contextmanager
+def told_in_words() -> Iterator[None]:
+    """Let a step fail with the sentence first, not with the name of Dagster's wrapping error."""
+    try:
+        yield
+    except (MineralsError, DagsterDbtCliRuntimeError) as error:
+        raise dg.Failure(_plain(str(error))) from error
 
 
 class Causes:
@@ -37,9 +51,11 @@ class Causes:
         if check.passed:
             return
         words = f"{check.asset_key.to_user_string()}.{check.check_name}: "
-        words += check.description or _failed_rows(check)
-        is_error = check.severity == dg.AssetCheckSeverity.ERROR
-        (self.failures if is_error else self.warnings).append(words)
+        words += words_of(check)
+        if check.severity == dg.AssetCheckSeverity.ERROR:
+            self.failures.append(words)
+        else:
+            self.warnings.append(words)
 
     def raise_first(self) -> None:
         """Raise RunFailedError with the first failure, from which the others mostly follow."""
@@ -48,10 +64,10 @@ class Causes:
             raise RunFailedError(self.failures[0] + (f" ({others} more below)" if others else ""))
 
 
-def _failed_rows(check: dg.AssetCheckEvaluation) -> str:
-    """What a dbt test leaves behind in place of words."""
+def words_of(check: dg.AssetCheckEvaluation) -> str:
+    """The sentence of a check; of a dbt test without one, how many rows broke it."""
     rows = check.metadata.get("dagster_dbt/failed_row_count")
-    return f"{rows.value} rows" if rows else "did not hold"
+    return check.description or (f"{rows.value} rows" if rows else "did not hold")
 
 
 def _innermost(event: dg.DagsterEvent) -> str:
@@ -63,4 +79,8 @@ def _innermost(event: dg.DagsterEvent) -> str:
         error = error.cause
     kind, _, message = error.message.partition(": ")
     words = message.strip() if kind.endswith("Error") else error.message.strip()
+    return _plain(words)
+
+
+def _plain(words: str) -> str:
     return _ANSI.sub("", words.rpartition(_DBT_ERRORS)[2]).strip()

@@ -101,13 +101,15 @@ def refresh(
 
 
 def _refresh(settings: Settings, quiet: bool, job: str) -> None:
-    from orchestration import recovery, run, summary
+    from orchestration import jobs, recovery, run, summary
 
     with run.terminal() as terminal:
         console = Console(file=terminal, no_color=quiet, highlight=False)
         with run.open_instance(settings) as instance:
             for run_id in recovery.recover(instance):
                 console.print(f"run {run_id[:8]} was interrupted; recovered, nothing to clean up")
+        if damage := jobs.set_aside_damage(settings, job):
+            console.print(f"[yellow]warning[/] {damage}", soft_wrap=True)
         progress = (summary.LineProgress if quiet else summary.LiveProgress)(console, run.STAGES)
         with progress:
             result = run.refresh(settings, progress.on_step, job=job)
@@ -138,12 +140,17 @@ def ui(
 
 
 @app.command()
-def status() -> None:
-    """Last refresh, release in use, sources and their age. Exit code 1 when there is none."""
-    from orchestration import summary
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Release, last run, sources, checks and what is stale.
 
-    if not summary.print_status(Console(highlight=False), _settings()):
-        raise typer.Exit(1)
+    Exit code 0: fine. 1: no release, the last run or a blocking check failed, or a source is
+    damaged. 2: a mart is older than what it is made from.
+    """
+    from orchestration.status import print_status
+
+    raise typer.Exit(print_status(Console(highlight=False), _settings(), as_json))
 
 
 @app.command()

@@ -2,7 +2,6 @@
 time) is said here too."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -10,9 +9,11 @@ from dagster._core.definitions.executor_definition import multiple_process_execu
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
+from minerals.errors import WarehouseError
 from minerals.settings import Settings
 from orchestration.causes import Causes
 from orchestration.recovery import one_at_a_time, own_process_tags
+from orchestration.resources import Warehouse
 
 # Step processes are copies of a server that has imported these once: a start costs a fork.
 PRELOADED = ["orchestration.definitions", "statsmodels.api", "great_expectations"]
@@ -52,6 +53,17 @@ ESTIMATE_AND_RANK = dg.define_asset_job(
 JOBS = [REFRESH, INGEST, REBUILD_MARTS, ESTIMATE_AND_RANK]
 
 
+def set_aside_damage(settings: Settings, job: str) -> str | None:
+    """Put a damaged warehouse file out of the way; a sentence on it, None when it is sound.
+
+    Raises WarehouseError when the job does not build all of it anew.
+    """
+    damage = Warehouse(database=str(settings.database)).set_aside_if_damaged()
+    if damage and job != REFRESH.name:
+        raise WarehouseError(f"{damage}: run `minerals refresh`, or the job `{REFRESH.name}`.")
+    return damage
+
+
 def build_executor(settings: Settings) -> dg.ExecutorDefinition:
     """Steps in processes forked from a server; the run itself only while no other is under way."""
 
@@ -59,7 +71,7 @@ def build_executor(settings: Settings) -> dg.ExecutorDefinition:
         name="one_refresh_at_a_time", requirements=multiple_process_executor_requirements()
     )
     def one_refresh_at_a_time(_: dg.InitExecutorContext) -> OneRefreshAtATime:
-        return OneRefreshAtATime(settings.warehouse_dir)
+        return OneRefreshAtATime(settings)
 
     return one_refresh_at_a_time
 
@@ -70,19 +82,22 @@ class OneRefreshAtATime(MultiprocessExecutor):
     The daemon starts one run at a time already; this holds beside `minerals refresh`, too.
     """
 
-    def __init__(self, warehouse_dir: Path) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__(
             retries=RetryMode.DISABLED,
             max_concurrent=2,
             start_method="forkserver",
             explicit_forkserver_preload=PRELOADED,
         )
-        self.warehouse_dir = warehouse_dir
+        self.settings = settings
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         plan_context.instance.add_run_tags(plan_context.run_id, own_process_tags())
         causes = Causes()
-        with one_at_a_time(self.warehouse_dir, TURN_SECONDS):
+        with one_at_a_time(self.settings.warehouse_dir, TURN_SECONDS):
+            damage = set_aside_damage(self.settings, plan_context.job_name)
+            if damage:
+                yield dg.DagsterEvent.engine_event(plan_context, damage)
             for event in super().execute(plan_context, execution_plan):
                 causes.note(event)
                 yield event

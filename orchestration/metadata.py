@@ -18,7 +18,8 @@ from minerals.marts import has_schema, schema
 from minerals.names import CATEGORIES
 from minerals.releases.contract import agreed_contract
 from minerals.settings import Settings
-from orchestration.resources import RefreshSettings, Warehouse
+from orchestration.causes import told_in_words
+from orchestration.resources import Warehouse
 
 COLUMNS = "dagster/column_schema"
 CHOICES = "choices"  # what a table was computed with; a release holds no two
@@ -100,7 +101,8 @@ def _counted(
 
 
 def watched(compute: Callable[..., Any]) -> Callable[..., Any]:
-    """Add to what an asset reports: how long it took and, of a mart, its facts and choices.
+    """Add to what an asset reports: how long it took and, of a mart, its facts and choices; and let
+    it fail with a sentence.
 
     Stands under `@dg.asset` or `@dg.multi_asset` of a function that takes `warehouse`, and
     `settings` where choices matter.
@@ -113,29 +115,21 @@ def watched(compute: Callable[..., Any]) -> Callable[..., Any]:
         name = dg.AssetKey.from_coercible(key).to_user_string()
         facts = table_facts(resources["warehouse"], {name})[name] if has_schema(name) else {}
         if facts and "settings" in resources:
-            facts[CHOICES] = dg.MetadataValue.json(choices(resources["settings"]))
+            facts[CHOICES] = dg.MetadataValue.json(resources["settings"].choices())
         seconds = round(time.monotonic() - started, 3)
         return result._replace(metadata={**facts, **(result.metadata or {}), "seconds": seconds})
 
     @wraps(compute)
     def one(*arguments: Any, **resources: Any) -> Any:
         started = time.monotonic()
-        return completed(compute(*arguments, **resources), started, **resources)
+        with told_in_words():
+            return completed(compute(*arguments, **resources), started, **resources)
 
     @wraps(compute)
     def several(*arguments: Any, **resources: Any) -> Iterator[Any]:
         started = time.monotonic()
-        for result in compute(*arguments, **resources):
-            yield completed(result, started, **resources)
+        with told_in_words():
+            for result in compute(*arguments, **resources):
+                yield completed(result, started, **resources)
 
     return several if isgeneratorfunction(compute) else one
-
-
-def choices(settings: RefreshSettings | Settings) -> dict[str, Any]:
-    """What a table was computed with."""
-    names = RefreshSettings.model_fields if isinstance(settings, RefreshSettings) else PANEL_CHOICES
-    values = settings.model_dump(include=set(names))
-    return {n: list(v) if isinstance(v, tuple) else v for n, v in sorted(values.items())}
-
-
-PANEL_CHOICES = ("profile", "importers", "first_year", "last_year")  # of tables that dbt makes

@@ -1,11 +1,12 @@
 """May what is in the warehouse be released? Asked before each release, since jobs run in parts.
 
-A release holds tables that belong together: each made from its inputs as they are now, all with the
-same choices, none by a step that broke off, none with an open or failed check that blocks. Dagster's
-records tell: every materialization carries the versions of its inputs.
+A release holds tables that belong together: each made from its inputs as they are now, all with
+the same choices, none by a step that broke off, none with an open or failed check that blocks.
+Dagster's records tell: every materialization carries the versions of its inputs.
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -18,6 +19,7 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecordStatus as CheckStatus,
 )
 
+from orchestration.causes import words_of
 from orchestration.metadata import CHOICES
 
 BROKEN_OFF = [DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
@@ -30,28 +32,23 @@ def why_not_ready(
 
     `run_id` is the run that asks: its own checks that block have passed, or it would not ask.
     """
-    latest = _upstream(instance, [dg.AssetKey(mart) for mart in marts])
+    latest = upstream(instance, marts)
     missing = [mart for mart in marts if dg.AssetKey(mart) not in latest]
     return [
         *(f"{mart} was never built" for mart in missing),
         *stale_tables(latest),
         *_different_choices(latest),
         *_broken_off(instance, latest),
-        *_failed_checks(instance, latest, run_id),
+        *_blocking(checks_not_passed(instance, latest, run_id)),
     ]
 
 
-def stale_marts(instance: dg.DagsterInstance, marts: Collection[str]) -> list[str]:
-    """Which tables of these, or before them, were made from inputs that have changed since."""
-    return stale_tables(_upstream(instance, [dg.AssetKey(mart) for mart in marts]))
-
-
-def _upstream(
-    instance: dg.DagsterInstance, keys: Collection[dg.AssetKey]
+def upstream(
+    instance: dg.DagsterInstance, marts: Collection[str]
 ) -> dict[dg.AssetKey, EventLogEntry]:
     """The last materialization of each of these and of all they were made from."""
     latest: dict[dg.AssetKey, EventLogEntry] = {}
-    wanted = set(keys)
+    wanted = {dg.AssetKey(mart) for mart in marts}
     while wanted:
         records = instance.get_latest_materialization_events(list(wanted))
         found = {key: entry for key, entry in records.items() if entry is not None}
@@ -120,14 +117,27 @@ def _broken_off(
                     yield f"{name} was being built when run {run.run_id[:8]} broke off"
 
 
-def _failed_checks(
-    instance: dg.DagsterInstance, latest: Mapping[dg.AssetKey, EventLogEntry], run_id: str | None
-) -> Iterator[str]:
-    """Checks of severity ERROR that failed last time, or that a run planned and never made."""
-    builders = sorted({entry.run_id for entry in latest.values()})
+@dataclass(frozen=True)
+class NotPassed:
+    """A check that did not pass when it was last made; without severity, one never made."""
+
+    check: str
+    severity: dg.AssetCheckSeverity | None
+    words: str
+
+
+def checks_not_passed(
+    instance: dg.DagsterInstance,
+    latest: Mapping[dg.AssetKey, EventLogEntry],
+    run_id: str | None = None,
+) -> list[NotPassed]:
+    """The checks, planned by the runs that built these tables, that did not pass last time.
+
+    A check that the run `run_id` has yet to make does not count.
+    """
     planned = {
         event.asset_check_planned_data.asset_check_key
-        for builder in builders
+        for builder in sorted({entry.run_id for entry in latest.values()})
         for entry in instance.all_logs(
             builder, of_type=DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
         )
@@ -135,16 +145,25 @@ def _failed_checks(
     }
     asked = sorted(key for key in planned if key.asset_key in latest)
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(asked)
+    found = []
     for key in asked:
         record = records.get(key)
         name = f"{key.asset_key.to_user_string()}.{key.name}"
         if record is None or record.status == CheckStatus.PLANNED:
             if record is None or record.run_id != run_id:
-                yield f"check {name} was never made"
+                found.append(NotPassed(name, None, "was never made"))
         elif record.status == CheckStatus.FAILED and record.event is not None:
-            evaluation = record.event.get_dagster_event().asset_check_evaluation_data
-            if evaluation.severity == dg.AssetCheckSeverity.ERROR:
-                yield f"check {name} failed: {evaluation.description or 'no words'}"
+            check = record.event.get_dagster_event().asset_check_evaluation_data
+            found.append(NotPassed(name, check.severity, words_of(check)))
+    return found
+
+
+def _blocking(checks: Collection[NotPassed]) -> Iterator[str]:
+    for check in checks:
+        if check.severity is None:
+            yield f"check {check.check} {check.words}"
+        elif check.severity == dg.AssetCheckSeverity.ERROR:
+            yield f"check {check.check} failed: {check.words}"
 
 
 def _moment(timestamp: float) -> datetime:

@@ -5,6 +5,7 @@ served.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import dagster as dg
 import pandas as pd
@@ -67,7 +68,7 @@ def release(
     with warehouse.reader() as connection:
         facts = {
             "run_id": context.run_id,
-            "settings": settings.model_dump(),
+            "settings": settings.choices(),
             "snapshots": _records(connection.sql("select * from marts.source_snapshots").df()),
             "fits": _records(connection.sql("select * from marts.ppml_fit").df()),
             "checks": _checks(context),
@@ -80,9 +81,18 @@ def release(
             "serving_database": dg.MetadataValue.path(releases.serving_database),
             "marts": len(published.marts),
             "dagster/row_count": sum(mart.row_count for mart in published.marts),
+            **_pages(published.path, Path(releases.data_docs)),
             "contents": dg.MetadataValue.md(_contents(published.marts)),
         }
     )
+
+
+def _pages(release: Path, data_docs: Path) -> dict[str, dg.MetadataValue]:
+    """Where to read on: the manifest, the contract, and the pages of the gate where there are."""
+    pages = {"manifest": release / "manifest.json", "readme": release / "README.md"}
+    if (data_docs / "index.html").is_file():
+        pages["data_docs"] = data_docs / "index.html"
+    return {name: dg.MetadataValue.path(str(page)) for name, page in pages.items()}
 
 
 def _listed(problems: Sequence[str]) -> str:

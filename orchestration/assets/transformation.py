@@ -22,9 +22,10 @@ from dagster_dbt import (
 
 from minerals.settings import Settings
 from orchestration.assets import OWNERS, WRITER_POOL
+from orchestration.causes import told_in_words
 from orchestration.lineage import column_lineage
-from orchestration.metadata import CHOICES, Facts, choices, column_types, table_facts
-from orchestration.resources import Dbt, Warehouse, dbt_project, dbt_variables
+from orchestration.metadata import CHOICES, Facts, column_types, table_facts
+from orchestration.resources import Dbt, Warehouse, dbt_project, dbt_variables, deployed_choices
 
 SAMPLE_ROWS = 5  # of a failed test, shown beside its check
 LAYERS = {
@@ -77,7 +78,7 @@ def layer_assets(
         target = settings.warehouse_dir / "dbt" / layer
         events: list[Any] = []
         try:
-            with warehouse.writing():
+            with told_in_words(), warehouse.writing():
                 invocation = dbt.cli(arguments, context=context, target_path=target)
                 with _ended(invocation):
                     events.extend(invocation.stream())
@@ -110,7 +111,7 @@ def _facts(
     facts = table_facts(warehouse, names)
     lineages = column_lineage(target, column_types(warehouse)) if names else {}
     for name, own in facts.items():
-        own[CHOICES] = dg.MetadataValue.json(choices(settings))
+        own[CHOICES] = dg.MetadataValue.json(deployed_choices(settings))
         if name in lineages:
             own["dagster/column_lineage"] = lineages[name]
     return facts
