@@ -74,6 +74,11 @@ class Settings(BaseSettings):
         description="folder of UN Comtrade's lists of HS codes; default: reference/hs in the "
         "warehouse folder, or the shared folder beside the project",
     )
+    dagster_config: Path = Field(
+        PROJECT_ROOT / "orchestration" / "dagster.yaml",
+        description="the Dagster instance: deploy/dagster-postgres.yaml keeps its history in "
+        "PostgreSQL",
+    )
     ui_port: int = Field(3000, ge=1, le=65535, description="port of the Dagster UI")
     comtrade_api_key: SecretStr | None = Field(
         None,
@@ -148,7 +153,12 @@ class Settings(BaseSettings):
         return tuple(dict.fromkeys(value))
 
     @field_validator(
-        "warehouse_dir", "figures_dir", "seeds_dir", "comtrade_file", "hs_reference_dir"
+        "warehouse_dir",
+        "figures_dir",
+        "seeds_dir",
+        "comtrade_file",
+        "hs_reference_dir",
+        "dagster_config",
     )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:

@@ -72,7 +72,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The Dagster instance under the warehouse folder, created or brought up to date."""
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    template = Template(Path(__file__).with_name("dagster.yaml").read_text())
+    template = Template(settings.dagster_config.read_text())
     config = template.substitute(DAGSTER_HOME=home)
     target = home / "dagster.yaml"
     if not target.exists() or target.read_text() != config:

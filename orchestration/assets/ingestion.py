@@ -107,7 +107,9 @@ def reported_trade_asset(settings: Settings) -> dg.AssetsDefinition:
         if provider is None:
             warehouse.load_nothing(REPORTED_TRADE_TABLE.name, REPORTED_TRADE_TABLE.columns)
             context.log.info("MINERALS_COMTRADE_FILE is not set: nothing to reconcile with")
-            return dg.MaterializeResult(metadata={"dagster/row_count": 0})
+            return dg.MaterializeResult(
+                metadata={"dagster/row_count": 0}, data_version=dg.DataVersion("empty")
+            )
         store = snapshots.store()
         snapshot, is_new = provider.ingest(store)
         warehouse.load_snapshot(snapshot)
