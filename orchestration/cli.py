@@ -140,6 +140,17 @@ def ui(
 
 
 @app.command()
+def instance() -> None:
+    """Write the Dagster instance into the warehouse folder and end dead runs: before a service."""
+    from orchestration import recovery, run
+
+    settings = _settings()
+    with run.open_instance(settings) as opened:
+        recovery.recover(opened)
+    Console().print(f"DAGSTER_HOME={settings.dagster_home}", soft_wrap=True)
+
+
+@app.command()
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:

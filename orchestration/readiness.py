@@ -37,7 +37,7 @@ def why_not_ready(
     return [
         *(f"{mart} was never built" for mart in missing),
         *stale_tables(latest),
-        *_different_choices(latest),
+        *different_choices(latest),
         *_broken_off(instance, latest),
         *_blocking(checks_not_passed(instance, latest, run_id)),
     ]
@@ -75,7 +75,7 @@ def stale_tables(latest: Mapping[dg.AssetKey, EventLogEntry]) -> list[str]:
     return found
 
 
-def _different_choices(latest: Mapping[dg.AssetKey, EventLogEntry]) -> Iterator[str]:
+def different_choices(latest: Mapping[dg.AssetKey, EventLogEntry]) -> Iterator[str]:
     """A table made with top_k 5 beside one made with 10, or for another importer."""
     made_with: dict[str, dict[str, list[str]]] = {}
     for key, entry in sorted(latest.items()):

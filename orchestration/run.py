@@ -146,6 +146,8 @@ class _Watcher:
         if event.event_type == DagsterEventType.STEP_START:
             self._started[step] = time.monotonic()
             if step == "dbt_staging":
+                # Before the thread: half imported, it breaks the queries of Dagster's storage.
+                import_module("sqlalchemy.orm")
                 threading.Thread(target=_import_ahead, daemon=True).start()
             self.on_step(stage, step, "started", 0.0)
         elif event.event_type == DagsterEventType.STEP_SUCCESS:

@@ -19,7 +19,7 @@ from minerals.settings import Settings
 from minerals.sources import DATASETS
 from minerals.sources.snapshots import SnapshotStore
 from orchestration.causes import Causes
-from orchestration.readiness import checks_not_passed, stale_tables, upstream
+from orchestration.readiness import checks_not_passed, different_choices, stale_tables, upstream
 from orchestration.run import open_instance
 
 FINE, FAILED, STALE = 0, 1, 2  # exit codes
@@ -77,7 +77,7 @@ def read_status(settings: Settings) -> Status:
         with open_instance(settings) as instance:
             status.last_run = _last_run(instance)
             latest = upstream(instance, PUBLISHED_MARTS)
-            status.stale = stale_tables(latest)
+            status.stale = [*stale_tables(latest), *different_choices(latest)]
             for found in checks_not_passed(instance, latest):
                 is_warning = found.severity == dg.AssetCheckSeverity.WARN
                 shown = status.checks_warned if is_warning else status.checks_failed
