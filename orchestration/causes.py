@@ -16,6 +16,7 @@ from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from minerals.errors import MineralsError
 
 _DBT_ERRORS = "Errors parsed from dbt logs:"  # before it, dagster-dbt repeats the whole command
+_FAILURE = "dagster._core.definitions.events.Failure: "  # what `told_in_words` raises
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -71,14 +72,14 @@ def words_of(check: dg.AssetCheckEvaluation) -> str:
 
 
 def _innermost(event: dg.DagsterEvent) -> str:
-    """The innermost message of a step's failure: the sentence somebody wrote for the reader."""
+    """The sentence that somebody wrote for the reader; of a bug, the innermost message."""
     error = event.step_failure_data.error
     if error is None:
         return event.message or "failed"
-    while error.cause is not None:
+    while error.cause is not None and not error.message.startswith(_FAILURE):
         error = error.cause
     kind, _, message = error.message.partition(": ")
-    words = message.strip() if kind.endswith("Error") else error.message.strip()
+    words = message.strip() if kind.endswith(("Error", ".Failure")) else error.message.strip()
     return _plain(words)
 
 

@@ -7,6 +7,7 @@ from minerals.marts import PUBLISHED_MARTS
 from minerals.sources import DATASETS
 from orchestration.assets import WRITER_POOL
 from orchestration.definitions import build_definitions
+from orchestration.run import open_instance
 from tests.integration.definitions_text import FILE, as_text
 
 
@@ -70,3 +71,33 @@ def test_job_and_schedule(definitions):
     schedule = repository.get_schedule_def("daily_refresh")
     assert schedule.cron_schedule == "0 5 * * *"
     assert schedule.job_name == "refresh"
+
+
+def metadata_of(settings, name: str) -> dict:
+    with open_instance(settings) as instance:
+        entry = instance.get_latest_materialization_event(dg.AssetKey(name))
+        return {key: value.value for key, value in entry.asset_materialization.metadata.items()}
+
+
+def test_a_run_leaves_figures_and_the_lineage_of_columns(refreshed):
+    panel = metadata_of(refreshed.settings, "import_panel")
+    made_of = panel["dagster/column_lineage"].deps_by_column
+    parents = {(d.asset_key.to_user_string(), d.column_name) for d in made_of["products_qty_kg"]}
+    assert ("fct_trade_flow", "qty_kg") in parents
+    assert {table for table, _ in parents} == {"fct_trade_flow"}
+    ((rows, value),) = refreshed.query(
+        "select count(*), sum(ores_value_usd) from marts.import_panel"
+    )
+    assert panel["dagster/row_count"] == rows
+    assert panel["total_ores_value_usd"] == pytest.approx(float(value))
+    assert panel["seconds"] > 0
+    staged = metadata_of(refreshed.settings, "stg_baci__trade_flow")["dagster/column_lineage"]
+    assert {d.asset_key.to_user_string() for d in staged.deps_by_column["value_usd"]} == {
+        "raw_bilateral_trade"
+    }
+    fit = metadata_of(refreshed.settings, "ppml_fit")
+    columns = {column.name: column for column in fit["dagster/column_schema"].columns}
+    assert columns["pseudo_r2"].type == "DOUBLE"
+    assert "McFadden" in columns["pseudo_r2"].description
+    assert 0 < fit["IND_ores_pseudo_r2"] < 1
+    assert fit["seconds"] > 0
