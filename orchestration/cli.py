@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(snapshots_cli.app, name="snapshots")
+PARTS = ("refresh", "ingest", "rebuild_marts", "estimate_and_rank")
 Importer = Annotated[
     str | None, typer.Option(help="ISO3 code of the importing country; default: the first one set.")
 ]
@@ -89,6 +90,8 @@ def refresh(
     """Ingest, conform, check, estimate, rank and publish; then say what came out."""
     from orchestration.recovery import one_at_a_time
 
+    if part not in PARTS:
+        _fail(f"there is no job {part}; there are {', '.join(PARTS)}")
     settings = _settings()
     limit_linear_algebra_threads()
     try:

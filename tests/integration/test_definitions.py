@@ -6,6 +6,7 @@ import pytest
 from minerals.marts import PUBLISHED_MARTS
 from minerals.sources import DATASETS
 from orchestration.assets import WRITER_POOL
+from orchestration.cli import PARTS
 from orchestration.definitions import build_definitions
 from orchestration.run import open_instance
 from tests.integration.definitions_text import FILE, as_text
@@ -65,9 +66,9 @@ def test_the_release_waits_for_every_mart_and_every_gate(definitions):
     assert {"import_panel", "fct_country_covariates"} <= gated
 
 
-def test_job_and_schedule(definitions):
+def test_jobs_and_schedule(definitions):
     repository = definitions.get_repository_def()
-    assert repository.has_job("refresh")
+    assert all(repository.has_job(part) for part in PARTS)
     schedule = repository.get_schedule_def("daily_refresh")
     assert schedule.cron_schedule == "0 5 * * *"
     assert schedule.job_name == "refresh"
