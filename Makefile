@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup refresh test unit ui status lint format types lock benchmark benchmark-serving figures clean
+.PHONY: help setup refresh test unit ui status lint format types lock benchmark benchmark-serving figures definitions clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ benchmark-serving: setup ## eight readers while three refreshes run, beside the 
 figures: $(INSTALLED) ## draw the README's charts from the served release
 	@$(BIN)/python docs/figures/forward_ranking.py
 	@$(BIN)/python docs/figures/portfolio.py
+
+definitions: $(INSTALLED) ## write tests/definitions.txt anew, after a change of assets, checks or jobs
+	@$(BIN)/python -m tests.integration.definitions_text
 
 lock: ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

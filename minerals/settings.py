@@ -106,6 +106,11 @@ class Settings(BaseSettings):
         description="folder of UN Comtrade's lists of HS codes; default: reference/hs in the "
         "warehouse folder, or the shared folder beside the project",
     )
+    dagster_config: Path = Field(
+        PROJECT_ROOT / "orchestration" / "dagster.yaml",
+        description="the Dagster instance: deploy/dagster-postgres.yaml keeps its history in "
+        "PostgreSQL",
+    )
     ui_port: int = Field(3000, ge=1, le=65535, description="port of the Dagster UI")
     comtrade_api_key: SecretStr | None = Field(
         None,
@@ -207,7 +212,12 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "warehouse_dir", "figures_dir", "seeds_dir", "comtrade_file", "hs_reference_dir"
+        "warehouse_dir",
+        "figures_dir",
+        "seeds_dir",
+        "comtrade_file",
+        "hs_reference_dir",
+        "dagster_config",
     )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
@@ -270,6 +280,11 @@ class Settings(BaseSettings):
     def hs_reference(self) -> Path | None:
         """The folder of the lists of HS codes; None when there is none."""
         return next((folder for folder in self.hs_reference_folders if folder.is_dir()), None)
+
+    @property
+    def data_docs_dir(self) -> Path:
+        """The pages of Great Expectations on the last run."""
+        return self.warehouse_dir / "data_docs"
 
     @property
     def dagster_home(self) -> Path:

@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(snapshots_cli.app, name="snapshots")
+PARTS = ("refresh", "ingest", "rebuild_marts", "estimate_and_rank")
 Importer = Annotated[
     str | None, typer.Option(help="ISO3 code of the importing country; default: the first one set.")
 ]
@@ -83,36 +84,46 @@ def refresh(
     wait: Annotated[
         int, typer.Option(help="Seconds to wait for a refresh that is already running.")
     ] = 600,
+    part: Annotated[
+        str, typer.Option(help="Another job: ingest, rebuild_marts or estimate_and_rank.")
+    ] = "refresh",
 ) -> None:
     """Ingest, conform, check, estimate, rank and publish; then say what came out."""
     from orchestration.recovery import one_at_a_time
 
+    if part not in PARTS:
+        _fail(f"there is no job {part}; there are {', '.join(PARTS)}")
     settings = _settings()
     limit_linear_algebra_threads()
     try:
         with one_at_a_time(settings.warehouse_dir, timeout_seconds=0):
-            _refresh(settings, quiet)
+            _refresh(settings, quiet, part)
     except AnotherRefreshRunsError:
         Console(stderr=True).print(f"another refresh is running; waiting up to {wait} s for it")
         with one_at_a_time(settings.warehouse_dir, timeout_seconds=wait):
-            _refresh(settings, quiet)
+            _refresh(settings, quiet, part)
 
 
-def _refresh(settings: Settings, quiet: bool) -> None:
-    from orchestration import recovery, run, summary
+def _refresh(settings: Settings, quiet: bool, job: str) -> None:
+    from orchestration import jobs, recovery, run, summary
 
     with run.terminal() as terminal:
         console = Console(file=terminal, no_color=quiet, highlight=False)
         with run.open_instance(settings) as instance:
             for run_id in recovery.recover(instance):
                 console.print(f"run {run_id[:8]} was interrupted; recovered, nothing to clean up")
+        if damage := jobs.set_aside_damage(settings, job):
+            console.print(f"[yellow]warning[/] {damage}", soft_wrap=True)
         progress = (summary.LineProgress if quiet else summary.LiveProgress)(console, run.STAGES)
         with progress:
-            result = run.refresh(settings, progress.on_step)
+            result = run.refresh(settings, progress.on_step, job=job)
         if not result.succeeded:
             summary.print_failure(console, settings, result)
             raise typer.Exit(1)
-        summary.print_success(console, settings, result)
+        if job in run.JOBS_THAT_RELEASE:
+            summary.print_success(console, settings, result)
+        else:
+            console.print(f"{job} ended well after {result.seconds:.0f} s; nothing was published")
 
 
 @app.command()
@@ -133,12 +144,28 @@ def ui(
 
 
 @app.command()
-def status() -> None:
-    """Last refresh, release in use, sources and their age. Exit code 1 when there is none."""
-    from orchestration import summary
+def instance() -> None:
+    """Write the Dagster instance into the warehouse folder and end dead runs: before a service."""
+    from orchestration import recovery, run
 
-    if not summary.print_status(Console(highlight=False), _settings()):
-        raise typer.Exit(1)
+    settings = _settings()
+    with run.open_instance(settings) as opened:
+        recovery.recover(opened)
+    Console().print(f"DAGSTER_HOME={settings.dagster_home}", soft_wrap=True)
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Release, last run, sources, checks and what is stale.
+
+    Exit code 0: fine. 1: no release, the last run or a blocking check failed, or a source is
+    damaged. 2: a mart is older than what it is made from.
+    """
+    from orchestration.status import print_status
+
+    raise typer.Exit(print_status(Console(highlight=False), _settings(), as_json))
 
 
 @app.command()

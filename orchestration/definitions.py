@@ -3,6 +3,8 @@
 `build_definitions` takes settings, so that a test builds the same house over its own folders.
 """
 
+from functools import partial
+
 import dagster as dg
 
 from minerals.settings import Settings
@@ -11,6 +13,7 @@ from orchestration.assets.ingestion import ingestion_assets
 from orchestration.assets.transformation import transformation_assets
 from orchestration.checks import build_checks
 from orchestration.jobs import build_executor, build_jobs
+from orchestration.metadata import described
 from orchestration.resources import build_resources, ensure_manifest
 from orchestration.schedules import build_schedules
 from orchestration.sensors import build_sensors
@@ -19,12 +22,13 @@ from orchestration.sensors import build_sensors
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Assemble assets, checks, jobs, schedules and resources for these settings."""
     ensure_manifest(settings)
+    assets = [
+        *ingestion_assets(settings),
+        *transformation_assets(settings),
+        *dg.load_assets_from_modules([estimation, ranking, portfolio, publication]),
+    ]
     return dg.Definitions(
-        assets=[
-            *ingestion_assets(settings),
-            *transformation_assets(settings),
-            *dg.load_assets_from_modules([estimation, ranking, portfolio, publication]),
-        ],
+        assets=[asset.map_asset_specs(partial(described, settings=settings)) for asset in assets],
         asset_checks=build_checks(settings),
         jobs=build_jobs(settings),
         schedules=build_schedules(settings),

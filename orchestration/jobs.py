@@ -6,7 +6,6 @@ the snapshots in use to the release.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -14,9 +13,12 @@ from dagster._core.definitions.executor_definition import multiple_process_execu
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
+from minerals.errors import WarehouseError
 from minerals.settings import Settings
 from minerals.sources import DATASETS, comtrade
+from orchestration.causes import Causes
 from orchestration.recovery import one_at_a_time, own_process_tags
+from orchestration.resources import Warehouse
 
 # Step processes are copies of a server that has imported these once: a start costs a fork.
 PRELOADED = ["orchestration.definitions", "statsmodels.api", "great_expectations"]
@@ -30,8 +32,45 @@ REFRESH = dg.define_asset_job(
     selection=dg.AssetSelection.all(),
     tags={"dagster/max_retries": "0"},
 )
+INGEST = dg.define_asset_job(
+    name="ingest",
+    description="Asks the sources and takes what is new into use as raw snapshots. "
+    "Publishes nothing: `rebuild_marts` comes next.",
+    selection=dg.AssetSelection.groups("ingestion"),
+    tags={"dagster/max_retries": "0"},
+)
+REBUILD_MARTS = dg.define_asset_job(
+    name="rebuild_marts",
+    description="Seeds, dbt models and their tests, gates, from the snapshots in use. "
+    "Publishes nothing: `estimate_and_rank` comes next.",
+    selection=dg.AssetSelection.groups("seeds", "staging", "conformed", "marts")
+    | dg.AssetSelection.assets("source_snapshots"),
+    tags={"dagster/max_retries": "0"},
+)
+ESTIMATE_AND_RANK = dg.define_asset_job(
+    name="estimate_and_rank",
+    description="Models, rankings and portfolio from the marts as they are, then the release. "
+    "Nothing is published when a mart is older than what it is made from, or a check of it failed.",
+    selection=dg.AssetSelection.groups("estimation", "ranking", "portfolio")
+    | dg.AssetSelection.assets("release"),
+    tags={"dagster/max_retries": "0"},
+)
+PARTS = [REFRESH, INGEST, REBUILD_MARTS, ESTIMATE_AND_RANK]
+"""The jobs that every profile has."""
 
-INGEST = {
+
+def set_aside_damage(settings: Settings, job: str) -> str | None:
+    """Put a damaged warehouse file out of the way; a sentence on it, None when it is sound.
+
+    Raises WarehouseError when the job does not build all of it anew.
+    """
+    damage = Warehouse(database=str(settings.database)).set_aside_if_damaged()
+    if damage and job not in (REFRESH.name, REBUILD.name):
+        raise WarehouseError(f"{damage}: run `minerals refresh`, or the job `{REFRESH.name}`.")
+    return damage
+
+
+INGEST_ONE = {
     dataset: dg.define_asset_job(
         name=f"ingest_{dataset}",
         description=f"Ask the source of {dataset} and judge what it brings; nothing downstream.",
@@ -82,8 +121,8 @@ def build_jobs(settings: Settings) -> list[Any]:
     """The jobs of the profile: there is nothing to ask for one by one, or to fetch ahead, in the
     bundle."""
     if settings.profile == "bundled":
-        return [REFRESH]
-    return [REFRESH, *INGEST.values(), REBUILD, backfill_job(settings)]
+        return PARTS
+    return [*PARTS, *INGEST_ONE.values(), REBUILD, backfill_job(settings)]
 
 
 def build_executor(settings: Settings) -> dg.ExecutorDefinition:
@@ -93,7 +132,7 @@ def build_executor(settings: Settings) -> dg.ExecutorDefinition:
         name="one_refresh_at_a_time", requirements=multiple_process_executor_requirements()
     )
     def one_refresh_at_a_time(_: dg.InitExecutorContext) -> OneRefreshAtATime:
-        return OneRefreshAtATime(settings.warehouse_dir)
+        return OneRefreshAtATime(settings)
 
     return one_refresh_at_a_time
 
@@ -104,16 +143,23 @@ class OneRefreshAtATime(MultiprocessExecutor):
     The daemon starts one run at a time already; this holds beside `minerals refresh`, too.
     """
 
-    def __init__(self, warehouse_dir: Path) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__(
             retries=RetryMode.DISABLED,
             max_concurrent=2,
             start_method="forkserver",
             explicit_forkserver_preload=PRELOADED,
         )
-        self.warehouse_dir = warehouse_dir
+        self.settings = settings
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         plan_context.instance.add_run_tags(plan_context.run_id, own_process_tags())
-        with one_at_a_time(self.warehouse_dir, TURN_SECONDS):
-            yield from super().execute(plan_context, execution_plan)
+        causes = Causes()
+        with one_at_a_time(self.settings.warehouse_dir, TURN_SECONDS):
+            damage = set_aside_damage(self.settings, plan_context.job_name)
+            if damage:
+                yield dg.DagsterEvent.engine_event(plan_context, damage)
+            for event in super().execute(plan_context, execution_plan):
+                causes.note(event)
+                yield event
+        causes.raise_first()

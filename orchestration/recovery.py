@@ -66,7 +66,8 @@ def recover(instance: dg.DagsterInstance) -> list[str]:
     storage = instance.event_log_storage
     # Wiping the run history takes the pool's places with it and leaves its limit: then no step
     # would ever be admitted again.
-    storage.initialize_concurrency_limit_to_default(WRITER_POOL)
+    if storage.get_concurrency_info(WRITER_POOL).slot_count == 0:
+        storage.set_concurrency_slots(WRITER_POOL, 1)
     for run_id in storage.get_concurrency_run_ids():
         holder = instance.get_run_by_id(run_id)
         if holder is None or holder.is_finished:

@@ -12,8 +12,10 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, ClassVar
 
 import dagster as dg
 import duckdb
@@ -21,6 +23,7 @@ import pandas as pd
 from dagster_dbt import DbtCliResource, DbtProject
 from filelock import FileLock
 from packaging.version import Version
+from pydantic import Field, create_model
 
 from minerals.errors import WarehouseError
 from minerals.marts import MartSchema
@@ -64,6 +67,39 @@ class Warehouse(dg.ConfigurableResource):
                 time.sleep(0.2)
             else:
                 return
+
+    def damage(self) -> str | None:
+        """What is wrong with the file, by reading all of it; None when it is sound or absent."""
+        if not Path(self.database).exists():
+            return None
+        with FileLock(f"{self.database}.lock", timeout=self.lock_timeout_seconds):
+            try:
+                with duckdb.connect(self.database, read_only=True) as connection:
+                    tables = connection.execute(
+                        "select schema_name, table_name from duckdb_tables()"
+                    ).fetchall()
+                    for schema, table in tables:
+                        connection.execute(f'select bit_xor(hash(t)) from "{schema}"."{table}" t')
+            except duckdb.Error as error:
+                return None if "lock" in str(error) else str(error)
+        return None
+
+    def set_aside_if_damaged(self) -> str | None:
+        """Move a damaged file away, for people to look at; a sentence on it, None when all is well.
+
+        What was in it is derived: a refresh builds it anew from the raw snapshots.
+        """
+        damage = self.damage()
+        if damage is None:
+            return None
+        moment = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        for file in (Path(self.database), Path(f"{self.database}.wal")):
+            if file.exists():
+                file.rename(file.with_name(f"{file.name}.damaged-{moment}"))
+        return (
+            f"{self.database} was damaged ({damage}) and is set aside as .damaged-{moment}; "
+            "a refresh builds it anew from the raw snapshots"
+        )
 
     @contextmanager
     def writer(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -176,6 +212,7 @@ class Releases(dg.ConfigurableResource):
     root: str
     serving_database: str
     keep: int
+    data_docs: str
 
     def store(self) -> ReleaseStore:
         return ReleaseStore(
@@ -184,14 +221,12 @@ class Releases(dg.ConfigurableResource):
 
 
 class RefreshSettings(dg.ConfigurableResource):
-    """The choices that the computations take (a subset of Settings, shown in the UI)."""
+    """The choices of a run. Those that the launchpad offers are fields, added with the values of
+    the deployment as their defaults by `refresh_settings`; the others hold for a deployment, since
+    dbt and the gates are built for them.
+    """
 
-    profile: str
-    importers: list[str]
-    first_year: int
-    last_year: int
-    other_asia_is_taiwan: bool
-    estimate_missing_quantities: bool
+    deployed: ClassVar[Settings]
     top_k: int
     forward_years: int | None
     concentrated_above: float
@@ -204,6 +239,76 @@ class RefreshSettings(dg.ConfigurableResource):
     bootstrap_replications: int
     seed: int
 
+    @property
+    def profile(self) -> str:
+        return self.deployed.profile
+
+    @property
+    def importers(self) -> list[str]:
+        return list(self.deployed.importers)
+
+    @property
+    def first_year(self) -> int:
+        return self.deployed.first_year
+
+    @property
+    def last_year(self) -> int:
+        return self.deployed.last_year
+
+    def choices(self) -> dict[str, Any]:
+        """All of them, as recorded beside what was computed with them."""
+        return {**deployed_choices(self.deployed), **self.model_dump(include=set(_OFFERED))}
+
+
+_OFFERED = (
+    "top_k",
+    "forward_years",
+    "concentrated_above",
+    "capacity_fraction",
+    "excluded_suppliers",
+    "change_limit",
+    "concentration_penalty",
+    "risk_penalty",
+    "simulation_draws",
+    "bootstrap_replications",
+    "seed",
+)
+
+
+def deployed_choices(settings: Settings) -> dict[str, Any]:
+    """What cannot change from run to run."""
+    return {
+        "profile": settings.profile,
+        "importers": list(settings.importers),
+        "first_year": settings.first_year,
+        "last_year": settings.last_year,
+        "other_asia_is_taiwan": settings.other_asia_is_taiwan,
+        "estimate_missing_quantities": settings.estimate_missing_quantities,
+    }
+
+
+def refresh_settings(settings: Settings) -> RefreshSettings:
+    """The choices with the words, bounds and values of the settings."""
+    fields: dict[str, Any] = {name: _offered(name, getattr(settings, name)) for name in _OFFERED}
+    made = create_model("RefreshSettings", __base__=RefreshSettings, **fields)
+    made.deployed = settings
+    return made()
+
+
+def _offered(name: str, value: Any) -> tuple[Any, Any]:
+    """Type and field as the launchpad takes them: of the settings, a tuple as a list."""
+    field = Settings.model_fields[name]
+    bounds = {
+        bound: getattr(rule, bound)
+        for rule in field.metadata
+        for bound in ("ge", "gt", "le")
+        if hasattr(rule, bound)
+    }
+    kind, value = (
+        (list[str], list(value)) if isinstance(value, tuple) else (field.annotation, value)
+    )
+    return kind, Field(value, description=field.description, **bounds)
+
 
 def dbt_project(settings: Settings) -> DbtProject:
     """The project as dbt describes it under a profile: each has its own staging models of trade."""
@@ -214,20 +319,14 @@ def dbt_project(settings: Settings) -> DbtProject:
 def build_resources(settings: Settings) -> dict[str, object]:
     """All resources of the code location, from the settings."""
     return {
-        "settings": RefreshSettings(
-            **{
-                name: list(value) if isinstance(value, tuple) else value
-                for name, value in settings.model_dump(
-                    include=set(RefreshSettings.model_fields)
-                ).items()
-            }
-        ),
+        "settings": refresh_settings(settings),
         "snapshots": Snapshots(root=str(settings.raw_dir)),
         "warehouse": Warehouse(database=str(settings.database)),
         "releases": Releases(
             root=str(settings.releases_dir),
             serving_database=str(settings.serving_database),
             keep=settings.releases_to_keep,
+            data_docs=str(settings.data_docs_dir),
         ),
         "dbt": Dbt(
             project_dir=dbt_project(settings),

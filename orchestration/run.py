@@ -5,7 +5,6 @@ process a step. Words and tables for the reader are in `summary.py`.
 """
 
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ import dagster as dg
 from dagster import DagsterEventType, EventLogEntry
 
 from minerals.settings import Settings
+from orchestration.causes import Causes
 from orchestration.recovery import own_process_tags
 
 STAGES = {
@@ -42,8 +42,7 @@ _STAGE_OF_STEP = {
     "source_snapshots": "publication",
     "release": "publication",
 }
-_DBT_ERRORS = "Errors parsed from dbt logs:"  # before it, dagster-dbt repeats the whole command
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+JOBS_THAT_RELEASE = ("refresh", "estimate_and_rank")
 StepCallback = Callable[[str, str, str, float], None]
 
 
@@ -72,7 +71,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The Dagster instance under the warehouse folder, created or brought up to date."""
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    template = Template(Path(__file__).with_name("dagster.yaml").read_text())
+    template = Template(settings.dagster_config.read_text())
     config = template.substitute(DAGSTER_HOME=home)
     target = home / "dagster.yaml"
     if not target.exists() or target.read_text() != config:
@@ -80,8 +79,10 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     return dg.DagsterInstance.from_config(str(home))
 
 
-def refresh(settings: Settings, on_step: StepCallback, log_level: str = "INFO") -> RefreshResult:
-    """Run the refresh job to its end.
+def refresh(
+    settings: Settings, on_step: StepCallback, log_level: str = "INFO", job: str = "refresh"
+) -> RefreshResult:
+    """Run the refresh job, or another one, to its end.
 
     `on_step(stage, step, event, seconds)` is called as each step is 'started', 'done' or 'failed'.
     Output of dbt and of Dagster goes to a log file; nothing is printed here. Raises WarehouseError
@@ -92,12 +93,12 @@ def refresh(settings: Settings, on_step: StepCallback, log_level: str = "INFO") 
     started = time.monotonic()
     settings.log_dir.mkdir(parents=True, exist_ok=True)
     run_id = str(uuid4())
-    log_file = settings.log_dir / f"refresh-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{run_id[:8]}.log"
+    log_file = settings.log_dir / f"{job}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{run_id[:8]}.log"
     watcher = _Watcher(on_step)
     with open_instance(settings) as instance, _streams_into(log_file):
-        job = build_definitions(settings).resolve_job_def("refresh")
+        definition = build_definitions(settings).resolve_job_def(job)
         instance.add_event_listener(run_id, watcher)
-        outcome = job.execute_in_process(
+        outcome = definition.execute_in_process(
             instance=instance,
             run_id=run_id,
             raise_on_error=False,
@@ -109,8 +110,8 @@ def refresh(settings: Settings, on_step: StepCallback, log_level: str = "INFO") 
         succeeded=outcome.success,
         seconds=time.monotonic() - started,
         log_file=log_file,
-        failures=watcher.failures,
-        warnings=watcher.warnings,
+        failures=watcher.causes.failures,
+        warnings=watcher.causes.warnings,
     )
 
 
@@ -129,16 +130,14 @@ class _Watcher:
 
     def __init__(self, on_step: StepCallback) -> None:
         self.on_step = on_step
-        self.failures: list[str] = []
-        self.warnings: list[str] = []
+        self.causes = Causes()
         self._started: dict[str, float] = {}
 
     def __call__(self, entry: EventLogEntry) -> None:
         event = entry.dagster_event
         if event is None:
             return
-        if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
-            self._note_check(event)
+        self.causes.note(event)
         step = event.step_key
         if step is None:
             return
@@ -146,46 +145,17 @@ class _Watcher:
         if event.event_type == DagsterEventType.STEP_START:
             self._started[step] = time.monotonic()
             if step == "dbt_staging":
+                # Before the thread: half imported, it breaks the queries of Dagster's storage.
+                import_module("sqlalchemy.orm")
                 threading.Thread(target=_import_ahead, daemon=True).start()
             self.on_step(stage, step, "started", 0.0)
         elif event.event_type == DagsterEventType.STEP_SUCCESS:
             self.on_step(stage, step, "done", self._elapsed(step))
         elif event.event_type == DagsterEventType.STEP_FAILURE:
-            self.failures.append(f"{step}: {cause_of(event)}")
             self.on_step(stage, step, "failed", self._elapsed(step))
 
     def _elapsed(self, step: str) -> float:
         return time.monotonic() - self._started.get(step, time.monotonic())
-
-    def _note_check(self, event: dg.DagsterEvent) -> None:
-        check = event.event_specific_data
-        if check.passed:
-            return
-        words = f"{check.asset_key.to_user_string()}.{check.check_name}: "
-        words += check.description or _failed_rows(check)
-        if check.severity == dg.AssetCheckSeverity.ERROR:
-            self.failures.append(words)
-        else:
-            self.warnings.append(words)
-
-
-def _failed_rows(check: dg.AssetCheckEvaluation) -> str:
-    """What a dbt test leaves behind in place of words."""
-    rows = check.metadata.get("dagster_dbt/failed_row_count")
-    return f"{rows.value} rows" if rows else "did not hold"
-
-
-def cause_of(event: dg.DagsterEvent) -> str:
-    """The innermost message of a step's failure: the sentence somebody wrote for the reader."""
-    data = event.event_specific_data
-    error = getattr(data, "error", None)
-    if error is None:
-        return event.message or "failed"
-    while error.cause is not None:
-        error = error.cause
-    kind, _, message = error.message.partition(": ")
-    words = message.strip() if kind.endswith("Error") else error.message.strip()
-    return _ANSI.sub("", words.rpartition(_DBT_ERRORS)[2]).strip()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from datetime import timedelta
 import dagster as dg
 
 from minerals.settings import Settings
-from orchestration.jobs import INGEST, REFRESH
+from orchestration.jobs import INGEST_ONE, REFRESH
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
     return [
         dg.ScheduleDefinition(
             name=f"ask_for_{dataset}",
-            job=INGEST[dataset],
+            job=INGEST_ONE[dataset],
             cron_schedule=cadence.cron,
             execution_timezone="UTC",
             default_status=status,

@@ -18,9 +18,9 @@ from minerals.releases import ReleaseStore
 from minerals.settings import Settings
 from minerals.sources import DATASETS, comtrade
 from minerals.sources.snapshots import SnapshotStore
-from orchestration.jobs import INGEST, REBUILD
+from orchestration.causes import cause_of
+from orchestration.jobs import INGEST_ONE, REBUILD
 from orchestration.recovery import IN_PROGRESS, recover
-from orchestration.run import cause_of
 
 UNDER_WAY = [dg.DagsterRunStatus.QUEUED, *IN_PROGRESS]
 DAY_SECONDS = 86_400
@@ -116,7 +116,7 @@ def ask_comtrade_what_is_new(settings: Settings) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="ask_comtrade_what_is_new",
-        job=INGEST["bilateral_trade"],
+        job=INGEST_ONE["bilateral_trade"],
         minimum_interval_seconds=DAY_SECONDS,
         default_status=_status(settings),
         description="Once a day asks UN Comtrade which years it has published, one call an "

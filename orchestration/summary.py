@@ -19,8 +19,6 @@ from minerals.errors import ReleaseError
 from minerals.names import CATEGORIES
 from minerals.releases import ReleaseStore
 from minerals.settings import Settings
-from minerals.sources import DATASETS
-from minerals.sources.snapshots import SnapshotStore
 from orchestration.run import RefreshResult
 
 WELL_KNOWN = (("Copper", "ores"), ("Lithium", "products"), ("Phosphorous", "ores"),
@@ -95,8 +93,10 @@ class LiveProgress(LineProgress):
 
 def print_failure(console: Console, settings: Settings, result: RefreshResult) -> None:
     """Why the refresh stopped, what is still served, where to read more."""
-    console.print(f"\n[bold red]The refresh stopped[/] after {result.seconds:.0f} s.")
-    for failure in result.failures:
+    first, *others = result.failures or ["no step said why; see the log"]
+    console.print(f"\n[bold red]failed[/] {first}", soft_wrap=True)
+    console.print(f"The run stopped after {result.seconds:.0f} s.")
+    for failure in others:
         console.print(f"  [red]✗[/] {failure}", soft_wrap=True, markup=True)
     served = _store(settings).manifest()
     if served:
@@ -216,29 +216,6 @@ def print_query(console: Console, settings: Settings, sql: str) -> None:
     console.print(table)
     if more:
         console.print("only the first 200 rows are shown")
-
-
-def print_status(console: Console, settings: Settings) -> bool:
-    """Release and sources with their age; False when nothing was ever released."""
-    manifest = _store(settings).manifest()
-    if manifest is None:
-        console.print(f"No release yet under {settings.releases_dir}: run `make refresh`.")
-        return False
-    table = Table.grid(padding=(0, 2))
-    table.add_row("release", str(manifest["release_id"]), _age(manifest["created_at"]))
-    for fit in manifest["fits"]:
-        verdict = "estimated" if fit["is_publishable"] else f"published only: {fit['reason']}"
-        table.add_row("model", f"{fit['importer_iso3']} {fit['category']}", verdict)
-    store = SnapshotStore(settings.raw_dir)
-    for dataset in DATASETS:
-        snapshot = store.current(dataset)
-        table.add_row(
-            "source",
-            f"{dataset} {snapshot.snapshot_id}",
-            f"{snapshot.row_count:,} rows, {_age(snapshot.retrieved_at)}, {snapshot.provider}",
-        )
-    console.print(table)
-    return True
 
 
 def print_settings(console: Console, settings: Settings) -> None:

@@ -51,6 +51,11 @@ class MartSchema:
     columns: dict[str, str]
 
 
+def has_schema(name: str) -> bool:
+    """Whether this is a mart made in Python."""
+    return files(__package__).joinpath(f"{name}.yml").is_file()
+
+
 @cache
 def schema(name: str) -> MartSchema:
     """Read the schema file of a mart made in Python."""

@@ -14,6 +14,7 @@ contract --write`, which adds it to `contract.json` and to `docs/bi.md`; commit 
 this package names a mart, `diff.py` apart.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -52,6 +53,7 @@ from minerals.sources.snapshots import fsync_path, sha256_of
 
 CURRENT = "current"
 MANIFEST = "manifest.json"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -79,12 +81,13 @@ class ReleaseStore:
         """Write every published mart of `warehouse` as a release and make it current.
 
         `facts` goes into the manifest as given (snapshots, fits, checks). Raises ReleaseError when
-        a mart is missing, its key is not unique, or the agreed contract would be broken; the
-        release served before stays.
+        a mart is missing, its key is not unique, the agreed contract would be broken or the disk is
+        full; the release served before stays.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         release_id = _new_release_id()
-        with FileLock(self.root / ".lock"), self._writing_folder(release_id) as folder:
+        locked = FileLock(self.root / ".lock")
+        with self._room(), locked, self._writing_folder(release_id) as folder:
             columns = {name: _columns(warehouse, name) for name in self.marts}
             made = contract_of(columns, self.marts)
             self._keep_contract(made)
@@ -107,6 +110,20 @@ class ReleaseStore:
             write_serving_database(self.serving_database, self.root / CURRENT, marts)
             self._prune(release_id)
         return Release(release_id, target, marts)
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Say it in a sentence when the disk, or a quota, is full."""
+        try:
+            yield
+        except (OSError, duckdb.IOException) as error:
+            full = isinstance(error, OSError) and error.errno in _FULL
+            if not full and not any(os.strerror(number) in str(error) for number in _FULL):
+                raise
+            raise ReleaseError(
+                f"There is no room left for a release under {self.root} ({error}); the previous "
+                "release stays served: free space, then run the job `estimate_and_rank` again."
+            ) from error
 
     def _keep_contract(self, made: Sequence[ContractColumn]) -> None:
         broken = breaking_changes(self.agreed, made)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from minerals.marts import schema
 from orchestration.assets import MODELLERS, WRITER_POOL
+from orchestration.metadata import watched
 from orchestration.resources import RefreshSettings, Warehouse
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ SPECS = {
         )
     ],
 )
+@watched
 def ppml(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RefreshSettings
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:

@@ -21,6 +21,7 @@ from minerals.sources.comtrade_file import REPORTED_TRADE_TABLE, reported_trade_
 from minerals.sources.intake import Intake, take_in
 from minerals.sources.snapshots import Snapshot
 from orchestration.assets import OWNERS, WRITER_POOL
+from orchestration.metadata import watched
 from orchestration.resources import Snapshots, Warehouse
 from orchestration.schedules import CADENCES
 
@@ -54,6 +55,7 @@ def raw_asset(dataset: str, settings: Settings) -> dg.AssetsDefinition:
         freshness_policy=cadence.freshness if is_live else None,
         output_required=not is_live,
     )
+    @watched
     def ingest(
         context: dg.AssetExecutionContext, snapshots: Snapshots, warehouse: Warehouse
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
@@ -129,6 +131,7 @@ def reported_trade_asset(settings: Settings) -> dg.AssetsDefinition:
         pool=WRITER_POOL,
         tags={"profile": settings.profile},
     )
+    @watched
     def ingest(
         context: dg.AssetExecutionContext, snapshots: Snapshots, warehouse: Warehouse
     ) -> dg.MaterializeResult:
@@ -136,7 +139,9 @@ def reported_trade_asset(settings: Settings) -> dg.AssetsDefinition:
         if provider is None:
             warehouse.load_nothing(REPORTED_TRADE_TABLE.name, REPORTED_TRADE_TABLE.columns)
             context.log.info("MINERALS_COMTRADE_FILE is not set: nothing to reconcile with")
-            return dg.MaterializeResult(metadata={"dagster/row_count": 0})
+            return dg.MaterializeResult(
+                metadata={"dagster/row_count": 0}, data_version=dg.DataVersion("empty")
+            )
         store = snapshots.store()
         snapshot, is_new = provider.ingest(store)
         warehouse.load_snapshot(snapshot)

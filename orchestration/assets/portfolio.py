@@ -7,6 +7,7 @@ import pandas as pd
 
 from minerals.marts import schema
 from orchestration.assets import MODELLERS, WRITER_POOL
+from orchestration.metadata import watched
 from orchestration.resources import RefreshSettings, Warehouse
 
 UPSTREAM = [
@@ -45,6 +46,7 @@ SPECS = {
         for name, description in SPECS.items()
     ],
 )
+@watched
 def portfolio(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RefreshSettings
 ) -> Iterator[dg.MaterializeResult]:
@@ -117,6 +119,7 @@ def _figures(name: str, frame: pd.DataFrame) -> dict[str, object]:
         }.items()
     ],
 )
+@watched
 def replication(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RefreshSettings
 ) -> Iterator[dg.MaterializeResult]:

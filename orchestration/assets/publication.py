@@ -5,15 +5,19 @@ served.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import dagster as dg
 import duckdb
 import pandas as pd
 
+from minerals.errors import ReleaseError
 from minerals.marts import PUBLISHED_MARTS, schema
 from minerals.releases import PublishedMart
 from minerals.sources import DATASETS
 from orchestration.assets import OWNERS, WRITER_POOL
+from orchestration.metadata import watched
+from orchestration.readiness import why_not_ready
 from orchestration.resources import RefreshSettings, Releases, Snapshots, Warehouse
 
 RAW = [dg.AssetKey(f"raw_{dataset}") for dataset in DATASETS]
@@ -27,6 +31,7 @@ RAW = [dg.AssetKey(f"raw_{dataset}") for dataset in DATASETS]
     pool=WRITER_POOL,
     deps=[*RAW, dg.AssetKey("import_panel")],  # after what was made of them
 )
+@watched
 def source_snapshots(snapshots: Snapshots, warehouse: Warehouse) -> dg.MaterializeResult:
     store = snapshots.store()
     columns = list(schema("source_snapshots").columns)
@@ -46,16 +51,24 @@ def source_snapshots(snapshots: Snapshots, warehouse: Warehouse) -> dg.Materiali
     pool=WRITER_POOL,
     deps=[dg.AssetKey(mart) for mart in PUBLISHED_MARTS],
 )
+@watched
 def release(
     context: dg.AssetExecutionContext,
     warehouse: Warehouse,
     releases: Releases,
     settings: RefreshSettings,
 ) -> dg.MaterializeResult:
+    problems = why_not_ready(context.instance, PUBLISHED_MARTS, context.run_id)
+    if problems:
+        raise ReleaseError(
+            "What is in the warehouse does not belong together, so nothing is published and the "
+            f"previous release stays served: {_listed(problems)}. Run the job `rebuild_marts` and "
+            "then `estimate_and_rank`, or `refresh`."
+        )
     with warehouse.reader() as connection:
         facts = {
             "run_id": context.run_id,
-            "settings": settings.model_dump(),
+            "settings": settings.choices(),
             "snapshots": _records(connection.sql("select * from marts.source_snapshots").df()),
             "reported_trade_snapshot_id": _reported_trade(connection),
             "fits": _records(connection.sql("select * from marts.ppml_fit").df()),
@@ -69,6 +82,7 @@ def release(
             "serving_database": dg.MetadataValue.path(releases.serving_database),
             "marts": len(published.marts),
             "dagster/row_count": sum(mart.row_count for mart in published.marts),
+            **_pages(published.path, Path(releases.data_docs)),
             "contents": dg.MetadataValue.md(_contents(published.marts)),
         }
     )
@@ -78,6 +92,19 @@ def _reported_trade(connection: duckdb.DuckDBPyConnection) -> str | None:
     """The snapshot of the optional file that the trade data are reconciled with; None without."""
     found = connection.execute("select any_value(_snapshot_id) from raw.reported_trade").fetchall()
     return found[0][0]
+
+
+def _pages(release: Path, data_docs: Path) -> dict[str, dg.MetadataValue]:
+    """Where to read on: the manifest, the contract, and the pages of the gate where there are."""
+    pages = {"manifest": release / "manifest.json", "readme": release / "README.md"}
+    if (data_docs / "index.html").is_file():
+        pages["data_docs"] = data_docs / "index.html"
+    return {name: dg.MetadataValue.path(str(page)) for name, page in pages.items()}
+
+
+def _listed(problems: Sequence[str]) -> str:
+    more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+    return "; ".join(problems[:3]) + more
 
 
 def _checks(context: dg.AssetExecutionContext) -> dict[str, object]:

@@ -6,6 +6,7 @@ import dagster as dg
 
 from minerals.marts import schema
 from orchestration.assets import MODELLERS, WRITER_POOL
+from orchestration.metadata import watched
 from orchestration.resources import RefreshSettings, Warehouse
 
 
@@ -35,6 +36,7 @@ from orchestration.resources import RefreshSettings, Warehouse
         }.items()
     ],
 )
+@watched
 def rankings(warehouse: Warehouse, settings: RefreshSettings) -> Iterator[dg.MaterializeResult]:
     from minerals.ppml.tables import publishable_coefficients
     from minerals.sourcing.alignment import alignment_by_year

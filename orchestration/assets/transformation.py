@@ -1,11 +1,11 @@
 """Stage 2: the dbt project, split by layer so that one failing test stops what is downstream of it.
 
-dbt runs as a process of its own under the writer's lock. Row counts are read after it has ended,
+dbt runs as a process of its own under the writer's lock. Rows and columns are read after it ended,
 because DuckDB lets nobody in beside a writer. The SQL itself lives in `dbt_project/`.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,17 @@ from dagster_dbt import (
 from minerals.settings import Settings
 from minerals.sources import DATASETS
 from orchestration.assets import OWNERS, WRITER_POOL
-from orchestration.resources import Dbt, Snapshots, Warehouse, dbt_project, dbt_variables
+from orchestration.causes import told_in_words
+from orchestration.lineage import column_lineage
+from orchestration.metadata import CHOICES, Facts, column_types, table_facts
+from orchestration.resources import (
+    Dbt,
+    Snapshots,
+    Warehouse,
+    dbt_project,
+    dbt_variables,
+    deployed_choices,
+)
 
 SAMPLE_ROWS = 5  # of a failed test, shown beside its check
 LAYERS = {
@@ -79,20 +89,19 @@ def layer_assets(
                 warehouse.load_snapshot(snapshots.store().current(dataset))
         arguments = ["build", "--exclude-resource-type", "unit_test"]
         arguments += ["--indirect-selection", "buildable", "--vars", variables]
+        target = settings.warehouse_dir / "dbt" / layer
         events: list[Any] = []
         try:
-            with warehouse.writing():
-                invocation = dbt.cli(
-                    arguments, context=context, target_path=settings.warehouse_dir / "dbt" / layer
-                )
+            with told_in_words(), warehouse.writing():
+                invocation = dbt.cli(arguments, context=context, target_path=target)
                 with _ended(invocation):
                     events.extend(invocation.stream())
         finally:
             # Also when a model or test failed: what was built before it is reported.
-            counts = _row_counts(warehouse)
-            failing = failing_rows(warehouse, settings.warehouse_dir / "dbt" / layer)
+            facts = _facts(warehouse, settings, target, events)
+            failing = failing_rows(warehouse, target)
             for event in events:
-                yield _with_failing_rows(_with_row_count(event, counts), failing)
+                yield _with_failing_rows(_with_facts(event, facts), failing)
 
     return build
 
@@ -108,27 +117,35 @@ def _ended(invocation: DbtCliInvocation) -> Iterator[None]:
         invocation.process.wait()
 
 
-def _row_counts(warehouse: Warehouse) -> dict[str, int]:
-    with warehouse.reader() as connection:
-        tables = connection.execute(
-            "select schema_name, table_name from duckdb_tables() "
-            "where schema_name in ('seeds', 'conformed', 'marts')"
-        ).fetchall()
-        counts = {}
-        for schema, table in tables:
-            rows = connection.execute(f'select count(*) from "{schema}"."{table}"').fetchall()
-            counts[table] = rows[0][0]
-        return counts
+def _facts(
+    warehouse: Warehouse, settings: Settings, target: Path, events: Iterable[Any]
+) -> dict[str, Facts]:
+    """What the UI shows of each table that dbt built: rows, totals, columns and whence they are."""
+    names = {name for event in events if (name := _table_built(event))}
+    facts = table_facts(warehouse, names)
+    lineages = column_lineage(target, column_types(warehouse)) if names else {}
+    for name, own in facts.items():
+        own[CHOICES] = dg.MetadataValue.json(deployed_choices(settings))
+        if name in lineages:
+            own["dagster/column_lineage"] = lineages[name]
+    return facts
 
 
-def _with_row_count(event: Any, counts: Mapping[str, int]) -> Any:
+def _table_built(event: Any) -> str | None:
+    """The name of the table whose materialization this is; None of other events."""
     if not isinstance(event, dg.Output | dg.AssetMaterialization):
-        return event
+        return None
     unique_id = event.metadata.get("unique_id")
-    name = str(unique_id.value).rsplit(".", 1)[-1] if unique_id else ""
-    if name not in counts:
+    return str(unique_id.value).rsplit(".", 1)[-1] if unique_id else None
+
+
+def _with_facts(event: Any, facts: Mapping[str, Facts]) -> Any:
+    name = _table_built(event)
+    if name not in facts:
         return event
-    return event.with_metadata({**event.metadata, "dagster/row_count": counts[name]})
+    seconds = event.metadata.get("Execution Duration")
+    took = {"seconds": float(seconds.value)} if seconds else {}
+    return event.with_metadata({**event.metadata, **facts[name], **took})
 
 
 def failing_rows(warehouse: Warehouse, target: Path) -> dict[str, list[dict[str, Any]]]:

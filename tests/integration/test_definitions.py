@@ -6,12 +6,10 @@ import pytest
 from minerals.marts import PUBLISHED_MARTS
 from minerals.sources import DATASETS
 from orchestration.assets import WRITER_POOL
+from orchestration.cli import PARTS
 from orchestration.definitions import build_definitions
-
-GROUPS = {
-    "seeds": 11, "ingestion": 5, "staging": 7, "conformed": 12, "marts": 6, "estimation": 4,
-    "ranking": 4, "portfolio": 10, "publication": 2,
-}  # fmt: skip
+from orchestration.run import open_instance
+from tests.integration.definitions_text import FILE, as_text
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +22,28 @@ def nodes(definitions):
     return list(definitions.resolve_asset_graph().asset_nodes)
 
 
-def test_every_stage_is_there(nodes):
-    counted: dict[str, int] = {}
-    for node in nodes:
-        counted[node.group_name] = counted.get(node.group_name, 0) + 1
-    assert counted == GROUPS
+def test_nothing_appeared_or_disappeared_unnoticed(definitions):
+    """Meant? `make definitions` writes the file anew, and its diff goes into the commit."""
+    assert as_text(definitions) == FILE.read_text(encoding="utf-8")
+
+
+def test_what_is_published_and_ingested_is_an_asset(nodes):
     names = {node.key.to_user_string() for node in nodes}
-    assert set(PUBLISHED_MARTS) <= names
-    assert {f"raw_{dataset}" for dataset in DATASETS} | {"release"} <= names
+    assert set(PUBLISHED_MARTS) | {f"raw_{dataset}" for dataset in DATASETS} <= names
+
+
+def test_every_table_shows_its_columns_before_it_is_built(nodes):
+    for node in nodes:
+        if node.group_name not in ("ingestion", "seeds") and node.key != dg.AssetKey("release"):
+            columns = node.metadata["dagster/column_schema"].columns
+            assert [c.name for c in columns if not c.description] == [], node.key
+
+
+def test_marts_are_tagged_with_importers_and_categories(nodes):
+    tags = {node.key.to_user_string(): set(node.tags) for node in nodes}
+    assert {"importer/IND", "importer/JPN", "category/scrap"} <= tags["ranking_forward"]
+    assert {"importer/IND", "category/ores"} <= tags["import_panel"]
+    assert not any(tag.startswith("importer/") for tag in tags["fct_trade_flow"])
 
 
 def test_every_asset_can_be_read_in_the_ui(nodes):
@@ -54,9 +66,39 @@ def test_the_release_waits_for_every_mart_and_every_gate(definitions):
     assert {"import_panel", "fct_country_covariates"} <= gated
 
 
-def test_job_and_schedule(definitions):
+def test_jobs_and_schedule(definitions):
     repository = definitions.get_repository_def()
-    assert repository.has_job("refresh")
+    assert all(repository.has_job(part) for part in PARTS)
     schedule = repository.get_schedule_def("daily_refresh")
     assert schedule.cron_schedule == "0 5 * * *"
     assert schedule.job_name == "refresh"
+
+
+def metadata_of(settings, name: str) -> dict:
+    with open_instance(settings) as instance:
+        entry = instance.get_latest_materialization_event(dg.AssetKey(name))
+        return {key: value.value for key, value in entry.asset_materialization.metadata.items()}
+
+
+def test_a_run_leaves_figures_and_the_lineage_of_columns(refreshed):
+    panel = metadata_of(refreshed.settings, "import_panel")
+    made_of = panel["dagster/column_lineage"].deps_by_column
+    parents = {(d.asset_key.to_user_string(), d.column_name) for d in made_of["products_qty_kg"]}
+    assert ("fct_trade_flow", "qty_kg") in parents
+    assert {table for table, _ in parents} == {"fct_trade_flow"}
+    ((rows, value),) = refreshed.query(
+        "select count(*), sum(ores_value_usd) from marts.import_panel"
+    )
+    assert panel["dagster/row_count"] == rows
+    assert panel["total_ores_value_usd"] == pytest.approx(float(value))
+    assert panel["seconds"] > 0
+    staged = metadata_of(refreshed.settings, "stg_baci__trade_flow")["dagster/column_lineage"]
+    assert {d.asset_key.to_user_string() for d in staged.deps_by_column["value_usd"]} == {
+        "raw_bilateral_trade"
+    }
+    fit = metadata_of(refreshed.settings, "ppml_fit")
+    columns = {column.name: column for column in fit["dagster/column_schema"].columns}
+    assert columns["pseudo_r2"].type == "DOUBLE"
+    assert "McFadden" in columns["pseudo_r2"].description
+    assert 0 < fit["IND_ores_pseudo_r2"] < 1
+    assert fit["seconds"] > 0

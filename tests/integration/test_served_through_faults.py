@@ -22,6 +22,7 @@ import duckdb
 import pandas as pd
 import pytest
 
+from minerals.marts import PUBLISHED_MARTS
 from minerals.settings import PROJECT_ROOT
 from orchestration.assets.transformation import failing_rows
 from orchestration.resources import Warehouse
@@ -97,12 +98,18 @@ def test_killed_at_any_moment_the_last_release_is_served(refreshed, readers, ste
     assert refreshed.served("select count(*) from marts.ppml_fit") == [(6,)]
 
 
-def test_after_the_kills_a_plain_rerun_recovers_and_no_reader_noticed(refreshed, readers):
+def test_after_the_kills_and_a_damaged_file_a_plain_rerun_recovers(refreshed, readers):
+    """And no reader noticed."""
     before, snapshots = refreshed.release_id(), _snapshot_folders(refreshed)
+    marts = _contents(refreshed)
+    _damage(refreshed.settings.database)
     done = refreshed.command("refresh", "--quiet")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "recovered" in done.stdout
+    assert "was damaged" in done.stdout and "is set aside" in done.stdout
+    assert len(list(refreshed.settings.warehouse_dir.glob("warehouse.duckdb.damaged-*"))) == 1
     assert refreshed.release_id() != before
+    assert _contents(refreshed) == marts, "what was rebuilt from the snapshots is not the same"
     assert _snapshot_folders(refreshed) == snapshots, "an unchanged source made a new snapshot"
     leftovers = list(refreshed.settings.releases_dir.glob(".writing-*"))
     leftovers += list(refreshed.settings.raw_dir.glob("*/.writing-*"))
@@ -204,6 +211,24 @@ def test_bad_trade_rows_are_quarantined_or_named_never_lost(refreshed, tmp_path)
         ("AUS", "36", 1500.0, -7000.0, "quantity negative"),
         (None, "9999", 2250.0, 3000.0, "exporter code unknown"),
     ]
+
+
+def _damage(database: Path) -> None:
+    """Overwrite a part in the middle: such a file opens, and fails where it is read."""
+    with database.open("r+b") as file:
+        file.seek(database.stat().st_size // 2)
+        file.write(os.urandom(1 << 20))
+
+
+def _contents(warehouse: TestWarehouse) -> dict[str, tuple]:
+    """Rows and hash of every mart that is served, the release's own id left out."""
+    return {
+        mart: warehouse.served(
+            f"select count(*), bit_xor(hash(m)), sum(hash(m)) "
+            f"from (select columns(* exclude release_id) from marts.{mart}) m"
+        )[0]
+        for mart in PUBLISHED_MARTS
+    }
 
 
 def _snapshot_folders(warehouse: TestWarehouse) -> list[str]:

@@ -1,0 +1,87 @@
+"""Why a run failed, in the words that somebody wrote for the reader.
+
+Dagster wraps an error in its own, and says of a run only which steps failed. Here the innermost
+message is taken, and the sentence of each failed check, so that the first line tells the cause in
+the UI as on the terminal.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+from dagster import DagsterEventType
+from dagster_dbt.errors import DagsterDbtCliRuntimeError
+
+from minerals.errors import MineralsError
+
+_DBT_ERRORS = "Errors parsed from dbt logs:"  # before it, dagster-dbt repeats the whole command
+_FAILURE = "dagster._core.definitions.events.Failure: "  # what `told_in_words` raises
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class RunFailedError(MineralsError):
+    """The cause of a run's failure, as the UI shows it at the end of the run."""
+
+    __module__ = "builtins"  # Python puts any other module's name before the sentence
+
+
+@contextmanager
+def told_in_words() -> Iterator[None]:
+    """Let a step fail with the sentence first, not with the name of Dagster's wrapping error."""
+    try:
+        yield
+    except (MineralsError, DagsterDbtCliRuntimeError) as error:
+        raise dg.Failure(_plain(str(error))) from error
+
+
+class Causes:
+    """What went wrong in a run, in the order of its events."""
+
+    def __init__(self) -> None:
+        self.failures: list[str] = []
+        self.warnings: list[str] = []
+
+    def note(self, event: dg.DagsterEvent) -> None:
+        if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
+            self._note_check(event.asset_check_evaluation_data)
+        elif event.event_type == DagsterEventType.STEP_FAILURE:
+            self.failures.append(f"{event.step_key}: {cause_of(event)}")
+
+    def _note_check(self, check: dg.AssetCheckEvaluation) -> None:
+        if check.passed:
+            return
+        words = f"{check.asset_key.to_user_string()}.{check.check_name}: "
+        words += words_of(check)
+        if check.severity == dg.AssetCheckSeverity.ERROR:
+            self.failures.append(words)
+        else:
+            self.warnings.append(words)
+
+    def raise_first(self) -> None:
+        """Raise RunFailedError with the first failure, from which the others mostly follow."""
+        if self.failures:
+            others = len(self.failures) - 1
+            raise RunFailedError(self.failures[0] + (f" ({others} more below)" if others else ""))
+
+
+def words_of(check: dg.AssetCheckEvaluation) -> str:
+    """The sentence of a check; of a dbt test without one, how many rows broke it."""
+    rows = check.metadata.get("dagster_dbt/failed_row_count")
+    return check.description or (f"{rows.value} rows" if rows else "did not hold")
+
+
+def cause_of(event: dg.DagsterEvent) -> str:
+    """The sentence that somebody wrote for the reader; of a bug, the innermost message."""
+    error = event.step_failure_data.error
+    if error is None:
+        return event.message or "failed"
+    while error.cause is not None and not error.message.startswith(_FAILURE):
+        error = error.cause
+    kind, _, message = error.message.partition(": ")
+    words = message.strip() if kind.endswith(("Error", ".Failure")) else error.message.strip()
+    return _plain(words)
+
+
+def _plain(words: str) -> str:
+    return _ANSI.sub("", words.rpartition(_DBT_ERRORS)[2]).strip()

@@ -1,0 +1,80 @@
+"""From which columns of other tables each column of a dbt model is made.
+
+Read from the SQL that dbt compiled and the columns that the warehouse has, after dbt has ended:
+dagster-dbt's own way asks the warehouse through a dbt adapter in this process, which keeps a
+connection that the next writer stumbles over. Tables that a model reads as a whole (`count(*)`)
+give no line, nor do columns behind an `unpivot`, which the parser does not see through.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from sqlglot import MappingSchema, exp, parse_one
+from sqlglot.errors import SqlglotError
+from sqlglot.lineage import lineage
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import build_scope
+
+_LOG = logging.getLogger(__name__)
+logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of each `unpivot`, thrice
+
+
+def column_lineage(
+    target: Path, types: Mapping[str, Mapping[str, Mapping[str, str]]]
+) -> dict[str, dg.TableColumnLineage]:
+    """The lineage of every model that the dbt command with this target folder built, by name.
+
+    `types` is what the warehouse has: schema, table, column, type.
+    """
+    manifest = json.loads((target / "manifest.json").read_text())
+    results = json.loads((target / "run_results.json").read_text())["results"]
+    assets = _assets(manifest)
+    known = MappingSchema({**types}, dialect="duckdb")
+    found = {}
+    for result in results:
+        node = manifest["nodes"].get(result["unique_id"], {})
+        if node.get("resource_type") == "model" and result["status"] == "success":
+            try:
+                found[node["name"]] = _of_model(result["compiled_code"], known, assets)
+            except SqlglotError as error:
+                _LOG.info("no column lineage of %s: %s", node["name"], error)
+    return found
+
+
+def _assets(manifest: Mapping[str, Any]) -> dict[tuple[str, str], dg.AssetKey]:
+    """Schema and table of everything that dbt knows, to the asset it is."""
+    assets = {
+        (node["schema"], node["alias"]): dg.AssetKey(node["name"])
+        for node in manifest["nodes"].values()
+        if node["resource_type"] in ("model", "seed")
+    }
+    for source in manifest["sources"].values():
+        key = source["meta"]["dagster"]["asset_key"]
+        assets[source["schema"], source["identifier"]] = dg.AssetKey(key)
+    return assets
+
+
+def _of_model(
+    sql: str, known: MappingSchema, assets: Mapping[tuple[str, str], dg.AssetKey]
+) -> dg.TableColumnLineage:
+    tree: Any = parse_one(sql, dialect="duckdb")
+    for table in tree.find_all(exp.Table):
+        table.set("catalog", None)  # there is one database, and `known` does not name it
+    tree = qualify(tree, schema=known, dialect="duckdb", validate_qualify_columns=False)
+    nodes = lineage(
+        None, tree, known, dialect="duckdb", scope=build_scope(tree), trim_selects=False, copy=False
+    )
+    made_of: dict[str, list[dg.TableColumnDep]] = {}
+    for column, node in nodes.items():
+        parents = set()
+        for leaf in node.walk():
+            table = leaf.expression.find(exp.Table)
+            asset = assets.get((table.db, table.name)) if table is not None else None
+            if asset and not leaf.downstream:
+                parents.add((asset, exp.to_column(leaf.name).name))
+        made_of[column] = [dg.TableColumnDep(*parent) for parent in sorted(parents)]
+    return dg.TableColumnLineage(made_of)

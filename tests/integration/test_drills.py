@@ -1,0 +1,233 @@
+"""What can go wrong on a running service, done on purpose, on a copy of the refreshed warehouse.
+
+Jobs run in parts, alone and together; a full disk; a run killed while it holds the writer's place;
+the daemon killed and started again. Kills of `minerals refresh` and damaged files are in
+`test_served_through_faults.py`.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import duckdb
+import pytest
+from dagster import DagsterRunStatus
+
+from minerals.errors import ReleaseError
+from minerals.releases import ReleaseStore
+from minerals.settings import PROJECT_ROOT, Settings, child_environment
+from orchestration.assets import WRITER_POOL
+from orchestration.recovery import PID_TAG
+from orchestration.run import open_instance
+from tests.integration.conftest import TestWarehouse
+
+DAGSTER = str(Path(sys.executable).with_name("dagster"))
+DAEMON = str(Path(sys.executable).with_name("dagster-daemon"))
+LOCATION = ["-m", "orchestration.definitions"]
+
+
+@pytest.fixture(scope="module")
+def copied(refreshed: TestWarehouse, tmp_path_factory: pytest.TempPathFactory) -> TestWarehouse:
+    """A copy of the refreshed warehouse, for one importer and a year less from here on."""
+    folder = tmp_path_factory.mktemp("drills") / "warehouse"
+    shutil.copytree(refreshed.settings.warehouse_dir, folder, symlinks=True)
+    settings = Settings(warehouse_dir=folder, importers="IND", last_year=2022)
+    environment = {
+        **refreshed.environment,
+        **{k: v for k, v in child_environment(settings).items() if k.startswith("DAGSTER")},
+        "MINERALS_WAREHOUSE_DIR": str(folder),
+        "MINERALS_WAREHOUSE_DB": str(settings.database),
+        "MINERALS_IMPORTERS": "IND",
+        "MINERALS_LAST_YEAR": "2022",
+    }
+    return TestWarehouse(settings, environment)
+
+
+def part(warehouse: TestWarehouse, job: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    done = warehouse.command("refresh", "--quiet", "--part", job, **variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def test_two_started_together_wait_for_each_other(copied):
+    before = copied.release_id()
+    runs = [copied.start("refresh", "--quiet", "--part", "ingest") for _ in range(2)]
+    said = [run.communicate(timeout=200)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    assert sum("another refresh is running; waiting" in words for words in said) == 1
+    assert all("nothing was published" in words for words in said)
+    assert copied.release_id() == before
+    assert status(copied)["exit_code"] == 0  # the sources brought nothing new
+
+
+def status(warehouse: TestWarehouse) -> dict:
+    done = warehouse.command("status", "--json")
+    said = json.loads(done.stdout)
+    assert done.returncode == said["exit_code"]
+    return said
+
+
+def test_marts_rebuilt_alone_are_not_released_beside_older_ranks(copied):
+    before = copied.release_id()
+    done = part(copied, "rebuild_marts")
+    assert "nothing was published" in done.stdout
+    said = status(copied)
+    assert said["exit_code"] == 2
+    assert any("tables differ in last_year" in words for words in said["stale"])
+    alone = subprocess.run(
+        [DAGSTER, "asset", "materialize", "--select", "release", *LOCATION],
+        env=copied.environment, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False,
+        timeout=300,
+    )  # fmt: skip
+    assert alone.returncode != 0
+    assert "does not belong together, so nothing is published" in alone.stdout + alone.stderr
+    assert copied.release_id() == before
+    said = status(copied)
+    assert said["exit_code"] == 1
+    assert said["last_run"]["cause"].startswith("release: What is in the warehouse does not belong")
+
+
+def test_estimating_alone_starts_from_the_marts_and_releases(copied):
+    before = copied.release_id()
+    part(copied, "estimate_and_rank", MINERALS_TOP_K="7")
+    assert copied.release_id() != before
+    ranked = copied.served(
+        "select importer_iso3, max(forward_rank) filter (top_k_probability > 0.999) "
+        "from marts.ranking_forward group by all"
+    )
+    assert [importer for importer, _ in ranked] == ["IND"]
+    assert ranked[0][1] <= 7
+    manifest = ReleaseStore(copied.settings.releases_dir, copied.settings.serving_database)
+    assert manifest.manifest()["settings"]["top_k"] == 7
+    said = status(copied)
+    assert (said["exit_code"], said["stale"]) == (0, [])
+    assert said["last_run"]["job"] == "estimate_and_rank"
+
+
+@contextmanager
+def little_room(folder: Path) -> Iterator[None]:
+    """The folder on a disk that is nearly full: what is in it stays, and 100 kB more fit."""
+    kept = folder.with_name(f"{folder.name}-kept")
+    folder.rename(kept)
+    folder.mkdir()
+    used = sum(f.stat().st_blocks * 512 + 4096 for f in kept.rglob("*") if not f.is_symlink())
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={used + 100_000}", "tmpfs", str(folder)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    try:
+        if mounted.returncode != 0:
+            pytest.skip(f"no disk of a chosen size can be had here: {mounted.stderr.strip()}")
+        shutil.copytree(kept, folder, symlinks=True, dirs_exist_ok=True)
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], capture_output=True, check=False)
+        folder.rmdir()
+        kept.rename(folder)
+
+
+def test_a_full_disk_leaves_the_release_served_and_a_second_try_recovers(copied):
+    settings, before = copied.settings, copied.release_id()
+    store = ReleaseStore(settings.releases_dir, settings.serving_database)
+    served = "select count(*), bit_xor(hash(m)) from marts.ranking_forward m"
+    rows = copied.served(served)
+    with duckdb.connect(str(settings.database), read_only=True) as warehouse:
+        with little_room(settings.releases_dir):
+            with pytest.raises(ReleaseError, match="no room left for a release") as failure:
+                store.publish(warehouse, {"fits": []})
+            assert "\n" not in str(failure.value).strip()
+            assert "previous release stays served" in str(failure.value)
+            assert store.current().name == before
+            assert copied.served(served) == rows
+            assert list(settings.releases_dir.glob(".writing-*")) == []
+        again = store.publish(warehouse, {"fits": []})
+    assert store.current().name == again.release_id != before
+    assert store.verify(again.release_id) == []
+
+
+@contextmanager
+def daemon(warehouse: TestWarehouse) -> Iterator[subprocess.Popen]:
+    """Dagster's daemon with its code server; killed with kill -9 at the end."""
+    log = (warehouse.settings.warehouse_dir / "daemon.log").open("a")
+    process = subprocess.Popen(
+        [DAEMON, "run", *LOCATION], env=warehouse.environment, cwd=PROJECT_ROOT, stdout=log,
+        stderr=log, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=30)
+
+
+def launch(warehouse: TestWarehouse, job: str) -> str:
+    """Queue a run for the daemon, as the UI does; its id."""
+    done = subprocess.run(
+        [DAGSTER, "job", "launch", *LOCATION, "-j", job, "--run-id", (name := _run_id())],
+        env=warehouse.environment, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False,
+        timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return name
+
+
+def _run_id() -> str:
+    from dagster._core.utils import make_new_run_id
+
+    return make_new_run_id()
+
+
+def until(happened: Callable[[], bool], seconds: float) -> float:
+    """Wait until it happened; how long that took."""
+    began = time.monotonic()
+    while not happened():
+        assert time.monotonic() - began < seconds, "it did not happen in time"
+        time.sleep(0.3)
+    return time.monotonic() - began
+
+
+def test_a_run_killed_with_the_writers_place_and_a_daemon_killed_in_a_run(copied):
+    with open_instance(copied.settings) as instance:
+
+        def state(run_id: str) -> DagsterRunStatus:
+            return instance.get_run_by_id(run_id).status
+
+        def holds_the_place(run_id: str) -> bool:
+            info = instance.event_log_storage.get_concurrency_info(WRITER_POOL)
+            return run_id in info.active_run_ids
+
+        with daemon(copied):
+            first, second = launch(copied, "rebuild_marts"), launch(copied, "ingest")
+            until(lambda: holds_the_place(first), 150)
+            worker = int(instance.get_run_by_id(first).tags[PID_TAG])
+            for process in [*_children(worker), worker]:
+                _kill(process)
+            waited = until(lambda: state(second) == DagsterRunStatus.STARTED, 60)
+            assert waited < 60, "the next run starts within a minute"
+            assert state(first) == DagsterRunStatus.FAILURE
+            until(lambda: holds_the_place(second), 60)
+        # The daemon is gone, with everything it had started, in the middle of the second run.
+        third = launch(copied, "ingest")
+        with daemon(copied):
+            until(lambda: state(third) == DagsterRunStatus.STARTED, 100)
+            assert state(second) in (DagsterRunStatus.FAILURE, DagsterRunStatus.SUCCESS)
+            until(lambda: state(third) == DagsterRunStatus.SUCCESS, 150)
+
+
+def _children(pid: int) -> list[int]:
+    """The processes below this one, deepest first."""
+    told = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
+    found = [int(line) for line in told.stdout.split()]
+    return [below for child in found for below in _children(child)] + found
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,107 @@
+"""What may be released together: asked of a real Dagster instance about small assets."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+
+from orchestration.metadata import CHOICES
+from orchestration.readiness import checks_not_passed, upstream, why_not_ready
+
+MARTS = ("panel", "ranks")
+
+
+class Knobs(dg.ConfigurableResource):
+    """What a test turns."""
+
+    raw_version: str = "1"
+    top_k: int = 10
+    panel_is_good: bool = True
+    ranks_fail: bool = False
+
+
+@dg.asset
+def raw(knobs: Knobs) -> dg.MaterializeResult:
+    return dg.MaterializeResult(data_version=dg.DataVersion(knobs.raw_version))
+
+
+@dg.asset(deps=[raw], code_version="1", check_specs=[dg.AssetCheckSpec("is_good", asset="panel")])
+def panel(knobs: Knobs) -> dg.MaterializeResult:
+    check = dg.AssetCheckResult(
+        check_name="is_good", passed=knobs.panel_is_good, description="3 rows break the rule"
+    )
+    return dg.MaterializeResult(check_results=[check], metadata={CHOICES: {"first_year": 2019}})
+
+
+@dg.asset(deps=[panel])
+def ranks(knobs: Knobs) -> dg.MaterializeResult:
+    if knobs.ranks_fail:
+        raise ValueError("on purpose")
+    return dg.MaterializeResult(metadata={CHOICES: {"top_k": knobs.top_k}})
+
+
+@dg.asset(deps=[panel])
+def score(knobs: Knobs) -> dg.MaterializeResult:
+    return dg.MaterializeResult(metadata={CHOICES: {"top_k": knobs.top_k}})
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        build(instance)
+        yield instance
+
+
+def build(instance: dg.DagsterInstance, *assets: str, **knobs: object) -> None:
+    dg.materialize(
+        [raw, panel, ranks, score],
+        selection=list(assets) or None,
+        instance=instance,
+        resources={"knobs": Knobs(**knobs)},
+        raise_on_error=False,
+    )
+
+
+def test_one_whole_run_is_ready(instance):
+    assert why_not_ready(instance, MARTS) == []
+
+
+def test_an_unchanged_source_and_mart_leave_the_ranks_as_they_are(instance):
+    build(instance, "raw", "panel")
+    assert why_not_ready(instance, MARTS) == []
+
+
+def test_ranks_of_an_older_panel_are_not_released(instance):
+    build(instance, "raw", raw_version="2")
+    assert why_not_ready(instance, MARTS) == ["panel was made before raw changed"]
+    build(instance, "panel")
+    assert why_not_ready(instance, MARTS) == ["ranks was made before panel changed"]
+    build(instance, "ranks")
+    assert why_not_ready(instance, MARTS) == []
+
+
+def test_tables_made_with_other_choices_are_not_released_together(instance):
+    build(instance, "ranks", top_k=5)
+    (reason,) = why_not_ready(instance, (*MARTS, "score"))
+    assert reason == "tables differ in top_k: ranks have 5; score have 10"
+
+
+def test_a_failed_check_stands_until_it_passes(instance):
+    build(instance, "panel", panel_is_good=False)
+    assert why_not_ready(instance, MARTS) == ["check panel.is_good failed: 3 rows break the rule"]
+    (found,) = checks_not_passed(instance, upstream(instance, MARTS))
+    assert (found.check, found.severity) == ("panel.is_good", dg.AssetCheckSeverity.ERROR)
+    build(instance, "panel")
+    assert why_not_ready(instance, MARTS) == []
+
+
+def test_a_table_that_a_step_began_and_did_not_report_is_not_released(instance):
+    build(instance, "ranks", ranks_fail=True)
+    (reason,) = why_not_ready(instance, MARTS)
+    assert "ranks was being built when run" in reason
+    build(instance, "ranks")
+    assert why_not_ready(instance, MARTS) == []
+
+
+def test_what_was_never_built_is_named(instance):
+    assert why_not_ready(instance, ("panel", "portfolio")) == ["portfolio was never built"]
