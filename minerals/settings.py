@@ -213,6 +213,11 @@ class Settings(BaseSettings):
         return next((folder for folder in self.hs_reference_folders if folder.is_dir()), None)
 
     @property
+    def data_docs_dir(self) -> Path:
+        """What the quality gates found, as pages to be opened: a folder a run, and `latest`."""
+        return self.warehouse_dir / "data_docs"
+
+    @property
     def dagster_home(self) -> Path:
         return self.warehouse_dir / "dagster"
 

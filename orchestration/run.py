@@ -58,6 +58,7 @@ class RefreshResult:
     log_file: Path
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    not_run: list[str] = field(default_factory=list)
 
 
 def stage_of(step_key: str) -> str:
@@ -112,6 +113,7 @@ def refresh(settings: Settings, on_step: StepCallback, log_level: str = "INFO") 
         log_file=log_file,
         failures=watcher.failures,
         warnings=watcher.warnings,
+        not_run=watcher.not_run,
     )
 
 
@@ -132,6 +134,7 @@ class _Watcher:
         self.on_step = on_step
         self.failures: list[str] = []
         self.warnings: list[str] = []
+        self.not_run: list[str] = []
         self._started: dict[str, float] = {}
 
     def __call__(self, entry: EventLogEntry) -> None:
@@ -162,12 +165,21 @@ class _Watcher:
         check = event.event_specific_data
         if check.passed:
             return
-        words = f"{check.asset_key.to_user_string()}.{check.check_name}: "
-        words += check.description or _failed_rows(check)
+        name = f"{check.asset_key.to_user_string()}.{check.check_name}"
+        if is_not_run(check):
+            self.not_run.append(name)
+            return
+        words = f"{name}: {check.description or _failed_rows(check)}"
         if check.severity == dg.AssetCheckSeverity.ERROR:
             self.failures.append(words)
         else:
             self.warnings.append(words)
+
+
+def is_not_run(check: dg.AssetCheckEvaluation) -> bool:
+    """Whether a check could not be judged, which is neither a pass nor a failure."""
+    status = check.metadata.get("status")
+    return status is not None and status.value == "not_run"
 
 
 def _failed_rows(check: dg.AssetCheckEvaluation) -> str:

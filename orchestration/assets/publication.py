@@ -14,6 +14,7 @@ from minerals.releases import PublishedMart
 from minerals.sources import DATASETS
 from orchestration.assets import OWNERS, WRITER_POOL
 from orchestration.resources import RefreshSettings, Releases, Snapshots, Warehouse
+from orchestration.run import is_not_run
 
 RAW = [dg.AssetKey(f"raw_{dataset}") for dataset in DATASETS]
 
@@ -74,7 +75,8 @@ def release(
 
 
 def _checks(context: dg.AssetExecutionContext) -> dict[str, object]:
-    """How the checks of this run ended: how many passed, and each that did not, in words."""
+    """How the checks of this run ended: how many passed, each that did not, in words, and those
+    that could not be judged."""
     entries = context.instance.all_logs(
         context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
     )
@@ -82,11 +84,16 @@ def _checks(context: dg.AssetExecutionContext) -> dict[str, object]:
     return {
         "n_passed": sum(outcome.passed for outcome in outcomes),
         "not_passed": {
-            f"{o.asset_key.to_user_string()}.{o.check_name}": o.description or o.severity.value
+            _name(o): o.description or o.severity.value
             for o in outcomes
-            if not o.passed
+            if not o.passed and not is_not_run(o)
         },
+        "not_run": {_name(o): o.description for o in outcomes if is_not_run(o)},
     }
+
+
+def _name(check: dg.AssetCheckEvaluation) -> str:
+    return f"{check.asset_key.to_user_string()}.{check.check_name}"
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
