@@ -63,9 +63,7 @@ def forward_suite(importers: Sequence[str], minerals: Sequence[str]) -> Suite:
     return Suite("ranking_forward", FORWARD_KEY, rules)
 
 
-def annual_suite(
-    years: Sequence[int], importers: Sequence[str], minerals: Sequence[str]
-) -> Suite:
+def annual_suite(years: Sequence[int], importers: Sequence[str], minerals: Sequence[str]) -> Suite:
     """`ranking_annual`, with `n_candidates` of each list and year beside."""
     rules = (
         *_common(importers, minerals, ANNUAL_KEY, {"year": "integer"}),

@@ -103,7 +103,7 @@ def years_suite(years: Sequence[int]) -> Suite:
             high,
             f"{words} of a year lie between {low:g} and {high:g} times those of the years around: "
             "less is a year cut short, more is one counted twice.",
-            name=f"{what}_are_steady",
+            name=f"{what}_{'is' if what in ('value', 'quantity') else 'are'}_steady",
         )
 
     rules = (
@@ -125,7 +125,7 @@ def years_suite(years: Sequence[int]) -> Suite:
             "share_as_the_year_before",
             0,
             0.1,
-            "Values repeat a year later in 0.2% of the flows; many more are last year's file again.",
+            "Of the flows 0.2% repeat a year later; many more are last year's file again.",
             name="year_is_not_the_year_before",
         ),
         in_range(

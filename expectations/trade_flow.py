@@ -86,7 +86,6 @@ def rows_suite() -> Suite:
 def codes_suite(years: Sequence[int], minerals: Sequence[str]) -> Suite:
     """One row a mineral, category, code and year."""
     rules = (
-        has_rows(),
         in_set(
             "mineral",
             minerals,

@@ -216,9 +216,7 @@ def _exceptions(info: Mapping[str, Any] | None) -> list[str]:
     return sorted(set(messages))
 
 
-def _finding(
-    details: Mapping[str, Any], arguments: Mapping[str, Any], of_rows: int | None
-) -> str:
+def _finding(details: Mapping[str, Any], arguments: Mapping[str, Any], of_rows: int | None) -> str:
     """What was seen, beside what was asked for: of rows, of a set of values, or of one figure."""
     if "element_count" in details:
         return _of_rows(details, arguments.get("mostly", 1), of_rows)

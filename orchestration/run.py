@@ -96,7 +96,7 @@ def refresh(settings: Settings, on_step: StepCallback, log_level: str = "INFO") 
     run_id = str(uuid4())
     log_file = settings.log_dir / f"refresh-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{run_id[:8]}.log"
     watcher = _Watcher(on_step)
-    with open_instance(settings) as instance, _streams_into(log_file):
+    with open_instance(settings) as instance, streams_into(log_file):
         job = build_definitions(settings).resolve_job_def("refresh")
         instance.add_event_listener(run_id, watcher)
         outcome = job.execute_in_process(
@@ -202,7 +202,7 @@ def _cause(event: dg.DagsterEvent) -> str:
 
 
 @contextmanager
-def _streams_into(log_file: Path) -> Iterator[None]:
+def streams_into(log_file: Path) -> Iterator[None]:
     """Send everything this process and its children print to a file, at the descriptor level."""
     with log_file.open("a") as log:
         saved = [os.dup(1), os.dup(2)]

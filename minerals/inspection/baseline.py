@@ -1,8 +1,8 @@
 """The figures of the release served, which a new run is compared with before it takes its place.
 
-Read from the release's own Parquet files, so that what is compared with is what users see. A release
-of another profile, other importers or another window is no measure, and the reason is said. What
-change is tolerated is said in the suites of `expectations/`.
+Read from the release's own Parquet files, so that what is compared with is what users see. A
+release of another profile, other importers or another window is no measure, and the reason is said.
+What change is tolerated is said in the suites of `expectations/`.
 """
 
 from collections.abc import Mapping
@@ -80,8 +80,8 @@ class Baseline:
         frame["abs_z_before"] = frame["z_value"].abs()
         frame["move_in_se"] = (frame["estimate"] - frame["estimate_before"]) / frame["std_error"]
         # Without a model now there is no sign to keep; that it is gone is another rule's business.
-        frame["keeps_its_sign"] = (
-            frame["estimate"].isna() | (frame["estimate"] * frame["estimate_before"] >= 0)
+        frame["keeps_its_sign"] = frame["estimate"].isna() | (
+            frame["estimate"] * frame["estimate_before"] >= 0
         )
         return frame
 
@@ -122,7 +122,9 @@ def read_baseline(store: ReleaseStore, settings: Mapping[str, Any]) -> Baseline:
     before = manifest.get("settings", {})
     for name in SAME_SETTINGS:
         if _plain(before.get(name)) != _plain(settings[name]):
-            why = f"the release served has another {name} ({before.get(name)}, not {settings[name]})"
+            why = (
+                f"the release served has another {name} ({before.get(name)}, not {settings[name]})"
+            )
             return Baseline(None, str(manifest["release_id"]), why)
     return Baseline(folder, str(manifest["release_id"]), "")
 
@@ -166,7 +168,9 @@ def _covariates(coefficients: pd.DataFrame) -> pd.DataFrame:
 def _over(folder: Path, sql: str) -> str:
     """`sql` with each {mart} read from the release's Parquet file."""
     quoted = str(folder).replace("'", "''")
-    names = {file.stem: f"read_parquet('{quoted}/{file.name}')" for file in folder.glob("*.parquet")}
+    names = {
+        file.stem: f"read_parquet('{quoted}/{file.name}')" for file in folder.glob("*.parquet")
+    }
     return sql.format_map(names)
 
 

@@ -325,8 +325,10 @@ def trade_flow(connection: duckdb.DuckDBPyConnection, years: Sequence[int]) -> d
 def _broken_letters(*columns: str) -> str:
     """SQL: how many signs of a file read in the wrong encoding the texts of a row hold."""
     text = f"concat_ws(' ', {', '.join(columns)})"
-    return f"length({text}) - length(regexp_replace({text}, '[\ufffdÃÂ]', '', 'g')) " \
+    return (
+        f"length({text}) - length(regexp_replace({text}, '[\ufffdÃÂ]', '', 'g')) "
         "as n_broken_letters"
+    )
 
 
 def _row_count(connection: duckdb.DuckDBPyConnection, table: str) -> Shape:

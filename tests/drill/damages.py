@@ -41,7 +41,7 @@ def _decimal_comma(content: bytes) -> bytes:
 
 
 DAMAGES = (
-    Damage("value and quantity swapped", TRADE, "unit_values_have_the_right_unit",
+    Damage("value and quantity swapped", TRADE, "unit_value_of_each_code_is_steady",
            "select t, i, j, k, coalesce(q, v) as v, v as q from rows"),
     Damage("exporter and importer swapped", TRADE, "leading_suppliers_keep_their_trade",
            "select t, j as i, i as j, k, v, q from rows"),

@@ -1,17 +1,16 @@
 """Does one damage after the other to a copy of a warehouse, and runs the real pipeline on each.
 
 The pipeline is the job `refresh`: the damaged dataset and all that follows from it, to the release.
-Only the source is replaced, by one that delivers the real rows, damaged. What stops the run first is
-the answer; what was served before is looked at after each.
+Only the source is replaced, by one that delivers the real rows, damaged. What stops the run first
+is the answer; what was served before is looked at after each.
 """
 
-import logging
-import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
 from unittest import mock
 from uuid import uuid4
 
@@ -19,19 +18,19 @@ import dagster as dg
 import duckdb
 
 from minerals.releases import ReleaseStore
-from minerals.settings import PROJECT_ROOT, Settings
+from minerals.settings import Settings
 from minerals.sources import DATASETS, intake, providers
 from minerals.sources.provider import Provider
 from minerals.sources.snapshots import Snapshot, SnapshotStore
 from orchestration.definitions import build_definitions
 from orchestration.resources import Warehouse
+from orchestration.run import streams_into
 from tests.drill.damages import Damage
 
 SERVED = (
     "select count(*), sum(forward_rank), sum(hash(mineral, exporter_iso3, forward_rank)), "
     "any_value(release_id) from marts.ranking_forward"
 )
-FIGURES = {"country_indicators", "country_geography"}
 
 
 @dataclass(frozen=True)
@@ -79,20 +78,26 @@ class Rehearsal:
         shutil.copy(settings.database, folder / "pristine.duckdb")
         return cls(settings, build_definitions(settings), found)
 
-    def run(self, damage: Damage) -> Finding:
-        """Damage, run, look at what is served, and put everything back."""
-        served = self._served()
+    def run(self, damage: Damage, *, only_ingest: bool = False) -> Finding:
+        """Damage, run, look at what is served, and put everything back.
+
+        The run ends before dbt with `only_ingest`.
+        """
+        started, served = monotonic(), self._served()
         with self._damaged(damage):
             job = self.definitions.resolve_job_def("refresh")
             with dg.DagsterInstance.ephemeral() as instance:
                 result = job.execute_in_process(
                     instance=instance,
                     raise_on_error=False,
-                    asset_selection=self._following(damage.dataset),
+                    asset_selection=[dg.AssetKey(f"raw_{damage.dataset}")]
+                    if only_ingest
+                    else self._following(damage.dataset),
                     run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 )
         stage, caught_by = _what_stopped(result)
-        return Finding(damage, stage, caught_by, self._served() == served, 0.0)
+        is_served = self._served() == served
+        return Finding(damage, stage, caught_by, is_served, monotonic() - started)
 
     def _following(self, dataset: str) -> list[dg.AssetKey]:
         graph = self.definitions.resolve_asset_graph()
@@ -166,24 +171,16 @@ def _what_stopped(result: dg.ExecuteInProcessResult) -> tuple[str, tuple[str, ..
     return step, (said.message.strip().partition("\n")[0] if said else "failed",)
 
 
-def rehearse(
-    source: Settings, folder: Path, damages: tuple[Damage, ...]
-) -> Iterator[Finding]:
-    """Each damage in turn, on one copy of the warehouse of `source`."""
-    from time import monotonic
-
-    logging.disable(logging.CRITICAL)
-    os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
+def rehearse(source: Settings, folder: Path, damages: Sequence[Damage]) -> Iterator[Finding]:
+    """Each damage in turn, on one copy of the warehouse of `source`, made in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
     rehearsal = Rehearsal.on_a_copy(source, folder)
     for damage in damages:
-        started = monotonic()
-        finding = rehearsal.run(damage)
-        yield replace(finding, seconds=monotonic() - started)
+        yield rehearsal.run(damage)
 
 
-def default_settings() -> Settings:
-    """The settings of the environment; the warehouse must have been refreshed with them."""
-    settings = Settings()
-    assert settings.database.exists(), f"run `make refresh` first: no {settings.database}"
-    assert PROJECT_ROOT.exists()
-    return settings
+@contextmanager
+def quietly(log: Path) -> Iterator[None]:
+    """Send what dbt and Dagster print into a file."""
+    with streams_into(log):
+        yield
