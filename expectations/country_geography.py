@@ -1,7 +1,7 @@
 """What the raw geography must satisfy before dbt reads it: one row an economy (GeoDist).
 
-Judged in two shapes: `rows` and `totals` (one row, against the release served). Nothing in it should
-ever change but for new economies.
+Judged in two shapes: `rows` and `totals` (one row, against the release served). Nothing in it
+should ever change but for new economies.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Here belong the pages and the folders they lie in. The pages are made by Great Expectations' own
 renderers; only the frame around them is ours, because theirs loads styles and scripts from six
-addresses of the internet, and a failure must be readable without any. Each page is written as soon as
-its suite has been run, so that a run that stops leaves the pages of what it got to.
+addresses of the internet, and a failure must be readable without any. Each page is written as soon
+as its suite has been run, so that a run that stops leaves the pages of what it got to.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def folder_of_run(root: Path, run_id: str) -> Path:
 
 
 def write_pages(folder: Path, reports: Iterable[Report]) -> Path:
-    """Write a page a report into `folder`, and the index of all that are there; return the index."""
+    """Write a page a report into `folder`, and the index of all there are; return the index."""
     view = _view()
     for report in reports:
         name = report.suite.name

@@ -1,7 +1,7 @@
 """What the rankings must satisfy before they are published: annual, forward, and against the last.
 
-`annual` is one row a supplier, mineral and year; `forward` one a supplier and mineral; `churn` one a
-list (importer, category, mineral, source) of the release served: how much of its leading suppliers
+`annual` is one row a supplier, mineral and year; `forward` one a supplier and mineral; `churn` one
+a list (importer, category, mineral, source) of the release served: how much of its leading suppliers
 still lead. How ranks are computed belongs to the domain.
 """
 

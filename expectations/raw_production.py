@@ -121,7 +121,7 @@ def years_suite(years: Sequence[int], sheets: Sequence[str]) -> Suite:
             "share_as_the_year_before",
             0,
             0.5,
-            "A tenth of the figures repeat the year before; half of them is last year's file again.",
+            "A tenth of the figures repeat the year before; half is last year's file again.",
             name="year_is_not_the_year_before",
         ),
     )

@@ -3,8 +3,8 @@
 Judged in four shapes: `rows` (the last year, and every row of any year that may break a rule),
 `years`, `codes` (a code in a year) and `totals` (one row, against the release served); of UN
 Comtrade's rows also `world` (World rows against the sum of partners). Bands are set outside what
-BACI shows for 1995-2024 over 220 importers and for India alone. What rows mean (countries, minerals)
-is judged in `trade_flow`.
+BACI shows for 1995-2024 over 220 importers and for India alone. What rows mean (countries,
+minerals) is judged in `trade_flow`.
 """
 
 from __future__ import annotations
