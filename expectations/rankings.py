@@ -1,8 +1,8 @@
-"""What the rankings must satisfy before they are published: annual, forward, and against the last.
+"""What the rankings must satisfy before they are published: annual, forward, against the last.
 
 `annual` is one row a supplier, mineral and year; `forward` one a supplier and mineral; `churn` one
-a list (importer, category, mineral, source) of the release served: how much of its leading suppliers
-still lead. How ranks are computed belongs to the domain.
+a list (importer, category, mineral, source) of the release served: how many of its leading
+suppliers still lead. How ranks are computed belongs to the domain.
 """
 
 from __future__ import annotations
