@@ -129,8 +129,14 @@ class Rehearsal:
             if damage.edit:
                 figures.write_bytes(original)
             SnapshotStore(self.settings.raw_dir).use(self.snapshots[damage.dataset])
-            folder = self.settings.warehouse_dir
-            shutil.copy(folder / "pristine.duckdb", self.settings.database)
+            self._restore_warehouse()
+
+    def _restore_warehouse(self) -> None:
+        """A new file in place of the old, without its log: nothing of the damage is replayed."""
+        database = self.settings.database
+        database.with_name(f"{database.name}.wal").unlink(missing_ok=True)
+        sound = Path(shutil.copy(database.with_name("pristine.duckdb"), f"{database}.new"))
+        sound.replace(database)
 
     def _damaged_provider(self, sound: Provider, sql: str) -> Provider:
         """The provider of the dataset, as if the publisher had delivered the damaged rows."""
