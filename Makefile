@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup refresh test unit ui status lint format types lock benchmark benchmark-serving figures definitions clean
+.PHONY: help setup refresh test unit drill ui status lint format types lock benchmark benchmark-serving figures definitions clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ test: setup ## run every test: unit, then integration on the real bundle
 
 unit: $(INSTALLED) ## run the unit tests only
 	@$(BIN)/python -m pytest -n 2 tests/unit $(ARGS)
+
+drill: setup ## damage copies of the raw data, one kind at a time, and show what catches it
+	@$(BIN)/python -m tests.drill
 
 ui: setup ## start the Dagster UI and its daemon on the same instance
 	@$(BIN)/minerals ui $(ARGS)

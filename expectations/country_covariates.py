@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from expectations.rules import (
     FULL_SHARE_PCT,
     ColumnKind,
     Rule,
+    Suite,
     both,
-    build_suite,
     columns_are_present,
     columns_have_kind,
     every_group_counts,
@@ -31,9 +31,6 @@ from expectations.rules import (
     where,
     years_are,
 )
-
-if TYPE_CHECKING:
-    from great_expectations import ExpectationSuite
 
 KEY_COLUMNS: Final = ("country_iso3", "year")
 FILLED_FROM: Final = ("nearest_year", "region_income_median", "region_median", "global_median")
@@ -75,19 +72,15 @@ _WORLD_TOTAL_A_YEAR: Final[Mapping[str, tuple[float, float]]] = {
 }
 
 
-def rules(years: Sequence[int], *, min_countries: int = 200) -> list[Rule]:
+def suite(years: Sequence[int], *, min_countries: int = 200) -> Suite:
     """The rules for a window of these years; at least `min_countries` countries are asked for."""
-    return [
+    rules = (
         *_shape(),
         *_coverage(years, min_countries),
         *(rule for name, covariate in COVARIATES.items() for rule in _of(name, covariate)),
         *_magnitudes(len(years)),
-    ]
-
-
-def suite(years: Sequence[int], *, min_countries: int = 200) -> ExpectationSuite:
-    """Great Expectations' suite of `rules` for a frame of `fct_country_covariates`."""
-    return build_suite("country_covariates", KEY_COLUMNS, rules(years, min_countries=min_countries))
+    )
+    return Suite("fct_country_covariates", KEY_COLUMNS, rules)
 
 
 def _shape() -> list[Rule]:

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from expectations.rules import (
     FULL_SHARE_PCT,
+    NO_RELEASE,
     ColumnKind,
+    Figures,
     Rule,
+    Suite,
     both,
-    build_suite,
     columns_are_present,
     columns_have_kind,
     every_group_counts,
+    has_all,
     has_rows,
     in_range,
     in_set,
@@ -28,14 +31,13 @@ from expectations.rules import (
     is_observed,
     key_is_unique,
     median_in_band,
+    near_previous,
+    needs,
     not_null,
     total_in_band,
     where,
     years_are,
 )
-
-if TYPE_CHECKING:
-    from great_expectations import ExpectationSuite
 
 KEY_COLUMNS: Final = ("importer_iso3", "exporter_iso3", "mineral", "year")
 CATEGORIES: Final = ("ores", "products", "scrap")
@@ -99,25 +101,23 @@ UNIT_VALUE_USD_PER_KG: Final[Mapping[str, tuple[float, float]]] = {
 _PRODUCTION_KG_A_YEAR: Final = (2e10, 1e12)
 
 
-def rules(
-    years: Sequence[int],
-    importers: Sequence[str],
-    minerals: Sequence[str],
-    *,
-    min_minerals: int = 25,
-) -> list[Rule]:
-    """The rules for a window of these years, these importers (ISO3) and this list of minerals.
+# How far a figure may be from the release served. Publishers revise single countries and years;
+# the median over all suppliers and years hardly moves.
+DRIFT: Final[Mapping[str, float]] = {
+    "ln_production_qty": 2.0,
+    "ln_gdp": 0.3,
+    "ln_population": 0.3,
+    "ln_distance": 0.2,
+    "access_to_electricity_pct": 5,
+    "central_govt_debt_pct_gdp": 15,
+    "electricity_fossil_pct": 10,
+    "electricity_renewable_ex_hydro_pct": 8,
+    "fdi_pct_gdp": 1.5,
+    "wgi_average": 0.3,
+}
+"""Tolerated change of the median of the observed values, in the column's own unit."""
 
-    Each importer must have candidate suppliers for at least `min_minerals` of the minerals.
-    """
-    return [
-        *_shape(importers, minerals),
-        *_coverage(years, importers, min_minerals),
-        *(rule for name, regressor in REGRESSORS.items() for rule in _of(name, regressor)),
-        *(rule for category in CATEGORIES for rule in _trade(category)),
-        *_production(len(years) * len(importers), minerals),
-        *_universe(),
-    ]
+LEADING_SUPPLIER_SHARE: Final = 0.01
 
 
 def suite(
@@ -125,13 +125,71 @@ def suite(
     importers: Sequence[str],
     minerals: Sequence[str],
     *,
+    mined: Sequence[str] = (),
     min_minerals: int = 25,
-) -> ExpectationSuite:
-    """Great Expectations' suite of `rules` for a frame of `import_panel`."""
-    return build_suite(
-        "import_panel",
-        KEY_COLUMNS,
-        rules(years, importers, minerals, min_minerals=min_minerals),
+) -> Suite:
+    """The rules for a window of these years, these importers (ISO3) and this list of minerals.
+
+    Each importer must have candidate suppliers for at least `min_minerals` of the minerals, and for
+    all of those in `mined`: the minerals with a sheet in the production statistics.
+    """
+    rules = (
+        *_shape(importers, minerals),
+        *_coverage(years, importers, mined, min_minerals),
+        *(rule for name, regressor in REGRESSORS.items() for rule in _of(name, regressor)),
+        *(rule for category in CATEGORIES for rule in _trade(category)),
+        *_production(len(years) * len(importers), minerals),
+        *_universe(),
+    )
+    return Suite("import_panel", KEY_COLUMNS, rules)
+
+
+def totals_suite(previous: Figures | None, why_not: str = NO_RELEASE) -> Suite:
+    """The panel's figures, one row, against those of the release served."""
+    near = [
+        near_previous("n_rows", previous, 0.05, 0.15, "the panel's rows"),
+        near_previous("n_suppliers", previous, 0.05, 0.15, "the number of suppliers"),
+        near_previous("n_minerals", previous, 0.0, 0.3, "the number of minerals"),
+        near_previous("import_value_usd", previous, 0.10, 0.25, "the value of imports (USD)"),
+        near_previous("import_qty_kg", previous, 0.20, 0.40, "the quantity of imports (kg)"),
+        near_previous("production_kg", previous, 0.15, 0.30, "production (kg)"),
+        *(_drift(name, tolerated, previous) for name, tolerated in DRIFT.items()),
+    ]
+    return Suite("import_panel__totals", (), tuple(needs(previous, near, why_not)))
+
+
+def suppliers_suite(previous: object | None, why_not: str = NO_RELEASE) -> Suite:
+    """The suppliers of the release served, one row an importer and exporter, as they are now."""
+    leading = where("share_before", ">=", LEADING_SUPPLIER_SHARE)
+    rules = [
+        in_range(
+            "value_to_previous",
+            0.5,
+            2.0,
+            f"A supplier of at least {LEADING_SUPPLIER_SHARE:.0%} of the imports of the release "
+            "served neither vanishes nor doubles over the window; a code that means another "
+            "country now, or a reporter left out, looks like that.",
+            name="leading_suppliers_keep_their_trade",
+            rows=leading,
+        )
+    ]
+    return Suite(
+        "import_panel__suppliers",
+        ("importer_iso3", "exporter_iso3"),
+        tuple(needs(previous, rules, why_not)),
+    )
+
+
+def _drift(name: str, tolerated: float, previous: Figures | None) -> Rule:
+    unit = REGRESSORS[name].unit
+    before = (previous or {}).get(f"median_{name}", 0.0)
+    return in_range(
+        f"median_{name}",
+        before - tolerated,
+        before + tolerated,
+        f"The median of the observed values ({unit}) stays within {tolerated:g} of that of the "
+        "release served; another definition, base year or unit moves it further.",
+        name=f"{name}_near_previous",
     )
 
 
@@ -179,9 +237,18 @@ def _shape(importers: Iterable[str], minerals: Iterable[str]) -> list[Rule]:
     ]
 
 
-def _coverage(years: Sequence[int], importers: Sequence[str], min_minerals: int) -> list[Rule]:
+def _coverage(
+    years: Sequence[int], importers: Sequence[str], mined: Sequence[str], min_minerals: int
+) -> list[Rule]:
     return [
         years_are(years),
+        has_all(
+            "mineral",
+            mined,
+            "A mineral with a sheet in the production statistics has producers, and so candidates. "
+            "For the others the codes of the trade source decide.",
+            name="every_mined_mineral_has_candidates",
+        ),
         every_group_counts(
             ["importer_iso3", "exporter_iso3", "mineral"],
             "year",
@@ -199,16 +266,12 @@ def _coverage(years: Sequence[int], importers: Sequence[str], min_minerals: int)
             "the mapping of codes was lost.",
             name="enough_minerals_have_candidates",
         ),
-        Rule(
+        has_all(
+            "importer_iso3",
+            importers,
+            "An importer of the settings without a single trading partner has no data.",
             name="every_importer_has_trade",
-            severity="block",
-            why="An importer of the settings without a single trading partner has no data.",
-            expectation="expect_column_distinct_values_to_contain_set",
-            arguments={
-                "column": "importer_iso3",
-                "value_set": list(importers),
-                "row_condition": where("is_trading_partner", "==", True),
-            },
+            rows=where("is_trading_partner", "==", True),
         ),
     ]
 

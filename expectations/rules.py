@@ -1,15 +1,15 @@
 """The vocabulary of the suites: a rule is one expectation with a name, a severity and a reason.
 
-Here belong the `Rule` and short constructors for the rules that several tables share. Thresholds
-and reasons that concern one table belong in that table's module. Nothing here imports Great
-Expectations, except `build_suite` when it is called.
+Here belong the `Rule`, the `Suite` of one table, and short constructors for the rules that several
+tables share. Thresholds and reasons that concern one table belong in that table's module. Nothing
+here imports Great Expectations, except `build_suite` when it is called.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -32,6 +32,8 @@ class Rule:
     `severity` 'block' stops estimation and publication; 'warn' is shown and lets them pass.
     `why` is a sentence for the person who reads the failure.
     `expectation` and `arguments` are Great Expectations' type and keyword arguments.
+    `cannot_run` says what is missing for the rule to be judged now; None when nothing is. Such a
+    rule is reported as not run, never as passed.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Rule:
     why: str
     expectation: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    cannot_run: str | None = None
 
     def configuration(self) -> dict[str, Any]:
         """This rule as Great Expectations' configuration dictionary."""
@@ -49,6 +52,28 @@ class Rule:
             "notes": self.why,
             "severity": _GX_SEVERITY[self.severity],
         }
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The rules of one frame of one table.
+
+    `name` is the table's, with a suffix where a table is judged in more than one shape.
+    `key_columns` identify the rows of the samples.
+    """
+
+    name: str
+    key_columns: tuple[str, ...]
+    rules: tuple[Rule, ...]
+
+
+Figures = Mapping[str, float]
+NO_RELEASE: Final = "there is no previous release to compare with"
+
+
+def needs(previous: object | None, rules: Iterable[Rule], why: str = NO_RELEASE) -> list[Rule]:
+    """The rules, marked as not to be run when what they compare with is not there."""
+    return [replace(rule, cannot_run=None if previous is not None else why) for rule in rules]
 
 
 def build_suite(name: str, key_columns: Sequence[str], rules: Sequence[Rule]) -> ExpectationSuite:
@@ -124,12 +149,15 @@ def columns_have_kind(kinds: Mapping[str, ColumnKind]) -> Rule:
 
 
 def key_is_unique(key_columns: Sequence[str], why: str) -> Rule:
+    single = len(key_columns) == 1
     return Rule(
         name="key_is_unique",
         severity="block",
         why=why,
-        expectation="expect_compound_columns_to_be_unique",
-        arguments={"column_list": list(key_columns)},
+        expectation="expect_column_values_to_be_unique"
+        if single
+        else "expect_compound_columns_to_be_unique",
+        arguments={"column": key_columns[0]} if single else {"column_list": list(key_columns)},
     )
 
 
@@ -144,26 +172,72 @@ def not_null(column: str, why: str, *, severity: Severity = "block") -> Rule:
 
 
 def in_range(
-    column: str, low: float, high: float, why: str, *, severity: Severity = "block"
+    column: str,
+    low: float | None,
+    high: float | None,
+    why: str,
+    *,
+    name: str | None = None,
+    rows: dict[str, Any] | None = None,
+    mostly: float = 1.0,
+    severity: Severity = "block",
 ) -> Rule:
-    """Every value of `column` lies in [low, high]; nulls are another rule's business."""
+    """Of the values of `column` in `rows` at least the share `mostly` lies in [low, high].
+
+    Nulls are another rule's business.
+    """
+    arguments = {"column": column, "min_value": low, "max_value": high, "row_condition": rows}
     return Rule(
-        name=f"{column}_in_range",
+        name=name or f"{column}_in_range",
         severity=severity,
         why=why,
         expectation="expect_column_values_to_be_between",
-        arguments={"column": column, "min_value": low, "max_value": high},
+        arguments=arguments if mostly == 1 else {**arguments, "mostly": mostly},
     )
 
 
-def median_in_band(column: str, low: float, high: float, why: str) -> Rule:
+def near_previous(
+    figure: str,
+    previous: Figures | None,
+    fall: float,
+    rise: float,
+    subject: str,
+    *,
+    severity: Severity = "block",
+) -> Rule:
+    """The column `figure`, of one row, is near `previous[figure]`: by these shares it may move.
+
+    To be wrapped in `needs`: without a previous figure the rule has no bounds.
+    """
+    before = (previous or {}).get(figure, 0.0)
+    return total_in_band(
+        figure,
+        before * (1 - fall),
+        before * (1 + rise),
+        f"Against the release served, {subject} may fall by {fall:.0%} and rise by {rise:.0%}; "
+        "more is a source cut short, or counted twice.",
+        name=f"{figure}_near_previous",
+        severity=severity,
+    )
+
+
+def median_in_band(
+    column: str,
+    low: float,
+    high: float,
+    why: str,
+    *,
+    name: str | None = None,
+    rows: dict[str, Any] | None = None,
+    severity: Severity = "block",
+) -> Rule:
     """The median of `column` lies in [low, high]: what a slip of unit for all rows moves."""
     return Rule(
-        name=f"{column}_median_in_band",
-        severity="block",
+        name=name or f"{column}_median_in_band",
+        severity=severity,
         why=why,
         expectation="expect_column_median_to_be_between",
-        arguments={"column": column, "min_value": low, "max_value": high},
+        arguments={"column": column, "min_value": low, "max_value": high, "row_condition": rows},
     )
 
 
@@ -193,14 +267,34 @@ def in_set(
     why: str,
     *,
     name: str,
+    severity: Severity = "block",
     rows: dict[str, Any] | None = None,
 ) -> Rule:
     """Every value of `column` in `rows` is one of `values`; nulls are another rule's business."""
     return Rule(
         name=name,
-        severity="block",
+        severity=severity,
         why=why,
         expectation="expect_column_values_to_be_in_set",
+        arguments={"column": column, "value_set": list(values), "row_condition": rows},
+    )
+
+
+def has_all(
+    column: str,
+    values: Iterable[object],
+    why: str,
+    *,
+    name: str,
+    severity: Severity = "block",
+    rows: dict[str, Any] | None = None,
+) -> Rule:
+    """Each of `values` occurs in `column` of `rows`; others may, too."""
+    return Rule(
+        name=name,
+        severity=severity,
+        why=why,
+        expectation="expect_column_distinct_values_to_contain_set",
         arguments={"column": column, "value_set": list(values), "row_condition": rows},
     )
 

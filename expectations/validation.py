@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from expectations.rules import Severity
+from expectations.rules import Rule, Severity, Suite, build_suite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,12 +28,16 @@ _HOLDS_WITHOUT_ROWS = frozenset(
 )
 
 
+Status = Literal["passed", "failed", "broken", "not_run"]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of one rule.
 
     `status` is 'broken' when the rule could not be evaluated (a column is missing, a value has the
-    wrong type): that says nothing about the data's content, and is never a pass.
+    wrong type): that says nothing about the data's content, and is never a pass. It is 'not_run'
+    when what the rule compares with is not there yet.
     `n_unexpected` and `unexpected_pct` (0 to 100, of the rows the rule looks at) are None for rules
     about the table as a whole, such as a median. `sample` holds up to SAMPLE_ROWS failing rows: the
     key columns and the columns judged. `message` says what was found, `why` what the rule is for.
@@ -41,7 +45,7 @@ class Outcome:
 
     name: str
     severity: Severity
-    status: Literal["passed", "failed", "broken"]
+    status: Status
     n_unexpected: int | None
     unexpected_pct: float | None
     sample: list[dict[str, Any]]
@@ -49,27 +53,65 @@ class Outcome:
     why: str
 
 
+@dataclass(frozen=True)
+class Report:
+    """What became of a suite: an outcome a rule, in the suite's order, and Great Expectations'
+    own result, for its Data Docs; None when no rule could be run."""
+
+    suite: Suite
+    outcomes: tuple[Outcome, ...]
+    result: ExpectationSuiteValidationResult | None
+
+
 def blocking(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """The outcomes that must stop what comes after: failed or broken, of severity 'block'."""
-    return [o for o in outcomes if o.severity == "block" and o.status != "passed"]
+    return [o for o in outcomes if o.severity == "block" and o.status in ("failed", "broken")]
 
 
-def validate(frame: pd.DataFrame, suite: ExpectationSuite) -> list[Outcome]:
-    """One outcome a rule of the suite, in the suite's order.
+def validate(frame: pd.DataFrame, suite: Suite, *, of_rows: int | None = None) -> Report:
+    """Judge a frame by a suite.
 
-    A frame without rows fails every rule except those about its columns.
+    A frame without rows fails every rule except those about its columns. `of_rows` is how many rows
+    the table has when the frame holds only those that may break a rule: shares are of these.
     """
     # Samples are found by row label, so each row needs its own.
     rows = frame.reset_index(drop=True)
-    key_columns = [column for column in suite.meta["key_columns"] if column in rows.columns]
-    outcomes = [_outcome(result, rows, key_columns) for result in run(rows, suite).results]
+    key_columns = [column for column in suite.key_columns if column in rows.columns]
+    runnable = [rule for rule in suite.rules if rule.cannot_run is None]
+    if not runnable:
+        return Report(suite, tuple(_not_run(rule) for rule in suite.rules), None)
+    result = run(rows, build_suite(suite.name, suite.key_columns, runnable))
+    # Where failing rows lie costs a quarter more, so it is asked only of the rules that failed.
+    failed = {_name(one) for one in result.results if not one.success}
+    if failed:
+        again = [rule for rule in runnable if rule.name in failed]
+        found = run(rows, build_suite(suite.name, suite.key_columns, again), with_rows=True)
+        others = [one for one in result.results if one.success]
+        result.results = [*found.results, *others]
+    judged = [_outcome(one, rows, key_columns, of_rows) for one in result.results]
     # Great Expectations returns the results in an order of its own.
-    by_name = {outcome.name: outcome for outcome in outcomes}
-    return [by_name[(expectation.meta or {})["name"]] for expectation in suite.expectations]
+    by_name = {outcome.name: outcome for outcome in judged}
+    return Report(
+        suite,
+        tuple(_not_run(rule) if rule.cannot_run else by_name[rule.name] for rule in suite.rules),
+        result,
+    )
 
 
-def run(frame: pd.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidationResult:
-    """Great Expectations' own result for this frame; its samples are row labels.
+def _name(one: ExpectationValidationResult) -> str:
+    assert one.expectation_config is not None  # typed as optional, always set in a suite
+    return str((one.expectation_config.meta or {})["name"])
+
+
+def _not_run(rule: Rule) -> Outcome:
+    message = f"Could not run: {rule.cannot_run}."
+    return Outcome(rule.name, rule.severity, "not_run", None, None, [], message, rule.why)
+
+
+def run(
+    frame: pd.DataFrame, suite: ExpectationSuite, *, with_rows: bool = False
+) -> ExpectationSuiteValidationResult:
+    """Great Expectations' own result for this frame; `with_rows` adds the labels of failing rows.
 
     It can look up the keys of failing rows itself (`unexpected_index_column_names`), but does so
     one cell at a time for every failing row: minutes where a large table fails.
@@ -83,7 +125,10 @@ def run(frame: pd.DataFrame, suite: ExpectationSuite) -> ExpectationSuiteValidat
     )
     return batch.validate(
         suite,
-        result_format={"result_format": "SUMMARY", "partial_unexpected_count": SAMPLE_ROWS},
+        result_format={
+            "result_format": "SUMMARY" if with_rows else "BASIC",
+            "partial_unexpected_count": SAMPLE_ROWS,
+        },
     )
 
 
@@ -107,26 +152,32 @@ def _quiet_context() -> Any:
 
 
 def _outcome(
-    result: ExpectationValidationResult, rows: pd.DataFrame, key_columns: list[str]
+    result: ExpectationValidationResult,
+    rows: pd.DataFrame,
+    key_columns: list[str],
+    of_rows: int | None,
 ) -> Outcome:
     config, details = result.expectation_config, result.result or {}
     assert config is not None  # typed as optional, always set when a suite is validated
     meta = config.meta or {}
-    status: Literal["passed", "failed", "broken"]
+    status: Status
     if causes := _exceptions(result.exception_info):
         status, message = "broken", f"The check could not run: {' / '.join(causes)}"
     elif result.success and rows.empty and config.type not in _HOLDS_WITHOUT_ROWS:
         status, message = "failed", "The table has no rows, so nothing could be checked."
     else:
         status = "passed" if result.success else "failed"
-        message = _finding(details, config.kwargs)
+        message = _finding(details, config.kwargs, of_rows)
     is_about_rows = "element_count" in details
+    share_pct = details.get("unexpected_percent")
+    if is_about_rows and of_rows:
+        share_pct = 100 * details["unexpected_count"] / of_rows
     return Outcome(
         name=meta["name"],
         severity=meta["severity"],
         status=status,
         n_unexpected=details["unexpected_count"] if is_about_rows else None,
-        unexpected_pct=details["unexpected_percent"] if is_about_rows else None,
+        unexpected_pct=share_pct if is_about_rows else None,
         sample=_sample(rows, details, [*key_columns, *_judged(config.kwargs)])
         if status == "failed"
         else [],
@@ -165,17 +216,17 @@ def _exceptions(info: Mapping[str, Any] | None) -> list[str]:
     return sorted(set(messages))
 
 
-def _finding(details: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
+def _finding(details: Mapping[str, Any], arguments: Mapping[str, Any], of_rows: int | None) -> str:
     """What was seen, beside what was asked for: of rows, of a set of values, or of one figure."""
     if "element_count" in details:
-        return _of_rows(details, arguments.get("mostly", 1))
+        return _of_rows(details, arguments.get("mostly", 1), of_rows)
     if "missing_count" in details or "column_set" in arguments:
         return _of_set(details)
     return f"Observed {_figure(details.get('observed_value'))}{_asked(arguments)}."
 
 
-def _of_rows(details: Mapping[str, Any], mostly: float) -> str:
-    n_rows = details["element_count"] - (details.get("missing_count") or 0)
+def _of_rows(details: Mapping[str, Any], mostly: float, of_rows: int | None) -> str:
+    n_rows = of_rows or details["element_count"] - (details.get("missing_count") or 0)
     seen = f"{details['unexpected_count']:,} of {n_rows:,} rows break the rule"
     return f"{seen}; at most {1 - mostly:.0%} may." if mostly < 1 else f"{seen}."
 

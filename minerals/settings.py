@@ -283,7 +283,7 @@ class Settings(BaseSettings):
 
     @property
     def data_docs_dir(self) -> Path:
-        """The pages of Great Expectations on the last run."""
+        """What the quality gates found, as pages to be opened: a folder a run, and `latest`."""
         return self.warehouse_dir / "data_docs"
 
     @property

@@ -41,6 +41,7 @@ class Causes:
     def __init__(self) -> None:
         self.failures: list[str] = []
         self.warnings: list[str] = []
+        self.not_run: list[str] = []
 
     def note(self, event: dg.DagsterEvent) -> None:
         if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
@@ -51,8 +52,11 @@ class Causes:
     def _note_check(self, check: dg.AssetCheckEvaluation) -> None:
         if check.passed:
             return
-        words = f"{check.asset_key.to_user_string()}.{check.check_name}: "
-        words += words_of(check)
+        name = f"{check.asset_key.to_user_string()}.{check.check_name}"
+        if is_not_run(check):
+            self.not_run.append(name)
+            return
+        words = f"{name}: {words_of(check)}"
         if check.severity == dg.AssetCheckSeverity.ERROR:
             self.failures.append(words)
         else:
@@ -63,6 +67,12 @@ class Causes:
         if self.failures:
             others = len(self.failures) - 1
             raise RunFailedError(self.failures[0] + (f" ({others} more below)" if others else ""))
+
+
+def is_not_run(check: dg.AssetCheckEvaluation) -> bool:
+    """Whether a check could not be judged, which is neither a pass nor a failure."""
+    status = check.metadata.get("status")
+    return status is not None and status.value == "not_run"
 
 
 def words_of(check: dg.AssetCheckEvaluation) -> str:

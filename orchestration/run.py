@@ -56,6 +56,7 @@ class RefreshResult:
     log_file: Path
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    not_run: list[str] = field(default_factory=list)
 
 
 def stage_of(step_key: str) -> str:
@@ -95,7 +96,7 @@ def refresh(
     run_id = str(uuid4())
     log_file = settings.log_dir / f"{job}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{run_id[:8]}.log"
     watcher = _Watcher(on_step)
-    with open_instance(settings) as instance, _streams_into(log_file):
+    with open_instance(settings) as instance, streams_into(log_file):
         definition = build_definitions(settings).resolve_job_def(job)
         instance.add_event_listener(run_id, watcher)
         outcome = definition.execute_in_process(
@@ -112,6 +113,7 @@ def refresh(
         log_file=log_file,
         failures=watcher.causes.failures,
         warnings=watcher.causes.warnings,
+        not_run=watcher.causes.not_run,
     )
 
 
@@ -159,7 +161,7 @@ class _Watcher:
 
 
 @contextmanager
-def _streams_into(log_file: Path) -> Iterator[None]:
+def streams_into(log_file: Path) -> Iterator[None]:
     """Send everything this process and its children print to a file, at the descriptor level."""
     with log_file.open("a") as log:
         saved = [os.dup(1), os.dup(2)]

@@ -105,6 +105,9 @@ def print_failure(console: Console, settings: Settings, result: RefreshResult) -
         )
     else:
         console.print("Nothing was published, and there is no earlier release.")
+    pages = settings.data_docs_dir / result.run_id / "index.html"
+    if pages.exists():
+        console.print(f"What the gates found: {pages}", soft_wrap=True)
     console.print(f"Log: {result.log_file}", soft_wrap=True)
 
 
@@ -125,6 +128,12 @@ def print_success(console: Console, settings: Settings, result: RefreshResult) -
     )
     for warning in result.warnings:
         console.print(f"[yellow]warning[/] {warning}", soft_wrap=True)
+    if result.not_run:
+        console.print(
+            f"[yellow]not run[/] {len(result.not_run)} checks had no release to compare with: "
+            f"{', '.join(result.not_run[:3])} ...",
+            soft_wrap=True,
+        )
     release = _store(settings).manifest() or {}
     console.print(
         f"\n[bold green]Released[/] {release.get('release_id')} in {result.seconds:.0f} s"

@@ -16,6 +16,7 @@ from minerals.marts import PUBLISHED_MARTS, schema
 from minerals.releases import PublishedMart
 from minerals.sources import DATASETS
 from orchestration.assets import OWNERS, WRITER_POOL
+from orchestration.causes import is_not_run
 from orchestration.metadata import watched
 from orchestration.readiness import why_not_ready
 from orchestration.resources import RefreshSettings, Releases, Snapshots, Warehouse
@@ -97,8 +98,8 @@ def _reported_trade(connection: duckdb.DuckDBPyConnection) -> str | None:
 def _pages(release: Path, data_docs: Path) -> dict[str, dg.MetadataValue]:
     """Where to read on: the manifest, the contract, and the pages of the gate where there are."""
     pages = {"manifest": release / "manifest.json", "readme": release / "README.md"}
-    if (data_docs / "index.html").is_file():
-        pages["data_docs"] = data_docs / "index.html"
+    if (data_docs / "latest" / "index.html").is_file():
+        pages["data_docs"] = data_docs / "latest" / "index.html"
     return {name: dg.MetadataValue.path(str(page)) for name, page in pages.items()}
 
 
@@ -108,7 +109,8 @@ def _listed(problems: Sequence[str]) -> str:
 
 
 def _checks(context: dg.AssetExecutionContext) -> dict[str, object]:
-    """How the checks of this run ended: each one, and in words those that did not pass."""
+    """How the checks of this run ended: each one, and in words those that did not pass, and those
+    that could not be judged."""
     entries = context.instance.all_logs(
         context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
     )
@@ -116,17 +118,24 @@ def _checks(context: dg.AssetExecutionContext) -> dict[str, object]:
     return {
         "n_passed": sum(outcome.passed for outcome in outcomes),
         "not_passed": {
-            f"{o.asset_key.to_user_string()}.{o.check_name}": o.description or o.severity.value
+            _name(o): o.description or o.severity.value
             for o in outcomes
-            if not o.passed
+            if not o.passed and not is_not_run(o)
         },
+        "not_run": {_name(o): o.description for o in outcomes if is_not_run(o)},
         "outcomes": {
-            f"{o.asset_key.to_user_string()}.{o.check_name}": "passed"
+            _name(o): "passed"
             if o.passed
+            else "not run"
+            if is_not_run(o)
             else f"not passed ({o.severity.value.lower()})"
             for o in sorted(outcomes, key=lambda o: (o.asset_key, o.check_name))
         },
     }
+
+
+def _name(check: dg.AssetCheckEvaluation) -> str:
+    return f"{check.asset_key.to_user_string()}.{check.check_name}"
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, object]]:

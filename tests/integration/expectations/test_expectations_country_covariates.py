@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from expectations import country_covariates
-from expectations.rules import Rule, build_suite
-from expectations.validation import Outcome, validate
+from expectations.validation import Outcome
+from tests.integration.expectations.judging import assert_names_and_reasons, not_passed
+from tests.integration.expectations.judging import judge as judge_by
 
 YEARS = (2019, 2020)
 
 
-def rules() -> list[Rule]:
-    return country_covariates.rules(YEARS, min_countries=7)
+SUITE = country_covariates.suite(YEARS, min_countries=7)
 
 
 def judge(covariates: pd.DataFrame, *names: str) -> dict[str, Outcome]:
     """The outcomes of the rules of these names."""
-    chosen = [rule for rule in rules() if rule.name in names]
-    assert {rule.name for rule in chosen} == set(names)
-    suite = build_suite("country_covariates", country_covariates.KEY_COLUMNS, chosen)
-    return {outcome.name: outcome for outcome in validate(covariates, suite)}
+    return judge_by(covariates, SUITE, *names)
 
 
 def test_valid_covariates_pass_every_rule(covariates):
-    found = validate(covariates, country_covariates.suite(YEARS, min_countries=7))
-    assert [o for o in found if o.status != "passed"] == []
-    assert len(found) == len(rules()) > 50
+    found = judge(covariates)
+    assert not_passed(found) == {}
+    assert len(found) == len(SUITE.rules) > 50
 
 
 # The rule, and the damage it is made for: row, column, value. All are done to one frame.
@@ -124,8 +119,4 @@ def test_damage_to_the_whole_table_is_caught(covariates, name, damage):
 
 
 def test_names_are_unique_and_fit_a_check_and_reasons_are_sentences():
-    found = rules()
-    assert len({rule.name for rule in found}) == len(found)
-    for rule in found:
-        assert re.fullmatch(r"[a-z0-9_]+", rule.name)
-        assert re.fullmatch(r"[A-Z].+\.", rule.why, re.DOTALL), rule
+    assert_names_and_reasons(SUITE)

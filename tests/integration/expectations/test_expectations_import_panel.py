@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 import math
-import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from expectations import import_panel
-from expectations.rules import Rule, build_suite
-from expectations.validation import Outcome, blocking, validate
+from expectations.validation import Outcome, blocking
 from minerals.names import CATEGORIES, REGRESSORS
+from tests.integration.expectations.judging import assert_names_and_reasons, not_passed
+from tests.integration.expectations.judging import judge as judge_by
 
 YEARS, IMPORTERS = (2019, 2020), ("IND",)
 MINERALS = ("Copper", "Platinum", "Potash", "Silicon")
 CHILE = {"importer_iso3": "IND", "exporter_iso3": "CHL", "mineral": "Copper", "year": 2019}
 
 
-def rules(**options: int) -> list[Rule]:
-    return import_panel.rules(YEARS, IMPORTERS, MINERALS, **{"min_minerals": 4, **options})
+SUITE = import_panel.suite(YEARS, IMPORTERS, MINERALS, mined=("Copper",), min_minerals=4)
 
 
 def judge(panel: pd.DataFrame, *names: str) -> dict[str, Outcome]:
     """The outcomes of the rules of these names."""
-    chosen = [rule for rule in rules() if rule.name in names]
-    assert {rule.name for rule in chosen} == set(names)
-    suite = build_suite("import_panel", import_panel.KEY_COLUMNS, chosen)
-    return {outcome.name: outcome for outcome in validate(panel, suite)}
+    return judge_by(panel, SUITE, *names)
 
 
 def test_a_valid_panel_passes_every_rule(panel):
-    suite = import_panel.suite(YEARS, IMPORTERS, MINERALS, min_minerals=4)
-    found = validate(panel, suite)
-    assert [o for o in found if o.status != "passed"] == []
-    assert len(found) == len(rules()) > 80
+    found = judge(panel)
+    assert not_passed(found) == {}
+    assert len(found) == len(SUITE.rules) > 80
 
 
 def test_an_empty_panel_passes_nothing(panel):
@@ -149,6 +144,7 @@ TABLE_DAMAGES = [
         lambda p: p[p.mineral != "Copper"],
         {
             "enough_minerals_have_candidates": "8 of 8 rows break the rule.",
+            "every_mined_mineral_has_candidates": "Missing: Copper.",
             "copper_leader_in_band": "Observed nothing (no such rows), asked for",
         },
     ),
@@ -187,7 +183,7 @@ def test_debt_may_be_mostly_imputed_but_not_wholly(panel):
 
 def test_bands_widen_with_the_number_of_importers():
     def band(*importers: str) -> tuple[float, float]:
-        found = import_panel.rules(YEARS, importers, MINERALS)
+        found = import_panel.suite(YEARS, importers, MINERALS).rules
         (total,) = [rule for rule in found if rule.name == "world_production_in_band"]
         return total.arguments["min_value"], total.arguments["max_value"]
 
@@ -195,12 +191,7 @@ def test_bands_widen_with_the_number_of_importers():
 
 
 def test_names_are_unique_and_fit_a_check_and_reasons_are_sentences():
-    found = rules()
-    assert len({rule.name for rule in found}) == len(found)
-    for rule in found:
-        assert re.fullmatch(r"[a-z0-9_]+", rule.name)
-        assert rule.severity in ("block", "warn")
-        assert re.fullmatch(r"[A-Z].+\.", rule.why, re.DOTALL), rule
+    assert_names_and_reasons(SUITE)
 
 
 def test_categories_and_regressors_are_those_of_the_domain():

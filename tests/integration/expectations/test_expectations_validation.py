@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,9 +15,10 @@ import pandas as pd
 import pytest
 
 import expectations
-from expectations import country_covariates, import_panel
+from expectations.data_docs import folder_of_run, write_pages
 from expectations.rules import (
     Rule,
+    Suite,
     both,
     build_suite,
     columns_are_present,
@@ -29,13 +31,19 @@ from expectations.rules import (
     is_observed,
     key_is_unique,
     median_in_band,
+    near_previous,
+    needs,
     not_null,
     total_in_band,
     where,
 )
 from expectations.validation import SAMPLE_ROWS, Outcome, blocking, validate
+from minerals.settings import Settings
+from orchestration.checks import GATES, NO_BASELINE
+from tests.integration.expectations.judging import assert_names_and_reasons
 
 KEY = ("country", "year")
+LIVE = Settings(profile="live")  # it has a suite more
 
 
 def frame() -> pd.DataFrame:
@@ -57,8 +65,8 @@ def rule(name: str, expectation: str, **arguments: object) -> Rule:
 
 
 def outcomes(data: pd.DataFrame, *rules: Rule) -> dict[str, Outcome]:
-    suite = build_suite("test", KEY, rules)
-    return {outcome.name: outcome for outcome in validate(data, suite)}
+    report = validate(data, Suite("test", KEY, rules))
+    return {outcome.name: outcome for outcome in report.outcomes}
 
 
 def only(data: pd.DataFrame, one: Rule) -> Outcome:
@@ -204,6 +212,33 @@ IN_USE: list[tuple[Callable[[str], Rule], str, str, list[tuple[str, int]] | None
         None,
     ),
 ]
+IN_USE += [
+    (rule_on("column_values_to_be_unique", "column"), "kg", "size", None),
+    (
+        rule_on("column_values_to_not_be_in_set", "column", value_set=["ARG"]),
+        "country",
+        "country_moves",
+        [CHL20],
+    ),
+    (
+        rule_on("column_values_to_match_regex", "column", regex="^[a-z]+$"),
+        "size",
+        "country",
+        None,
+    ),
+    (
+        rule_on(
+            "column_pair_values_a_to_be_greater_than_b",
+            "column_A",
+            column_B="kg",
+            or_equal=True,
+            ignore_row_if="either_value_is_missing",
+        ),
+        "usd",
+        "kg_negative",
+        [CHL19],
+    ),
+]
 NUMBERS = range(len(IN_USE))
 
 
@@ -230,18 +265,66 @@ def test_each_type_of_expectation_passes_good_data_and_fails_bad(judged, number)
 
 
 def test_every_type_of_expectation_in_use_is_tested_here():
-    in_use = {
-        one.expectation
-        for one in [
-            *import_panel.rules([2019], ["IND"], ["Copper"]),
-            *country_covariates.rules([2019]),
-        ]
-    }
+    suites = [s for gates in GATES.values() for g in gates for s in g.suites(LIVE, NO_BASELINE)]
+    in_use = {rule.expectation for suite in suites for rule in suite.rules}
     tested = {on(good).expectation for on, good, *_ in IN_USE} | {
         has_rows().expectation,
         columns_are_present([]).expectation,
     }
     assert in_use == tested
+
+
+def test_the_rules_of_a_table_have_names_of_their_own_and_reasons_in_sentences():
+    for gate in (gate for gates in GATES.values() for gate in gates):
+        rules = tuple(r for suite in gate.suites(LIVE, NO_BASELINE) for r in suite.rules)
+        assert_names_and_reasons(Suite(gate.table, (), rules))
+
+
+def test_a_rule_that_lacks_what_it_compares_with_is_neither_passed_nor_failed():
+    compared = near_previous("kg", None, 0.1, 0.1, "it")
+    alone = needs(None, [compared])[0]
+    report = validate(frame(), Suite("test", KEY, (alone, has_rows())))
+    assert [o.status for o in report.outcomes] == ["not_run", "passed"]
+    assert "no previous release" in report.outcomes[0].message
+    assert blocking(report.outcomes) == []
+    assert validate(frame(), Suite("test", KEY, (alone,))).result is None
+
+
+@pytest.mark.parametrize(
+    ("before", "status"), [(10, "passed"), (11, "passed"), (12, "failed"), (8, "failed")]
+)
+def test_a_figure_is_compared_with_the_previous_one(before, status):
+    rule = near_previous("kg", {"kg": before}, 0.1, 0.2, "it")
+    assert only(frame(), needs({}, [rule])[0]).status == status
+
+
+def test_shares_are_of_all_rows_when_the_frame_holds_only_those_that_may_fail():
+    report = validate(spoilt(), Suite("test", KEY, (not_null("kg_null", "w"),)), of_rows=1000)
+    (outcome,) = report.outcomes
+    assert (outcome.n_unexpected, outcome.unexpected_pct) == (1, 0.1)
+    assert outcome.message == "1 of 1,000 rows break the rule."
+
+
+def test_pages_are_written_and_need_no_network(tmp_path):
+    bad = Suite("bad", KEY, (not_null("kg_null", "A <reason>."), median_in_band("kg", 1, 5, "w")))
+    waiting = Suite("waiting", KEY, tuple(needs(None, [near_previous("kg", None, 0, 0, "it")])))
+    folder = folder_of_run(tmp_path, "first")
+    index = write_pages(folder, [validate(spoilt(), bad)])
+    write_pages(folder, [validate(spoilt(), waiting)])
+    page, text = (folder / "bad.html").read_text(), index.read_text()
+    assert "kg_null_is_never_null" in page and "A &lt;reason&gt;." in page
+    assert "values must never be null" in page  # Great Expectations' own words
+    assert "CHL" in page and "could not run" in text and "bad.html" in text
+    for content in (page, text):
+        assert re.findall(r"""(?:src|href)=["'](?:https?:)?//""", content) == []
+    assert (tmp_path / "latest" / "index.html").samefile(index)
+
+
+def test_the_pages_of_the_last_runs_are_kept(tmp_path):
+    for number in range(12):
+        folder_of_run(tmp_path, f"run{number}")
+    kept = [p.name for p in tmp_path.iterdir() if not p.is_symlink()]
+    assert len(kept) == 10 and {"run11", "run10"} <= set(kept) and "run0" not in kept
 
 
 def test_a_missing_column_breaks_its_rules_and_no_other():
@@ -314,7 +397,7 @@ def test_outcomes_come_in_the_order_of_the_rules_with_their_meta():
         in_range("kg", 0, 9, "w"),
         not_null("usd", "w"),
     ]
-    found = validate(frame(), build_suite("test", KEY, rules))
+    found = validate(frame(), Suite("test", KEY, tuple(rules))).outcomes
     assert [outcome.name for outcome in found] == [one.name for one in rules]
     assert found[1].why == has_rows().why
     assert found[1].message == "Observed 4, asked for at least 1."
@@ -350,8 +433,9 @@ def test_validation_writes_nothing_on_the_terminal(capfd):
 def test_rules_are_listed_without_importing_great_expectations():
     program = (
         "import sys\n"
-        "from expectations import country_covariates, import_panel, validation\n"
-        "import_panel.rules([2019], ['IND'], ['Copper']); country_covariates.rules([2019])\n"
+        "from expectations import country_covariates, import_panel, raw_trade, data_docs\n"
+        "import_panel.suite([2019], ['IND'], ['Copper']); country_covariates.suite([2019])\n"
+        "raw_trade.rows_suite()\n"
         "assert not {'great_expectations', 'pandas'} & set(sys.modules)\n"
     )
     root = Path(expectations.__file__).parents[1]
@@ -359,7 +443,7 @@ def test_rules_are_listed_without_importing_great_expectations():
 
 
 def test_expectations_imports_nothing_of_ours():
-    allowed = {"expectations", "great_expectations", "pandas", *sys.stdlib_module_names}
+    allowed = {"expectations", "great_expectations", "jinja2", "pandas", *sys.stdlib_module_names}
     for module in sorted(Path(expectations.__file__).parent.rglob("*.py")):
         for node in ast.walk(ast.parse(module.read_text("utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
