@@ -7,6 +7,7 @@ more is no breach; one that is gone, renamed or of another type is.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -133,10 +134,11 @@ def additions(agreed: Sequence[ContractColumn], made: Sequence[ContractColumn]) 
     return [f"{x.table}.{x.column}" for x in made if (x.table, x.column) not in known]
 
 
-def agreed_contract() -> list[ContractColumn]:
+@cache
+def agreed_contract() -> tuple[ContractColumn, ...]:
     """The contract that the project keeps."""
     text = files("minerals.marts").joinpath(CONTRACT).read_text(encoding="utf-8")
-    return [ContractColumn(**line) for line in json.loads(text)]
+    return tuple(ContractColumn(**line) for line in json.loads(text))
 
 
 def write_contract(file: Path, contract: Sequence[ContractColumn]) -> None:

@@ -19,7 +19,7 @@ from minerals.sourcing.alignment import align
 from minerals.sourcing.programme import Market, Solution, Weights, frontier, solve
 from minerals.sourcing.shares import governance_risk
 
-FRONTIER_PENALTIES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+FRONTIER_PENALTIES = (0.0, 1.0, 4.0, 16.0, 64.0)
 """The concentration penalties of the frontier, besides the one in use."""
 
 NAMED = 5
@@ -187,10 +187,11 @@ def recommend(suppliers: pd.DataFrame, weights: Weights) -> Portfolio:
         )
         if solution.shares is None:
             continue
-        penalties = sorted({*FRONTIER_PENALTIES, weights.concentration_penalty})
-        for penalty, point in frontier(market, weights, tuple(penalties)):
-            is_used = penalty == weights.concentration_penalty
-            steps.append({**key, **_frontier_row(penalty, point), "is_recommended": is_used})
+        used = weights.concentration_penalty
+        others = tuple(penalty for penalty in FRONTIER_PENALTIES if penalty != used)
+        for penalty, point in [(used, solution), *frontier(market, weights, others)]:
+            row = _frontier_row(penalty, point)
+            steps.append({**key, **row, "is_recommended": penalty == used})
     return Portfolio(
         keep_contract(pd.concat(shares, ignore_index=True), RECOMMENDED),
         keep_contract(pd.DataFrame(solved), PORTFOLIO_OPTIMIZATION),
