@@ -93,8 +93,12 @@ def rows_suite() -> Suite:
     return Suite(f"{TABLE}__rows", KEY_COLUMNS, rules)
 
 
-def years_suite(years: Sequence[int]) -> Suite:
-    """One row a year; `*_to_neighbours` are ratios to the median of the four years around."""
+def years_suite(years: Sequence[int], *, of_few_importers: bool = False) -> Suite:
+    """One row a year; `*_to_neighbours` are ratios to the median of the four years around.
+
+    What one importer buys changes from year to year as the world's trade does not:
+    `of_few_importers` makes the loss of a leading exporter a warning.
+    """
 
     def steady(what: str, low: float, high: float, words: str) -> Rule:
         return in_range(
@@ -143,6 +147,7 @@ def years_suite(years: Sequence[int]) -> Suite:
             "window at least a hundredth of what it usually does.",
             name="no_leading_exporter_is_lost",
             rows=where("is_in_window", "==", True),
+            severity="warn" if of_few_importers else "block",
         ),
     )
     return Suite(f"{TABLE}__years", ("year", "lost_exporters"), rules)

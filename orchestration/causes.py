@@ -83,7 +83,7 @@ def words_of(check: dg.AssetCheckEvaluation) -> str:
 
 def cause_of(event: dg.DagsterEvent) -> str:
     """The sentence that somebody wrote for the reader; of a bug, the innermost message."""
-    error = event.step_failure_data.error
+    error = getattr(event.event_specific_data, "error", None)
     if error is None:
         return event.message or "failed"
     while error.cause is not None and not error.message.startswith(_FAILURE):

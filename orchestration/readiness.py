@@ -15,6 +15,7 @@ from dagster._core.definitions.data_version import (
     extract_data_provenance_from_entry,
     extract_data_version_from_entry,
 )
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecordStatus as CheckStatus,
 )
@@ -148,6 +149,10 @@ def checks_not_passed(
     found = []
     for key in asked:
         record = records.get(key)
+        if record is not None and record.status == CheckStatus.PLANNED and record.run_id != run_id:
+            # A source that brought nothing new leaves its checks planned: those of the run that
+            # made the table hold.
+            record = _made_by(instance, key, latest[key.asset_key].run_id) or record
         name = f"{key.asset_key.to_user_string()}.{key.name}"
         if record is None or record.status == CheckStatus.PLANNED:
             if record is None or record.run_id != run_id:
@@ -156,6 +161,15 @@ def checks_not_passed(
             check = record.event.get_dagster_event().asset_check_evaluation_data
             found.append(NotPassed(name, check.severity, words_of(check)))
     return found
+
+
+def _made_by(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey, run_id: str
+) -> AssetCheckExecutionRecord | None:
+    """The outcome of a check in one run; None when it had none there."""
+    history = instance.event_log_storage.get_asset_check_execution_history(key, limit=50)
+    made = (CheckStatus.SUCCEEDED, CheckStatus.FAILED)
+    return next((r for r in history if r.run_id == run_id and r.status in made), None)
 
 
 def _blocking(checks: Collection[NotPassed]) -> Iterator[str]:

@@ -39,7 +39,7 @@ class TestWarehouse:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=900,
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:

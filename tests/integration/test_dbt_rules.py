@@ -20,7 +20,7 @@ def test_dbt_unit_tests_pass(refreshed, tmp_path):
          "--select", "test_type:unit", "--vars", json.dumps({"warehouse_path": str(database)})],
         cwd=PROJECT_ROOT / "dbt_project",
         env={**os.environ, "DBT_TARGET_PATH": str(tmp_path), "DBT_LOG_PATH": str(tmp_path)},
-        capture_output=True, text=True, check=False, timeout=300,
+        capture_output=True, text=True, check=False, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     results = json.loads((tmp_path / "run_results.json").read_text())["results"]

@@ -93,7 +93,7 @@ def test_a_run_leaves_figures_and_the_lineage_of_columns(refreshed):
     assert panel["total_ores_value_usd"] == pytest.approx(float(value))
     assert panel["seconds"] > 0
     staged = metadata_of(refreshed.settings, "stg_baci__trade_flow")["dagster/column_lineage"]
-    assert {d.asset_key.to_user_string() for d in staged.deps_by_column["value_usd"]} == {
+    assert {d.asset_key.to_user_string() for d in staged.deps_by_column["value_thousand_usd"]} == {
         "raw_bilateral_trade"
     }
     fit = metadata_of(refreshed.settings, "ppml_fit")

@@ -8,7 +8,9 @@ import pytest
 from tests.drill.damages import DAMAGES, GEOGRAPHY, Damage
 from tests.drill.rehearsal import Rehearsal, quietly
 
-# Those that only a later stage can see cost a dbt run of their own each.
+# What only the gate of the panel can see costs all of dbt, a minute each: `make drill` has them.
+LATE = "leading_suppliers_keep_their_trade"
+SOONER = [damage for damage in DAMAGES if damage.expected != LATE]
 UNTOUCHED = Damage("nothing at all", GEOGRAPHY, "", "from rows")
 
 
@@ -20,13 +22,14 @@ def rehearsal(refreshed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 
 
 def test_there_are_many_kinds_of_damage_and_every_dataset_has_some():
-    assert len({damage.name for damage in DAMAGES}) == len(DAMAGES) >= 20
+    assert len({damage.name for damage in DAMAGES}) == len(DAMAGES)
+    assert len(SOONER) >= 35
     assert {damage.dataset for damage in DAMAGES} == {
         "bilateral_trade", "production", "country_indicators", "country_geography",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)
+@pytest.mark.parametrize("damage", SOONER, ids=lambda damage: damage.name)
 def test_damage_is_caught_and_the_release_stays_served(rehearsal, damage):
     found = rehearsal.run(damage)
     assert any(damage.expected in check for check in found.caught_by), found

@@ -59,7 +59,7 @@ def part(warehouse: TestWarehouse, job: str, **variables: str) -> subprocess.Com
 def test_two_started_together_wait_for_each_other(copied):
     before = copied.release_id()
     runs = [copied.start("refresh", "--quiet", "--part", "ingest") for _ in range(2)]
-    said = [run.communicate(timeout=200)[0] for run in runs]
+    said = [run.communicate(timeout=600)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
     assert sum("another refresh is running; waiting" in words for words in said) == 1
     assert all("nothing was published" in words for words in said)
@@ -84,7 +84,7 @@ def test_marts_rebuilt_alone_are_not_released_beside_older_ranks(copied):
     alone = subprocess.run(
         [DAGSTER, "asset", "materialize", "--select", "release", *LOCATION],
         env=copied.environment, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False,
-        timeout=300,
+        timeout=900,
     )  # fmt: skip
     assert alone.returncode != 0
     assert "does not belong together, so nothing is published" in alone.stdout + alone.stderr
@@ -172,7 +172,7 @@ def launch(warehouse: TestWarehouse, job: str) -> str:
     done = subprocess.run(
         [DAGSTER, "job", "launch", *LOCATION, "-j", job, "--run-id", (name := _run_id())],
         env=warehouse.environment, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False,
-        timeout=120,
+        timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return name

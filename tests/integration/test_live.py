@@ -94,7 +94,7 @@ class LiveWarehouse:
             capture_output=True,
             text=True,
             check=False,
-            timeout=400,
+            timeout=900,
         )
         self.said += done.stdout + done.stderr
         return done

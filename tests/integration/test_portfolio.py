@@ -90,12 +90,18 @@ def test_strategies_and_roles_of_india(refreshed):
     assert roles == [("consolidate",)]
 
 
-def test_losing_china_hurts_rare_earths_most(refreshed):
+def test_losing_morocco_hurts_phosphate_and_losing_china_rare_earths(refreshed):
+    """Morocco is one of India's ten largest partners by value; China is not, but leads in some."""
     rows = refreshed.served(
-        "select category, mineral, lost_share from marts.portfolio_shocks "
-        "where importer_iso3 = 'IND' and shock = 'loss of CHN' order by lost_share desc limit 3"
+        "select category, mineral from marts.portfolio_shocks "
+        "where importer_iso3 = 'IND' and shock = 'loss of MAR' order by lost_share desc limit 1"
     )
-    assert ("products", "Rare Earths") in [row[:2] for row in rows]
+    assert rows == [("ores", "Phosphorous")]
+    lost = refreshed.served(
+        "select lost_exporters, lost_share from marts.portfolio_shocks where importer_iso3 = 'IND' "
+        "and shock_kind = 'largest_supplier' and mineral = 'Rare Earths' and category = 'products'"
+    )
+    assert lost == [("CHN", pytest.approx(0.666, abs=0.001))]
     events = refreshed.served(
         "select count(distinct shock) from marts.portfolio_shocks where shock_kind = 'event' "
         "and event_source <> '' and event_date <> ''"

@@ -45,6 +45,18 @@ def score(knobs: Knobs) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={CHOICES: {"top_k": knobs.top_k}})
 
 
+@dg.asset(output_required=False)
+def asked(knobs: Knobs) -> Iterator[dg.MaterializeResult]:
+    """A source: when it has nothing new, it reports nothing, and what checks it is not run."""
+    if knobs.raw_version != "nothing new":
+        yield dg.MaterializeResult()
+
+
+@dg.asset_check(asset=asked, blocking=True)
+def is_sound() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
+
+
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as instance:
@@ -105,3 +117,18 @@ def test_a_table_that_a_step_began_and_did_not_report_is_not_released(instance):
 
 def test_what_was_never_built_is_named(instance):
     assert why_not_ready(instance, ("panel", "portfolio")) == ["portfolio was never built"]
+
+
+def test_a_source_with_nothing_new_leaves_its_last_checks_standing(instance):
+    def ask(version: str) -> None:
+        dg.Definitions(
+            assets=[asked],
+            asset_checks=[is_sound],
+            jobs=[dg.define_asset_job("ask", selection=dg.AssetSelection.assets("asked"))],
+            resources={"knobs": Knobs(raw_version=version)},
+        ).resolve_job_def("ask").execute_in_process(instance=instance, raise_on_error=False)
+
+    ask("1")
+    assert why_not_ready(instance, ["asked"]) == []
+    ask("nothing new")  # its check was planned again, and not made
+    assert why_not_ready(instance, ["asked"]) == []

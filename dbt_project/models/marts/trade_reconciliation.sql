@@ -74,7 +74,8 @@ comtrade_partners as (
         importer_iso3,
         hs_code,
         year,
-        sum(comtrade_value_usd) as partners_value_usd,
+        -- rounded to a cent: in which order threads add up shows in the last digits
+        round(sum(comtrade_value_usd), 2) as partners_value_usd,
     from comtrade_flow
     where exporter_iso3 <> 'WLD'
     group by importer_iso3, hs_code, year
