@@ -59,7 +59,7 @@ class Warehouse(dg.ConfigurableResource):
             try:
                 duckdb.connect(self.database).close()
             except duckdb.IOException as error:
-                if "lock" not in str(error) or time.monotonic() > deadline:
+                if not _is_held(error) or time.monotonic() > deadline:
                     raise WarehouseError(
                         f"The warehouse cannot be opened for writing: {error} If another program "
                         "reads it, let that program open serving.duckdb instead."
@@ -79,9 +79,11 @@ class Warehouse(dg.ConfigurableResource):
                         "select schema_name, table_name from duckdb_tables()"
                     ).fetchall()
                     for schema, table in tables:
-                        connection.execute(f'select bit_xor(hash(t)) from "{schema}"."{table}" t')
+                        connection.execute(
+                            f'select bit_xor(hash(t)) from "{schema}"."{table}" t'
+                        ).fetchall()
             except duckdb.Error as error:
-                return None if "lock" in str(error) else str(error)
+                return None if _is_held(error) else str(error)
         return None
 
     def set_aside_if_damaged(self) -> str | None:
@@ -159,6 +161,11 @@ class Warehouse(dg.ConfigurableResource):
             connection.execute("create schema if not exists marts")
             for name, (frame, schema) in marts.items():
                 _replace_table(connection, name, frame, schema)
+
+
+def _is_held(error: duckdb.Error) -> bool:
+    """Whether another process has the file open. (Damage is told of a "block at location".)"""
+    return "set lock on file" in str(error)
 
 
 def _replace_table(
