@@ -47,7 +47,7 @@ comtrade_flow as (
         reported.year,
         any_value(reported.hs_revision) as comtrade_hs_revision,
         cast(sum(reported.value_usd) as double) as comtrade_value_usd,
-        sum(reported.net_weight_kg) as comtrade_qty_kg,
+        cast(sum(cast(reported.net_weight_kg as decimal(18, 3))) as double) as comtrade_qty_kg,
     from reported
     left join partner as importer on reported.importer_code = importer.code
     left join partner as exporter on reported.exporter_code = exporter.code
@@ -74,8 +74,8 @@ comtrade_partners as (
         importer_iso3,
         hs_code,
         year,
-        -- rounded to a cent: in which order threads add up shows in the last digits
-        round(sum(comtrade_value_usd), 2) as partners_value_usd,
+        -- decimals: of doubles, the order in which threads add them shows in the last digits
+        cast(sum(cast(comtrade_value_usd as decimal(18, 3))) as double) as partners_value_usd,
     from comtrade_flow
     where exporter_iso3 <> 'WLD'
     group by importer_iso3, hs_code, year
@@ -90,7 +90,7 @@ baci_flow as (
         classified.hs_code,
         classified.year,
         cast(sum(classified.value_usd) as double) as baci_value_usd,
-        sum(classified.reported_qty_kg) as baci_qty_kg,
+        cast(sum(cast(classified.reported_qty_kg as decimal(18, 3))) as double) as baci_qty_kg,
     from {{ ref('int_trade_flow__classified') }} as classified
     semi join covered
         on
@@ -110,8 +110,8 @@ baci_with_world as (
         'WLD' as exporter_iso3,
         hs_code,
         year,
-        sum(baci_value_usd) as baci_value_usd,
-        sum(baci_qty_kg) as baci_qty_kg,
+        cast(sum(cast(baci_value_usd as decimal(18, 3))) as double) as baci_value_usd,
+        cast(sum(cast(baci_qty_kg as decimal(18, 3))) as double) as baci_qty_kg,
     from baci_flow
     group by importer_iso3, hs_code, year
 
