@@ -17,7 +17,8 @@ from minerals.frames import Contract, empty, keep_contract, require_columns
 from minerals.names import DEFAULT_TOP_K
 from minerals.sourcing.portfolio import MARKET, RECOMMENDED, SUPPLIER
 
-ROLES = ("consolidate", "develop", "reduce", "watch", "peripheral")
+ROLES = ("consolidate", "reduce", "develop", "watch", "peripheral")
+"""In the order in which they are tried; the last is what is left."""
 STRATEGIES = ("secure_long_term", "build_data", "diversify", "rebalance", "maintain")
 
 
@@ -94,8 +95,8 @@ def role(frame: pd.DataFrame, rules: Rules = Rules()) -> pd.Series:
             (alignment == "underutilized") & (frame["top_k_probability"] >= rules.likely),
             (persistence == "recent_entrant") | (alignment != "peripheral"),
         ],
-        ["consolidate", "reduce", "develop", "watch"],
-        default="peripheral",
+        list(ROLES[:-1]),
+        default=ROLES[-1],
     )
     return pd.Series(words, index=frame.index, dtype="str")
 

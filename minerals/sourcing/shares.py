@@ -44,16 +44,6 @@ def largest(shares: pd.Series, count: int) -> float:
     return float(shares.nlargest(count).sum(min_count=1))
 
 
-def half_distance(first: pd.Series, second: pd.Series) -> float:
-    """Half the sum of absolute differences: the share that would have to change hands, 0 to 1.
-
-    NaN when either is null throughout; a single null counts as zero.
-    """
-    if first.notna().sum() == 0 or second.notna().sum() == 0:
-        return float("nan")
-    return float((first.fillna(0.0) - second.fillna(0.0)).abs().sum() / 2.0)
-
-
 def governance_risk(wgi_average: Any) -> Any:
     """(2.5 - WGI) / 5, held within 0 (strongest governance) and 1 (weakest)."""
     return ((HIGHEST_GOVERNANCE - wgi_average) / (2 * HIGHEST_GOVERNANCE)).clip(0.0, 1.0)
