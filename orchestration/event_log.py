@@ -25,6 +25,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engine = lru_cache(maxsize=OPEN_DATABASES)(self._new_engine)
+        self._tables_seen: set[str] = set()
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -49,8 +50,15 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             with engine.begin() as connection:
                 yield connection
 
+    def has_table(self, table_name: str) -> bool:
+        """Asked of every event of a check; a table that is there stays."""
+        if table_name not in self._tables_seen and super().has_table(table_name):
+            self._tables_seen.add(table_name)
+        return table_name in self._tables_seen
+
     def wipe(self) -> None:
         self._engine.cache_clear()
+        self._tables_seen.clear()
         super().wipe()
 
     def dispose(self) -> None:

@@ -64,7 +64,7 @@ def preview(settings: Settings, seeds: MappingSeeds, on_stage: OnStage) -> Previ
     with _ends_on_sigterm(), TemporaryDirectory(prefix="minerals-preview-") as temporary:
         copy = Path(temporary) / "warehouse.duckdb"
         on_stage("copying the warehouse (waits for a refresh that is running)")
-        with Warehouse(database=str(settings.database)).reader():
+        with Warehouse(database=str(settings.database)).writing():
             shutil.copyfile(settings.database, copy)
         codes = moves.code_changes(
             _loaded_meanings(copy), moves.meanings(seeds.mapped, seeds.out_of_scope)

@@ -20,6 +20,7 @@ from minerals.releases.contract import agreed_contract
 from minerals.settings import Settings
 from orchestration.causes import told_in_words
 from orchestration.resources import Warehouse
+from orchestration.schedules import DAILY
 
 COLUMNS = "dagster/column_schema"
 CHOICES = "choices"  # what a table was computed with; a release holds no two
@@ -29,8 +30,12 @@ Facts = dict[str, Any]
 
 
 def described(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
-    """The spec with its columns, and tagged with the importers and categories it tells apart."""
+    """The spec with its columns, tagged with the importers and categories it tells apart; the
+    release with the age it may reach."""
     name = spec.key.to_user_string()
+    if name == "release" and settings.profile == "bundled":
+        spec = spec.replace_attributes(freshness_policy=DAILY.freshness)
+        spec = spec.merge_attributes(metadata={"schedule": DAILY.cron, "freshness": DAILY.reason})
     if COLUMNS not in spec.metadata and has_schema(name):
         spec = spec.merge_attributes(metadata={COLUMNS: _described_columns(name)})
     columns = spec.metadata.get(COLUMNS)

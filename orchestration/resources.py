@@ -45,28 +45,32 @@ class Warehouse(dg.ConfigurableResource):
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Be the only writer, without opening the file: what dbt runs under."""
-        Path(self.database).parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self.database}.lock", timeout=self.lock_timeout_seconds):
-            self._wait_for_orphans()
+        with self._alone():
+            self._opened().close()
             yield
 
-    def _wait_for_orphans(self) -> None:
-        """Wait until nobody holds the file: a killed refresh may have left a dbt process behind,
-        which ends by itself within seconds. Raises WarehouseError when somebody keeps it open.
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        Path(self.database).parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self.database}.lock", timeout=self.lock_timeout_seconds):
+            yield
+
+    def _opened(self, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+        """Open the file, once nobody else holds it: a killed refresh may have left a dbt process
+        behind, which ends by itself within seconds. Raises WarehouseError when somebody keeps it
+        open.
         """
         deadline = time.monotonic() + self.lock_timeout_seconds
         while True:
             try:
-                duckdb.connect(self.database).close()
+                return duckdb.connect(self.database, read_only=read_only)
             except duckdb.IOException as error:
                 if not _is_held(error) or time.monotonic() > deadline:
                     raise WarehouseError(
-                        f"The warehouse cannot be opened for writing: {error} If another program "
+                        f"The warehouse cannot be opened: {error} If another program "
                         "reads it, let that program open serving.duckdb instead."
                     ) from error
-                time.sleep(0.2)
-            else:
-                return
+            time.sleep(0.2)
 
     def damage(self) -> str | None:
         """What is wrong with the file, by reading all of it; None when it is sound or absent."""
@@ -106,7 +110,7 @@ class Warehouse(dg.ConfigurableResource):
     @contextmanager
     def writer(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open for writing, one transaction: all of it, or on an exception none of it."""
-        with self.writing(), duckdb.connect(self.database) as connection:
+        with self._alone(), self._opened() as connection:
             connection.begin()
             try:
                 yield connection
@@ -118,7 +122,7 @@ class Warehouse(dg.ConfigurableResource):
     @contextmanager
     def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open for reading. Waits for a writer: DuckDB refuses readers beside one."""
-        with self.writing(), duckdb.connect(self.database, read_only=True) as connection:
+        with self._alone(), self._opened(read_only=True) as connection:
             yield connection
 
     def load_snapshot(self, snapshot: Snapshot) -> None:

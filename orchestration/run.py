@@ -42,6 +42,12 @@ _STAGE_OF_STEP = {
     "source_snapshots": "publication",
     "release": "publication",
 }
+LATER_PACKAGES = (
+    "statsmodels.genmod.generalized_linear_model",
+    "cvxpy",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+)
 JOBS_THAT_RELEASE = ("refresh", "estimate_and_rank")
 StepCallback = Callable[[str, str, str, float], None]
 
@@ -122,7 +128,7 @@ def _import_ahead() -> None:
 
     A failure here is not one: the step that needs the package imports it and says what is wrong.
     """
-    for package in ("great_expectations", "statsmodels.api"):
+    for package in LATER_PACKAGES:
         with suppress(ImportError):
             import_module(package)
 

@@ -1,8 +1,9 @@
 """When the jobs run by themselves, and how old a source may become.
 
-In the bundled profile everything is refreshed daily. In the live profile each source is asked on a
-schedule of its own, as often as its publisher has something new; what follows downstream is asked
-for once, by a sensor (`sensors.py`), when all of them have ended.
+In the bundled profile everything is refreshed daily, and the release is what may become old: the
+bundle itself does not change. In the live profile each source is asked on a schedule of its own, as
+often as its publisher has something new; what follows downstream is asked for once, by a sensor
+(`sensors.py`), when all of them have ended.
 """
 
 from collections.abc import Mapping
@@ -29,6 +30,13 @@ class Cadence:
         return dg.FreshnessPolicy.time_window(self.fail_after, self.warn_after)
 
 
+DAILY = Cadence(
+    "0 5 * * *",
+    timedelta(days=2),
+    timedelta(days=8),
+    "Made every day at 05:00 UTC, before the working day in most of the importers, also when "
+    "nothing changed. Two days without a release warn, eight fail.",
+)
 _MONTHLY = "0 3 1 * *"
 _MONTH, _TWO_MONTHS = timedelta(days=32), timedelta(days=63)
 # At one hour, so that sources which are due on one day make one release, not several.
@@ -76,11 +84,10 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
             dg.ScheduleDefinition(
                 name="daily_refresh",
                 job=REFRESH,
-                cron_schedule="0 5 * * *",
+                cron_schedule=DAILY.cron,
                 execution_timezone="UTC",
                 default_status=status,
-                description="Every day at 05:00 UTC, before the working day in most of the "
-                "importers.",
+                description=DAILY.reason,
             )
         ]
     return [

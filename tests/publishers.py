@@ -358,25 +358,32 @@ class FilePublisher(Publisher):
 
 
 def make_workbook(sheets: Mapping[str, list[list[object]]]) -> bytes:
-    """The bytes of an .xlsx workbook with these cells, numbers as numbers, None as no cell."""
+    """The bytes of an .xlsx workbook with these cells, numbers as numbers, None as no cell.
+
+    The same cells give the same bytes: what is packed has no time of its own.
+    """
     content = io.BytesIO()
     names = list(sheets)
     package = "http://schemas.openxmlformats.org"
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(
+
+        def write(name: str, xml: str) -> None:
+            archive.writestr(zipfile.ZipInfo(name), xml, zipfile.ZIP_DEFLATED)
+
+        write(
             "[Content_Types].xml",
             f'<Types xmlns="{package}/package/2006/content-types">'
             '<Default Extension="rels" '
             'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
             '<Default Extension="xml" ContentType="application/xml"/></Types>',
         )
-        archive.writestr(
+        write(
             "_rels/.rels",
             f'<Relationships xmlns="{package}/package/2006/relationships"><Relationship Id="rId1" '
             f'Type="{package}/officeDocument/2006/relationships/officeDocument" '
             'Target="xl/workbook.xml"/></Relationships>',
         )
-        archive.writestr(
+        write(
             "xl/workbook.xml",
             f'<workbook xmlns="{package}/spreadsheetml/2006/main" '
             f'xmlns:r="{package}/officeDocument/2006/relationships"><sheets>'
@@ -386,7 +393,7 @@ def make_workbook(sheets: Mapping[str, list[list[object]]]) -> bytes:
             )
             + "</sheets></workbook>",
         )
-        archive.writestr(
+        write(
             "xl/_rels/workbook.xml.rels",
             f'<Relationships xmlns="{package}/package/2006/relationships">'
             + "".join(
@@ -398,7 +405,7 @@ def make_workbook(sheets: Mapping[str, list[list[object]]]) -> bytes:
         )
         for i, name in enumerate(names, 1):
             rows = "".join(_row(number, cells) for number, cells in enumerate(sheets[name]))
-            archive.writestr(
+            write(
                 f"xl/worksheets/sheet{i}.xml",
                 f'<worksheet xmlns="{package}/spreadsheetml/2006/main">'
                 f"<sheetData>{rows}</sheetData></worksheet>",

@@ -31,193 +31,143 @@ window_years as (
 
 ),
 
-window_indicators as (
-
-    select
-        *,
-        (
-            wgi_control_of_corruption
-            + wgi_government_effectiveness
-            + wgi_political_stability
-            + wgi_rule_of_law
-            + wgi_regulatory_quality
-            + wgi_voice_and_accountability
-        ) / 6 as wgi_average,
-    from {{ ref('stg_world_bank__indicator') }}
-    where year between {{ var('first_year') }} and {{ var('last_year') }}
-
-),
-
-long as (
-
-    -- One row a figure; `unpivot` leaves nulls out.
-    unpivot window_indicators
-    on {{ indicators | join(', ') }}
-    into name indicator value value
-
-),
-
 observed as (
 
     select
-        long.country_iso3,
-        long.year,
-        long.indicator,
-        long.value,
+        indicator.*,
         countries.region,
         countries.income_group,
-    from long
-    inner join countries on long.country_iso3 = countries.country_iso3
-
-),
-
-indicators as (
-
-    select distinct indicator from long
-
-),
-
-cells as (
-
-    select
-        countries.country_iso3,
-        countries.region,
-        countries.income_group,
-        window_years.year,
-        indicators.indicator,
-    from countries
-    cross join window_years
-    cross join indicators
+        (
+            indicator.wgi_control_of_corruption
+            + indicator.wgi_government_effectiveness
+            + indicator.wgi_political_stability
+            + indicator.wgi_rule_of_law
+            + indicator.wgi_regulatory_quality
+            + indicator.wgi_voice_and_accountability
+        ) / 6 as wgi_average,
+    from {{ ref('stg_world_bank__indicator') }} as indicator
+    inner join countries on indicator.country_iso3 = countries.country_iso3
+    where indicator.year between {{ var('first_year') }} and {{ var('last_year') }}
 
 ),
 
 nearest_year as (
 
+    -- `arg_min` looks at years with a value only: its order is null in the others.
     select
-        cells.country_iso3,
-        cells.year,
-        cells.indicator,
-        observed.value,
-        observed.year as observed_year,
-    from cells
-    inner join observed
-        on cells.country_iso3 = observed.country_iso3 and cells.indicator = observed.indicator
-    qualify
-        row_number() over (
-            partition by cells.country_iso3, cells.year, cells.indicator
-            order by abs(cells.year - observed.year), observed.year
-        ) = 1
+        countries.country_iso3,
+        window_years.year,
+        any_value(countries.region) as region,
+        any_value(countries.income_group) as income_group,
+        any_value(countries.is_landlocked) as is_landlocked,
+        {%- for indicator in indicators %}
+            arg_min(
+                observed.{{ indicator }},
+                2 * abs(window_years.year - observed.year)
+                + (observed.year > window_years.year)::integer
+            ) filter (where observed.{{ indicator }} is not null) as {{ indicator }},
+            bool_or(observed.{{ indicator }} is not null and observed.year = window_years.year)
+                as is_observed_{{ indicator }},
+        {%- endfor %}
+    from countries
+    cross join window_years
+    left join observed on countries.country_iso3 = observed.country_iso3
+    group by countries.country_iso3, window_years.year
 
 ),
 
 region_income_median as (
 
     select
-        indicator,
-        year,
         region,
         income_group,
-        median(value) as value,
+        year,
+        {%- for indicator in indicators %}
+            median({{ indicator }}) as {{ indicator }},
+        {%- endfor %}
     from observed
-    where region is not null and income_group is not null
-    group by indicator, year, region, income_group
+    group by region, income_group, year
 
 ),
 
 region_median as (
 
     select
-        indicator,
-        year,
         region,
-        median(value) as value,
+        year,
+        {%- for indicator in indicators %}
+            median({{ indicator }}) as {{ indicator }},
+        {%- endfor %}
     from observed
-    where region is not null
-    group by indicator, year, region
+    group by region, year
 
 ),
 
 global_median as (
 
     select
-        indicator,
         year,
-        median(value) as value,
+        {%- for indicator in indicators %}
+            median({{ indicator }}) as {{ indicator }},
+        {%- endfor %}
     from observed
-    group by indicator, year
+    group by year
 
 ),
 
 filled as (
 
     select
-        cells.country_iso3,
-        cells.year,
-        cells.indicator,
-        coalesce(
-            nearest_year.value, region_income_median.value, region_median.value, global_median.value
-        ) as value,
-        case
-            when nearest_year.observed_year = cells.year then 'observed'
-            when nearest_year.value is not null then 'nearest_year'
-            when region_income_median.value is not null then 'region_income_median'
-            when region_median.value is not null then 'region_median'
-            when global_median.value is not null then 'global_median'
-        end as imputation,
-    from cells
-    left join nearest_year
-        on
-            cells.country_iso3 = nearest_year.country_iso3
-            and cells.year = nearest_year.year
-            and cells.indicator = nearest_year.indicator
+        nearest_year.country_iso3,
+        nearest_year.year,
+        nearest_year.is_landlocked,
+        {%- for indicator in indicators %}
+            coalesce(
+                nearest_year.{{ indicator }},
+                region_income_median.{{ indicator }},
+                region_median.{{ indicator }},
+                global_median.{{ indicator }}
+            ) as {{ indicator }},
+            case
+                when nearest_year.is_observed_{{ indicator }} then 'observed'
+                when nearest_year.{{ indicator }} is not null then 'nearest_year'
+                when region_income_median.{{ indicator }} is not null then 'region_income_median'
+                when region_median.{{ indicator }} is not null then 'region_median'
+                when global_median.{{ indicator }} is not null then 'global_median'
+            end as {{ indicator }}_imputation,
+        {%- endfor %}
+    from nearest_year
+    -- A country without a region or income group equals none, so it gets a wider median.
     left join region_income_median
         on
-            cells.indicator = region_income_median.indicator
-            and cells.year = region_income_median.year
-            and cells.region = region_income_median.region
-            and cells.income_group = region_income_median.income_group
+            nearest_year.year = region_income_median.year
+            and nearest_year.region = region_income_median.region
+            and nearest_year.income_group = region_income_median.income_group
     left join region_median
         on
-            cells.indicator = region_median.indicator
-            and cells.year = region_median.year
-            and cells.region = region_median.region
-    left join global_median
-        on cells.indicator = global_median.indicator and cells.year = global_median.year
-
-),
-
-one_row_per_country_and_year as (
-
-    select
-        country_iso3,
-        year,
-        {%- for indicator in indicators %}
-            max(value) filter (where indicator = '{{ indicator }}') as {{ indicator }},
-            max(imputation) filter (where indicator = '{{ indicator }}') as {{ indicator }}_imputation,
-        {%- endfor %}
-    from filled
-    group by country_iso3, year
+            nearest_year.year = region_median.year
+            and nearest_year.region = region_median.region
+    left join global_median on nearest_year.year = global_median.year
 
 )
 
 select
     -- key
-    wide.country_iso3,
-    wide.year,
+    country_iso3,
+    year,
 
     -- covariates
     {%- for indicator in indicators %}
-        wide.{{ indicator }},
+        {{ indicator }},
     {%- endfor %}
-    countries.is_landlocked,
+    is_landlocked,
 
     -- where each value comes from
     {%- for indicator in indicators %}
-        wide.{{ indicator }}_imputation <> 'observed' as is_imputed_{{ indicator }},
+        {{ indicator }}_imputation <> 'observed' as is_imputed_{{ indicator }},
     {%- endfor %}
     {%- for indicator in indicators %}
-        wide.{{ indicator }}_imputation,
+        {{ indicator }}_imputation,
     {%- endfor %}
-from one_row_per_country_and_year as wide
-left join countries on wide.country_iso3 = countries.country_iso3
-order by wide.country_iso3, wide.year
+from filled
+order by country_iso3, year
