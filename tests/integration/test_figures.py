@@ -1,6 +1,10 @@
 """Figures that anyone can look up come out of the warehouse as they should."""
 
+import re
+
 import pytest
+
+from minerals.settings import PROJECT_ROOT
 
 
 def test_raw_trade_has_all_rows_of_the_bundle(refreshed):
@@ -78,3 +82,23 @@ def test_known_outlier_is_in_the_panel_as_published(refreshed):
         "and year = 2020"
     )
     assert rows[0] == (pytest.approx(1_092_800, rel=1e-4), pytest.approx(27.9, abs=0.1))
+
+
+def test_the_readme_says_what_the_release_has(refreshed):
+    readme = " ".join((PROJECT_ROOT / "README.md").read_text(encoding="utf-8").split())
+    fits = refreshed.served(
+        "select category, n_observations, round(pseudo_r2, 2) from marts.ppml_fit "
+        "where importer_iso3 = 'IND' and is_publishable order by category"
+    )
+    said = re.search(
+        r"ores ([\d,]+) observations and pseudo R2 ([\d.]+), products ([\d,]+) and ([\d.]+)", readme
+    )
+    numbers = [float(number.replace(",", "")) for number in said.groups()]
+    assert [tuple(numbers[:2]), tuple(numbers[2:])] == [tuple(row[1:]) for row in fits]
+    ((overlap, minerals, rho),) = refreshed.served(
+        "select round(100 * avg(overlap_share), 1), count(*), round(avg(spearman_rho), 2) "
+        "from marts.replication_scorecard where category = 'ores' and n_candidates > 10"
+    )
+    words = f"give back {overlap}% of its top-10 ores suppliers (mean over {minerals} minerals"
+    assert words in readme
+    assert f"mean Spearman {rho})" in readme
