@@ -133,9 +133,11 @@ def _sample_fit(
     if not (y[rows] > 0).any():
         return "failed"
     columns = columns.take(is_left).present()
-    positive = columns.take(y[rows] > 0)
-    if not factorise(positive.gram(np.ones(positive.shape[0]))).is_full_rank:
-        return "separated" if separated_by_combination(y[rows], columns).any() else "failed"
+    if not _is_full_rank(columns.take(y[rows] > 0)):
+        if separated_by_combination(y[rows], columns).any():
+            return "separated"
+        if not _is_full_rank(columns):  # else the rows without a quantity tell what it lacks
+            return "failed"
     start = np.zeros(columns.shape[1])
     start[: len(gamma)] = gamma
     try:
@@ -150,3 +152,7 @@ def _sample_fit(
     except (NotEstimable, np.linalg.LinAlgError):
         return "failed"
     return fitted.coefficients[: len(gamma)] if fitted.is_converged else "failed"
+
+
+def _is_full_rank(columns: Columns) -> bool:
+    return factorise(columns.gram(np.ones(columns.shape[0]))).is_full_rank

@@ -58,11 +58,13 @@ def compare_with_statsmodels(design: Design, fit: Fit) -> Comparison:
     standard, back = standardise(design.columns)
     Z, mean = standard.to_array(), fit.mean_dependent
     weights = np.exp(fit.linear_predictor) / mean
-    to_basis = np.linalg.inv(np.linalg.qr(Z * np.sqrt(weights)[:, None], mode="r"))
-    Z, back = Z @ to_basis, back @ to_basis
     codes, n_clusters = number_labels(design.clusters)
     n, k = Z.shape
+    if n_clusters < 2:
+        return Comparison(np.inf, np.inf, np.inf)  # no errors by cluster, here as there
     try:
+        to_basis = np.linalg.inv(np.linalg.qr(Z * np.sqrt(weights)[:, None], mode="r"))
+        Z, back = Z @ to_basis, back @ to_basis
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a fit that is off is reported by its difference
             model = GLM(design.y / mean, Z, family=Poisson())

@@ -33,6 +33,7 @@ CAPACITY = Contract(
         "capacity_qty_kg": "float64",
         "headroom_qty_kg": "float64",
         "n_unknown_qty": "int64",
+        "is_excluded": "bool",
     },
     key=("importer_iso3", "category", "mineral", "exporter_iso3"),
 )
@@ -57,14 +58,14 @@ def capacity(
     gross weight, so that ceilings of ores are on the careful side.
 
     headroom_qty_kg = capacity - annual; where capacity is null, the largest year's quantity
-    - annual: what it has shown that it can do. Both are zero for exporters in `excluded`. Raises
-    ValueError when a column is missing.
+    - annual: what it has shown that it can do. Both are zero for exporters in `excluded`
+    (is_excluded). Raises ValueError when a column is missing.
     """
     require_columns(panel, [*_PAIR, "year", "production_kg", "has_production_data"], "the panel")
     frames = [_of_category(panel, category, fraction) for category in CATEGORIES]
     frame = pd.concat(frames, ignore_index=True)
-    is_excluded = frame["exporter_iso3"].isin(list(excluded))
-    frame.loc[is_excluded, ["capacity_qty_kg", "headroom_qty_kg"]] = 0.0
+    frame["is_excluded"] = frame["exporter_iso3"].isin(list(excluded))
+    frame.loc[frame["is_excluded"], ["capacity_qty_kg", "headroom_qty_kg"]] = 0.0
     return keep_contract(frame, CAPACITY)
 
 

@@ -38,21 +38,21 @@ def core_partners(
     """`portfolio_core_partners`: one row an importer and a supplier that leads anywhere.
 
     partners: `portfolio_partners`. A market is a mineral and category; a supplier leads where its
-    forward rank is within top_k. share_of_markets = markets it leads in, over all markets of the
-    importer. partner_type: core (at least `core_share` of the markets), mineral_specific (leads in
-    one mineral only), else regular. minerals: those it leads in, by name.
+    forward rank is within top_k and it is not excluded. share_of_markets = markets it leads in,
+    over all markets of the importer. partner_type: core (at least `core_share` of the markets),
+    mineral_specific (leads in one mineral only), else regular. minerals: those it leads in.
     mean_recommended_share: over the markets it leads in. Raises ValueError when a column is
     missing.
     """
     needed = ["importer_iso3", "category", "mineral", "exporter_iso3", "forward_rank"]
-    require_columns(partners, [*needed, "recommended_share"], "partners")
+    require_columns(partners, [*needed, "is_excluded", "recommended_share"], "partners")
     if partners.empty:
         return empty(PORTFOLIO_CORE_PARTNERS)
     pair = ["importer_iso3", "exporter_iso3"]
     as_candidate = partners.groupby(pair).size().rename("n_markets_as_candidate").reset_index()
     every = partners.drop_duplicates(["importer_iso3", "category", "mineral"])
     n_all = every["importer_iso3"].value_counts()
-    leading = partners.loc[partners["forward_rank"] <= top_k]
+    leading = partners.loc[(partners["forward_rank"] <= top_k) & ~partners["is_excluded"]]
     leading = leading.assign(**{f"n_{c}": leading["category"] == c for c in CATEGORIES})
     table = leading.groupby(pair, as_index=False).agg(
         n_markets=("mineral", "size"),

@@ -46,6 +46,8 @@ SUPPLIERS = Contract(
         "annual_qty_kg": "float64",
         "capacity_qty_kg": "float64",
         "headroom_qty_kg": "float64",
+        "n_unknown_qty": "int64",
+        "is_excluded": "bool",
         "governance_risk": "float64",
         "supplier_risk": "float64",
         "actual_share": "float64",

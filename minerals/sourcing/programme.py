@@ -38,7 +38,8 @@ LEAST_ATTRACTIVE = 1e-9
 for the capacity to do."""
 
 BINDS_WITHIN = 1e-5
-"""A constraint binds when what is left of it is at most this share."""
+"""A constraint binds when what is left of it is at most this share, of a small capacity a hundredth
+of it."""
 
 NO_CHANGE_LIMIT = 1.0
 
@@ -155,7 +156,7 @@ def describe(shares: FloatArray, market: Market, weights: Weights) -> Solution:
         risk=risk,
         change=change,
         objective=divergence + weights.concentration_penalty * hhi + weights.risk_penalty * risk,
-        at_capacity=shares >= market.capacity - BINDS_WITHIN,
+        at_capacity=shares >= market.capacity - np.minimum(BINDS_WITHIN, market.capacity / 100.0),
         is_change_limited=change >= weights.change_limit - BINDS_WITHIN,
     )
 

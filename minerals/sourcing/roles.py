@@ -17,8 +17,10 @@ from minerals.frames import Contract, empty, keep_contract, require_columns
 from minerals.names import DEFAULT_TOP_K
 from minerals.sourcing.portfolio import MARKET, RECOMMENDED, SUPPLIER
 
-ROLES = ("consolidate", "reduce", "develop", "watch", "peripheral")
+ROLES = ("excluded", "consolidate", "reduce", "develop", "watch", "peripheral")
 """In the order in which they are tried; the last is what is left."""
+WORTH_A_WORD = 0.01
+"""A share that changes by less than a point is not said to rise or fall."""
 STRATEGIES = ("secure_long_term", "build_data", "diversify", "rebalance", "maintain")
 
 
@@ -64,8 +66,10 @@ def partners(
     """`portfolio_partners`: each candidate's shares, role and evidence.
 
     recommended: of `portfolio.recommend`. concentration: `portfolio_concentration`, of which
-    is_concentrated is used. The first role that holds:
+    is_concentrated is used. A role says what a supplier is; change_share, whether its share is to
+    rise or fall. The first that holds:
 
+    - excluded: no portfolio may use it (is_excluded);
     - consolidate: aligned, and persistent among the leading by the model;
     - reduce: overrepresented, in a concentrated market;
     - develop: underutilized, leading with a probability of at least `rules.likely`;
@@ -85,11 +89,13 @@ def partners(
 
 
 def role(frame: pd.DataFrame, rules: Rules = Rules()) -> pd.Series:
-    """The role of each row; needs alignment, persistence, top_k_probability, is_concentrated."""
+    """The role of each row; needs is_excluded, alignment, persistence, top_k_probability and
+    is_concentrated."""
     alignment, persistence = frame["alignment"], frame["persistence"]
     is_concentrated = frame["is_concentrated"].astype("boolean").fillna(False).astype(bool)
     words = np.select(
         [
+            frame["is_excluded"],
             (alignment == "aligned") & (persistence == "persistent"),
             (alignment == "overrepresented") & is_concentrated,
             (alignment == "underutilized") & (frame["top_k_probability"] >= rules.likely),
@@ -109,16 +115,32 @@ def evidence(row: Mapping[Any, Any], rules: Rules = Rules()) -> str:
         f"{row['rank_high']}; among the {k} leading with probability "
         f"{row['top_k_probability']:.2f}), {_WORDS[row['persistence']].format(k=k)}."
     ]
-    if pd.isna(row["actual_share"]):
-        parts.append("No import of known quantity.")
-    elif row["actual_share"] > 0:
-        parts.append(f"Supplies {row['actual_share']:.1%}, rank {row['actual_rank']}.")
-    else:
-        parts.append("Supplies nothing.")
-    if not pd.isna(row["recommended_share"]):
-        bound = ", at its capacity" if row["is_at_capacity"] and row["capacity_share"] > 0 else ""
-        parts.append(f"Recommended: {row['recommended_share']:.1%}{bound}.")
-    return " ".join(parts)
+    return " ".join([*parts, _supply(row), *_recommendation(row)])
+
+
+def _supply(row: Mapping[Any, Any]) -> str:
+    if row["annual_qty_kg"] > 0:
+        return f"Supplies {row['actual_share']:.1%}, rank {row['actual_rank']}."
+    if row["n_unknown_qty"] > 0:
+        return "Supplies an unknown quantity."
+    return "No import of known quantity." if pd.isna(row["actual_share"]) else "Supplies nothing."
+
+
+def _recommendation(row: Mapping[Any, Any]) -> list[str]:
+    if row["is_excluded"]:
+        return ["Excluded by the settings."]
+    if pd.isna(row["recommended_share"]):
+        return []
+    bound = ", at its capacity" if row["is_at_capacity"] and row["capacity_share"] > 0 else ""
+    change = row["change_share"]
+    moves = (
+        ""
+        if pd.isna(change) or abs(change) < WORTH_A_WORD
+        else ", less"
+        if change < 0
+        else ", more"
+    )
+    return [f"Recommended: {row['recommended_share']:.1%}{moves}{bound}."]
 
 
 _WORDS = {
@@ -214,8 +236,8 @@ def _moves(row: Mapping[Any, Any], partners: pd.DataFrame) -> list[str]:
     if row["infeasible_because"]:
         return [f"No portfolio meets the constraints: {row['infeasible_because']}."]
     if pd.isna(row["hhi_actual"]):
-        leading = partners.nsmallest(3, "forward_rank")["exporter_iso3"]
-        return [f"First by the model: {', '.join(leading)}."]
+        leading = partners.loc[~partners["is_excluded"]].nsmallest(3, "forward_rank")
+        return [f"First by the model: {', '.join(leading['exporter_iso3'])}."]
     less, more = _largest_moves(partners, -1), _largest_moves(partners, 1)
     if not less or not more:
         return ["Today's shares are the recommended ones."]
@@ -228,5 +250,5 @@ def _moves(row: Mapping[Any, Any], partners: pd.DataFrame) -> list[str]:
 def _largest_moves(partners: pd.DataFrame, sign: int) -> str:
     """The three suppliers whose share is to fall (-1) or rise (1) most, by a point at least."""
     change = sign * partners["change_share"]
-    chosen = change.loc[change >= 0.01].nlargest(3).index
+    chosen = change.loc[change >= WORTH_A_WORD].nlargest(3).index
     return ", ".join(partners.loc[chosen, "exporter_iso3"])

@@ -67,6 +67,23 @@ def test_the_seed_decides(model: tuple[Design, Fit], bootstrap: Bootstrap) -> No
     assert len(bootstrap.draws) + bootstrap.n_separated + bootstrap.n_failed == 60
 
 
+def test_what_rows_without_a_quantity_identify_is_identified() -> None:
+    """`tilt` differs where nothing is sold alone: up in E10, down in E11. A sample with both knows
+    its coefficient, a sample with one of them has an infinite one, a sample with none knows none.
+    """
+    frame = panel()
+    frame["tilt"] = frame["exporter_iso3"].map({"E10": 1.0, "E11": -1.0}).fillna(0.0)
+    frame.loc[frame["tilt"] != 0, "qty"] = 0.0
+    spec = ModelSpec(dependent="qty", regressors=("x", "tilt"), base_levels={})
+    design = build_design(frame, spec)
+    got = cluster_bootstrap(design, fit_ppml(design), replications=100, seed=4)
+    rng = np.random.default_rng(4)
+    drawn = [rng.multinomial(12, np.full(12, 1 / 12))[10:] > 0 for _ in range(100)]
+    assert got.n_separated == sum(one != other for one, other in drawn)
+    assert got.n_failed == sum(not one and not other for one, other in drawn)
+    assert len(got.draws) > 30
+
+
 def test_samples_that_separate_a_regressor_are_counted_and_left_out() -> None:
     """Only one landlocked exporter sells: some third of the samples miss it."""
     frame = panel()

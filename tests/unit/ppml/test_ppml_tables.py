@@ -173,6 +173,13 @@ def test_all_categories_of_an_importer(panel: pd.DataFrame) -> None:
     assert covariance["ores", "ln_gdp", "Copper"] == covariance["ores", "Copper", "ln_gdp"]
 
 
+def test_an_importer_with_one_exporter_has_no_model_and_says_why(panel: pd.DataFrame) -> None:
+    alone = panel.assign(exporter_iso3="E00")
+    fit = estimate_categories(alone, "IND", ["ores"], replications=0).fit.iloc[0]
+    assert not fit["is_publishable"]
+    assert "there is one exporter only" in fit["reason"]
+
+
 def test_nothing_estimable_still_keeps_the_contracts(panel: pd.DataFrame) -> None:
     estimates = estimate_categories(panel, "IND", ["scrap"])
     assert estimates.coefficients.empty and estimates.covariance.empty

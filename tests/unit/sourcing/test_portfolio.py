@@ -49,6 +49,7 @@ def ceilings(*annual: float) -> pd.DataFrame:
             "capacity_qty_kg": [60.0, np.nan, 400.0],
             "headroom_qty_kg": [60.0, 0.0, 400.0],
             "n_unknown_qty": 0,
+            "is_excluded": False,
         }
     )
 
@@ -144,9 +145,11 @@ def test_roles(alignment, persistence, probability, is_concentrated, expected) -
             "persistence": [persistence],
             "top_k_probability": [probability],
             "is_concentrated": pd.array([is_concentrated], dtype="boolean"),
+            "is_excluded": False,
         }
     )
     assert role(frame).tolist() == [expected]
+    assert role(frame.assign(is_excluded=True)).tolist() == ["excluded"]
 
 
 def test_evidence_says_the_figures() -> None:
@@ -154,14 +157,46 @@ def test_evidence_says_the_figures() -> None:
         "forward_rank": 2, "rank_low": 1, "rank_high": 4, "top_k_probability": 0.97,
         "persistence": "persistent", "actual_share": 0.264, "actual_rank": 1,
         "recommended_share": 0.201, "is_at_capacity": True, "capacity_share": 0.2,
+        "annual_qty_kg": 5.0, "n_unknown_qty": 0, "change_share": -0.063, "is_excluded": False,
     }  # fmt: skip
     assert evidence(row) == (
         "Rank 2 by the model (90% interval 1 to 4; among the 10 leading with probability 0.97), "
-        "every year among the 10 leading. Supplies 26.4%, rank 1. Recommended: 20.1%, at its "
-        "capacity."
+        "every year among the 10 leading. Supplies 26.4%, rank 1. Recommended: 20.1%, less, "
+        "at its capacity."
     )
-    unknown = {**row, "actual_share": np.nan, "recommended_share": np.nan}
-    assert evidence(unknown).endswith("No import of known quantity.")
+    excluded = {**row, "recommended_share": 0.0, "is_excluded": True}
+    assert evidence(excluded).endswith("Supplies 26.4%, rank 1. Excluded by the settings.")
+    small = {**row, "is_at_capacity": False, "change_share": 0.009}
+    assert evidence(small).endswith("Recommended: 20.1%.")
+    assert evidence({**small, "change_share": 0.03}).endswith("Recommended: 20.1%, more.")
+
+
+@pytest.mark.parametrize(
+    ("actual_share", "n_unknown_qty", "words"),
+    [
+        (0.0, 0, "Supplies nothing."),
+        (0.0, 2, "Supplies an unknown quantity."),
+        (np.nan, 1, "Supplies an unknown quantity."),
+        (np.nan, 0, "No import of known quantity."),
+    ],
+)
+def test_evidence_of_who_supplies_no_known_quantity(actual_share, n_unknown_qty, words) -> None:
+    row = {
+        "forward_rank": 9, "rank_low": 1, "rank_high": 20, "top_k_probability": 0.5,
+        "persistence": "never", "actual_share": actual_share, "annual_qty_kg": 0.0,
+        "n_unknown_qty": n_unknown_qty, "recommended_share": np.nan, "is_excluded": False,
+    }  # fmt: skip
+    assert evidence(row).endswith(words)
+
+
+def test_who_is_excluded_is_not_named_first() -> None:
+    excluded = ceilings(0, 0, 0).assign(is_excluded=[True, False, False])
+    result = recommend(suppliers(ranks(), PERSISTENCE, excluded, GOVERNANCE, top_k=1), Weights())
+    nothing = measured(hhi_actual=np.nan, is_concentrated=pd.NA)
+    frame = partners(result.suppliers, nothing)
+    assert frame["role"].tolist()[0] == "excluded"
+    table = strategies(frame, result.optimization, nothing)
+    assert table["rationale"].iloc[0].endswith("First by the model: BRA, CHL.")
 
 
 def measured(**change: object) -> pd.DataFrame:

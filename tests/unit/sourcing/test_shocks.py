@@ -35,6 +35,7 @@ def market(mineral: str = "Copper", category: str = "ores") -> pd.DataFrame:
         category=category,
         mineral=mineral,
         supplier_risk=0.0,
+        is_excluded=False,
         capacity_share=[0.65, 0.5, 0.6, 0.0],
         recommended_share=0.25,
     )
@@ -151,3 +152,5 @@ def test_core_partners_across_minerals() -> None:
     assert frame["n_markets_as_candidate"]["PER"] == 4
     strict = core_partners(partners, top_k=2, core_share=0.8).set_index("exporter_iso3")
     assert strict["partner_type"]["CHL"] == "regular"
+    without = partners.assign(is_excluded=partners["exporter_iso3"] == "CHL")
+    assert "CHL" not in set(core_partners(without, top_k=2)["exporter_iso3"])
