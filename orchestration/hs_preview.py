@@ -31,7 +31,18 @@ from minerals.sources import DATASETS
 from orchestration.resources import DBT, DBT_PROJECT_DIR, Warehouse, dbt_variables
 
 OnStage = Callable[[str], None]
-_RELEASE_SETTINGS = ("importers", "first_year", "last_year", "top_k", "simulation_draws", "seed")
+_RELEASE_SETTINGS = (
+    "importers",
+    "first_year",
+    "last_year",
+    "other_asia_is_taiwan",
+    "estimate_missing_quantities",
+    "top_k",
+    "forward_years",
+    "simulation_draws",
+    "bootstrap_replications",
+    "seed",
+)
 _DBT_STEP = re.compile(r"(\d+) of (\d+) (?:OK|PASS|SUCCESS|WARN)\b")
 _DBT_FAULT = re.compile(r"\b(?:ERROR|FAIL|Failure|Error)\b")
 
@@ -175,7 +186,16 @@ def _rank(settings: Settings, database: Path, on_stage: OnStage) -> moves.Rankin
     panel = warehouse.frame("marts.import_panel")
     published = warehouse.frame("seeds.published_ppml_coefficients")
     on_stage("estimating the models")
-    estimates = [tables.estimate_categories(panel, iso3) for iso3 in settings.importers]
+    estimates = [
+        tables.estimate_categories(
+            panel,
+            iso3,
+            replications=settings.bootstrap_replications,
+            seed=settings.seed,
+            top_k=settings.top_k,
+        )
+        for iso3 in settings.importers
+    ]
     coefficients = [estimate.coefficients for estimate in estimates]
     coefficients += [tables.published_coefficients_frame(i, published) for i in settings.importers]
     fit = pd.concat([estimate.fit for estimate in estimates], ignore_index=True)
@@ -189,6 +209,7 @@ def _rank(settings: Settings, database: Path, on_stage: OnStage) -> moves.Rankin
         top_k=settings.top_k,
         draws=settings.simulation_draws,
         seed=settings.seed,
+        forward_years=settings.forward_years,
     )
     return moves.Rankings(forward, annual_ranking(panel, publishable, settings.top_k))
 

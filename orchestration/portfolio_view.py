@@ -12,6 +12,7 @@ from rich.table import Table
 
 from minerals.errors import ReleaseError
 from minerals.names import CATEGORIES
+from minerals.releases import ReleaseStore
 from minerals.settings import Settings
 from minerals.sourcing.derive import Choices
 from minerals.sourcing.shocks import lose, recommend_without
@@ -183,8 +184,7 @@ def print_shock(console: Console, chosen: Choice, lost: Sequence[str]) -> None:
 def _print_new_portfolio(
     console: Console, settings: Settings, rows: pd.DataFrame, lost: Sequence[str]
 ) -> None:
-    choices = Choices(**{name: getattr(settings, name) for name in Choices.names()})
-    solution = recommend_without(rows, lost, choices.weights)
+    solution = recommend_without(rows, lost, _choices_of_release(settings).weights)
     if solution.shares is None:
         console.print(f"No portfolio without them: {solution.infeasible_because}.")
         return
@@ -201,3 +201,11 @@ def _print_new_portfolio(
         f"HHI {solution.hhi:.2f}, {1 / solution.hhi:.1f} effective suppliers; "
         f"{solution.change:.0%} of today's imports move."
     )
+
+
+def _choices_of_release(settings: Settings) -> Choices:
+    """Those the release was made with, so that what differs from it is the shock's."""
+    manifest = ReleaseStore(settings.releases_dir, settings.serving_database).manifest() or {}
+    made_with = manifest.get("settings", {})
+    names = Choices.names()
+    return Choices(**{name: made_with.get(name, getattr(settings, name)) for name in names})

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from minerals.mapping.seeds import Seed
-from minerals.names import ESTIMATED
 
 GROUP = ["importer_iso3", "category", "mineral"]
 SUPPLIER = [*GROUP, "exporter_iso3"]
@@ -61,10 +60,10 @@ def code_changes(before: Meanings, after: Meanings) -> list[CodeChange]:
 def mineral_changes(before: Rankings, after: Rankings, top_k: int) -> pd.DataFrame:
     """The importer-category-minerals in which anything differs, those with most changes first.
 
-    Columns: the key; source_before, source_after: the coefficients that rank (estimated where there
-    are, else published); candidates_*, imports_* (supplier-years with a known positive quantity);
-    top_in, top_out: suppliers that enter and leave the first `top_k`, in the order of rank; moved:
-    suppliers with another rank, entered and left ones included.
+    Columns: the key; source_before, source_after: the coefficients that speak for the mineral
+    (`ranking_forward.is_headline`); candidates_*, imports_* (supplier-years with a known positive
+    quantity); top_in, top_out: suppliers that enter and leave the first `top_k`, in the order of
+    rank; moved: suppliers with another rank, entered and left ones included.
     """
     columns = ["source", "candidates", "imports"]
     facts = _facts(before).join(
@@ -103,7 +102,7 @@ def supplier_moves(before: Rankings, after: Rankings) -> pd.DataFrame:
     """
     key = [*SUPPLIER, "rank"]
     old, new = (
-        _leading_source(side.forward).rename(columns={"forward_rank": "rank"})[key]
+        _headline(side.forward).rename(columns={"forward_rank": "rank"})[key]
         for side in (before, after)
     )
     moves = old.merge(new, on=SUPPLIER, how="outer", suffixes=("_before", "_after"))
@@ -120,17 +119,18 @@ def supplier_moves(before: Rankings, after: Rankings) -> pd.DataFrame:
     return moves.drop(columns=["stays", "size"])
 
 
-def _leading_source(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of each importer and category that a reader is shown: estimated where there are."""
-    is_ours = frame["coefficient_source"] == ESTIMATED
-    has_ours = is_ours.groupby([frame["importer_iso3"], frame["category"]]).transform("any")
-    return frame.loc[is_ours | ~has_ours]
+def _headline(forward: pd.DataFrame) -> pd.DataFrame:
+    """The rows that a reader is shown."""
+    return forward.loc[forward["is_headline"].astype(bool)]
 
 
 def _facts(rankings: Rankings) -> pd.DataFrame:
-    forward, annual = _leading_source(rankings.forward), _leading_source(rankings.annual)
-    facts = forward.groupby(GROUP).agg(
-        source=("coefficient_source", "first"), candidates=("exporter_iso3", "nunique")
+    facts = (
+        _headline(rankings.forward)
+        .groupby(GROUP)
+        .agg(source=("coefficient_source", "first"), candidates=("exporter_iso3", "nunique"))
     )
-    bought = annual.loc[annual["actual_qty_kg"] > 0].groupby(GROUP).size()
-    return facts.assign(imports=bought.reindex(facts.index).fillna(0).astype("int64"))
+    # What was bought is the same beside either source of coefficients.
+    bought = rankings.annual.loc[rankings.annual["actual_qty_kg"] > 0]
+    counts = bought.drop_duplicates([*SUPPLIER, "year"]).groupby(GROUP).size()
+    return facts.assign(imports=counts.reindex(facts.index).fillna(0).astype("int64"))

@@ -20,11 +20,14 @@ UNITS = {
     "_kg": "kg",
     "_t": "t",
     "_usd": "current USD",
+    "_thousand_usd": "thousand current USD",
     "_pct": "percent",
     "_pct_gdp": "percent of GDP",
     "_km": "km",
     "_deg": "degrees",
     "_share": "share, 0 to 1",
+    "change_share": "share of the imports",
+    "_share_trend": "share a year",
     "_probability": "probability, 0 to 1",
     "_rank": "rank, 1 is the first",
     "_iso3": "ISO 3166-1 alpha-3",
@@ -98,11 +101,13 @@ def contract_of(
 
 def unit_of(column: str) -> str:
     """The unit that a column's name tells; empty for names, flags and pure numbers."""
+    if column.startswith(("is_", "has_")):
+        return ""
     if column.startswith("ln_"):
         return "natural logarithm"
     if column.startswith("n_"):
         return "count"
-    if column.startswith(("hhi_", "top1_share", "top3_share")):
+    if column.startswith("hhi_"):
         return "0 to 1"
     fitting = [ending for ending in UNITS if column.endswith(ending)]
     return UNITS[max(fitting, key=len)] if fitting else ""

@@ -577,6 +577,9 @@ def test_a_table_gone_and_another_key_break_the_contract_a_column_more_does_not(
         ("fdi_pct_gdp", "percent of GDP"), ("ln_distance", "natural logarithm"),
         ("n_candidates", "count"), ("exporter_iso3", "ISO 3166-1 alpha-3"), ("mineral", ""),
         ("unit_value_usd_per_kg", "current USD per kg"), ("forward_rank", "rank, 1 is the first"),
+        ("value_thousand_usd", "thousand current USD"), ("is_imputed_fdi_pct_gdp", ""),
+        ("change_share", "share of the imports"), ("top1_share_trend", "share a year"),
+        ("top1_share", "share, 0 to 1"),
     ],
 )  # fmt: skip
 def test_the_name_of_a_column_tells_its_unit(column, unit):

@@ -17,10 +17,14 @@ from minerals.mapping.seeds import parse_seed
 KEY = ["importer_iso3", "category", "mineral", "exporter_iso3", "coefficient_source"]
 
 
-def rankings(order: str, bought: str = "", source: str = "estimated") -> Rankings:
+def rankings(
+    order: str, bought: str = "", source: str = "estimated", is_headline: bool = True
+) -> Rankings:
     """Suppliers A, B, ... of Tin ores in this order; `bought` are those with imports in a year."""
     rows = [("IND", "ores", "Tin", name, source) for name in order]
-    forward = pd.DataFrame(rows, columns=KEY).assign(forward_rank=range(1, len(rows) + 1))
+    forward = pd.DataFrame(rows, columns=KEY).assign(
+        forward_rank=range(1, len(rows) + 1), is_headline=is_headline
+    )
     annual = pd.DataFrame(rows, columns=KEY).assign(
         year=2020, actual_qty_kg=[5.0 if name in bought else 0.0 for name in order]
     )
@@ -56,20 +60,16 @@ def test_a_mineral_that_appears_or_disappears_is_a_change():
     assert (row["top_out"], row["moved"]) == ("A, B", 2)
 
 
-def test_estimated_coefficients_lead_and_their_loss_is_a_change():
+def test_the_coefficients_that_speak_are_compared_and_another_source_is_a_change():
+    silent = rankings("AB", "A", is_headline=False)
+    study = rankings("BA", "A", source="published")
     both = Rankings(
-        *(
-            pd.concat([one, other])
-            for one, other in zip(
-                vars(rankings("AB")).values(),
-                vars(rankings("BA", source="published")).values(),
-                strict=True,
-            )
-        )
+        *(pd.concat(pair) for pair in zip(vars(silent).values(), vars(study).values(), strict=True))
     )
-    assert supplier_moves(both, rankings("AB")).empty
-    (row,) = mineral_changes(both, rankings("AB", source="published"), 10).to_dict("records")
-    assert (row["source_before"], row["source_after"]) == ("estimated", "published")
+    assert supplier_moves(both, study).empty
+    (row,) = mineral_changes(both, rankings("BA", "A"), 10).to_dict("records")
+    assert (row["source_before"], row["source_after"]) == ("published", "estimated")
+    assert (row["imports_before"], row["imports_after"], row["moved"]) == (1, 1, 0)
 
 
 def test_code_changes_name_both_meanings_and_out_of_scope_prevails():
