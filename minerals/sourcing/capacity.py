@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from minerals.frames import Contract, keep_contract, require_columns
@@ -33,22 +34,29 @@ CAPACITY = Contract(
         "capacity_qty_kg": "float64",
         "headroom_qty_kg": "float64",
         "n_unknown_qty": "int64",
+        "doubtful_qty_kg": "float64",
         "is_excluded": "bool",
     },
     key=("importer_iso3", "category", "mineral", "exporter_iso3"),
 )
 
 _PAIR = ["importer_iso3", "mineral", "exporter_iso3"]
+_SUPPLIER = ["importer_iso3", "category", "mineral", "exporter_iso3"]
 
 
 def capacity(
-    panel: pd.DataFrame, fraction: float = CAPACITY_FRACTION, excluded: Sequence[str] = ()
+    panel: pd.DataFrame,
+    outliers: pd.DataFrame,
+    fraction: float = CAPACITY_FRACTION,
+    excluded: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Today's quantity and the ceiling of each candidate, kg a year, per category.
 
     annual_qty_kg = known quantity over the panel's years, divided by their number, 0 without trade
     of known quantity (n_unknown_qty counts the exporter-years of unknown quantity); demand_qty_kg
     is its sum over suppliers and actual_share = annual over demand, null without demand.
+    doubtful_qty_kg is the part of it whose price per kg is far from what the goods cost: of
+    `outliers` (`trade_unit_value_outliers`) those used as reported that nobody found to be right.
 
     capacity_qty_kg, where production is known: max(`fraction` of mean production, the largest
     quantity of a year); a supplier that has delivered more than its mines would allow refines or
@@ -66,7 +74,19 @@ def capacity(
     frame = pd.concat(frames, ignore_index=True)
     frame["is_excluded"] = frame["exporter_iso3"].isin(list(excluded))
     frame.loc[frame["is_excluded"], ["capacity_qty_kg", "headroom_qty_kg"]] = 0.0
+    frame = frame.merge(
+        _doubtful(outliers, panel["year"].unique()), how="left", on=_SUPPLIER, validate="one_to_one"
+    )
+    frame["doubtful_qty_kg"] = frame["doubtful_qty_kg"].fillna(0.0)
     return keep_contract(frame, CAPACITY)
+
+
+def _doubtful(outliers: pd.DataFrame, years: np.ndarray) -> pd.DataFrame:
+    require_columns(outliers, [*_SUPPLIER, "year", "used_qty_kg", "correction_status"], "outliers")
+    is_open = ~outliers["correction_status"].isin(["accepted", "rejected"])
+    flows = outliers.loc[is_open & outliers["year"].isin(years)]
+    weights = flows.groupby(_SUPPLIER)["used_qty_kg"].sum() / len(years)
+    return weights.rename("doubtful_qty_kg").reset_index()
 
 
 def _of_category(panel: pd.DataFrame, category: str, fraction: float) -> pd.DataFrame:

@@ -27,7 +27,8 @@ from minerals.sourcing.shocks import standing_shocks
 
 @dataclass(frozen=True)
 class Inputs:
-    """Frames by the names of their tables; `production` is `fct_production` of the window."""
+    """Frames by the names of their tables; `production` is `fct_production` of the window,
+    `outliers` is `trade_unit_value_outliers`."""
 
     panel: pd.DataFrame
     production: pd.DataFrame
@@ -35,6 +36,7 @@ class Inputs:
     ranking_forward: pd.DataFrame
     ranking_persistence: pd.DataFrame
     supply_events: pd.DataFrame
+    outliers: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,9 @@ def portfolio_tables(inputs: Inputs, choices: Choices) -> dict[str, pd.DataFrame
     candidates = suppliers(
         inputs.ranking_forward,
         inputs.ranking_persistence,
-        capacity(inputs.panel, choices.capacity_fraction, choices.excluded_suppliers),
+        capacity(
+            inputs.panel, inputs.outliers, choices.capacity_fraction, choices.excluded_suppliers
+        ),
         wgi,
         choices.top_k,
     )

@@ -47,6 +47,7 @@ SUPPLIERS = Contract(
         "capacity_qty_kg": "float64",
         "headroom_qty_kg": "float64",
         "n_unknown_qty": "int64",
+        "doubtful_qty_kg": "float64",
         "is_excluded": "bool",
         "governance_risk": "float64",
         "supplier_risk": "float64",

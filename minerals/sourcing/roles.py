@@ -21,6 +21,8 @@ ROLES = ("excluded", "consolidate", "reduce", "develop", "watch", "peripheral")
 """In the order in which they are tried; the last is what is left."""
 WORTH_A_WORD = 0.01
 """A share that changes by less than a point is not said to rise or fall."""
+WORTH_A_DOUBT = 0.1
+"""A part of a quantity that is doubtful is said from here."""
 STRATEGIES = ("secure_long_term", "build_data", "diversify", "rebalance", "maintain")
 
 
@@ -120,7 +122,9 @@ def evidence(row: Mapping[Any, Any], rules: Rules = Rules()) -> str:
 
 def _supply(row: Mapping[Any, Any]) -> str:
     if row["annual_qty_kg"] > 0:
-        return f"Supplies {row['actual_share']:.1%}, rank {row['actual_rank']}."
+        doubt = row["doubtful_qty_kg"] / row["annual_qty_kg"]
+        said = f", {doubt:.0%} of it of doubtful weight" if doubt >= WORTH_A_DOUBT else ""
+        return f"Supplies {row['actual_share']:.1%}, rank {row['actual_rank']}{said}."
     if row["n_unknown_qty"] > 0:
         return "Supplies an unknown quantity."
     return "No import of known quantity." if pd.isna(row["actual_share"]) else "Supplies nothing."
@@ -202,7 +206,17 @@ def strategy(frame: pd.DataFrame, rules: Rules = Rules()) -> pd.Series:
 
 def rationale(row: Mapping[Any, Any], partners: pd.DataFrame) -> str:
     """Why the strategy: the figures of the market, and from whom to whom to move."""
-    return " ".join([*_reasons(row), *_moves(row, partners)])
+    return " ".join([*_reasons(row), *_doubts(partners), *_moves(row, partners)])
+
+
+def _doubts(partners: pd.DataFrame) -> list[str]:
+    bought = float(partners["annual_qty_kg"].sum())
+    doubtful = partners.loc[partners["doubtful_qty_kg"] > 0]
+    weight = float(doubtful["doubtful_qty_kg"].sum())
+    if bought <= 0 or weight < WORTH_A_DOUBT * bought:
+        return []
+    of_whom = ", ".join(doubtful.nlargest(3, "doubtful_qty_kg")["exporter_iso3"])
+    return [f"{weight / bought:.0%} of the weight is doubtful for its price, of {of_whom}."]
 
 
 def _reasons(row: Mapping[Any, Any]) -> list[str]:

@@ -97,7 +97,8 @@ def lose(partners: pd.DataFrame, lost: Sequence[str]) -> Loss:
     return Loss(
         lost_share=gone / total if total > 0 else float("nan"),
         lost_qty_kg=gone,
-        replaceable_share=float(added.sum()) / gone if gone > 0 else float("nan"),
+        # Parts of a sum, added up again: 1 may come out as 0.9999999999999999 or just above.
+        replaceable_share=round(float(added.sum()) / gone, 12) if gone > 0 else float("nan"),
         n_candidates_left=len(rest),
         replacements=rest[["exporter_iso3", "forward_rank", "headroom_qty_kg", "added_qty_kg"]],
         hhi_before=hhi(partners["annual_qty_kg"] / total) if total > 0 else float("nan"),

@@ -17,6 +17,7 @@ UPSTREAM = [
     "ranking_forward",
     "ranking_persistence",
     "supply_events",
+    "trade_unit_value_outliers",
 ]
 SPECS = {
     "portfolio_concentration": "How concentrated imports are, in fact and by the model, per "
@@ -63,6 +64,7 @@ def portfolio(
             ranking_forward=warehouse.frame("marts.ranking_forward"),
             ranking_persistence=warehouse.frame("marts.ranking_persistence"),
             supply_events=warehouse.frame("seeds.supply_events"),
+            outliers=warehouse.frame("marts.trade_unit_value_outliers"),
         ),
         derive.Choices(**{name: getattr(settings, name) for name in derive.Choices.names()}),
     )

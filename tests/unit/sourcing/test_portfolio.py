@@ -49,6 +49,7 @@ def ceilings(*annual: float) -> pd.DataFrame:
             "capacity_qty_kg": [60.0, np.nan, 400.0],
             "headroom_qty_kg": [60.0, 0.0, 400.0],
             "n_unknown_qty": 0,
+            "doubtful_qty_kg": 0.0,
             "is_excluded": False,
         }
     )
@@ -158,12 +159,15 @@ def test_evidence_says_the_figures() -> None:
         "persistence": "persistent", "actual_share": 0.264, "actual_rank": 1,
         "recommended_share": 0.201, "is_at_capacity": True, "capacity_share": 0.2,
         "annual_qty_kg": 5.0, "n_unknown_qty": 0, "change_share": -0.063, "is_excluded": False,
+        "doubtful_qty_kg": 0.4,
     }  # fmt: skip
     assert evidence(row) == (
         "Rank 2 by the model (90% interval 1 to 4; among the 10 leading with probability 0.97), "
         "every year among the 10 leading. Supplies 26.4%, rank 1. Recommended: 20.1%, less, "
         "at its capacity."
     )
+    doubtful = {**row, "doubtful_qty_kg": 4.6}
+    assert "Supplies 26.4%, rank 1, 92% of it of doubtful weight. Rec" in evidence(doubtful)
     excluded = {**row, "recommended_share": 0.0, "is_excluded": True}
     assert evidence(excluded).endswith("Supplies 26.4%, rank 1. Excluded by the settings.")
     small = {**row, "is_at_capacity": False, "change_share": 0.009}
@@ -187,6 +191,17 @@ def test_evidence_of_who_supplies_no_known_quantity(actual_share, n_unknown_qty,
         "n_unknown_qty": n_unknown_qty, "recommended_share": np.nan, "is_excluded": False,
     }  # fmt: skip
     assert evidence(row).endswith(words)
+
+
+def test_a_market_of_doubtful_weight_says_so() -> None:
+    doubt = ceilings(0, 50, 150).assign(doubtful_qty_kg=[0.0, 5.0, 15.0])
+    result = recommend(suppliers(ranks(), PERSISTENCE, doubt, GOVERNANCE, top_k=1), Weights())
+    frame = partners(result.suppliers, measured())
+    (told,) = strategies(frame, result.optimization, measured())["rationale"]
+    assert "10% of the weight is doubtful for its price, of CHL, BRA." in told
+    sound = partners(result.suppliers.assign(doubtful_qty_kg=1.0), measured())
+    (told,) = strategies(sound, result.optimization, measured())["rationale"]
+    assert "doubtful" not in told
 
 
 def test_who_is_excluded_is_not_named_first() -> None:
