@@ -131,3 +131,28 @@ def test_the_command_line_shows_a_portfolio_and_a_shock(refreshed):
     assert "--lose XX: no supplier" in wrong.stderr
     absent = refreshed.command("portfolio", "--importer", "DEU")
     assert "MINERALS_IMPORTERS=IND,JPN,DEU" in absent.stderr
+
+
+def test_every_share_of_the_release_is_from_zero_to_one(refreshed):
+    columns = refreshed.served(
+        "select table_name, column_name from duckdb_columns() where schema_name = 'marts' "
+        "and column_name like '%\\_share' escape '\\' and column_name <> 'change_share'"
+    )
+    assert len(columns) > 15
+    outside = [
+        (table, column)
+        for table, column in columns
+        if refreshed.served(
+            f"select count(*) from marts.{table} where {column} not between 0 and 1"
+        )
+        != [(0,)]
+    ]
+    assert outside == []
+
+
+def test_the_doubtful_copper_ore_of_papua_new_guinea_is_said(refreshed):
+    ((evidence,),) = refreshed.served(
+        "select evidence from marts.portfolio_partners where importer_iso3 = 'IND' "
+        "and mineral = 'Copper' and category = 'ores' and exporter_iso3 = 'PNG'"
+    )
+    assert "93% of it of doubtful weight" in evidence
