@@ -17,6 +17,7 @@ from expectations.rules import (
     Suite,
     columns_are_present,
     columns_have_kind,
+    has_all,
     has_rows,
     in_range,
     in_set,
@@ -104,6 +105,12 @@ def rows_suite() -> Suite:
             0,
             "A replacement sign, or Ã for é, means that the file was read in the wrong encoding.",
             name="names_are_read_in_the_right_encoding",
+        ),
+        has_all(
+            "iso3",
+            ANCHORS,
+            "Countries that every such list has; their cities are looked at one by one.",
+            name="anchor_countries_are_there",
         ),
         *(rule for iso3 in ANCHORS for rule in _anchor(iso3)),
     )

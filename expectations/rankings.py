@@ -8,12 +8,11 @@ suppliers still lead. How ranks are computed belongs to the domain.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from expectations.import_panel import CATEGORIES
 from expectations.ppml_coefficients import SOURCES
 from expectations.rules import (
-    NO_RELEASE,
     ColumnKind,
     Rule,
     Suite,
@@ -22,11 +21,11 @@ from expectations.rules import (
     every_group_counts,
     has_all,
     has_rows,
+    in_order,
     in_range,
     in_set,
     is_iso3,
     key_is_unique,
-    needs,
     not_null,
     years_are,
 )
@@ -52,11 +51,15 @@ def forward_suite(importers: Sequence[str], minerals: Sequence[str]) -> Suite:
     rules = (
         *_common(importers, minerals, FORWARD_KEY, {"forward_rank": "integer"}),
         _ranks_differ("forward_rank", LIST_COLUMNS),
-        _first_below("forward_rank", "n_candidates", "ranks_end_with_the_candidates",
-                     "Ranks run from 1 to the number of candidates."),
+        in_order("forward_rank", "n_candidates", "Ranks run from 1 to the number of candidates.",
+                 name="ranks_end_with_the_candidates"),
         in_range("forward_rank", 1, None, "The first supplier has rank 1."),
-        _first_below("rank_low", "rank_high", "rank_intervals_are_in_order",
-                     "The best rank of an interval is not below its worst."),
+        *(
+            not_null(column, "A rank without its uncertainty passes for a certain one.")
+            for column in ("rank_low", "rank_high", "top_k_probability")
+        ),
+        in_order("rank_low", "rank_high", "The best rank of an interval is not below its worst.",
+                 name="rank_intervals_are_in_order"),
         in_range("top_k_probability", 0, 1, "A probability."),
         in_range("actual_share", 0, 1.000001, "A share of the imports."),
     )  # fmt: skip
@@ -78,16 +81,17 @@ def annual_suite(years: Sequence[int], importers: Sequence[str], minerals: Seque
         ),
         _ranks_differ("predicted_rank", (*LIST_COLUMNS, "year")),
         in_range("predicted_rank", 1, None, "The first supplier has rank 1."),
-        _first_below("predicted_rank", "n_candidates", "ranks_end_with_the_candidates",
-                     "Ranks run from 1 to the number of candidates."),
+        in_order("predicted_rank", "n_candidates", "Ranks run from 1 to the number of candidates.",
+                 name="ranks_end_with_the_candidates"),
+        not_null("alignment", "Every supplier of every year has its word."),
         in_set("alignment", ALIGNMENTS, "The four words of the contract.", name="alignments_known"),
     )  # fmt: skip
     return Suite("ranking_annual", ANNUAL_KEY, rules)
 
 
-def churn_suite(previous: Any | None, why_not: str = NO_RELEASE) -> Suite:
+def churn_suite() -> Suite:
     """One row a list of the release served; `kept_share` of its leading suppliers still lead."""
-    rules = [
+    rules = (
         in_range(
             "kept_share",
             KEPT_OF_A_LIST,
@@ -106,8 +110,8 @@ def churn_suite(previous: Any | None, why_not: str = NO_RELEASE) -> Suite:
             expectation="expect_column_mean_to_be_between",
             arguments={"column": "kept_share", "min_value": KEPT_OF_ALL, "max_value": 1},
         ),
-    ]
-    return Suite("ranking_forward__churn", LIST_COLUMNS, tuple(needs(previous, rules, why_not)))
+    )
+    return Suite("ranking_forward__churn", LIST_COLUMNS, rules)
 
 
 def _common(
@@ -153,19 +157,4 @@ def _ranks_differ(rank: str, of_list: Sequence[str]) -> Rule:
         why="Ties are broken, so that no two suppliers of a list share a rank.",
         expectation="expect_compound_columns_to_be_unique",
         arguments={"column_list": [*of_list, rank]},
-    )
-
-
-def _first_below(low: str, high: str, name: str, why: str) -> Rule:
-    return Rule(
-        name=name,
-        severity="block",
-        why=why,
-        expectation="expect_column_pair_values_a_to_be_greater_than_b",
-        arguments={
-            "column_A": high,
-            "column_B": low,
-            "or_equal": True,
-            "ignore_row_if": "either_value_is_missing",
-        },
     )

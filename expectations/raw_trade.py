@@ -17,6 +17,7 @@ from expectations.rules import (
     ColumnKind,
     Figures,
     Rule,
+    Severity,
     Suite,
     columns_are_present,
     columns_have_kind,
@@ -97,8 +98,10 @@ def years_suite(years: Sequence[int], *, of_few_importers: bool = False) -> Suit
     """One row a year; `*_to_neighbours` are ratios to the median of the four years around.
 
     What one importer buys changes from year to year as the world's trade does not:
-    `of_few_importers` makes the loss of a leading exporter a warning.
+    `of_few_importers` makes unsteady years and the loss of a leading exporter warnings.
     """
+
+    severity: Severity = "warn" if of_few_importers else "block"
 
     def steady(what: str, low: float, high: float, words: str) -> Rule:
         return in_range(
@@ -108,6 +111,7 @@ def years_suite(years: Sequence[int], *, of_few_importers: bool = False) -> Suit
             f"{words} of a year lie between {low:g} and {high:g} times those of the years around: "
             "less is a year cut short, more is one counted twice.",
             name=f"{what}_{'is' if what in ('value', 'quantity') else 'are'}_steady",
+            severity=severity,
         )
 
     rules = (
@@ -147,7 +151,7 @@ def years_suite(years: Sequence[int], *, of_few_importers: bool = False) -> Suit
             "window at least a hundredth of what it usually does.",
             name="no_leading_exporter_is_lost",
             rows=where("is_in_window", "==", True),
-            severity="warn" if of_few_importers else "block",
+            severity=severity,
         ),
     )
     return Suite(f"{TABLE}__years", ("year", "lost_exporters"), rules)

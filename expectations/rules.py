@@ -76,6 +76,11 @@ def needs(previous: object | None, rules: Iterable[Rule], why: str = NO_RELEASE)
     return [replace(rule, cannot_run=None if previous is not None else why) for rule in rules]
 
 
+def waiting(suite: Suite, why: str) -> Suite:
+    """The suite, with every rule marked as not to be run for this reason."""
+    return replace(suite, rules=tuple(needs(None, suite.rules, why)))
+
+
 def build_suite(name: str, key_columns: Sequence[str], rules: Sequence[Rule]) -> ExpectationSuite:
     """Great Expectations' suite of these rules; `key_columns` identify the rows of its samples.
 
@@ -113,9 +118,9 @@ def where(column: str, operator: str, value: object) -> dict[str, Any]:
     }
 
 
-def both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """The rows for which both conditions hold."""
-    return {"type": "and", "conditions": [first, second]}
+def every(*conditions: dict[str, Any]) -> dict[str, Any]:
+    """The rows for which all conditions hold."""
+    return {"type": "and", "conditions": list(conditions)}
 
 
 def has_rows() -> Rule:
@@ -161,13 +166,21 @@ def key_is_unique(key_columns: Sequence[str], why: str) -> Rule:
     )
 
 
-def not_null(column: str, why: str, *, severity: Severity = "block") -> Rule:
+def not_null(
+    column: str,
+    why: str,
+    *,
+    name: str | None = None,
+    rows: dict[str, Any] | None = None,
+    severity: Severity = "block",
+) -> Rule:
+    """No value of `column` in `rows` (all, when None) is missing."""
     return Rule(
-        name=f"{column}_is_never_null",
+        name=name or f"{column}_is_never_null",
         severity=severity,
         why=why,
         expectation="expect_column_values_to_not_be_null",
-        arguments={"column": column},
+        arguments={"column": column, "row_condition": rows} if rows else {"column": column},
     )
 
 
@@ -193,6 +206,22 @@ def in_range(
         why=why,
         expectation="expect_column_values_to_be_between",
         arguments=arguments if mostly == 1 else {**arguments, "mostly": mostly},
+    )
+
+
+def in_order(low: str, high: str, why: str, *, name: str) -> Rule:
+    """`low` is not above `high` where both are known."""
+    return Rule(
+        name=name,
+        severity="block",
+        why=why,
+        expectation="expect_column_pair_values_a_to_be_greater_than_b",
+        arguments={
+            "column_A": high,
+            "column_B": low,
+            "or_equal": True,
+            "ignore_row_if": "either_value_is_missing",
+        },
     )
 
 

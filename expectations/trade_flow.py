@@ -20,6 +20,7 @@ from expectations.rules import (
     Suite,
     columns_are_present,
     columns_have_kind,
+    every,
     every_group_counts,
     has_all,
     has_rows,
@@ -40,7 +41,6 @@ KEY_COLUMNS: Final = ("importer_iso3", "exporter_iso3", "hs_code", "year")
 UNIT_VALUE_USD_PER_KG: Final[Mapping[str, tuple[float, float]]] = {
     "ores": (0.02, 300),
     "products": (0.1, 1e6),
-    "scrap": (0.02, 1e5),
 }
 # The same for codes whose price lies far from both ends, where a slip of unit shows in one code.
 MINERAL_UNIT_VALUE_USD_PER_KG: Final[Mapping[tuple[str, str], tuple[float, float]]] = {
@@ -83,8 +83,13 @@ def rows_suite() -> Suite:
     return Suite(f"{TABLE}__rows", KEY_COLUMNS, rules)
 
 
-def codes_suite(years: Sequence[int], minerals: Sequence[str]) -> Suite:
-    """One row a mineral, category, code and year."""
+def codes_suite(
+    years: Sequence[int], minerals: Sequence[str], *, of_few_importers: bool = False
+) -> Suite:
+    """One row a mineral, category, code and year of the window.
+
+    One importer may buy a mineral in some years only: `of_few_importers` makes that a warning.
+    """
     rules = (
         in_set(
             "mineral",
@@ -95,12 +100,13 @@ def codes_suite(years: Sequence[int], minerals: Sequence[str]) -> Suite:
         in_set("category", CATEGORIES, "Ores, products or scrap.", name="categories_are_known"),
         has_all("year", years, "Every year of the window has trade.", name="years_are_present"),
         every_group_counts(
-            ["is_in_window", "mineral"],
+            ["mineral"],
             "year",
             len(years),
             None,
             "A mineral with a mapped code that is traded is traded in every year of the window.",
             name="every_mineral_has_every_year",
+            severity="warn" if of_few_importers else "block",
         ),
         in_range(
             "share_without_quantity",
@@ -129,11 +135,9 @@ def codes_suite(years: Sequence[int], minerals: Sequence[str]) -> Suite:
                 f"Codes of {category} cost {low:g} to {high:,.6g} USD a kg.",
                 name=f"{category}_unit_values_in_range",
                 rows=where("category", "==", category),
-                severity="warn" if category == "scrap" else "block",
                 mostly=0.95,
             )
             for category, (low, high) in UNIT_VALUE_USD_PER_KG.items()
-            if category != "scrap"
         ),
         *(
             in_range(
@@ -151,12 +155,11 @@ def codes_suite(years: Sequence[int], minerals: Sequence[str]) -> Suite:
 
 
 def _of(mineral: str, category: str) -> dict[str, object]:
-    conditions = [
+    return every(
         where("mineral", "==", mineral),
         where("category", "==", category),
         where("n_flows", ">=", MIN_FLOWS),
-    ]
-    return {"type": "and", "conditions": conditions}
+    )
 
 
 def totals_suite(previous: Figures | None, why_not: str = NO_RELEASE) -> Suite:

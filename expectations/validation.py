@@ -8,7 +8,7 @@ Dagster checks belongs to orchestration. Great Expectations is imported when a s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -52,6 +52,12 @@ class Outcome:
     message: str
     why: str
 
+    @property
+    def is_error(self) -> bool:
+        """Whether it is shown in red: broken, or failed and of severity 'block'. The first is a
+        fault of ours whatever the rule's severity; only rules of severity 'block' stop a run."""
+        return self.status == "broken" or (self.status == "failed" and self.severity == "block")
+
 
 @dataclass(frozen=True)
 class Report:
@@ -61,11 +67,6 @@ class Report:
     suite: Suite
     outcomes: tuple[Outcome, ...]
     result: ExpectationSuiteValidationResult | None
-
-
-def blocking(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """The outcomes that must stop what comes after: failed or broken, of severity 'block'."""
-    return [o for o in outcomes if o.severity == "block" and o.status in ("failed", "broken")]
 
 
 def validate(frame: pd.DataFrame, suite: Suite, *, of_rows: int | None = None) -> Report:

@@ -31,7 +31,7 @@ from expectations import (
     trade_flow,
 )
 from expectations.data_docs import folder_of_run, write_pages
-from expectations.rules import Suite
+from expectations.rules import Suite, waiting
 from expectations.validation import Outcome, Report, validate
 from minerals.inspection import tables
 from minerals.inspection.baseline import (
@@ -41,8 +41,10 @@ from minerals.inspection.baseline import (
     with_candidates,
 )
 from minerals.inspection.tables import Shape
+from minerals.names import ESTIMATED
+from minerals.ppml import MIN_NONZERO_OBSERVATIONS
 from minerals.settings import Settings
-from orchestration.resources import DBT_PROJECT_DIR, Releases, Warehouse
+from orchestration.resources import DBT_PROJECT_DIR, RefreshSettings, Releases, Warehouse
 
 NO_BASELINE = Baseline(None, None, "there is no previous release to compare with")
 Judged = list[tuple[Suite, Shape]]
@@ -63,7 +65,8 @@ class Gate:
         self, settings: Settings, baseline: Baseline, connection: duckdb.DuckDBPyConnection
     ) -> Judged:
         shapes = self.shapes(settings, baseline, connection)
-        return [(s, shapes[s.name.rpartition("__")[2]]) for s in self.suites(settings, baseline)]
+        pairs = [(s, shapes[s.name.rpartition("__")[2]]) for s in self.suites(settings, baseline)]
+        return [(waiting(suite, s.why_not) if s.why_not else suite, s) for suite, s in pairs]
 
 
 def _raw_trade_suites(settings: Settings, baseline: Baseline) -> list[Suite]:
@@ -71,7 +74,7 @@ def _raw_trade_suites(settings: Settings, baseline: Baseline) -> list[Suite]:
         raw_trade.rows_suite(),
         raw_trade.years_suite(settings.years, of_few_importers=settings.profile == "live"),
         raw_trade.codes_suite(),
-        raw_trade.totals_suite(baseline.raw_trade(), baseline.why_not),
+        raw_trade.totals_suite(*baseline.raw_trade()),
     ]
     return suites + ([raw_trade.world_suite()] if settings.profile == "live" else [])
 
@@ -83,14 +86,18 @@ def _panel_shapes(
     return {
         "import_panel": Shape(panel),
         "totals": Shape(panel_totals(panel)),
-        "suppliers": _shape(baseline.suppliers(panel)),
+        "suppliers": baseline.suppliers(panel),
     }
 
 
 def _estimates_shapes(
     settings: Settings, baseline: Baseline, connection: duckdb.DuckDBPyConnection
 ) -> dict[str, Shape]:
-    terms = _frame(connection, "marts.ppml_coefficients")
+    terms = connection.sql(
+        f"select c.*, coefficient_source = '{ESTIMATED}' and coalesce(is_publishable, false) "
+        "as is_publishable from marts.ppml_coefficients as c "
+        "left join marts.ppml_fit using (importer_iso3, category) order by all"
+    ).df()
     models = connection.sql(
         "select *, n_bootstrap_failed / n_bootstrap_replications as bootstrap_failed_share "
         "from marts.ppml_fit order by all"
@@ -98,7 +105,7 @@ def _estimates_shapes(
     return {
         "terms": Shape(terms),
         "models": Shape(models),
-        "previous": _shape(baseline.coefficients(terms)),
+        "previous": baseline.coefficients(terms),
     }
 
 
@@ -115,7 +122,7 @@ def _forward_shapes(
     forward = _frame(connection, "marts.ranking_forward")
     return {
         "ranking_forward": Shape(with_candidates(forward, list(rankings.LIST_COLUMNS))),
-        "churn": _shape(baseline.churn(forward, settings.top_k)),
+        "churn": baseline.churn(forward, settings.top_k),
     }
 
 
@@ -132,7 +139,7 @@ GATES: Mapping[str, tuple[Gate, ...]] = {
                 raw_production.rows_suite(),
                 raw_production.years_suite(s.years, sheets()),
                 raw_production.sheets_suite(sheets()),
-                raw_production.totals_suite(b.rows_of("production"), b.why_not),
+                raw_production.totals_suite(*b.rows_of("production")),
             ],
             lambda s, b, c: tables.raw_production(c, sheets()),
         ),
@@ -141,7 +148,7 @@ GATES: Mapping[str, tuple[Gate, ...]] = {
             lambda s, b: [
                 country_indicators.rows_suite(),
                 country_indicators.years_suite(s.years),
-                country_indicators.totals_suite(b.rows_of("country_indicators"), b.why_not),
+                country_indicators.totals_suite(*b.rows_of("country_indicators")),
             ],
             lambda s, b, c: tables.raw_indicators(c, s.years, [*country_indicators.INDICATORS]),
         ),
@@ -149,7 +156,7 @@ GATES: Mapping[str, tuple[Gate, ...]] = {
             "raw_country_geography",
             lambda s, b: [
                 country_geography.rows_suite(),
-                country_geography.totals_suite(b.rows_of("country_geography"), b.why_not),
+                country_geography.totals_suite(*b.rows_of("country_geography")),
             ],
             lambda s, b, c: tables.raw_geography(c),
         ),
@@ -159,8 +166,8 @@ GATES: Mapping[str, tuple[Gate, ...]] = {
             "fct_trade_flow",
             lambda s, b: [
                 trade_flow.rows_suite(),
-                trade_flow.codes_suite(s.years, minerals()),
-                trade_flow.totals_suite(b.trade_flow(), b.why_not),
+                trade_flow.codes_suite(s.years, minerals(), of_few_importers=s.profile == "live"),
+                trade_flow.totals_suite(*b.trade_flow()),
             ],
             lambda s, b, c: tables.trade_flow(c, s.years),
         ),
@@ -177,8 +184,8 @@ GATES: Mapping[str, tuple[Gate, ...]] = {
             "import_panel",
             lambda s, b: [
                 import_panel.suite(s.years, s.importers, minerals(), mined=mined()),
-                import_panel.totals_suite(b.panel(), b.why_not),
-                import_panel.suppliers_suite(b.folder, b.why_not),
+                import_panel.totals_suite(*b.panel()),
+                import_panel.suppliers_suite(),
             ],
             _panel_shapes,
         ),
@@ -188,8 +195,8 @@ GATES: Mapping[str, tuple[Gate, ...]] = {
             "ppml_coefficients",
             lambda s, b: [
                 ppml_coefficients.terms_suite(s.importers),
-                ppml_coefficients.models_suite(s.importers),
-                ppml_coefficients.previous_suite(b.folder, b.why_not),
+                ppml_coefficients.models_suite(s.importers, MIN_NONZERO_OBSERVATIONS),
+                ppml_coefficients.previous_suite(),
             ],
             _estimates_shapes,
         ),
@@ -204,7 +211,7 @@ GATES: Mapping[str, tuple[Gate, ...]] = {
             "ranking_forward",
             lambda s, b: [
                 rankings.forward_suite(s.importers, minerals()),
-                rankings.churn_suite(b.folder, b.why_not),
+                rankings.churn_suite(),
             ],
             _forward_shapes,
         ),
@@ -217,7 +224,7 @@ def build_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     return [gate(stage, gates, settings) for stage, gates in GATES.items()]
 
 
-def gate(stage: str, gates: Sequence[Gate], settings: Settings) -> dg.AssetChecksDefinition:
+def gate(stage: str, gates: Sequence[Gate], deployed: Settings) -> dg.AssetChecksDefinition:
     """One op that judges the tables of a stage and reports one check a rule."""
 
     @dg.multi_asset_check(
@@ -232,23 +239,27 @@ def gate(stage: str, gates: Sequence[Gate], settings: Settings) -> dg.AssetCheck
                 metadata={"severity": rule.severity, "expectation": rule.expectation},
             )
             for gate in gates
-            for suite in gate.suites(settings, NO_BASELINE)
+            for suite in gate.suites(deployed, NO_BASELINE)
             for rule in suite.rules
         ],
         can_subset=True,
     )
     def run(
-        context: dg.AssetCheckExecutionContext, warehouse: Warehouse, releases: Releases
+        context: dg.AssetCheckExecutionContext,
+        warehouse: Warehouse,
+        releases: Releases,
+        settings: RefreshSettings,
     ) -> Iterator[dg.AssetCheckResult]:
         asked = context.selected_asset_check_keys
-        baseline = read_baseline(releases.store(), settings.model_dump())
+        chosen = deployed.model_copy(update={"top_k": settings.top_k})
+        baseline = read_baseline(releases.store(), chosen.model_dump())
         for one in gates:
             if not any(key.asset_key == dg.AssetKey(one.table) for key in asked):
                 continue
             with warehouse.reader() as connection:
-                judged = one.judged(settings, baseline, connection)
+                judged = one.judged(chosen, baseline, connection)
             reports = [validate(s.frame, suite, of_rows=s.of_rows) for suite, s in judged]
-            page = _publish_pages(settings, context.run.run_id, reports)
+            page = _publish_pages(chosen, context.run.run_id, reports)
             for outcome in (o for report in reports for o in report.outcomes):
                 if dg.AssetCheckKey(dg.AssetKey(one.table), outcome.name) in asked:
                     yield check_result(one.table, outcome, page, baseline.release_id)
@@ -266,9 +277,6 @@ def check_result(
 ) -> dg.AssetCheckResult:
     """The outcome as Dagster shows it: a broken rule is an error that says so, and one that could
     not run is a warning that says why, never a pass."""
-    blocks = outcome.status == "broken" or (
-        outcome.status == "failed" and outcome.severity == "block"
-    )
     metadata: dict[str, Any] = {
         "status": outcome.status,
         "why": outcome.why,
@@ -288,7 +296,7 @@ def check_result(
         asset_key=dg.AssetKey(table),
         check_name=outcome.name,
         passed=outcome.status == "passed",
-        severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR if outcome.is_error else dg.AssetCheckSeverity.WARN,
         description=outcome.message,
         metadata=metadata,
     )
@@ -316,7 +324,3 @@ def _seed() -> list[dict[str, str]]:
 
 def _frame(connection: duckdb.DuckDBPyConnection, table: str) -> pd.DataFrame:
     return connection.sql(f"select * from {table} order by all").df()
-
-
-def _shape(frame: pd.DataFrame | None) -> Shape:
-    return Shape(pd.DataFrame() if frame is None else frame)

@@ -130,7 +130,7 @@ def print_success(console: Console, settings: Settings, result: RefreshResult) -
         console.print(f"[yellow]warning[/] {warning}", soft_wrap=True)
     if result.not_run:
         console.print(
-            f"[yellow]not run[/] {len(result.not_run)} checks had no release to compare with: "
+            f"[yellow]not run[/] {len(result.not_run)} checks had nothing to compare with: "
             f"{', '.join(result.not_run[:3])} ...",
             soft_wrap=True,
         )

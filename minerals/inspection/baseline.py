@@ -1,7 +1,8 @@
 """The figures of the release served, which a new run is compared with before it takes its place.
 
 Read from the release's own Parquet files, so that what is compared with is what users see. A
-release of another profile, other importers or another window is no measure, and the reason is said.
+release of another profile, other importers or another window is no measure, nor is one that cannot
+be read: the reason is said, and a refresh goes on without the comparison.
 What change is tolerated is said in the suites of `expectations/`.
 """
 
@@ -13,23 +14,37 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from minerals.names import CATEGORIES, ESTIMATED, REGRESSORS
-from minerals.releases import ReleaseStore
+from minerals.errors import ReleaseError
+from minerals.inspection.tables import Shape
+from minerals.names import CATEGORIES, ESTIMATED, REGRESSORS, SE_CLUSTERED, STATUS_FREE
+from minerals.releases import MANIFEST, ReleaseStore
 
-SAME_SETTINGS = ("profile", "importers", "first_year", "last_year", "top_k")
+SAME_SETTINGS = ("profile", "importers", "first_year", "last_year")
 LIST = ("importer_iso3", "category", "mineral", "coefficient_source")
 TERM = ("importer_iso3", "category", "term", "se_type")
+_VALUES = [f"{category}_value_usd" for category in CATEGORIES]
+_TOTALLED = [
+    "exporter_iso3", "mineral", "production_kg", *_VALUES, *(f"{c}_qty_kg" for c in CATEGORIES),
+    *REGRESSORS, *(f"is_imputed_{name}" for name in REGRESSORS),
+]  # fmt: skip
+
+Measure = tuple[dict[str, float] | None, str]
+"""Figures to compare with, or None and the reason why there are none."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The release to compare with; None, with the reason in `why_not`, when there is none."""
+    """The release to compare with; None, with the reason in `why_not`, when there is none.
+
+    `top_k` is how many suppliers counted as leading in it.
+    """
 
     folder: Path | None
     release_id: str | None
     why_not: str
+    top_k: int | None = None
 
-    def raw_trade(self) -> dict[str, float] | None:
+    def raw_trade(self) -> Measure:
         """All raw trade: rows, value, importers, years."""
         return self._figures(
             "select sum(n_rows) as n_rows, sum(value_usd)::double as value_usd, "
@@ -37,7 +52,7 @@ class Baseline:
             "from {trade_balance}"
         )
 
-    def trade_flow(self) -> dict[str, float] | None:
+    def trade_flow(self) -> Measure:
         """Conformed trade: rows, value, quantity, importers."""
         return self._figures(
             "select sum(n_rows) as n_rows, sum(value_usd)::double as value_usd, "
@@ -45,35 +60,45 @@ class Baseline:
             "from {trade_balance} where disposition = 'conformed'"
         )
 
-    def rows_of(self, dataset: str) -> dict[str, float] | None:
+    def rows_of(self, dataset: str) -> Measure:
         """The rows of a raw dataset's snapshot."""
         return self._figures(
             "select sum(row_count) as n_rows from {source_snapshots} where dataset = $1", [dataset]
         )
 
-    def panel(self) -> dict[str, float] | None:
+    def panel(self) -> Measure:
         """The panel's figures, as `panel_totals` makes them of the panel of today."""
-        old = self._frame("select * from {import_panel}")
-        return None if old is None else dict(panel_totals(old).iloc[0])
+        old, why_not = self._frame(f"select {', '.join(_TOTALLED)} from {{import_panel}}")
+        return (None if old is None else dict(panel_totals(old).iloc[0])), why_not
 
-    def suppliers(self, panel: pd.DataFrame) -> pd.DataFrame | None:
+    def suppliers(self, panel: pd.DataFrame) -> Shape:
         """The suppliers of the release served: value before, share before, and value now."""
-        old = self._frame("select * from {import_panel}")
+        columns = ", ".join(["importer_iso3", "exporter_iso3", *_VALUES])
+        old, why_not = self._frame(f"select {columns} from {{import_panel}}")
         if old is None:
-            return None
+            return _nothing(why_not)
         before, now = _value_by_supplier(old), _value_by_supplier(panel)
         frame = before.to_frame("value_before_usd")
         frame["share_before"] = before / before.groupby("importer_iso3").transform("sum")
         frame["value_usd"] = now.reindex(before.index).fillna(0.0)
         frame["value_to_previous"] = frame["value_usd"] / frame["value_before_usd"]
-        return frame[before > 0].reset_index()
+        return _comparable(
+            frame[before > 0].reset_index(), "nothing was imported in the release served"
+        )
 
-    def coefficients(self, coefficients: pd.DataFrame) -> pd.DataFrame | None:
-        """The covariates of our models in the release served, beside what they are now."""
-        old = self._frame("select * from {ppml_coefficients}")
+    def coefficients(self, terms: pd.DataFrame) -> Shape:
+        """The covariates of our publishable models in the release served, beside what they are now.
+
+        `terms` are the coefficients of today, with `is_publishable` of their models.
+        """
+        old, why_not = self._frame(
+            "select importer_iso3, category, term, se_type, estimate, std_error, z_value, "
+            "coefficient_source, term_type, status, is_publishable "
+            "from {ppml_coefficients} as c join {ppml_fit} as f using (importer_iso3, category)"
+        )
         if old is None:
-            return None
-        before, now = _covariates(old), _covariates(coefficients)
+            return _nothing(why_not)
+        before, now = _covariates(old), _covariates(terms)
         frame = before[[*TERM, "estimate", "std_error", "z_value"]].merge(
             now[[*TERM, "estimate"]], on=list(TERM), how="left", suffixes=("_before", "")
         )
@@ -83,50 +108,85 @@ class Baseline:
         frame["keeps_its_sign"] = frame["estimate"].isna() | (
             frame["estimate"] * frame["estimate_before"] >= 0
         )
-        return frame
+        return _comparable(frame, "the release served has no model of ours")
 
-    def churn(self, forward: pd.DataFrame, top_k: int) -> pd.DataFrame | None:
+    def churn(self, forward: pd.DataFrame, top_k: int) -> Shape:
         """A row a list of the release served: the share of its leading suppliers that still lead.
 
         Lists of no more candidates than places say nothing and are left out.
         """
-        old = self._frame("select * from {ranking_forward}")
+        old, why_not = self._frame(
+            f"select {', '.join(LIST)}, exporter_iso3, forward_rank from {{ranking_forward}}"
+        )
         if old is None:
-            return None
+            return _nothing(why_not)
+        if self.top_k != top_k:
+            return _nothing(f"the release served has another top_k ({self.top_k}, not {top_k})")
         sizes = old.groupby(list(LIST))["exporter_iso3"].transform("size")
         leading = old[(old["forward_rank"] <= top_k) & (sizes > top_k)]
         still = forward.loc[forward["forward_rank"] <= top_k, [*LIST, "exporter_iso3"]]
         judged = leading.merge(still, on=[*LIST, "exporter_iso3"], how="left", indicator=True)
         kept = (judged["_merge"] == "both").groupby([judged[c] for c in LIST]).mean()
-        return kept.rename("kept_share").reset_index()
+        return _comparable(
+            kept.rename("kept_share").reset_index(),
+            f"no list of the release served has more candidates than the {top_k} that lead",
+        )
 
-    def _figures(self, sql: str, parameters: list[Any] | None = None) -> dict[str, float] | None:
-        frame = self._frame(sql, parameters)
+    def _figures(self, sql: str, parameters: list[Any] | None = None) -> Measure:
+        frame, why_not = self._frame(sql, parameters)
         if frame is None:
-            return None
-        return {str(name): float(value) for name, value in frame.iloc[0].items()}
+            return None, why_not
+        if frame.isna().any(axis=None):
+            return None, "the release served lacks the figure"
+        return {str(name): float(value) for name, value in frame.iloc[0].items()}, ""
 
-    def _frame(self, sql: str, parameters: list[Any] | None = None) -> pd.DataFrame | None:
+    def _frame(
+        self, sql: str, parameters: list[Any] | None = None
+    ) -> tuple[pd.DataFrame | None, str]:
+        """What the release answers, or None and the reason why it cannot."""
         if self.folder is None:
-            return None
-        with duckdb.connect() as connection:
-            return connection.execute(_over(self.folder, sql), parameters or []).df()
+            return None, self.why_not
+        try:
+            with duckdb.connect() as connection:
+                return connection.execute(_over(self.folder, sql), parameters or []).df(), ""
+        except KeyError as error:
+            return None, _unreadable(f"it has no mart {error.args[0]}")
+        except (duckdb.Error, OSError) as error:
+            return None, _unreadable(str(error))
 
 
 def read_baseline(store: ReleaseStore, settings: Mapping[str, Any]) -> Baseline:
     """The release served, if it is of the same profile, importers and window as `settings`."""
     folder = store.current()
-    manifest = store.manifest() if folder is not None else None
-    if folder is None or manifest is None:
+    if folder is None:
         return Baseline(None, None, "there is no previous release to compare with")
+    try:
+        manifest = store.manifest() or {}
+    except ReleaseError as error:
+        return Baseline(None, folder.name, _unreadable(f"{MANIFEST}: {error.__cause__}"))
     before = manifest.get("settings", {})
     for name in SAME_SETTINGS:
         if _plain(before.get(name)) != _plain(settings[name]):
             why = (
                 f"the release served has another {name} ({before.get(name)}, not {settings[name]})"
             )
-            return Baseline(None, str(manifest["release_id"]), why)
-    return Baseline(folder, str(manifest["release_id"]), "")
+            return Baseline(None, folder.name, why)
+    return Baseline(folder, folder.name, "", before.get("top_k"))
+
+
+def _unreadable(why: str) -> str:
+    """The reason, of the first line of what was raised."""
+    said = why.strip().partition("\n")[0].rstrip(".")
+    return f"the release served cannot be read: {said}"
+
+
+def _nothing(why_not: str) -> Shape:
+    return Shape(pd.DataFrame(), why_not=why_not)
+
+
+def _comparable(frame: pd.DataFrame, else_why: str) -> Shape:
+    """The frame, or the reason why there is nothing to compare when it has no rows."""
+    return Shape(frame, why_not=else_why if frame.empty else None)
 
 
 def panel_totals(panel: pd.DataFrame) -> pd.DataFrame:
@@ -151,7 +211,7 @@ def with_candidates(ranking: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def _value_by_supplier(panel: pd.DataFrame) -> pd.Series:
-    value = panel[[f"{category}_value_usd" for category in CATEGORIES]].sum(axis=1)
+    value = panel[_VALUES].sum(axis=1)
     return value.groupby([panel["importer_iso3"], panel["exporter_iso3"]]).sum()
 
 
@@ -159,9 +219,10 @@ def _covariates(coefficients: pd.DataFrame) -> pd.DataFrame:
     ours = coefficients["coefficient_source"] == ESTIMATED
     return coefficients[
         ours
+        & coefficients["is_publishable"]
         & (coefficients["term_type"] == "covariate")
-        & (coefficients["status"] == "free")
-        & (coefficients["se_type"] == "clustered_exporter")
+        & (coefficients["status"] == STATUS_FREE)
+        & (coefficients["se_type"] == SE_CLUSTERED)
     ]
 
 

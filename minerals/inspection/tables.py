@@ -32,10 +32,14 @@ _TRADE_LAYOUTS = {
 
 @dataclass(frozen=True)
 class Shape:
-    """A frame to be judged, and how many rows the table behind it has when it is a part of one."""
+    """A frame to be judged, and how many rows the table behind it has when it is a part of one.
+
+    `why_not` says why it cannot be judged now; None when it can.
+    """
 
     frame: pd.DataFrame
     of_rows: int | None = None
+    why_not: str | None = None
 
 
 def raw_trade(
@@ -301,7 +305,6 @@ def trade_flow(connection: duckdb.DuckDBPyConnection, years: Sequence[int]) -> d
     codes = connection.execute(
         """
         select mineral, category, hs_code, year, count(*) as n_flows,
-            list_contains($1, year) as is_in_window,
             avg((not has_quantity)::int) as share_without_quantity,
             avg(is_unit_value_outlier::int) as share_of_outliers,
             median(unit_value_usd_per_kg) as median_unit_value_usd_per_kg

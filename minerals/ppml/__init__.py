@@ -9,3 +9,8 @@ with coefficients afterwards (`minerals.sourcing`).
 
 Importing this package imports nothing heavy; each module imports what it computes with.
 """
+
+from typing import Final
+
+MIN_NONZERO_OBSERVATIONS: Final = 30
+"""A fit on fewer positive quantities than this is not published."""

@@ -39,6 +39,7 @@ from minerals.names import (
     STATUS_FREE,
     STATUS_SEPARATED,
 )
+from minerals.ppml import MIN_NONZERO_OBSERVATIONS
 from minerals.ppml.bootstrap import DEFAULT_REPLICATIONS, Bootstrap
 from minerals.ppml.columns import FloatArray
 from minerals.ppml.design import Dropped, EstimationError, Term, study_spec
@@ -47,8 +48,6 @@ from minerals.ppml.estimator import Fit
 from minerals.ppml.inference import normal_inference
 from minerals.ppml.model import Model, estimate_model
 
-MIN_NONZERO_OBSERVATIONS = 30
-"""A fit on fewer positive quantities than this is not published."""
 MIN_USABLE_SHARE = 0.5
 """A fit of which fewer bootstrap samples than this identify all regressors is not published."""
 

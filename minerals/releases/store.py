@@ -205,6 +205,8 @@ class ReleaseStore:
             return None
         try:
             content: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+            if not isinstance(content, dict):
+                raise ValueError("it is no manifest")
         except (OSError, ValueError) as error:
             raise ReleaseError(
                 f"{folder / MANIFEST} cannot be read ({error}): the release was changed after it "

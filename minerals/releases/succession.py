@@ -33,9 +33,10 @@ Place = tuple[int, int]  # from, to (without), in bytes
 def prepare(release: Path, predecessor: Path | None) -> None:
     """Write `release/served/`, a copy of each mart that can take over from the predecessor's.
 
-    `release` must not be the current one.
+    `release` must not be the current one. A predecessor that is damaged has nothing to go on with:
+    nobody reads it, and it must not stop the release that repairs it.
     """
-    before = {} if predecessor is None else _read_places(predecessor)
+    before = {} if predecessor is None else _places_left(predecessor)
     folder = release / f".{SERVED}-{uuid.uuid4().hex[:8]}"
     folder.mkdir()
     places = {}
@@ -59,13 +60,26 @@ def prepare(release: Path, predecessor: Path | None) -> None:
 def problems(release: Path) -> list[str]:
     """What is wrong with the copies that a release is served from; empty when nothing is."""
     found = []
-    for name, entry in _read_places(release).items():
+    try:
+        places = _read_places(release)
+    except (OSError, ValueError) as error:
+        return [f"{SERVED}/{PLACES} cannot be read ({error})"]
+    for name, entry in places.items():
         file = release / SERVED / name
         if not file.is_file():
             found.append(f"{SERVED}/{name} is missing")
         elif sha256_of(file) != entry["sha256"]:
             found.append(f"{SERVED}/{name} is not the file that was published (sha256)")
     return found
+
+
+def _places_left(predecessor: Path) -> dict[str, dict]:
+    """The places of the files of a predecessor that are still there."""
+    try:
+        places = _read_places(predecessor)
+    except (OSError, ValueError):
+        return {}
+    return {name: entry for name, entry in places.items() if (predecessor / SERVED / name).exists()}
 
 
 def _read_places(release: Path) -> dict[str, dict]:

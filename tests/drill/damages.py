@@ -121,6 +121,8 @@ DAMAGES = (
            .encode("utf-8")),
     Damage("latitude and longitude swapped", GEOGRAPHY, "ind_lat_is_there",
            edit=_headers_swapped("main_city_lat_deg", "main_city_lon_deg")),
+    Damage("India not among the countries", GEOGRAPHY, "anchor_countries_are_there",
+           "from rows where iso3 <> 'IND'"),
     Damage("no country has a coast", GEOGRAPHY, "landlocked_share_in_band",
            _replaced("landlocked", "1::int")),
 )  # fmt: skip

@@ -306,6 +306,29 @@ def test_a_served_file_holds_its_predecessors_where_they_were_and_does_not_grow(
 
 
 @pytest.mark.parametrize(
+    "damage",
+    [
+        lambda release: (release / MANIFEST).unlink(),
+        lambda release: (release / f"{MART}.parquet").write_bytes(b"PAR1"),
+        lambda release: (release / SERVED / f"{MART}.parquet").write_bytes(b"PAR1"),
+        lambda release: (release / SERVED / f"{MART}.parquet").unlink(),
+        lambda release: (release / SERVED / PLACES).write_text("{"),
+        lambda release: shutil.rmtree(release / SERVED),
+    ],
+)
+def test_a_damaged_release_does_not_stop_the_one_that_repairs_it(store, warehouse, damage):
+    broken = store.publish(warehouse, {}).path
+    damage(broken)
+    if (broken / MANIFEST).exists() and (broken / SERVED).exists():
+        assert store.verify(broken.name) != []
+    change(warehouse, 5)
+    release = store.publish(warehouse, {})
+    assert store.verify(release.release_id) == []
+    with duckdb.connect(str(store.serving_database), read_only=True) as reader:
+        assert reader.execute(f"select number from marts.{MART}").fetchall() == [(5,), (5,)]
+
+
+@pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (f"drop table marts.{MART}",

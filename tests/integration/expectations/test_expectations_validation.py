@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,10 +20,10 @@ from expectations.data_docs import folder_of_run, write_pages
 from expectations.rules import (
     Rule,
     Suite,
-    both,
     build_suite,
     columns_are_present,
     columns_have_kind,
+    every,
     every_group_counts,
     has_rows,
     in_range,
@@ -37,9 +38,9 @@ from expectations.rules import (
     total_in_band,
     where,
 )
-from expectations.validation import SAMPLE_ROWS, Outcome, blocking, validate
+from expectations.validation import SAMPLE_ROWS, Outcome, validate
 from minerals.settings import Settings
-from orchestration.checks import GATES, NO_BASELINE
+from orchestration.checks import GATES, NO_BASELINE, check_result
 from tests.integration.expectations.judging import assert_names_and_reasons
 
 KEY = ("country", "year")
@@ -153,7 +154,7 @@ IN_USE: list[tuple[Callable[[str], Rule], str, str, list[tuple[str, int]] | None
             column_B="kg",
             min_value=5,
             max_value=50,
-            row_condition=both(where("kg", ">", 0), where("usd", ">", 0)),
+            row_condition=every(where("kg", ">", 0), where("usd", ">", 0)),
         ),
         "usd",
         "usd_one_in_cents",
@@ -286,7 +287,7 @@ def test_a_rule_that_lacks_what_it_compares_with_is_neither_passed_nor_failed():
     report = validate(frame(), Suite("test", KEY, (alone, has_rows())))
     assert [o.status for o in report.outcomes] == ["not_run", "passed"]
     assert "no previous release" in report.outcomes[0].message
-    assert blocking(report.outcomes) == []
+    assert not any(o.is_error for o in report.outcomes)
     assert validate(frame(), Suite("test", KEY, (alone,))).result is None
 
 
@@ -411,7 +412,10 @@ def test_warnings_do_not_block_and_broken_checks_do():
         in_range("absent", 0, 1, "w"),
         has_rows(),
     )
-    assert [o.name for o in blocking(found.values())] == ["usd_in_range", "absent_in_range"]
+    errors = ["usd_in_range", "absent_in_range"]
+    assert [o.name for o in found.values() if o.is_error] == errors
+    shown = [check_result("test", o, Path("page"), None) for o in found.values()]
+    assert [c.check_name for c in shown if c.severity == dg.AssetCheckSeverity.ERROR] == errors
 
 
 def test_a_refused_rule_is_an_error_not_a_gap():
