@@ -215,7 +215,8 @@ def _doubts(partners: pd.DataFrame) -> list[str]:
     weight = float(doubtful["doubtful_qty_kg"].sum())
     if bought <= 0 or weight < WORTH_A_DOUBT * bought:
         return []
-    of_whom = ", ".join(doubtful.nlargest(3, "doubtful_qty_kg")["exporter_iso3"])
+    most = doubtful.loc[doubtful["doubtful_qty_kg"] >= WORTH_A_DOUBT * weight]
+    of_whom = ", ".join(most.nlargest(3, "doubtful_qty_kg")["exporter_iso3"])
     return [f"{weight / bought:.0%} of the weight is doubtful for its price, of {of_whom}."]
 
 
