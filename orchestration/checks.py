@@ -42,7 +42,9 @@ from minerals.inspection.baseline import (
 )
 from minerals.inspection.tables import Shape
 from minerals.settings import Settings
-from orchestration.resources import DBT_PROJECT_DIR, Releases, Warehouse
+from orchestration.assets import WRITER_POOL
+from orchestration.assets.ingestion import show_snapshot_in_use
+from orchestration.resources import DBT_PROJECT_DIR, Releases, Snapshots, Warehouse
 
 NO_BASELINE = Baseline(None, None, "there is no previous release to compare with")
 Judged = list[tuple[Suite, Shape]]
@@ -223,6 +225,7 @@ def gate(stage: str, gates: Sequence[Gate], settings: Settings) -> dg.AssetCheck
     @dg.multi_asset_check(
         name=f"gate_{stage}",
         description=f"Great Expectations on {', '.join(g.table for g in gates)}.",
+        pool=WRITER_POOL if stage == "raw" else None,
         specs=[
             dg.AssetCheckSpec(
                 name=rule.name,
@@ -238,13 +241,18 @@ def gate(stage: str, gates: Sequence[Gate], settings: Settings) -> dg.AssetCheck
         can_subset=True,
     )
     def run(
-        context: dg.AssetCheckExecutionContext, warehouse: Warehouse, releases: Releases
+        context: dg.AssetCheckExecutionContext,
+        warehouse: Warehouse,
+        releases: Releases,
+        snapshots: Snapshots,
     ) -> Iterator[dg.AssetCheckResult]:
         asked = context.selected_asset_check_keys
         baseline = read_baseline(releases.store(), settings.model_dump())
         for one in gates:
             if not any(key.asset_key == dg.AssetKey(one.table) for key in asked):
                 continue
+            if stage == "raw":
+                show_snapshot_in_use(context, one.table, snapshots.store(), warehouse)
             with warehouse.reader() as connection:
                 judged = one.judged(settings, baseline, connection)
             reports = [validate(s.frame, suite, of_rows=s.of_rows) for suite, s in judged]
