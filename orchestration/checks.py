@@ -1,5 +1,8 @@
 """The gates: each Great Expectations rule is one Dagster asset check, run before what builds on it.
 
+The raw gate lets the raw tables show the snapshots in use first, so that what it judges is what dbt
+builds from.
+
 One op a stage (raw, conformed, panel, estimates, rankings), so that the start of a process and the
 import of Great Expectations are paid five times, not once a table. A rule of severity `block` that
 fails, or that broke, stops everything after its table in the run, so the previous release stays
