@@ -36,10 +36,11 @@ def told_in_words() -> Iterator[None]:
 
 
 class Causes:
-    """What went wrong in a run, in the order of its events."""
+    """What went wrong in a run, in the order of its events. `first_step` is where it began."""
 
     def __init__(self) -> None:
         self.failures: list[str] = []
+        self.first_step: str | None = None
         self.warnings: list[str] = []
         self.not_run: list[str] = []
 
@@ -48,6 +49,8 @@ class Causes:
             self._note_check(event.asset_check_evaluation_data)
         elif event.event_type == DagsterEventType.STEP_FAILURE:
             self.failures.append(f"{event.step_key}: {cause_of(event)}")
+        if self.failures and self.first_step is None:
+            self.first_step = event.step_key
 
     def _note_check(self, check: dg.AssetCheckEvaluation) -> None:
         if check.passed:
@@ -67,6 +70,20 @@ class Causes:
         if self.failures:
             others = len(self.failures) - 1
             raise RunFailedError(self.failures[0] + (f" ({others} more below)" if others else ""))
+
+
+def causes_of_run(instance: dg.DagsterInstance, run_id: str) -> Causes:
+    """What went wrong in a run that is in Dagster's records; of one that failed outside of its
+    steps, what its end says."""
+    steps = {DagsterEventType.ASSET_CHECK_EVALUATION, DagsterEventType.STEP_FAILURE}
+    end = DagsterEventType.RUN_FAILURE
+    causes = Causes()
+    events = [e.get_dagster_event() for e in instance.all_logs(run_id, of_type={*steps, end})]
+    for event in events:
+        causes.note(event)
+    if not causes.failures:
+        causes.failures += [cause_of(event) for event in events if event.event_type == end]
+    return causes
 
 
 def is_not_run(check: dg.AssetCheckEvaluation) -> bool:

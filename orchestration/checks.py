@@ -1,5 +1,8 @@
 """The gates: each Great Expectations rule is one Dagster asset check, run before what builds on it.
 
+The raw gate lets the raw tables show the snapshots in use first, so that what it judges is what dbt
+builds from.
+
 One op a stage (raw, conformed, panel, estimates, rankings), so that the start of a process and the
 import of Great Expectations are paid five times, not once a table. A rule of severity `block` that
 fails, or that broke, stops everything after its table in the run, so the previous release stays
@@ -44,7 +47,15 @@ from minerals.inspection.tables import Shape
 from minerals.names import ESTIMATED
 from minerals.ppml import MIN_NONZERO_OBSERVATIONS
 from minerals.settings import Settings
-from orchestration.resources import DBT_PROJECT_DIR, RefreshSettings, Releases, Warehouse
+from orchestration.assets import WRITER_POOL
+from orchestration.assets.ingestion import show_snapshot_in_use
+from orchestration.resources import (
+    DBT_PROJECT_DIR,
+    RefreshSettings,
+    Releases,
+    Snapshots,
+    Warehouse,
+)
 
 NO_BASELINE = Baseline(None, None, "there is no previous release to compare with")
 Judged = list[tuple[Suite, Shape]]
@@ -230,6 +241,7 @@ def gate(stage: str, gates: Sequence[Gate], deployed: Settings) -> dg.AssetCheck
     @dg.multi_asset_check(
         name=f"gate_{stage}",
         description=f"Great Expectations on {', '.join(g.table for g in gates)}.",
+        pool=WRITER_POOL if stage == "raw" else None,
         specs=[
             dg.AssetCheckSpec(
                 name=rule.name,
@@ -249,6 +261,7 @@ def gate(stage: str, gates: Sequence[Gate], deployed: Settings) -> dg.AssetCheck
         warehouse: Warehouse,
         releases: Releases,
         settings: RefreshSettings,
+        snapshots: Snapshots,
     ) -> Iterator[dg.AssetCheckResult]:
         asked = context.selected_asset_check_keys
         chosen = deployed.model_copy(update={"top_k": settings.top_k})
@@ -256,6 +269,8 @@ def gate(stage: str, gates: Sequence[Gate], deployed: Settings) -> dg.AssetCheck
         for one in gates:
             if not any(key.asset_key == dg.AssetKey(one.table) for key in asked):
                 continue
+            if stage == "raw":
+                show_snapshot_in_use(context, one.table, snapshots.store(), warehouse)
             with warehouse.reader() as connection:
                 judged = one.judged(chosen, baseline, connection)
             reports = [validate(s.frame, suite, of_rows=s.of_rows) for suite, s in judged]

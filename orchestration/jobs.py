@@ -10,12 +10,14 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
 from minerals.errors import WarehouseError
 from minerals.settings import Settings
 from minerals.sources import DATASETS, comtrade
+from orchestration.assets import UP_TO_DATE
 from orchestration.causes import Causes
 from orchestration.recovery import one_at_a_time, own_process_tags
 from orchestration.resources import Warehouse
@@ -39,14 +41,9 @@ INGEST = dg.define_asset_job(
     selection=dg.AssetSelection.groups("ingestion"),
     tags={"dagster/max_retries": "0"},
 )
-REBUILD_MARTS = dg.define_asset_job(
-    name="rebuild_marts",
-    description="Seeds, dbt models and their tests, gates, from the snapshots in use. "
-    "Publishes nothing: `estimate_and_rank` comes next.",
-    selection=dg.AssetSelection.groups("seeds", "staging", "conformed", "marts")
-    | dg.AssetSelection.assets("source_snapshots"),
-    tags={"dagster/max_retries": "0"},
-)
+RAW = [dg.AssetKey(f"raw_{dataset}") for dataset in DATASETS]
+# The checks that a raw table's own step makes: they belong to asking the source.
+WHEN_ASKED = dg.AssetSelection.checks(*(dg.AssetCheckKey(key, UP_TO_DATE) for key in RAW))
 ESTIMATE_AND_RANK = dg.define_asset_job(
     name="estimate_and_rank",
     description="Models, rankings and portfolio from the marts as they are, then the release. "
@@ -55,8 +52,22 @@ ESTIMATE_AND_RANK = dg.define_asset_job(
     | dg.AssetSelection.assets("release"),
     tags={"dagster/max_retries": "0"},
 )
-PARTS = [REFRESH, INGEST, REBUILD_MARTS, ESTIMATE_AND_RANK]
-"""The jobs that every profile has."""
+
+
+def rebuild_marts(settings: Settings) -> UnresolvedAssetJobDefinition:
+    """The job of that name, with the gate of the raw tables and without the sources."""
+    checks: dg.AssetSelection = dg.AssetSelection.checks_for_assets(*RAW)
+    if settings.profile == "live":
+        checks = checks - WHEN_ASKED
+    return dg.define_asset_job(
+        name="rebuild_marts",
+        description="The snapshots in use judged, then seeds, dbt models and their tests, gates. "
+        "Publishes nothing: `estimate_and_rank` comes next.",
+        selection=dg.AssetSelection.groups("seeds", "staging", "conformed", "marts")
+        | dg.AssetSelection.assets("source_snapshots")
+        | checks,
+        tags={"dagster/max_retries": "0"},
+    )
 
 
 def set_aside_damage(settings: Settings, job: str) -> str | None:
@@ -81,9 +92,9 @@ INGEST_ONE = {
 }
 REBUILD = dg.define_asset_job(
     name="rebuild",
-    description="From the snapshots in use to the published release; no source is asked.",
-    selection=dg.AssetSelection.all()
-    - dg.AssetSelection.assets(*(f"raw_{dataset}" for dataset in DATASETS)),
+    description="From the snapshots in use, judged, to the published release; no source is asked.",
+    selection=(dg.AssetSelection.all() - dg.AssetSelection.assets(*RAW))
+    | (dg.AssetSelection.checks_for_assets(*RAW) - WHEN_ASKED),
     tags={"dagster/max_retries": "0"},
 )
 
@@ -120,9 +131,10 @@ def backfill_job(settings: Settings) -> dg.JobDefinition:
 def build_jobs(settings: Settings) -> list[Any]:
     """The jobs of the profile: there is nothing to ask for one by one, or to fetch ahead, in the
     bundle."""
+    parts = [REFRESH, INGEST, rebuild_marts(settings), ESTIMATE_AND_RANK]
     if settings.profile == "bundled":
-        return PARTS
-    return [*PARTS, *INGEST_ONE.values(), REBUILD, backfill_job(settings)]
+        return parts
+    return [*parts, *INGEST_ONE.values(), REBUILD, backfill_job(settings)]
 
 
 def build_executor(settings: Settings) -> dg.ExecutorDefinition:

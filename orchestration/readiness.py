@@ -44,6 +44,23 @@ def why_not_ready(
     ]
 
 
+def not_judged(instance: dg.DagsterInstance, made_from: Mapping[str, str]) -> list[str]:
+    """The sources {dataset: snapshot} whose raw table was last recorded, and judged, with another
+    snapshot than the marts were made from, a sentence each."""
+    keys = {dataset: dg.AssetKey(f"raw_{dataset}") for dataset in made_from}
+    latest = instance.get_latest_materialization_events(list(keys.values()))
+    found = []
+    for dataset, snapshot_id in made_from.items():
+        entry = latest.get(keys[dataset])
+        judged = extract_data_version_from_entry(entry) if entry else None
+        if judged is None or judged.value != snapshot_id:
+            found.append(
+                f"the marts were made from snapshot {snapshot_id} of {dataset}, and the checks "
+                f"judged {judged.value if judged else 'none'}"
+            )
+    return found
+
+
 def upstream(
     instance: dg.DagsterInstance, marts: Collection[str]
 ) -> dict[dg.AssetKey, EventLogEntry]:

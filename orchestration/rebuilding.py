@@ -47,6 +47,8 @@ def rebuild(settings: Settings, release_id: str, into: Path, on_step: run.StepCa
             **settings.model_dump(exclude={"comtrade_api_key"}),
             **manifest["settings"],
             "warehouse_dir": into,
+            # A service's own history would mix the checks of two warehouses.
+            "dagster_config": Settings.model_fields["dagster_config"].default,
             "comtrade_file": _comtrade_file(settings, manifest),
         }
     )

@@ -19,6 +19,7 @@ from minerals.errors import AnotherRefreshRunsError
 from orchestration.assets import WRITER_POOL
 
 IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+KILLED = "Its process ended without a word (killed?)."
 PID_TAG = "minerals/pid"
 PROCESS_START_TAG = "minerals/process_start"
 # A run that was launched says which process it is once its executor begins; until then it has this
@@ -59,9 +60,9 @@ def recover(instance: dg.DagsterInstance) -> list[str]:
     """
     ended = []
     for record in instance.get_run_records(dg.RunsFilter(statuses=IN_PROGRESS)):
-        if not _is_alive(record):
+        if not is_alive(record):
             run = record.dagster_run
-            instance.report_run_failed(run, message="Its process ended without a word (killed?).")
+            instance.report_run_failed(run, message=KILLED)
             ended.append(run.run_id)
     storage = instance.event_log_storage
     # Wiping the run history takes the pool's places with it and leaves its limit: then no step
@@ -75,7 +76,8 @@ def recover(instance: dg.DagsterInstance) -> list[str]:
     return ended
 
 
-def _is_alive(record: RunRecord) -> bool:
+def is_alive(record: RunRecord) -> bool:
+    """Whether the process of a run in progress is there, or may still come."""
     tags = record.dagster_run.tags
     if PID_TAG not in tags:
         return time.time() - record.update_timestamp.timestamp() < LAUNCH_SECONDS

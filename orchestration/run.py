@@ -18,7 +18,9 @@ from typing import TextIO
 from uuid import uuid4
 
 import dagster as dg
+import yaml
 from dagster import DagsterEventType, EventLogEntry
+from dagster._core.instance.ref import InstanceRef
 
 from minerals.settings import Settings
 from orchestration.causes import Causes
@@ -84,6 +86,19 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     if not target.exists() or target.read_text() != config:
         target.write_text(config)
     return dg.DagsterInstance.from_config(str(home))
+
+
+def instance_as_it_is(settings: Settings) -> dg.DagsterInstance:
+    """The Dagster instance that is there, for those who only read: its configuration stays, be it
+    another than these settings name. Of a folder that was moved, the history is read where it is
+    now."""
+    home = settings.dagster_home
+    config = yaml.safe_load((home / "dagster.yaml").read_text()) or {}
+    overrides = {}
+    if (storage := config.get("event_log_storage", {})).get("module") == "orchestration.event_log":
+        here = {"base_dir": str(home / "history" / "runs")}
+        overrides = {"event_log_storage": {**storage, "config": here}}
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
 
 
 def refresh(

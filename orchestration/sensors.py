@@ -17,8 +17,9 @@ from minerals.errors import SourceError
 from minerals.releases import ReleaseStore
 from minerals.settings import Settings
 from minerals.sources import DATASETS, comtrade
+from minerals.sources.comtrade_rows import AVAILABILITY
 from minerals.sources.snapshots import SnapshotStore
-from orchestration.causes import cause_of
+from orchestration.causes import cause_of, causes_of_run
 from orchestration.jobs import INGEST_ONE, REBUILD
 from orchestration.recovery import IN_PROGRESS, recover
 
@@ -51,16 +52,18 @@ def alert_failed_runs(settings: Settings) -> dg.SensorDefinition:
         "the webhook.",
     )
     def alert(context: dg.RunFailureSensorContext) -> None:
-        steps = context.get_step_failure_events()
-        event = steps[0] if steps else context.failure_event
+        run = context.dagster_run
+        causes = causes_of_run(context.instance, run.run_id)
+        step = causes.first_step or ""
+        cause = next(iter(causes.failures), cause_of(context.failure_event))
         problem = alerts.send(
             settings,
             alerts.Alert(
                 kind="run failed",
-                job=context.dagster_run.job_name,
-                run_id=context.dagster_run.run_id,
-                step=event.step_key or "",
-                cause=cause_of(event),
+                job=run.job_name,
+                run_id=run.run_id,
+                step=step,
+                cause=cause.removeprefix(f"{step}: "),
             ),
         )
         if problem:
@@ -130,8 +133,13 @@ def ask_comtrade_what_is_new(settings: Settings) -> dg.SensorDefinition:
         if snapshots.pinned_id("bilateral_trade"):
             return dg.SkipReason("An operator pinned the snapshot in use.")
         held = snapshots.read("bilateral_trade", snapshot_id)
+        if AVAILABILITY not in {table.name for table in held.tables}:
+            return dg.SkipReason(
+                f"Nothing is held yet of UN Comtrade: the snapshot in use is of {held.provider}. "
+                "The first fetch is the schedule's."
+            )
         try:
-            news = comtrade.news(settings, held.parquet("bilateral_trade__availability"))
+            news = comtrade.news(settings, held.parquet(AVAILABILITY))
         except SourceError as error:
             context.log.warning(str(error))
             return dg.SkipReason(f"UN Comtrade could not be asked; tomorrow again. {error}")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-from dagster import DagsterEventType, DagsterRunStatus
+from dagster import DagsterRunStatus
 from rich.console import Console
 
 from minerals.errors import SnapshotDamagedError
@@ -18,9 +18,10 @@ from minerals.releases import ReleaseStore
 from minerals.settings import Settings
 from minerals.sources import DATASETS
 from minerals.sources.snapshots import SnapshotStore
-from orchestration.causes import Causes
+from orchestration.causes import Causes, causes_of_run
 from orchestration.readiness import checks_not_passed, different_choices, stale_tables, upstream
-from orchestration.run import open_instance
+from orchestration.recovery import IN_PROGRESS, KILLED, is_alive
+from orchestration.run import instance_as_it_is
 
 FINE, FAILED, STALE = 0, 1, 2  # exit codes
 
@@ -73,8 +74,8 @@ def read_status(settings: Settings) -> Status:
         keys = ("importer_iso3", "category", "is_publishable", "reason")
         status.models = [{key: fit[key] for key in keys} for fit in manifest["fits"]]
     _look_at_sources(settings, status)
-    if settings.dagster_home.exists():
-        with open_instance(settings) as instance:
+    if (settings.dagster_home / "dagster.yaml").exists():
+        with instance_as_it_is(settings) as instance:
             status.last_run = _last_run(instance)
             latest = upstream(instance, PUBLISHED_MARTS)
             status.stale = [*stale_tables(latest), *different_choices(latest)]
@@ -111,29 +112,27 @@ def _look_at_sources(settings: Settings, status: Status) -> None:
 
 
 def _last_run(instance: dg.DagsterInstance) -> Run | None:
-    """The last run, whatever its job."""
+    """The last run, whatever its job; one whose process died has failed, also before anybody
+    recovered it."""
     records = instance.get_run_records(limit=1)
     if not records:
         return None
     run, began, ended = records[0].dagster_run, records[0].start_time, records[0].end_time
-    causes = Causes()
-    kinds = {DagsterEventType.ASSET_CHECK_EVALUATION, DagsterEventType.STEP_FAILURE}
-    for entry in instance.all_logs(run.run_id, of_type=kinds):
-        causes.note(entry.get_dagster_event())
-    cause = next(iter(causes.failures), "its process ended without a word (killed?)")
+    is_killed = run.status in IN_PROGRESS and not is_alive(records[0])
+    has_failed = is_killed or run.status == DagsterRunStatus.FAILURE
+    causes = causes_of_run(instance, run.run_id) if has_failed else Causes()
     return Run(
         run_id=run.run_id,
         job=run.job_name,
-        status=_WORDS.get(run.status, "under way"),
+        status="failed" if has_failed else _WORDS.get(run.status, "under way"),
         started_at=_iso(began) if began else None,
         seconds=round(ended - began, 1) if began and ended else None,
-        cause=cause if run.status == DagsterRunStatus.FAILURE else None,
+        cause=next(iter(causes.failures), KILLED) if has_failed else None,
     )
 
 
 _WORDS = {
     DagsterRunStatus.SUCCESS: "ended well",
-    DagsterRunStatus.FAILURE: "failed",
     DagsterRunStatus.CANCELED: "was cancelled",
     DagsterRunStatus.QUEUED: "waits",
 }

@@ -113,12 +113,13 @@ def print_failure(console: Console, settings: Settings, result: RefreshResult) -
 
 def print_success(console: Console, settings: Settings, result: RefreshResult) -> None:
     """Fits, a few rankings, where the release lies, and what to do next."""
+    release = _store(settings).manifest() or {}
     with open_marts(settings) as marts:
         for importer in settings.importers:
             console.print(_fits(marts, importer))
         console.print(_leaders(marts, settings.importers[0]))
         console.print(_strategies(marts, settings.importers[0]))
-        console.print(_replication(marts))
+        console.print(_replication(marts, release["settings"]["top_k"]))
         lost = marts.execute(
             "select disposition, sum(n_rows)::bigint from marts.trade_balance "
             "group by disposition order by disposition"
@@ -134,7 +135,6 @@ def print_success(console: Console, settings: Settings, result: RefreshResult) -
             f"{', '.join(result.not_run[:3])} ...",
             soft_wrap=True,
         )
-    release = _store(settings).manifest() or {}
     console.print(
         f"\n[bold green]Released[/] {release.get('release_id')} in {result.seconds:.0f} s"
     )
@@ -325,15 +325,15 @@ def _moves(moves: list[tuple[str, float]], sign: int) -> str:
     return ", ".join(f"{iso3} {points:+.0f}" for iso3, points in chosen[:3])
 
 
-def _replication(marts: duckdb.DuckDBPyConnection) -> str:
-    rows = marts.execute(
-        "select category, count(*), avg(overlap_share), avg(spearman_rho) "
-        "from marts.replication_scorecard where n_candidates > 10 group by 1 order by 1"
-    ).fetchall()
+def _replication(marts: duckdb.DuckDBPyConnection, top_k: int) -> str:
+    from minerals.sourcing.replication import summary
+
+    means = summary(marts.sql("from marts.replication_scorecard").df(), top_k)
     return "\n".join(
-        f"replication of the study's {category} ranking with its own coefficients: mean top-10 "
-        f"overlap {overlap:.1%}, mean Spearman {rho:.2f}, over {count} minerals"
-        for category, count, overlap, rho in rows
+        f"replication of the study's {row['category']} ranking with its own coefficients: mean "
+        f"top-{top_k} overlap {row['mean_overlap_share']:.1%}, mean Spearman "
+        f"{row['mean_spearman_rho']:.2f}, over {row['n_minerals']} minerals"
+        for row in means.to_dict("records")
     )
 
 

@@ -35,6 +35,7 @@ from minerals.errors import PermanentSourceError, SourceError, TransientSourceEr
 from minerals.settings import Settings
 from minerals.sources import seeds
 from minerals.sources.comtrade_rows import (
+    AVAILABILITY,
     AVAILABILITY_SCHEMA,
     ESSENTIAL,
     TABLES,
@@ -442,9 +443,7 @@ def write_tables(fetched: Fetched, folder: Path) -> Mapping[str, Path]:
     tables = {
         "bilateral_trade": fetched.rows.filter(pc.invert(is_world)),
         "bilateral_trade__world": fetched.rows.filter(is_world),
-        "bilateral_trade__availability": pa.Table.from_pylist(
-            availability, schema=AVAILABILITY_SCHEMA
-        ),
+        AVAILABILITY: pa.Table.from_pylist(availability, schema=AVAILABILITY_SCHEMA),
         "bilateral_trade__reconciliation": fetched.reconciliation,
     }
     written = {}

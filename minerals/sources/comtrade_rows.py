@@ -53,6 +53,7 @@ KEY = ("period", "reporterCode", "cmdCode", "partnerCode")
 ESSENTIAL = (*KEY, "flowCode", "classificationCode", "primaryValue")
 # The net weight in kg: `netWgt` in newer answers, `netWeight` in older ones.
 WEIGHTS = ("netWgt", "netWeight")
+AVAILABILITY = "bilateral_trade__availability"
 AVAILABILITY_SCHEMA = pa.schema(
     [
         ("reporterCode", _TEXT), ("period", pa.int32()), ("is_published", _FLAG),
@@ -82,7 +83,7 @@ TABLES = (
         required=ESSENTIAL,
     ),
     RawTable(
-        name="bilateral_trade__availability",
+        name=AVAILABILITY,
         columns=tuple(AVAILABILITY_SCHEMA.names),
         key=("reporterCode", "period"),
         required=("reporterCode", "period", "is_published"),

@@ -12,6 +12,7 @@ from minerals.errors import SnapshotDamagedError, SourceError
 from minerals.settings import Settings
 from minerals.sources import providers, seeds
 from minerals.sources.acceptance import Asked, Verdict, assess
+from minerals.sources.provider import Provider
 from minerals.sources.snapshots import Snapshot, SnapshotStore
 from minerals.sources.world_bank import years_to_fetch
 
@@ -44,21 +45,34 @@ class Intake:
 
 
 def take_in(settings: Settings, dataset: str, store: SnapshotStore) -> Intake:
-    """Ask the source of a dataset. The caller makes the returned snapshot the one in use.
+    """Ask the source of a dataset. The caller makes the returned snapshot the one in use, unless
+    one is pinned meanwhile.
 
-    Raises SourceError when the source fails and there is no sound snapshot to go on with, and
-    always in the bundled profile.
+    Raises SourceError when the source fails and there is no sound snapshot of this profile to go on
+    with, and always in the bundled profile.
     """
-    if store.pinned_id(dataset):
-        why = "An operator pinned it; `minerals snapshots use` lets refreshes move on."
-        return Intake(store.current(dataset), "pinned", why)
+    if pinned := store.pinned_id(dataset):
+        return _pinned(dataset, store, pinned)
+    intake = _ask(settings, dataset, store)
+    # Asking takes minutes to hours: an operator may have chosen in between.
+    pinned = store.pinned_id(dataset)
+    return _pinned(dataset, store, pinned) if pinned else intake
+
+
+def _pinned(dataset: str, store: SnapshotStore, snapshot_id: str) -> Intake:
+    why = "An operator pinned it; `minerals snapshots use` lets refreshes move on."
+    return Intake(store.verify(dataset, snapshot_id), "pinned", why)
+
+
+def _ask(settings: Settings, dataset: str, store: SnapshotStore) -> Intake:
+    provider = providers(settings)[dataset]
     if settings.profile == "bundled":
-        snapshot, is_new = providers(settings)[dataset].ingest(store)
+        snapshot, is_new = provider.ingest(store)
         return Intake(snapshot, "new" if is_new else "unchanged", "From the bundle.")
     try:
-        snapshot, is_new = providers(settings)[dataset].ingest(store)
+        snapshot, is_new = provider.ingest(store)
     except SourceError as error:
-        return _go_on_without(dataset, store, error)
+        return _go_on_without(provider, dataset, store, error)
     verdict = assess(store, snapshot, asked(settings, dataset))
     if verdict.is_accepted:
         outcome: Outcome = "new" if is_new else "unchanged"
@@ -66,11 +80,19 @@ def take_in(settings: Settings, dataset: str, store: SnapshotStore) -> Intake:
     return Intake(store.current(dataset), "refused", str(verdict), verdict)
 
 
-def _go_on_without(dataset: str, store: SnapshotStore, error: SourceError) -> Intake:
+def _go_on_without(
+    provider: Provider, dataset: str, store: SnapshotStore, error: SourceError
+) -> Intake:
     try:
         last = store.current(dataset)
     except SnapshotDamagedError:
         raise error from None
+    missing = {table.name for table in provider.tables} - {table.name for table in last.tables}
+    if missing or last.provider != provider.source.provider:
+        raise SourceError(
+            f"The source failed, and there is no snapshot of it to go on with: the one in use, "
+            f"{last.snapshot_id} of {last.provider}, is another profile's. {error}"
+        ) from error
     why = f"The source failed, and the last accepted snapshot, of {last.retrieved_at}, goes on: "
     return Intake(last, "failed", f"{why}{error}")
 

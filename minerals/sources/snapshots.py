@@ -153,8 +153,19 @@ class SnapshotStore:
 
     def pin(self, snapshot: Snapshot) -> None:
         """Use this snapshot and stay with it, whatever a refresh brings, until it is unpinned."""
-        self.use(snapshot)
-        write_atomically(self.root / snapshot.dataset / PIN, snapshot.snapshot_id + "\n")
+        with self._choosing(snapshot.dataset):
+            self.use(snapshot)
+            write_atomically(self.root / snapshot.dataset / PIN, snapshot.snapshot_id + "\n")
+
+    def use_unless_pinned(self, snapshot: Snapshot) -> None:
+        """Make this snapshot the one in use; the pinned one, when an operator pinned one."""
+        with self._choosing(snapshot.dataset):
+            chosen = self.pinned_id(snapshot.dataset) or snapshot.snapshot_id
+            write_atomically(self.root / snapshot.dataset / POINTER, chosen + "\n")
+
+    def _choosing(self, dataset: str) -> FileLock:
+        """Held while the pointer and the pin are changed, which are two files."""
+        return FileLock(self.root / dataset / ".choosing.lock")
 
     def unpin(self, dataset: str) -> None:
         (self.root / dataset / PIN).unlink(missing_ok=True)

@@ -13,15 +13,20 @@ from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.definitions.data_version import (
+    DATA_VERSION_TAG,
+    extract_data_version_from_entry,
+)
 
 from minerals import alerts
 from minerals.settings import Settings
 from minerals.sources import DATASETS
 from minerals.sources.comtrade_file import REPORTED_TRADE_TABLE, reported_trade_provider
 from minerals.sources.intake import Intake, take_in
-from minerals.sources.snapshots import Snapshot
-from orchestration.assets import OWNERS, WRITER_POOL
-from orchestration.metadata import watched
+from minerals.sources.snapshots import Snapshot, SnapshotStore
+from orchestration.assets import OWNERS, UP_TO_DATE, WRITER_POOL
+from orchestration.causes import told_in_words
+from orchestration.metadata import Facts, watched
 from orchestration.resources import Snapshots, Warehouse
 from orchestration.schedules import CADENCES
 
@@ -63,7 +68,7 @@ def raw_asset(dataset: str, settings: Settings) -> dg.AssetsDefinition:
         intake = take_in(settings, dataset, store)
         snapshot, is_new = intake.snapshot, intake.outcome == "new"
         warehouse.load_snapshot(snapshot)
-        store.use(snapshot)
+        store.use_unless_pinned(snapshot)
         context.log.info(
             f"{dataset}: {intake.outcome} snapshot {snapshot.snapshot_id}, "
             f"{snapshot.row_count:,} rows from {snapshot.provider}"
@@ -76,6 +81,29 @@ def raw_asset(dataset: str, settings: Settings) -> dg.AssetsDefinition:
             yield _result(snapshot, is_new)
 
     return ingest
+
+
+def show_snapshot_in_use(
+    context: dg.AssetCheckExecutionContext, asset: str, store: SnapshotStore, warehouse: Warehouse
+) -> None:
+    """Let a raw table show the snapshot in use, since an operator may have chosen another one.
+
+    A change is recorded as one of the asset, so that what was made of the one before is known to be
+    older. Raises dg.Failure when the snapshot is damaged or there is none.
+    """
+    with told_in_words():
+        snapshot = store.current(asset.removeprefix("raw_"))
+        warehouse.load_snapshot(snapshot)
+    recorded = context.instance.get_latest_materialization_event(dg.AssetKey(asset))
+    shown = extract_data_version_from_entry(recorded) if recorded else None
+    if shown != dg.DataVersion(snapshot.snapshot_id):
+        context.op_execution_context.log_event(
+            dg.AssetMaterialization(
+                asset,
+                metadata=_facts(snapshot, is_new=False),
+                tags={DATA_VERSION_TAG: snapshot.snapshot_id},
+            )
+        )
 
 
 def _is_alone(context: dg.AssetExecutionContext) -> bool:
@@ -100,7 +128,7 @@ def _alert(
 
 def _up_to_date(dataset: str) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
-        name="is_up_to_date",
+        name=UP_TO_DATE,
         asset=f"raw_{dataset}",
         description="The source answered, and what it brought is within the tolerances; otherwise "
         "the last accepted snapshot is in use.",
@@ -109,7 +137,7 @@ def _up_to_date(dataset: str) -> dg.AssetCheckSpec:
 
 def _check_result(intake: Intake) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        check_name="is_up_to_date",
+        check_name=UP_TO_DATE,
         passed=not intake.is_stale,
         severity=dg.AssetCheckSeverity.WARN,
         description=intake.message,
@@ -153,21 +181,24 @@ def reported_trade_asset(settings: Settings) -> dg.AssetsDefinition:
 
 def _result(snapshot: Snapshot, is_new: bool) -> dg.MaterializeResult:
     return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": snapshot.row_count,
-            "bytes": sum(f.stat().st_size for f in Path(snapshot.path).iterdir()),
-            "is_new_snapshot": int(is_new),
-            "snapshot_id": snapshot.snapshot_id,
-            "sha256": snapshot.sha256,
-            "provider": snapshot.provider,
-            "retrieved_at": dg.MetadataValue.timestamp(_epoch(snapshot.retrieved_at)),
-            "licence": snapshot.licence,
-            "citation": snapshot.citation,
-            "path": dg.MetadataValue.path(str(snapshot.path)),
-            "dagster/column_schema": _columns(snapshot.tables[0].columns),
-        },
-        data_version=dg.DataVersion(snapshot.snapshot_id),
+        metadata=_facts(snapshot, is_new), data_version=dg.DataVersion(snapshot.snapshot_id)
     )
+
+
+def _facts(snapshot: Snapshot, is_new: bool) -> Facts:
+    return {
+        "dagster/row_count": snapshot.row_count,
+        "bytes": sum(f.stat().st_size for f in Path(snapshot.path).iterdir()),
+        "is_new_snapshot": int(is_new),
+        "snapshot_id": snapshot.snapshot_id,
+        "sha256": snapshot.sha256,
+        "provider": snapshot.provider,
+        "retrieved_at": dg.MetadataValue.timestamp(_epoch(snapshot.retrieved_at)),
+        "licence": snapshot.licence,
+        "citation": snapshot.citation,
+        "path": dg.MetadataValue.path(str(snapshot.path)),
+        "dagster/column_schema": _columns(snapshot.tables[0].columns),
+    }
 
 
 def _epoch(moment: str) -> float:

@@ -18,7 +18,7 @@ from minerals.sources import DATASETS
 from orchestration.assets import OWNERS, WRITER_POOL
 from orchestration.causes import is_not_run
 from orchestration.metadata import watched
-from orchestration.readiness import why_not_ready
+from orchestration.readiness import not_judged, why_not_ready
 from orchestration.resources import RefreshSettings, Releases, Snapshots, Warehouse
 
 RAW = [dg.AssetKey(f"raw_{dataset}") for dataset in DATASETS]
@@ -60,6 +60,7 @@ def release(
     settings: RefreshSettings,
 ) -> dg.MaterializeResult:
     problems = why_not_ready(context.instance, PUBLISHED_MARTS, context.run_id)
+    problems = problems or not_judged(context.instance, _made_from(warehouse))
     if problems:
         raise ReleaseError(
             "What is in the warehouse does not belong together, so nothing is published and the "
@@ -83,10 +84,18 @@ def release(
             "serving_database": dg.MetadataValue.path(releases.serving_database),
             "marts": len(published.marts),
             "dagster/row_count": sum(mart.row_count for mart in published.marts),
-            **_pages(published.path, Path(releases.data_docs)),
+            **_pages(published.path, Path(releases.data_docs) / context.run_id),
             "contents": dg.MetadataValue.md(_contents(published.marts)),
         }
     )
+
+
+def _made_from(warehouse: Warehouse) -> dict[str, str]:
+    """The snapshot of each dataset that the marts were made from."""
+    with warehouse.reader() as connection:
+        return dict(
+            connection.execute("select dataset, snapshot_id from marts.source_snapshots").fetchall()
+        )
 
 
 def _reported_trade(connection: duckdb.DuckDBPyConnection) -> str | None:
@@ -95,11 +104,12 @@ def _reported_trade(connection: duckdb.DuckDBPyConnection) -> str | None:
     return found[0][0]
 
 
-def _pages(release: Path, data_docs: Path) -> dict[str, dg.MetadataValue]:
-    """Where to read on: the manifest, the contract, and the pages of the gate where there are."""
+def _pages(release: Path, gates: Path) -> dict[str, dg.MetadataValue]:
+    """Where to read on: the manifest, the contract, and the pages of this run's gates where there
+    are."""
     pages = {"manifest": release / "manifest.json", "readme": release / "README.md"}
-    if (data_docs / "latest" / "index.html").is_file():
-        pages["data_docs"] = data_docs / "latest" / "index.html"
+    if (gates / "index.html").is_file():
+        pages["data_docs"] = gates / "index.html"
     return {name: dg.MetadataValue.path(str(page)) for name, page in pages.items()}
 
 

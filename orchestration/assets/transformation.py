@@ -21,14 +21,12 @@ from dagster_dbt import (
 )
 
 from minerals.settings import Settings
-from minerals.sources import DATASETS
 from orchestration.assets import OWNERS, WRITER_POOL
 from orchestration.causes import told_in_words
 from orchestration.lineage import column_lineage
 from orchestration.metadata import CHOICES, Facts, column_types, table_facts
 from orchestration.resources import (
     Dbt,
-    Snapshots,
     Warehouse,
     dbt_project,
     dbt_variables,
@@ -80,13 +78,7 @@ def layer_assets(
         dagster_dbt_translator=Translator(),
         pool=WRITER_POOL,
     )
-    def build(
-        context: dg.AssetExecutionContext, dbt: Dbt, warehouse: Warehouse, snapshots: Snapshots
-    ) -> Iterator[Any]:
-        if layer == "staging":
-            # Also those that an operator chose since the sources were last asked.
-            for dataset in DATASETS:
-                warehouse.load_snapshot(snapshots.store().current(dataset))
+    def build(context: dg.AssetExecutionContext, dbt: Dbt, warehouse: Warehouse) -> Iterator[Any]:
         arguments = ["build", "--exclude-resource-type", "unit_test"]
         arguments += ["--indirect-selection", "buildable", "--vars", variables]
         target = settings.warehouse_dir / "dbt" / layer

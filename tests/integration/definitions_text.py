@@ -16,7 +16,8 @@ FILE = Path(__file__).resolve().parents[1] / "definitions.txt"
 
 
 def as_text(definitions: dg.Definitions) -> str:
-    """Assets with group and inputs, checks, jobs with what they build, schedules, sensors."""
+    """Assets with group and inputs, checks, jobs with what they build and judge, schedules,
+    sensors."""
     graph = definitions.resolve_asset_graph()
     lines = ["# assets: group/name <- what it is made from"]
     nodes = sorted(graph.asset_nodes, key=lambda node: (node.group_name, node.key))
@@ -30,11 +31,13 @@ def as_text(definitions: dg.Definitions) -> str:
         blocks = "blocks" if graph.get(key).blocking else "warns"
         lines.append(f"{key.asset_key.to_user_string()}.{key.name}: {blocks}")
     repository = definitions.get_repository_def()
-    lines += ["", "# jobs: what each builds"]
+    lines += ["", "# jobs: what each builds, and the gates it has"]
     for job in sorted(repository.get_all_jobs(), key=lambda job: job.name):
         if not job.name.startswith("__"):
             built = sorted(key.to_user_string() for key in job.asset_layer.selected_asset_keys)
-            lines.append(f"{job.name}: {', '.join(built)}")
+            gates = sorted(node.name for node in job.nodes if node.name.startswith("gate_"))
+            judged = f"; judged by {', '.join(gates)}" * bool(gates)
+            lines.append(f"{job.name}: {', '.join(built)}{judged}")
     lines += ["", "# schedules: job, when, on or off at first"]
     for schedule in sorted(repository.schedule_defs, key=lambda schedule: schedule.name):
         when, first = schedule.cron_schedule, schedule.default_status.value

@@ -103,6 +103,15 @@ def failing() -> None:
     breaks()
 
 
+@dg.asset
+def panel() -> None: ...
+
+
+@dg.asset_check(asset=panel, blocking=True)
+def is_observed() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=False, description="1,392 of 4,355 rows break the rule.")
+
+
 class Sensor:
     """The sensor of an instance, with the cursor that the daemon would keep."""
 
@@ -136,6 +145,20 @@ def test_each_failed_run_makes_one_alert_also_with_a_dead_webhook(tmp_path, webh
             ("run failed", again.run_id),
             ("webhook failed", again.run_id),
         ]
+
+
+def test_the_alert_for_a_failed_gate_says_what_was_found(tmp_path):
+    live = settings(tmp_path, None)
+    gated = dg.Definitions(
+        assets=[panel], asset_checks=[is_observed], jobs=[dg.define_asset_job("rebuild_marts")]
+    ).resolve_job_def("rebuild_marts")
+    with run.open_instance(live) as instance:
+        sensor = Sensor(instance, live)
+        assert not gated.execute_in_process(instance=instance, raise_on_error=False).success
+        sensor.tick()
+    (line,) = written(tmp_path)
+    assert line["step"] == "panel_is_observed"
+    assert line["cause"] == "panel.is_observed: 1,392 of 4,355 rows break the rule."
 
 
 def test_a_run_whose_process_was_killed_makes_an_alert_too(tmp_path):

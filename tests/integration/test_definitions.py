@@ -80,6 +80,13 @@ def metadata_of(settings, name: str) -> dict:
         return {key: value.value for key, value in entry.asset_materialization.metadata.items()}
 
 
+def test_a_release_leads_to_the_pages_of_the_gates_of_its_own_run(refreshed):
+    pages = metadata_of(refreshed.settings, "release")["data_docs"]
+    with open_instance(refreshed.settings) as instance:
+        run_id = instance.get_latest_materialization_event(dg.AssetKey("release")).run_id
+    assert pages == str(refreshed.settings.data_docs_dir / run_id / "index.html")
+
+
 def test_a_run_leaves_figures_and_the_lineage_of_columns(refreshed):
     panel = metadata_of(refreshed.settings, "import_panel")
     made_of = panel["dagster/column_lineage"].deps_by_column

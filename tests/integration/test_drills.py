@@ -18,11 +18,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from dagster import DagsterRunStatus
+from dagster import DagsterRun, DagsterRunStatus
 
 from minerals.errors import ReleaseError
 from minerals.releases import ReleaseStore
 from minerals.settings import PROJECT_ROOT, Settings, child_environment
+from minerals.sources.snapshots import Snapshot, SnapshotStore, SourceDescription
 from orchestration.assets import WRITER_POOL
 from orchestration.recovery import PID_TAG
 from orchestration.run import open_instance
@@ -109,6 +110,55 @@ def test_estimating_alone_starts_from_the_marts_and_releases(copied):
     said = status(copied)
     assert (said["exit_code"], said["stale"]) == (0, [])
     assert said["last_run"]["job"] == "estimate_and_rank"
+
+
+def test_a_killed_run_is_an_error_for_cron_before_anybody_recovers_it(copied):
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    with open_instance(copied.settings) as instance:
+        tags = {PID_TAG: str(killed.pid)}
+        dead = DagsterRun("ingest", _run_id(), status=DagsterRunStatus.STARTED, tags=tags)
+        instance.add_run(dead)
+        said = status(copied)
+        instance.delete_run(dead.run_id)
+    assert (said["exit_code"], said["last_run"]["status"]) == (1, "failed")
+    assert status(copied)["exit_code"] == 0
+
+
+def snapshot_without(store: SnapshotStore, sheet: str) -> Snapshot:
+    """The production in use, made again without a sheet."""
+    kept = store.current("production")
+
+    def write(folder: Path) -> dict[str, Path]:
+        files = {table.name: folder / f"{table.name}.parquet" for table in kept.tables}
+        for name, file in files.items():
+            shutil.copy(kept.parquet(name), file)
+        rows = f"from '{kept.parquet('production')}' where sheet <> '{sheet}'"
+        duckdb.sql(f"copy ({rows}) to '{files['production']}' (format parquet)")
+        return files
+
+    source = SourceDescription(kept.provider, kept.citation, kept.licence, kept.url)
+    return store.create("production", source, "0" * 64, kept.layout, write)[0]
+
+
+def test_a_snapshot_that_an_operator_chose_is_judged_before_anything_is_made_of_it(copied):
+    store = SnapshotStore(copied.settings.raw_dir)
+    sound = store.current("production")
+    chosen = snapshot_without(store, "Copper").snapshot_id
+    assert copied.command("snapshots", "use", "production", chosen).returncode == 0
+    made = "select any_value(_snapshot_id) from raw.production"
+    try:
+        done = copied.command("refresh", "--quiet", "--part", "rebuild_marts")
+        assert done.returncode == 1
+        assert "raw_production.sheets_are_present: Missing: Copper." in done.stdout
+        assert "dbt_staging" not in done.stdout
+        assert copied.query(made) == [(chosen,)]
+        said = status(copied)
+        assert any(line.startswith("raw_production.sheets_are") for line in said["checks_failed"])
+        assert any("made before raw_production changed" in line for line in said["stale"])
+    finally:
+        store.unpin("production")
+        store.use(sound)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from orchestration.metadata import CHOICES
-from orchestration.readiness import checks_not_passed, upstream, why_not_ready
+from orchestration.readiness import checks_not_passed, not_judged, upstream, why_not_ready
 
 MARTS = ("panel", "ranks")
 
@@ -113,6 +113,16 @@ def test_a_table_that_a_step_began_and_did_not_report_is_not_released(instance):
     assert "ranks was being built when run" in reason
     build(instance, "ranks")
     assert why_not_ready(instance, MARTS) == []
+
+
+def test_marts_of_a_snapshot_that_was_not_judged_are_not_released(instance):
+    raw_table = dg.AssetMaterialization("raw_production", tags={"dagster/data_version": "1"})
+    instance.report_runless_asset_event(raw_table)
+    assert not_judged(instance, {"production": "1"}) == []
+    assert not_judged(instance, {"production": "2", "country_geography": "3"}) == [
+        "the marts were made from snapshot 2 of production, and the checks judged 1",
+        "the marts were made from snapshot 3 of country_geography, and the checks judged none",
+    ]
 
 
 def test_what_was_never_built_is_named(instance):

@@ -5,13 +5,18 @@ import shutil
 
 from minerals.marts import PUBLISHED_MARTS
 from minerals.releases.reproduction import code_version
+from minerals.settings import PROJECT_ROOT
 
 
 def test_a_second_run_from_the_manifest_makes_the_same_release(refreshed, tmp_path):
-    """All marts, all values exactly, in the same order; the served warehouse is only read."""
+    """All marts, all values exactly, in the same order; the served warehouse is only read, and so
+    is the run history of a service, which is elsewhere."""
     before = refreshed.release_id()
     into = tmp_path / "again"
-    done = refreshed.command("releases", "rebuild", "current", "--into", str(into))
+    service = str(PROJECT_ROOT / "deploy" / "dagster-postgres.yaml")
+    done = refreshed.command(
+        "releases", "rebuild", "current", "--into", str(into), MINERALS_DAGSTER_CONFIG=service
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if line[:2] == "  ")
     assert {mart: lines[mart] for mart in PUBLISHED_MARTS} == dict.fromkeys(
@@ -20,6 +25,7 @@ def test_a_second_run_from_the_manifest_makes_the_same_release(refreshed, tmp_pa
     assert f"identical to {before}" in done.stdout
     assert "note" not in done.stdout
     assert refreshed.release_id() == before
+    assert "postgres" not in (into / "dagster" / "dagster.yaml").read_text()
     again = json.loads((into / "releases" / "current" / "manifest.json").read_text())
     served = json.loads((refreshed.settings.releases_dir / "current/manifest.json").read_text())
     assert again["release_id"] != before

@@ -11,13 +11,16 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster import DagsterRunStatus
+from dagster import DagsterEvent, DagsterRunStatus
+from dagster._core.events import RunFailureReason
 from dagster._core.utils import make_new_run_id
+from dagster._utils.error import serializable_error_info_from_exc_info
 
 from minerals.errors import AnotherRefreshRunsError
 from minerals.settings import Settings
 from orchestration import recovery, run
 from orchestration.sensors import end_dead_runs
+from orchestration.status import read_status
 
 POOL = "duckdb_writer"
 needs_proc = pytest.mark.skipif(
@@ -165,6 +168,35 @@ def test_the_daemon_ends_dead_runs(instance, ended_pid):
     assert run_id in str(end_dead_runs(context))
     assert status_of(instance, run_id) == DagsterRunStatus.FAILURE
     assert "living" in str(end_dead_runs(context))
+
+
+def test_a_killed_run_is_said_to_have_failed_before_anybody_recovers_it(settings, instance):
+    process = subprocess.Popen(["sleep", "60"])
+    start(instance, pid=str(process.pid))
+    seen = read_status(settings).last_run
+    assert (seen.status, seen.cause) == ("under way", None)
+    process.kill()
+    process.wait()
+    seen = read_status(settings).last_run
+    assert (seen.status, seen.cause) == ("failed", recovery.KILLED)
+    assert recovery.recover(instance) == [seen.run_id]
+    seen = read_status(settings).last_run
+    assert (seen.status, seen.cause) == ("failed", recovery.KILLED)
+
+
+def test_a_run_that_failed_outside_of_its_steps_tells_its_cause(settings, instance):
+    run_id = start(instance)
+    try:
+        raise AnotherRefreshRunsError("Another refresh was still running after 3600 s.")
+    except AnotherRefreshRunsError:
+        error = serializable_error_info_from_exc_info(sys.exc_info())
+    event = DagsterEvent.job_failure(
+        "refresh", "An exception was thrown.", RunFailureReason.RUN_EXCEPTION, error_info=error
+    )
+    instance.report_dagster_event(event, run_id=run_id)
+    seen = read_status(settings).last_run
+    assert (seen.run_id, seen.status) == (run_id, "failed")
+    assert seen.cause == "Another refresh was still running after 3600 s."
 
 
 def _hold(folder: str, seconds: float) -> str:

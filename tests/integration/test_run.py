@@ -1,13 +1,18 @@
 """The stages a person is shown while the job runs."""
 
+import re
+
 import dagster as dg
+import duckdb
 import pytest
 
 from minerals.errors import ReleaseError
-from minerals.settings import Settings
-from orchestration import run
+from minerals.settings import PROJECT_ROOT, Settings
+from orchestration import run, summary
 from orchestration.causes import Causes, RunFailedError
+from orchestration.cli import app
 from orchestration.metadata import watched
+from orchestration.status import read_status
 
 
 @pytest.mark.parametrize(
@@ -53,3 +58,48 @@ def test_the_instance_is_the_one_that_the_settings_name(tmp_path):
     with run.open_instance(settings) as instance:
         assert instance.event_log_storage.__class__.__name__ == "SqliteEventLogStorage"
     assert (settings.dagster_home / "dagster.yaml").read_text() == config.read_text()
+
+
+def test_who_only_looks_leaves_the_instance_of_a_service_as_it_is(tmp_path):
+    """`minerals status` in a shell without MINERALS_DAGSTER_CONFIG."""
+    service = tmp_path / "service.yaml"
+    service.write_text("storage:\n  sqlite:\n    base_dir: " + str(tmp_path / "elsewhere") + "\n")
+    with run.open_instance(Settings(warehouse_dir=tmp_path, dagster_config=service)) as instance:
+        broken = dg.Definitions(assets=[dg.asset(lambda: None, name="fine")])
+        made = broken.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance)
+    shell = Settings(warehouse_dir=tmp_path)
+    assert read_status(shell).last_run.run_id == made.run_id
+    assert (shell.dagster_home / "dagster.yaml").read_text() == service.read_text()
+
+
+def test_the_history_of_a_warehouse_that_was_moved_is_read_where_it_is_now(tmp_path):
+    before, after = Settings(warehouse_dir=tmp_path / "a"), Settings(warehouse_dir=tmp_path / "b")
+    with run.open_instance(before) as instance:
+        dg.materialize([dg.asset(lambda: None, name="fine")], instance=instance)
+    before.warehouse_dir.rename(after.warehouse_dir)
+    assert read_status(after).last_run.status == "ended well"
+    with run.instance_as_it_is(after) as instance:
+        assert instance.get_latest_materialization_event(dg.AssetKey("fine")) is not None
+    assert not before.warehouse_dir.exists()
+
+
+def test_a_service_calls_commands_that_are_there_and_fetches_the_bundle_first():
+    known = {c.name or c.callback.__name__ for c in app.registered_commands}
+    called = {
+        unit.name: re.findall(r"^Exec\w+=\S+/minerals (\w+)$", unit.read_text(), re.MULTILINE)
+        for unit in (PROJECT_ROOT / "deploy").glob("*.service")
+    }
+    assert {name for names in called.values() for name in names} <= known
+    assert called["minerals-daemon.service"] == ["fetch", "instance"]
+
+
+def test_the_replication_is_told_with_the_number_of_places_of_the_release():
+    marts = duckdb.connect()
+    marts.execute(
+        "create schema marts; create table marts.replication_scorecard as from (values "
+        "('ores', 'Copper', 6, 0.8, 0.9, true), ('ores', 'Tin', 9, 0.6, 0.7, true), "
+        "('ores', 'Indium', 5, 0.0, 0.0, false)) t(category, mineral, n_candidates, "
+        "overlap_share, spearman_rho, is_top1_match)"
+    )
+    told = summary._replication(marts, top_k=5)
+    assert told.endswith("mean top-5 overlap 70.0%, mean Spearman 0.80, over 2 minerals")

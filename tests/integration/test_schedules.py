@@ -125,6 +125,15 @@ def test_the_rebuild_is_all_but_the_sources(live):
     assert rebuilt < whole
 
 
+@pytest.mark.parametrize("job", ["rebuild", "rebuild_marts"])
+def test_what_is_built_from_the_snapshots_in_use_is_judged_first(live, job):
+    built = build_definitions(live).get_repository_def().get_job(job)
+    assert "gate_raw" in {node.name for node in built.nodes}
+    assert "raw_production" not in {node.name for node in built.nodes}  # no source is asked
+    before_dbt = built.dependency_structure.all_upstream_outputs_from_node("dbt_staging")
+    assert "gate_raw" in {output.node_name for output in before_dbt}
+
+
 def test_a_release_of_the_snapshots_in_use_asks_for_nothing(live, instance):
     outcome = tick(live, "publish_what_is_new", instance)
     assert not outcome.run_requests
@@ -190,6 +199,15 @@ def test_comtrade_is_not_asked_before_the_first_fetch_or_when_pinned(live, insta
     assert "pinned" in tick(live, "ask_comtrade_what_is_new", instance).skip_message
     (live.raw_dir / "bilateral_trade" / "CURRENT").unlink()
     assert "Nothing is held yet" in tick(live, "ask_comtrade_what_is_new", instance).skip_message
+
+
+def test_comtrade_is_not_asked_about_a_snapshot_of_the_other_profile(live, instance, refreshed):
+    snapshot_id = (live.raw_dir / "bilateral_trade" / "CURRENT").read_text().strip()
+    of_baci = refreshed.settings.raw_dir / "bilateral_trade" / snapshot_id / "snapshot.json"
+    (live.raw_dir / "bilateral_trade" / snapshot_id).mkdir()
+    shutil.copy(of_baci, live.raw_dir / "bilateral_trade" / snapshot_id)
+    skipped = tick(live, "ask_comtrade_what_is_new", instance).skip_message
+    assert "Nothing is held yet of UN Comtrade: the snapshot in use is of CEPII" in skipped
 
 
 def test_the_bundle_needs_no_backfill_and_says_so(refreshed):

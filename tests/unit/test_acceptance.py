@@ -1,6 +1,8 @@
 """What a new snapshot may change, and what an operator sees and decides when it may not."""
 
 import hashlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +14,7 @@ from minerals.errors import SnapshotDamagedError, SourceError
 from minerals.settings import Settings
 from minerals.sources import intake
 from minerals.sources.acceptance import SHAPES, TOLERANCES, Asked, assess
-from minerals.sources.provider import DATASETS
+from minerals.sources.provider import DATASETS, RawTable
 from minerals.sources.snapshots import ORIGINALS, Original, SnapshotStore, SourceDescription
 from orchestration.cli import app
 
@@ -143,13 +145,18 @@ def test_the_first_snapshot_and_one_of_another_layout_are_accepted(store):
 
 
 class Source:
-    """A provider whose rows a test may change, or that fails."""
+    """A provider whose rows a test may change, or that fails; what happens `meanwhile`."""
+
+    tables: tuple[RawTable, ...] = ()
+    source = SOURCE
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, store: SnapshotStore) -> None:
         self.rows, self.store, self.error = trade(), store, ""
+        self.meanwhile: Callable[[], None] = lambda: None
         monkeypatch.setattr(intake, "providers", lambda _: {"bilateral_trade": self})
 
     def ingest(self, store: SnapshotStore):
+        self.meanwhile()
         if self.error:
             raise SourceError(self.error)
         before = store.list("bilateral_trade")
@@ -169,7 +176,7 @@ def source(monkeypatch, store) -> Source:
 
 def take(live: Settings, store: SnapshotStore):
     made = intake.take_in(live, "bilateral_trade", store)
-    store.use(made.snapshot)
+    store.use_unless_pinned(made.snapshot)
     return made
 
 
@@ -194,6 +201,38 @@ def test_a_live_source_that_fails_or_brings_too_little_leaves_the_last_one_in_us
 
     source.rows = trade(value=101.0)
     assert take(live, store).outcome == "new"
+
+
+def test_a_snapshot_that_is_pinned_while_the_source_is_asked_is_the_one_in_use(live, store, source):
+    chosen = take(live, store).snapshot
+    source.rows = trade(value=101.0)
+    source.meanwhile = lambda: store.pin(chosen)
+    made = take(live, store)
+    assert (made.outcome, made.snapshot) == ("pinned", chosen)
+    assert store.current_id("bilateral_trade") == chosen.snapshot_id
+
+    newer = store.read("bilateral_trade", made_of(store, chosen))
+    store.use(newer)  # as the pointer was left by a refresh that knew nothing of the pin
+    assert take(live, store).snapshot == chosen
+    assert store.current_id("bilateral_trade") == chosen.snapshot_id
+
+
+def made_of(store: SnapshotStore, other) -> str:
+    (found,) = [i for i in store.list("bilateral_trade") if i != other.snapshot_id]
+    return found
+
+
+def test_a_source_that_fails_does_not_go_on_with_the_snapshot_of_another_profile(
+    live, store, source
+):
+    store.use(snapshot(store, "bilateral_trade", trade()))
+    source.error = "The service is down."
+    source.tables = (RawTable("bilateral_trade__reconciliation", (), ()),)
+    with pytest.raises(SourceError, match=r"another profile's\. The service is down\."):
+        take(live, store)
+    source.tables, source.source = (), replace(SOURCE, provider="UN Comtrade")
+    with pytest.raises(SourceError, match="of A publisher, is another profile's"):
+        take(live, store)
 
 
 def test_a_first_fetch_that_fails_is_an_error(live, store, source):
