@@ -201,6 +201,45 @@ def test_wrong_questions_get_an_answer_that_helps(refreshed, arguments, words):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("rank", "--mineral", "Copper", "--category", "ores"),
+        ("query", "from marts.ppml_fit"),
+        ("portfolio", "--mineral", "Copper"),
+        ("shock", "--lose", "CHN", "--lose", "rus", "--mineral", "Cobalt"),
+        ("settings",),
+        ("export", "--mart", "ppml_fit", "--format", "csv", "--output", "/dev/null"),
+    ],
+)
+def test_an_answer_loads_neither_dagster_nor_dbt(refreshed, arguments):
+    """Each of them costs more than the answer."""
+    done = refreshed.command(*arguments, PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0, done.stdout
+    lines = done.stderr.splitlines()
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+    assert "duckdb" in loaded
+    assert loaded & {"dagster", "dagster_dbt", "dbt"} == set()
+
+
+def test_every_supplier_named_falls_away_however_they_are_named(refreshed):
+    market = ("--mineral", "Copper", "--category", "ORES")
+    both = refreshed.command("shock", "--lose", "CHL,PNG", *market)
+    assert both.returncode == 0, both.stderr
+    assert "IND without CHL, PNG" in both.stdout
+    assert refreshed.command("shock", "--lose", "chl", "--lose", "PNG", *market).stdout == (
+        both.stdout
+    )
+
+
+def test_tables_of_shares_cut_no_word_on_a_narrow_terminal(refreshed):
+    for arguments in (("portfolio",), ("portfolio", "--mineral", "Copper"), ("shock", "--lose=CHN"),
+                      ("snapshots", "list")):  # fmt: skip
+        shown = refreshed.command(*arguments, COLUMNS="80")
+        assert shown.returncode == 0, shown.stderr
+        assert "…" not in shown.stdout, arguments
+
+
 def test_status_names_release_and_sources(refreshed):
     done = refreshed.command("status")
     assert done.returncode == 0
