@@ -141,7 +141,7 @@ def print_shock(console: Console, chosen: Choice, lost: Sequence[str]) -> None:
     if not hit:
         console.print(f"{title}: nothing of known quantity is lost in {len(losses)} markets.")
         return
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("category", no_wrap=True)
     table.add_column("mineral", overflow="fold", min_width=len("Phosphorous"))
     for name in ("lost", "lost t/year", "replaced", "HHI", "after"):

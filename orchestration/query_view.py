@@ -35,9 +35,9 @@ def print_query(settings: Settings, sql: str, form: Format, output: TextIO) -> N
             answer = marts.execute(_only_statement(marts, sql))
             columns = [column[0] for column in answer.description or []]
             if form == "csv":
-                _write_csv(output, columns, _batches(answer))
+                _write_csv(output, columns, _rows(answer))
             elif form == "json":
-                _write_json(output, columns, _batches(answer))
+                _write_json(output, columns, _rows(answer))
             else:
                 rows = answer.fetchmany(ROWS_OF_A_TABLE + 1)
                 _print_table(Console(file=output, highlight=False), columns, rows)
@@ -56,7 +56,7 @@ def _only_statement(marts: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statem
     return statements[0]
 
 
-def _batches(answer: duckdb.DuckDBPyConnection) -> Iterator[Sequence[Any]]:
+def _rows(answer: duckdb.DuckDBPyConnection) -> Iterator[Sequence[Any]]:
     while rows := answer.fetchmany(_BATCH):
         yield from rows
 
