@@ -223,6 +223,13 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().resolve()
 
+    @field_validator("warehouse_dir")
+    @classmethod
+    def _is_no_file(cls, value: Path) -> Path:
+        if value.exists() and not value.is_dir():
+            raise ValueError(f"{value} is a file: name a folder, which is made when needed")
+        return value
+
     @field_validator("hs_reference_dir")
     @classmethod
     def _is_a_folder(cls, value: Path | None) -> Path | None:

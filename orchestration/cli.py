@@ -4,11 +4,12 @@ them."""
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.text import Text
 
 from minerals.errors import AnotherRefreshRunsError, MineralsError
 from minerals.settings import Settings, child_environment, limit_linear_algebra_threads
@@ -40,7 +41,8 @@ def main() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    Console(stderr=True).print(f"[bold red]error[/]  {message}", highlight=False, soft_wrap=True)
+    words = Text.assemble(("error", "bold red"), f"  {message}")
+    Console(stderr=True).print(words, highlight=False, soft_wrap=True)
     sys.exit(1)
 
 
@@ -177,7 +179,7 @@ def rank(
         str | None,
         typer.Option(help="estimated or published; default: what speaks for the mineral."),
     ] = None,
-    top: Annotated[int, typer.Option(help="How many suppliers to show.")] = 10,
+    top: Annotated[int, typer.Option(min=1, help="How many suppliers to show.")] = 10,
 ) -> None:
     """Show the forward ranking of suppliers of one mineral."""
     from orchestration import summary
@@ -188,7 +190,7 @@ def rank(
         settings,
         mineral,
         category,
-        (importer or settings.importers[0]).upper(),
+        importer,
         source,
         top,
     )
@@ -198,11 +200,22 @@ portfolio_cli.register(app, _settings)
 
 
 @app.command()
-def query(sql: Annotated[str, typer.Argument(help="SQL over the schema `marts`.")]) -> None:
-    """Ask the published marts a question in SQL (read-only)."""
-    from orchestration import summary
+def query(
+    sql: Annotated[str, typer.Argument(help="One statement of SQL over the schema `marts`.")],
+    form: Annotated[
+        Literal["table", "csv", "json"] | None,
+        typer.Option("--format", help="Default: a table on a terminal, csv elsewhere."),
+    ] = None,
+) -> None:
+    """Ask the published marts a question in SQL.
 
-    summary.print_query(Console(highlight=False), _settings(), sql)
+    The marts cannot be changed. COPY can write files elsewhere, with the rights of who asks. A
+    table shows the first 200 rows, csv and json have all.
+    """
+    from orchestration import query_view
+
+    chosen = form or ("table" if sys.stdout.isatty() else "csv")
+    query_view.print_query(_settings(), sql, chosen, sys.stdout)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """`minerals portfolio` and `minerals shock`: the arguments. What is shown: `portfolio_view`."""
 
+import re
 from collections.abc import Callable
 from typing import Annotated
 
@@ -23,7 +24,7 @@ def register(app: typer.Typer, read_settings: Callable[[], Settings]) -> None:
         mineral: Mineral = None,
         category: Category = None,
         importer: Importer = None,
-        top: Annotated[int, typer.Option(help="How many suppliers to show.")] = 12,
+        top: Annotated[int, typer.Option(min=1, help="How many suppliers to show.")] = 12,
     ) -> None:
         """Show the strategy of every mineral, or the recommended portfolio of one."""
         from orchestration import portfolio_view as view
@@ -37,7 +38,10 @@ def register(app: typer.Typer, read_settings: Callable[[], Settings]) -> None:
 
     @app.command()
     def shock(
-        lose: Annotated[str, typer.Option(help="ISO3 codes of who falls away: CHN or CHN,RUS.")],
+        lose: Annotated[
+            list[str],
+            typer.Option(help="ISO3 codes of who falls away: CHN,RUS, or the option repeated."),
+        ],
         mineral: Mineral = None,
         category: Category = None,
         importer: Importer = None,
@@ -46,5 +50,6 @@ def register(app: typer.Typer, read_settings: Callable[[], Settings]) -> None:
         from orchestration import portfolio_view as view
 
         chosen = view.Choice(read_settings(), importer, mineral, category)
-        lost = [code.strip().upper() for code in lose.split(",") if code.strip()]
+        codes = re.split(r"[,\s]+", ",".join(lose).upper())
+        lost = list(dict.fromkeys(code for code in codes if code))
         view.print_shock(Console(highlight=False), chosen, lost)

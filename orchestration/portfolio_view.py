@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from minerals.errors import ReleaseError
-from minerals.names import CATEGORIES
 from minerals.releases import ReleaseStore
 from minerals.settings import Settings
 from minerals.sourcing.derive import Choices
 from minerals.sourcing.shocks import lose, recommend_without
+from orchestration.asked import known_category, known_importer, known_mineral
 from orchestration.summary import number, open_marts, percent, release_id
 
 
@@ -26,25 +26,14 @@ class Choice:
         self, settings: Settings, importer: str | None, mineral: str | None, category: str | None
     ) -> None:
         self.settings = settings
-        self.importer = (importer or settings.importers[0]).upper()
-        if category is not None and category not in CATEGORIES:
-            raise ReleaseError(f"'{category}' is not a category; choose {', '.join(CATEGORIES)}.")
-        self.category = category
+        self.category = known_category(category) if category is not None else None
         with open_marts(settings) as marts:
             rows = marts.execute(
                 "select distinct importer_iso3, mineral from marts.portfolio_partners"
             ).fetchall()
-        importers = sorted({row[0] for row in rows})
-        if self.importer not in importers:
-            raise ReleaseError(
-                f"{self.importer} is not in the release, which holds {', '.join(importers)}. "
-                f"Refresh with MINERALS_IMPORTERS={','.join([*importers, self.importer])}."
-            )
-        known = {row[1].lower(): row[1] for row in rows}
-        if mineral is not None and mineral.lower() not in known:
-            names = "; ".join(sorted(known.values()))
-            raise ReleaseError(f"'{mineral}' is not in the release; it has: {names}.")
-        self.mineral = known[mineral.lower()] if mineral is not None else None
+        self.importer = known_importer(importer, settings, {row[0] for row in rows})
+        minerals = {row[1] for row in rows}
+        self.mineral = known_mineral(mineral, minerals) if mineral is not None else None
 
     def rows(self, mart: str, order: str) -> pd.DataFrame:
         with open_marts(self.settings) as marts:
@@ -61,7 +50,7 @@ def print_strategies(console: Console, chosen: Choice) -> None:
     rows = chosen.rows("portfolio_strategy", "hhi_actual desc nulls last, category, mineral")
     table = Table(title=f"Strategies for {chosen.importer}", title_justify="left")
     for name in ("strategy", "category", "mineral"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in ("HHI now", "recommended", "to move"):
         table.add_column(name, justify="right")
     for row in rows.to_dict("records"):
@@ -106,9 +95,9 @@ def _portfolio_table(chosen: Choice, category: str, rows: pd.DataFrame) -> Table
         title_justify="left",
     )
     table.add_column("supplier")
-    for name in ("rank", "in top k", "now", "model", "recommended", "at most"):
+    for name in ("rank", "top k", "now", "model", "recommended", "at most"):
         table.add_column(name, justify="right")
-    table.add_column("role")
+    table.add_column("role", no_wrap=True)
     for row in rows.to_dict("records"):
         table.add_row(
             row["exporter_iso3"],
@@ -152,12 +141,12 @@ def print_shock(console: Console, chosen: Choice, lost: Sequence[str]) -> None:
     if not hit:
         console.print(f"{title}: nothing of known quantity is lost in {len(losses)} markets.")
         return
-    table = Table(title=title, title_justify="left")
-    for name in ("category", "mineral"):
-        table.add_column(name)
-    for name in ("lost", "lost t/year", "replaceable", "HHI before", "after"):
-        table.add_column(name, justify="right")
-    table.add_column("next best, part of the loss")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("category", no_wrap=True)
+    table.add_column("mineral", overflow="fold", min_width=len("Phosphorous"))
+    for name in ("lost", "lost t/year", "replaced", "HHI", "after"):
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_column("next best, part of the loss", overflow="fold")
     for (category, mineral), (_, loss) in sorted(hit.items(), key=lambda i: -i[1][1].lost_share):
         first = loss.replacements.query("added_qty_kg > 0").nlargest(4, "added_qty_kg")
         table.add_row(

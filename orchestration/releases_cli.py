@@ -4,7 +4,7 @@ Belongs here: arguments, and what a person reads. What is compared, verified or 
 in `minerals/releases`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from minerals.errors import ReleaseError
-from minerals.releases import ReleaseStore
+from minerals.releases import CURRENT, ReleaseStore
 from minerals.releases.contract import (
     CONTRACT,
     additions,
@@ -24,12 +24,17 @@ from minerals.releases.contract import (
     read_contract,
     write_contract,
 )
+from minerals.releases.export import Format
 from minerals.settings import PROJECT_ROOT, Settings, limit_linear_algebra_threads
+from orchestration.asked import known_mineral, why_nothing
 
 AGREED = PROJECT_ROOT / "minerals" / "marts" / CONTRACT
 BI_PAGE = PROJECT_ROOT / "docs" / "bi.md"
+FORMATS: Mapping[str, Format] = {".csv": "csv", ".xlsx": "xlsx"}
 BEGIN, END = "<!-- columns: written by `minerals contract --write` -->", "<!-- end of columns -->"
-ReleaseId = Annotated[str, typer.Argument(help="Release id, or `current`, or `previous`.")]
+ReleaseId = Annotated[
+    str, typer.Argument(help="Release id or its beginning, or `current`, or `previous`.")
+]
 
 
 def register(app: typer.Typer, read_settings: Callable[[], Settings]) -> None:
@@ -63,7 +68,10 @@ def register(app: typer.Typer, read_settings: Callable[[], Settings]) -> None:
     @app.command()
     def export(
         mart: Annotated[str, typer.Option(help="For example ranking_forward.")],
-        form: Annotated[Literal["csv", "xlsx"], typer.Option("--format")] = "csv",
+        form: Annotated[
+            Literal["csv", "xlsx"] | None,
+            typer.Option("--format", help="Default: what the name of --output ends with, or csv."),
+        ] = None,
         mineral: Annotated[str | None, typer.Option(help="Only this mineral.")] = None,
         category: Annotated[str | None, typer.Option(help="Only ores, products or scrap.")] = None,
         importer: Annotated[str | None, typer.Option(help="Only this importer, ISO3.")] = None,
@@ -76,6 +84,7 @@ def register(app: typer.Typer, read_settings: Callable[[], Settings]) -> None:
 
         chosen = {"mineral": mineral, "category": category, "importer_iso3": importer}
         filters = {column: value for column, value in chosen.items() if value is not None}
+        form = form_of(output, form)
         target = output or Path(f"{mart}.{form}")
         folder = _folder(store_of(read_settings()), "current")
         n_rows = export_mart(folder, mart, target, form, filters)
@@ -87,6 +96,16 @@ def register(app: typer.Typer, read_settings: Callable[[], Settings]) -> None:
 def store_of(settings: Settings) -> ReleaseStore:
     """The releases of a warehouse."""
     return ReleaseStore(settings.releases_dir, settings.serving_database, settings.releases_to_keep)
+
+
+def form_of(output: Path | None, form: Format | None) -> Format:
+    """The format that the name of the file and --format agree on. Raises ReleaseError."""
+    named: Format | None = None if output is None else FORMATS.get(output.suffix.lower())
+    if form is None and output is not None and named is None:
+        raise ReleaseError(f"{output} does not end in .csv or .xlsx: name it so, or give --format.")
+    if form is not None and named is not None and form != named:
+        raise ReleaseError(f"{output} is the name of a {named} file, --format says {form}.")
+    return form or named or "csv"
 
 
 def with_columns(page: str, tables: str) -> str:
@@ -108,19 +127,25 @@ def _releases(read_settings: Callable[[], Settings]) -> typer.Typer:
         """The releases on disk, oldest first; the one being served is marked."""
         store = store_of(read_settings())
         current = store.current()
-        table = Table("", "release", "created", "code", "rows", box=None)
+        table = Table("", box=None)
+        table.add_column("release", no_wrap=True)
+        for name in ("created, UTC", "code", "rows"):
+            table.add_column(name, overflow="fold")
         for release_id in store.list():
             manifest = store.manifest(release_id) or {}
             is_served = current is not None and current.name == release_id
             table.add_row(
                 "→" if is_served else "",
                 release_id,
-                str(manifest.get("created_at")),
+                str(manifest.get("created_at"))[:16].replace("T", " "),
                 str(manifest.get("code_version")),
                 f"{sum(mart['row_count'] for mart in manifest.get('marts', [])):,}",
             )
         console = Console(highlight=False)
-        console.print(table if table.row_count else "There is no release yet: run `make refresh`.")
+        if table.row_count:
+            console.print(table)
+        else:
+            console.print(f"There is no release: {why_nothing(store.root.parent)}", soft_wrap=True)
 
     @app.command()
     def show(release: ReleaseId = "current") -> None:
@@ -147,13 +172,15 @@ def _releases(read_settings: Callable[[], Settings]) -> typer.Typer:
         before: ReleaseId = "previous",
         after: ReleaseId = "current",
         mineral: Annotated[str | None, typer.Option(help="Only this mineral.")] = None,
-        top: Annotated[int, typer.Option(help="How many moves to show.")] = 20,
+        top: Annotated[int, typer.Option(min=1, help="How many moves to show.")] = 20,
     ) -> None:
         """Which suppliers moved between two releases, and by how many places."""
-        from minerals.releases.diff import diff_releases
+        from minerals.releases.diff import diff_releases, minerals_of
 
         store = store_of(read_settings())
         folders = _folder(store, before), _folder(store, after)
+        if mineral is not None:
+            mineral = known_mineral(mineral, minerals_of(*folders))
         found = diff_releases(*folders, mineral)
         console = Console(highlight=False)
         console.print(f"{folders[0].name} → {folders[1].name}", soft_wrap=True)
@@ -177,11 +204,13 @@ def _releases(read_settings: Callable[[], Settings]) -> typer.Typer:
 
     @app.command()
     def verify(
-        release: Annotated[str, typer.Argument(help="Release id, current, or all.")] = "all",
+        release: Annotated[
+            str, typer.Argument(help="Release id or its beginning, current, previous, or all.")
+        ] = "all",
     ) -> None:
         """Hash the files of the releases again. Exit code 1 when one is not what was published."""
         store = store_of(read_settings())
-        names = store.list() if release == "all" else [_folder(store, release).name]
+        names = _names(store) if release == "all" else [_folder(store, release).name]
         console = Console(highlight=False, soft_wrap=True)
         is_sound = True
         for name in names:
@@ -227,11 +256,16 @@ def _releases(read_settings: Callable[[], Settings]) -> typer.Typer:
     @app.command()
     def rollback(
         release: Annotated[
-            str | None, typer.Argument(help="Release id; default: the one before the current.")
-        ] = None,
+            str,
+            typer.Argument(
+                help="Release id or its beginning, or `current` to write the serving database "
+                "anew; default: the one before the current."
+            ),
+        ] = "previous",
     ) -> None:
         """Serve an older release again, at once, after checking its files."""
-        served = store_of(read_settings()).rollback(release)
+        store = store_of(read_settings())
+        served = store.rollback(_folder(store, release).name)
         Console(highlight=False, soft_wrap=True).print(
             f"release {served} is served again; the next refresh publishes a new one"
         )
@@ -243,16 +277,40 @@ def _count(number: int | None) -> str:
     return "no" if number is None else f"{number:,}"
 
 
+def _names(store: ReleaseStore) -> list[str]:
+    """All releases. Raises ReleaseError when there is none, with the reason."""
+    names = store.list()
+    if not names:
+        raise ReleaseError(f"There is no release: {why_nothing(store.root.parent)}")
+    return names
+
+
 def _folder(store: ReleaseStore, release: str) -> Path:
-    """The folder of `current`, `previous` or a release id. Raises ReleaseError without one."""
+    """The folder of `current`, `previous`, a release id or the beginning of one.
+
+    Raises ReleaseError when that is no release, or not one alone.
+    """
+    names = _names(store)
+    if release in {"current", "previous"}:
+        return _served_or_before(store, names, release)
+    if release in names:
+        return store.folder(release)
+    found = [name for name in names if release and name.startswith(release)]
+    if len(found) > 1:
+        raise ReleaseError(f"{release} is the beginning of {', '.join(found)}: write more of it.")
+    return store.folder(found[0] if found else release)
+
+
+def _served_or_before(store: ReleaseStore, names: list[str], release: str) -> Path:
     current = store.current()
     if current is None:
-        raise ReleaseError("There is no release yet: run `make refresh` first.")
+        raise ReleaseError(
+            f"{store.root / CURRENT} leads to no release: `minerals releases rollback <release>` "
+            f"serves one of {', '.join(names)}."
+        )
     if release == "current":
         return current
-    if release == "previous":
-        older = [name for name in store.list() if name < current.name]
-        if not older:
-            raise ReleaseError("There is no release before the current one.")
-        return store.folder(older[-1])
-    return store.folder(release)
+    older = [name for name in names if name < current.name]
+    if not older:
+        raise ReleaseError("There is no release before the current one.")
+    return store.folder(older[-1])

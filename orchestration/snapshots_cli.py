@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from minerals.errors import SnapshotDamagedError, SourceError
+from orchestration.asked import why_nothing
 
 if TYPE_CHECKING:
     from minerals.sources.snapshots import Snapshot, SnapshotStore
@@ -51,8 +52,12 @@ def list_snapshots() -> None:
     from minerals.sources import DATASETS
     from minerals.sources.acceptance import verdict_file
 
-    store = _store()
-    table = Table("dataset", "snapshot", "state", "rows", "retrieved", "provider", box=None)
+    store, console = _store(), Console(highlight=False)
+    table = Table(box=None)
+    for name in ("dataset", "snapshot"):
+        table.add_column(name, no_wrap=True)
+    for name in ("state", "rows", "retrieved, UTC", "provider"):
+        table.add_column(name, overflow="fold")
     for dataset in DATASETS:
         lines = []
         for snapshot_id in store.list(dataset):
@@ -68,10 +73,14 @@ def list_snapshots() -> None:
                 continue
             at = snapshot.retrieved_at
             rows = f"{snapshot.row_count:,}"
-            lines.append((at, dataset, snapshot_id, state, rows, at, snapshot.provider))
+            shown = at[:16].replace("T", " ")
+            lines.append((at, dataset, snapshot_id, state, rows, shown, snapshot.provider))
         for _, *cells in sorted(lines, reverse=True):
             table.add_row(*cells)
-    Console(highlight=False).print(table)
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print(f"There is no snapshot: {why_nothing(store.root.parent)}", soft_wrap=True)
 
 
 @app.command()
@@ -123,6 +132,10 @@ def verify() -> None:
     from minerals.sources import DATASETS
 
     store, console, damaged, n_files = _store(), Console(highlight=False), 0, 0
+    if not any(store.list(dataset) for dataset in DATASETS):
+        raise SnapshotDamagedError(
+            f"There is no snapshot to verify: {why_nothing(store.root.parent)}"
+        )
     for dataset in DATASETS:
         for snapshot_id in store.list(dataset):
             try:

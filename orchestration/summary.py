@@ -6,7 +6,7 @@ Reads the served release only; computes nothing that is not in a mart.
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 import pandas as pd
@@ -16,10 +16,18 @@ from rich.table import Table
 from rich.text import Text
 
 from minerals.errors import ReleaseError
-from minerals.names import CATEGORIES
 from minerals.releases import ReleaseStore
 from minerals.settings import Settings
-from orchestration.run import RefreshResult
+from orchestration.asked import (
+    known_category,
+    known_importer,
+    known_mineral,
+    known_source,
+    why_nothing,
+)
+
+if TYPE_CHECKING:
+    from orchestration.run import RefreshResult
 
 WELL_KNOWN = (("Copper", "ores"), ("Lithium", "products"), ("Phosphorous", "ores"),
               ("Rare Earths", "products"), ("Nickel", "scrap"))  # fmt: skip
@@ -91,7 +99,7 @@ class LiveProgress(LineProgress):
         return table
 
 
-def print_failure(console: Console, settings: Settings, result: RefreshResult) -> None:
+def print_failure(console: Console, settings: Settings, result: "RefreshResult") -> None:
     """Why the refresh stopped, what is still served, where to read more."""
     first, *others = result.failures or ["no step said why; see the log"]
     console.print(f"\n[bold red]failed[/] {first}", soft_wrap=True)
@@ -111,7 +119,7 @@ def print_failure(console: Console, settings: Settings, result: RefreshResult) -
     console.print(f"Log: {result.log_file}", soft_wrap=True)
 
 
-def print_success(console: Console, settings: Settings, result: RefreshResult) -> None:
+def print_success(console: Console, settings: Settings, result: "RefreshResult") -> None:
     """Fits, a few rankings, where the release lies, and what to do next."""
     release = _store(settings).manifest() or {}
     with open_marts(settings) as marts:
@@ -143,7 +151,8 @@ def print_success(console: Console, settings: Settings, result: RefreshResult) -
         "\nnext:  [bold]make ui[/]                         the asset graph and run history"
     )
     console.print(
-        '       [bold].venv/bin/minerals query "from marts.ranking_forward limit 5"[/]'
+        '       [bold].venv/bin/minerals query "select mineral, category, exporter_iso3, '
+        'forward_rank from marts.ranking_forward limit 5"[/]'
         f"   or open {settings.serving_database} read-only",
         soft_wrap=True,
     )
@@ -154,24 +163,22 @@ def print_ranking(
     settings: Settings,
     mineral: str,
     category: str,
-    importer: str,
+    importer: str | None,
     source: str | None,
     top: int,
 ) -> None:
     """The forward ranking of one mineral. Raises ReleaseError with the known names otherwise."""
-    if category not in CATEGORIES:
-        raise ReleaseError(f"'{category}' is not a category; choose {', '.join(CATEGORIES)}.")
+    category = known_category(category)
+    source = known_source(source) if source is not None else None
     with open_marts(settings) as marts:
-        minerals = _column(marts, "select distinct mineral from marts.ranking_forward order by 1")
-        known = {name.lower(): name for name in minerals}
-        if mineral.lower() not in known:
-            raise ReleaseError(f"'{mineral}' is not in the release; it has: {'; '.join(minerals)}.")
-        importers = _column(marts, "select distinct importer_iso3 from marts.ranking_forward")
-        if importer not in importers:
-            raise ReleaseError(
-                f"{importer} is not in the release, which holds {', '.join(sorted(importers))}. "
-                f"Refresh with MINERALS_IMPORTERS={','.join([*settings.importers, importer])}."
-            )
+        mineral = known_mineral(
+            mineral, _column(marts, "select distinct mineral from marts.ranking_forward")
+        )
+        importer = known_importer(
+            importer,
+            settings,
+            _column(marts, "select distinct importer_iso3 from marts.ranking_forward"),
+        )
         rows = marts.execute(
             """
             select *, rank() over (order by not is_headline) as source_order
@@ -181,13 +188,13 @@ def print_ranking(
             qualify source_order = 1
             order by forward_rank
             """,
-            [importer, category, known[mineral.lower()], source],
+            [importer, category, mineral, source],
         ).df()
     if rows.empty:
         raise ReleaseError(f"No {source or ''} ranking of {mineral} {category} for {importer}.")
     used = rows["coefficient_source"].iloc[0]
     table = Table(
-        title=f"{known[mineral.lower()]} {category} for {importer}, {used} coefficients",
+        title=f"{mineral} {category} for {importer}, {used} coefficients",
         title_justify="left",
     )
     for name in ("rank", "supplier", "rank, 90%", "in top k", "actual share", "predicted t/year"):
@@ -207,29 +214,12 @@ def print_ranking(
     console.print(f"{len(rows)} candidates in all. Release {release_id(settings)}.")
 
 
-def print_query(console: Console, settings: Settings, sql: str) -> None:
-    """The answer to any SQL over the marts, as a table."""
-    with open_marts(settings) as marts:
-        try:
-            answer = marts.execute(sql)
-            columns = [column[0] for column in answer.description or []]
-            rows = answer.fetchmany(200)
-            more = answer.fetchmany(1)
-        except duckdb.Error as error:
-            raise ReleaseError(f"DuckDB says: {error}") from error
-    table = Table()
-    for column in columns:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    console.print(table)
-    if more:
-        console.print("only the first 200 rows are shown")
-
-
 def print_settings(console: Console, settings: Settings) -> None:
     """Every setting: its variable, its value, its meaning."""
-    table = Table("variable", "value", "meaning")
+    table = Table()
+    table.add_column("variable", no_wrap=True)
+    for name in ("value", "meaning"):
+        table.add_column(name, overflow="fold")
     for name, info in Settings.model_fields.items():
         value = getattr(settings, name)
         shown = ",".join(value) if isinstance(value, tuple) else str(value)
@@ -338,18 +328,28 @@ def _replication(marts: duckdb.DuckDBPyConnection, top_k: int) -> str:
 
 
 def open_marts(settings: Settings) -> duckdb.DuckDBPyConnection:
-    if not settings.serving_database.exists():
+    """The served marts, read-only. Raises ReleaseError when they cannot be read."""
+    file = settings.serving_database
+    if not file.exists():
         raise ReleaseError(
-            f"There is no release yet ({settings.serving_database} is missing): "
-            "run `make refresh` first."
+            f"There is no release to read: {why_nothing(settings.warehouse_dir)}"
+            if not _store(settings).list()
+            else f"{file} is missing: `minerals releases rollback current` writes it anew."
         )
-    marts = duckdb.connect(str(settings.serving_database), read_only=True)
+    try:
+        marts = duckdb.connect(str(file), read_only=True)
+    except duckdb.Error as error:
+        raise ReleaseError(
+            f"{file} cannot be opened ({error}). If it is damaged, `minerals releases rollback "
+            "current` writes it anew."
+        ) from error
     try:
         marts.execute("select 1 from marts.ppml_fit limit 1")
-    except duckdb.IOException as error:
+    except duckdb.Error as error:
+        marts.close()
         raise ReleaseError(
-            f"{settings.serving_database} looks for the release where it is not any more (was the "
-            "warehouse folder moved?): run `make refresh` to write it anew."
+            f"{file} looks for the release where it is not any more (was the warehouse folder "
+            "moved?): `minerals releases rollback <release>` or `make refresh` writes it anew."
         ) from error
     return marts
 

@@ -74,6 +74,16 @@ def diff_releases(before: Path, after: Path, mineral: str | None = None) -> Rele
     )
 
 
+def minerals_of(*releases: Path) -> list[str]:
+    """The minerals that the forward rankings of these release folders have, in order."""
+    files = [str(folder / "ranking_forward.parquet") for folder in releases]
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            "select distinct mineral from read_parquet(?) order by 1", [files]
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
 def _largest_first(move: Move) -> tuple[object, ...]:
     held = move.rank_before or move.rank_after or 0
     return (

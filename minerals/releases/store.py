@@ -139,18 +139,27 @@ class ReleaseStore:
     def rollback(self, release_id: str | None = None) -> str:
         """Make an older release current (by default the one before); return its id.
 
-        Raises ReleaseError when there is no such release or its files are not what they were.
+        Raises ReleaseError when there is no such release or its files are not what they were. What
+        fails on the way leaves the release that was served.
         """
+        if not self.list():
+            raise ReleaseError(f"There is no release under {self.root}.")
         with FileLock(self.root / ".lock"):
-            target = release_id or self._before_current()
+            target = self._before_current() if release_id is None else self.folder(release_id).name
             problems = self.verify(target)
             if problems:
                 raise ReleaseError(f"Release {target} is not sound: {'; '.join(problems)}")
             manifest = self.manifest(target)
             assert manifest is not None
             marts = tuple(_mart_of(entry) for entry in manifest["marts"])
+            before = self.current()
             self._make_current(target)
-            write_serving_database(self.serving_database, self.root / CURRENT, marts)
+            try:
+                write_serving_database(self.serving_database, self.root / CURRENT, marts)
+            except BaseException:
+                if before is not None:
+                    self._point_at(before.name)
+                raise
         return target
 
     def _before_current(self) -> str:
@@ -165,12 +174,9 @@ class ReleaseStore:
 
         Raises ReleaseError when there is no such release.
         """
+        folder = self.folder(release_id)
         manifest = self.manifest(release_id)
-        if manifest is None:
-            raise ReleaseError(
-                f"There is no release {release_id}. There are: {', '.join(self.list()) or 'none'}."
-            )
-        folder = self.root / release_id
+        assert manifest is not None
         published = {f"{mart['name']}.parquet": mart["sha256"] for mart in manifest["marts"]}
         published = manifest.get("files", published)
         problems = []
@@ -224,6 +230,9 @@ class ReleaseStore:
         current = self.current()
         if current is None or current.name != release_id:
             succession.prepare(self.root / release_id, current)
+        self._point_at(release_id)
+
+    def _point_at(self, release_id: str) -> None:
         temporary = self.root / f".{CURRENT}-{uuid.uuid4().hex[:8]}"
         temporary.symlink_to(release_id, target_is_directory=True)
         temporary.replace(self.root / CURRENT)

@@ -91,7 +91,8 @@ def test_the_readme_says_what_the_release_has(refreshed):
         "where importer_iso3 = 'IND' and is_publishable order by category"
     )
     said = re.search(
-        r"ores ([\d,]+) observations and pseudo R2 ([\d.]+), products ([\d,]+) and ([\d.]+)", readme
+        r"ores ([\d,]+) observations and pseudo R2 ([\d.]+), products ([\d,]+) and ([\d.]*\d)",
+        readme,
     )
     numbers = [float(number.replace(",", "")) for number in said.groups()]
     assert [tuple(numbers[:2]), tuple(numbers[2:])] == [tuple(row[1:]) for row in fits]
@@ -102,3 +103,8 @@ def test_the_readme_says_what_the_release_has(refreshed):
     words = f"give back {overlap}% of its top-10 ores suppliers (mean over {minerals} minerals"
     assert words in readme
     assert f"mean Spearman {rho})" in readme
+    ((imputed,),) = refreshed.served(
+        "select 100 * avg(is_imputed_central_govt_debt_pct_gdp::int) from marts.import_panel "
+        "where importer_iso3 = 'IND'"
+    )
+    assert f"mostly imputed ({imputed:.0f}% of panel cells)" in readme

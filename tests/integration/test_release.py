@@ -1,6 +1,8 @@
 """What BI reads: the release, its contract, the command line's answers."""
 
 import json
+import re
+from collections import Counter
 
 import duckdb
 import pandas as pd
@@ -199,6 +201,52 @@ def test_wrong_questions_get_an_answer_that_helps(refreshed, arguments, words):
     assert done.returncode == 1
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("rank", "--mineral", "Copper", "--category", "ores"),
+        ("query", "from marts.ppml_fit"),
+        ("portfolio", "--mineral", "Copper"),
+        ("shock", "--lose", "CHN", "--lose", "rus", "--mineral", "Cobalt"),
+        ("settings",),
+        ("export", "--mart", "ppml_fit", "--format", "csv", "--output", "/dev/null"),
+    ],
+)
+def test_an_answer_loads_neither_dagster_nor_dbt(refreshed, arguments):
+    """Each of them costs more than the answer."""
+    done = refreshed.command(*arguments, PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0, done.stdout
+    lines = done.stderr.splitlines()
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+    assert "duckdb" in loaded
+    assert loaded & {"dagster", "dagster_dbt", "dbt"} == set()
+
+
+def test_every_supplier_named_falls_away_however_they_are_named(refreshed):
+    market = ("--mineral", "Copper", "--category", "ORES")
+    both = refreshed.command("shock", "--lose", "CHL,PNG", *market)
+    assert both.returncode == 0, both.stderr
+    assert "IND without CHL, PNG" in both.stdout
+    assert refreshed.command("shock", "--lose", "chl", "--lose", "PNG", *market).stdout == (
+        both.stdout
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("portfolio",), ("portfolio", "--mineral", "Copper"), ("shock", "--lose=CHN"),
+     ("snapshots", "list"), ("releases", "list"), ("settings",)],
+)  # fmt: skip
+def test_a_narrow_terminal_shows_the_same_words(refreshed, arguments):
+    """Wrapped, not cut; only paths are broken within a word."""
+    narrow, wide = (
+        refreshed.command(*arguments, COLUMNS=columns).stdout for columns in ("80", "400")
+    )
+    assert "…" not in narrow
+    words = [re.findall(r"[\w.,%+-]+", re.sub(r"\S*/\S*", "", text)) for text in (narrow, wide)]
+    assert Counter(words[1]) - Counter(words[0]) == Counter()
 
 
 def test_status_names_release_and_sources(refreshed):

@@ -35,7 +35,7 @@ from minerals.releases.serving import PINNED
 from minerals.releases.succession import PLACES, PREDECESSORS, SERVED
 from minerals.settings import PROJECT_ROOT
 from minerals.sources.snapshots import sha256_of
-from orchestration.releases_cli import BI_PAGE, with_columns
+from orchestration.releases_cli import BI_PAGE, form_of, with_columns
 
 MART = "ppml_fit"
 WORDY = "portfolio_concentration"  # gets columns named like words of SQL
@@ -647,6 +647,27 @@ def test_a_release_that_was_tampered_with_is_named_and_not_gone_back_to(store, w
     assert served_id(store) == second
 
 
+@pytest.mark.parametrize("name", ["current", "previous", "", ".", "../releases/{}"])
+def test_going_back_takes_nothing_but_the_id_of_a_release(store, warehouse, name):
+    """Any other path to a release would become what the link points at, also the link itself."""
+    first = served_id(store)
+    second = store.publish(warehouse, {}).release_id
+    with pytest.raises(ReleaseError, match="There is no release"):
+        store.rollback(name.format(first))
+    assert served_id(store) == second
+    assert (store.root / CURRENT).readlink() == Path(second)
+
+
+def test_going_back_that_fails_leaves_what_was_served(store, warehouse):
+    first = served_id(store)
+    second = store.publish(warehouse, {}).release_id
+    store.serving_database.unlink()
+    (store.serving_database / "in the way").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        store.rollback(first)
+    assert served_id(store) == second
+
+
 def test_a_diff_names_who_moved_entered_and_left(tmp_path):
     ranks = {
         "before": [("CHL", 1), ("PER", 2), ("AUS", 3), ("IDN", 4)],
@@ -706,7 +727,7 @@ def test_the_code_version_is_the_project_s_and_of_its_files():
 @pytest.mark.parametrize("form", ["csv", "xlsx"])
 def test_a_mart_is_exported_with_the_rows_asked_for(made, tmp_path, form):
     folder = made / "releases" / CURRENT
-    target = tmp_path / "out" / f"mart.{form}"
+    target = tmp_path / f"mart.{form}"
     assert export_mart(folder, MART, target, form, {"category": "CATEGORY 2"}) == 1
     rows = pd.read_csv(target) if form == "csv" else pd.read_excel(target, engine="calamine")
     assert rows[["category", "number"]].values.tolist() == [["category 2", 1]]
@@ -720,7 +741,12 @@ def test_a_mart_is_exported_with_the_rows_asked_for(made, tmp_path, form):
     [
         ("nothing", {}, "There is no mart nothing"),
         (MART, {"mineral": "Copper"}, "no column mineral"),
-        (MART, {"category": "ores"}, "no row with category ores"),
+        (MART, {"category": "ores"}, "no row with category ores; it has: category 1; category 2"),
+        (
+            MART,
+            {"importer_iso3": "importer_iso3 1", "category": "category 2"},
+            "1 and category category 2",
+        ),
     ],
 )
 def test_an_export_of_nothing_says_why_and_writes_nothing(made, tmp_path, mart, filters, words):
@@ -728,3 +754,48 @@ def test_an_export_of_nothing_says_why_and_writes_nothing(made, tmp_path, mart, 
     with pytest.raises(ReleaseError, match=words):
         export_mart(made / "releases" / CURRENT, mart, target, "csv", filters)
     assert not target.exists()
+
+
+def test_an_empty_mart_is_said_to_be_empty(store, warehouse, tmp_path):
+    warehouse.execute(f"delete from marts.{MART}")
+    folder = store.publish(warehouse, {}).path
+    with pytest.raises(ReleaseError, match=f"{MART} is empty in this release"):
+        export_mart(folder, MART, tmp_path / "out.csv", "csv", {"category": "category 1"})
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("folder", "folder is a folder: name a file in it"),
+        ("file/out", "file is a file"),
+        ("nowhere/out", "nowhere is not there: create it"),
+        ("/proc/out", "/proc/out cannot be written"),
+    ],
+)
+def test_where_an_export_cannot_be_written_is_said(made, tmp_path, form, place, words):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(ReleaseError, match=words):
+        export_mart(made / "releases" / CURRENT, MART, tmp_path / place, form, {})
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "form", "expected"),
+    [
+        (None, None, "csv"),
+        (None, "xlsx", "xlsx"),
+        ("a.XLSX", None, "xlsx"),
+        ("a.txt", "csv", "csv"),
+    ],
+)
+def test_the_name_of_a_file_tells_its_format(output, form, expected):
+    assert form_of(output and Path(output), form) == expected
+
+
+def test_a_name_and_a_format_that_disagree_are_refused():
+    with pytest.raises(ReleaseError, match=r"a\.csv is the name of a csv file, --format says xlsx"):
+        form_of(Path("a.csv"), "xlsx")
+    with pytest.raises(ReleaseError, match=r"does not end in \.csv or \.xlsx"):
+        form_of(Path("a.txt"), None)

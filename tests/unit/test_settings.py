@@ -1,6 +1,7 @@
 """What a deployment may choose, and the words it gets when it chooses wrongly."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,20 @@ def refusal() -> str:
     except ValidationError as error:
         return str(error)
     raise AssertionError("the settings were accepted")
+
+
+def test_the_page_on_operations_names_every_setting():
+    page = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)}
+    fields = Settings.model_fields.keys() - {"comtrade_api_key"}
+    assert named == {f"MINERALS_{field.upper()}" for field in fields} | {"COMTRADE_API_KEY"}
+
+
+def test_a_warehouse_that_is_a_file_is_refused(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MINERALS_WAREHOUSE_DIR", str(tmp_path / "file"))
+    assert "is a file: name a folder" in refusal()
 
 
 def test_defaults_are_the_open_bundle_and_india_over_five_years():
