@@ -47,6 +47,7 @@ from minerals.ppml.diagnostics import Diagnostics
 from minerals.ppml.estimator import Fit
 from minerals.ppml.inference import normal_inference
 from minerals.ppml.model import Model, estimate_model
+from minerals.ppml.reference import Comparison
 
 MIN_USABLE_SHARE = 0.5
 """A fit of which fewer bootstrap samples than this identify all regressors is not published."""
@@ -291,17 +292,17 @@ def fit_frame(importer: str, category: str, result: Model | Fit | EstimationErro
     """
     row: dict[str, object] = {"importer_iso3": importer, "category": category}
     if isinstance(result, Model):
-        row |= _fit(result.fit, result.bootstrap) | _evidence(result)
+        reasons = unpublishable_reasons(result.fit, result.bootstrap, result.comparison)
+        row |= _fit(result.fit, reasons) | _evidence(result)
     elif isinstance(result, Fit):
-        row |= _fit(result, None)
+        row |= _fit(result, unpublishable_reasons(result))
     else:
         row |= _dropped(result.dropped) | {"is_publishable": False, "reason": str(result)}
     frame = pd.DataFrame([row]).reindex(columns=list(PPML_FIT.columns))
     return keep_contract(frame, PPML_FIT)
 
 
-def _fit(fit: Fit, bootstrap: Bootstrap | None) -> dict[str, object]:
-    reasons = unpublishable_reasons(fit, bootstrap)
+def _fit(fit: Fit, reasons: list[str]) -> dict[str, object]:
     return _dropped(fit.dropped) | {
         "n_observations": fit.n_observations,
         "n_nonzero": fit.n_nonzero,
@@ -352,8 +353,13 @@ def _diagnostics(diagnostics: Diagnostics) -> dict[str, object]:
     }
 
 
-def unpublishable_reasons(fit: Fit, bootstrap: Bootstrap | None = None) -> list[str]:
-    """Why a fit may not be published, one sentence each; empty when it may."""
+def unpublishable_reasons(
+    fit: Fit, bootstrap: Bootstrap | None = None, comparison: Comparison | None = None
+) -> list[str]:
+    """Why a fit may not be published, one sentence each; empty when it may.
+
+    A reference that differs is no reason here: it stops the release, as one of the two is wrong.
+    """
     reasons = []
     if not fit.is_converged:
         reasons.append(
@@ -383,6 +389,8 @@ def unpublishable_reasons(fit: Fit, bootstrap: Bootstrap | None = None) -> list[
             f"only {len(bootstrap.draws)} of {bootstrap.n_replications} bootstrap samples of "
             "exporters identify every regressor"
         )
+    if not reasons and comparison is not None and not np.isfinite(comparison.coefficients):
+        reasons.append("statsmodels breaks down on it, so that nothing confirms the fit")
     return reasons
 
 

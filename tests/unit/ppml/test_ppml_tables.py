@@ -11,6 +11,7 @@ import pytest
 from minerals.names import CATEGORIES, REGRESSORS
 from minerals.ppml.design import Dropped, NothingToEstimate, Term
 from minerals.ppml.estimator import Fit
+from minerals.ppml.reference import Comparison
 from minerals.ppml.tables import (
     PPML_BOOTSTRAP,
     PPML_COEFFICIENTS,
@@ -130,6 +131,15 @@ def test_unsound_fits_say_why(changes: dict[str, object], words: str) -> None:
     assert len(reasons) == 1 and words in reasons[0]
     row = fit_frame("IND", "ores", small_fit(**changes)).iloc[0]
     assert not row["is_publishable"] and words in row["reason"]
+
+
+def test_a_model_that_the_reference_cannot_confirm_is_not_published() -> None:
+    inf = float("inf")
+    (reason,) = unpublishable_reasons(small_fit(), comparison=Comparison(inf, inf, 0.3))
+    assert "statsmodels breaks down" in reason
+    assert unpublishable_reasons(small_fit(), comparison=Comparison(0.1, 0.1, 0.1)) == []
+    only = unpublishable_reasons(small_fit(n_clusters=1), comparison=Comparison(inf, inf, inf))
+    assert len(only) == 1 and "one exporter only" in only[0]
 
 
 def test_thirty_positive_quantities_are_enough() -> None:
