@@ -3,7 +3,7 @@
 Read from the SQL that dbt compiled and the columns that the warehouse has, after dbt has ended:
 dagster-dbt's own way asks the warehouse through a dbt adapter in this process, which keeps a
 connection that the next writer stumbles over. Tables that a model reads as a whole (`count(*)`)
-give no line, nor do columns behind an `unpivot`, which the parser does not see through.
+give no line.
 """
 
 import json
@@ -20,7 +20,6 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import build_scope
 
 _LOG = logging.getLogger(__name__)
-logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of each `unpivot`, thrice
 
 
 def column_lineage(

@@ -103,6 +103,8 @@ def test_a_run_leaves_figures_and_the_lineage_of_columns(refreshed):
     assert {d.asset_key.to_user_string() for d in staged.deps_by_column["value_thousand_usd"]} == {
         "raw_bilateral_trade"
     }
+    filled = metadata_of(refreshed.settings, "fct_country_covariates")["dagster/column_lineage"]
+    assert {d.column_name for d in filled.deps_by_column["population"]} == {"population", "year"}
     fit = metadata_of(refreshed.settings, "ppml_fit")
     columns = {column.name: column for column in fit["dagster/column_schema"].columns}
     assert columns["pseudo_r2"].type == "DOUBLE"
