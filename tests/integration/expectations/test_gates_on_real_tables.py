@@ -275,7 +275,7 @@ def test_the_gate_compares_with_the_top_k_of_the_run(refreshed, tmp_path, top_k,
     definitions = dg.Definitions(
         asset_checks=[gate("rankings", GATES["rankings"], settings)],
         jobs=[dg.define_asset_job("judge", selection=dg.AssetSelection.all_asset_checks())],
-        resources={n: resources[n] for n in ("settings", "warehouse", "releases")},
+        resources=resources,
     )
     result = definitions.resolve_job_def("judge").execute_in_process(
         instance=dg.DagsterInstance.ephemeral(),
