@@ -187,14 +187,7 @@ def _rank(settings: Settings, database: Path, on_stage: OnStage) -> moves.Rankin
     published = warehouse.frame("seeds.published_ppml_coefficients")
     on_stage("estimating the models")
     estimates = [
-        tables.estimate_categories(
-            panel,
-            iso3,
-            replications=settings.bootstrap_replications,
-            seed=settings.seed,
-            top_k=settings.top_k,
-        )
-        for iso3 in settings.importers
+        tables.estimate_categories(panel, iso3, settings.choices) for iso3 in settings.importers
     ]
     coefficients = [estimate.coefficients for estimate in estimates]
     coefficients += [tables.published_coefficients_frame(i, published) for i in settings.importers]

@@ -58,13 +58,7 @@ def ppml(
     panel = warehouse.frame("marts.import_panel")
     published = warehouse.frame("seeds.published_ppml_coefficients")
     estimates = {
-        importer: estimate_categories(
-            panel,
-            importer,
-            replications=settings.bootstrap_replications,
-            seed=settings.seed,
-            top_k=settings.top_k,
-        )
+        importer: estimate_categories(panel, importer, settings)
         for importer in settings.deployed.importers
     }
     coefficients = [e.coefficients for e in estimates.values()]
