@@ -86,6 +86,19 @@ class Columns:
         dense = np.asfortranarray(self.dense[:, is_kept[: self.dense.shape[1]]])
         return Columns(dense, tuple(codes), tuple(sizes))
 
+    def present(self) -> Columns:
+        """The same rows with dummies of the levels they have, less the last of each effect."""
+        codes, sizes = [], []
+        for _, size, old in self.effects():
+            is_there = np.bincount(old, minlength=size + 1) > 0
+            codes.append((np.cumsum(is_there) - 1).take(old))
+            sizes.append(int(is_there.sum()) - 1)
+        return Columns(self.dense, tuple(codes), tuple(sizes))
+
+    def is_surely_full_rank(self) -> bool:
+        """A quick test by the Gram matrix; False proves nothing."""
+        return factorise(self.gram(np.ones(len(self.dense)))).is_full_rank
+
     def to_array(self) -> FloatArray:
         """The matrix (n, k) itself."""
         n, k = self.shape

@@ -236,6 +236,8 @@ def _clusters(labels: pd.Series) -> Clusters:
 
 def _collinear(columns: Columns) -> BoolArray:
     """Which of the k columns the constant and earlier columns imply; never the constant."""
+    if columns.is_surely_full_rank():
+        return np.zeros(columns.shape[1], dtype=bool)
     return np.append(collinear_columns(centred(columns.to_array()[:, :-1])), False)
 
 

@@ -11,8 +11,8 @@ section 3; the rows found are the largest such set.
 
 The search has two steps, both exact:
 1. levels of an effect without any positive y are separated;
-2. g lies in the null space of the rows with y > 0, which is small or empty; a linear programme over
-   it (HiGHS) finds all other separated rows.
+2. g lies in the null space of the rows with y > 0. Where they are of full rank it is empty, and
+   nothing else is separated; otherwise a linear programme over it (HiGHS) finds all other rows.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def separated_rows(y: FloatArray, columns: Columns) -> BoolArray:
         return np.ones(len(y), dtype=bool)
     is_out = empty_levels(y, columns)
     rest = ~is_out
-    is_out[rest] = separated_by_combination(y[rest], columns.take(rest).to_array())
+    left = columns.take(rest).present()
+    if not left.take(y[rest] > 0).is_surely_full_rank():
+        is_out[rest] = separated_by_combination(y[rest], left.to_array())
     return is_out
 
 

@@ -39,6 +39,14 @@ def test_dropped_dummies_join_the_base() -> None:
         columns.keep(~np.eye(12, dtype=bool)[-1])
 
 
+def test_levels_without_rows_have_no_dummy() -> None:
+    columns, _ = example()
+    some = columns.take(columns.codes[0] < 2).present()
+    assert some.sizes == (1, 3)
+    assert np.linalg.matrix_rank(some.to_array()) == some.shape[1] == 3 + 1 + 3 + 1
+    assert some.is_surely_full_rank()
+
+
 def test_normal_equations_of_full_and_of_lower_rank() -> None:
     _, X = example()
     w = np.random.default_rng(2).gamma(1, 1, 300)
