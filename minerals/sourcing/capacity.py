@@ -13,7 +13,7 @@ import pandas as pd
 
 from minerals.frames import Contract, keep_contract, require_columns
 from minerals.names import CATEGORIES, quantity_column
-from minerals.sourcing.shares import part_of_total
+from minerals.shares import part_of_total
 
 CAPACITY_FRACTION = 0.25
 """Of a supplier's production, what one importer may ask for."""

@@ -13,9 +13,14 @@ import numpy as np
 import pandas as pd
 
 from minerals.frames import Contract, empty, keep_contract, require_columns
-from minerals.names import CATEGORIES, quantity_column
-from minerals.sourcing.ranking import window_imports
-from minerals.sourcing.shares import governance_risk, hhi, largest, part_of_total
+from minerals.shares import (
+    governance_risk,
+    hhi,
+    imports_long,
+    largest,
+    part_of_total,
+    window_imports,
+)
 
 
 @dataclass(frozen=True)
@@ -134,8 +139,20 @@ def concentration(
 
 def concentration_by_year(panel: pd.DataFrame) -> pd.DataFrame:
     """`portfolio_concentration_annual`: of each year's known quantities, for years with any."""
-    frames = [_by_year(panel, category) for category in CATEGORIES]
-    return keep_contract(pd.concat(frames, ignore_index=True), PORTFOLIO_CONCENTRATION_ANNUAL)
+    key = [*_MARKET, "year"]
+    frame = imports_long(panel)
+    frame = frame.loc[frame["qty_kg"] > 0].sort_values([*key, "exporter_iso3"], ignore_index=True)
+    frame["share"] = part_of_total(frame["qty_kg"], [frame[name] for name in key])
+    table = frame.groupby(key, as_index=False).agg(
+        imports_qty_kg=("qty_kg", "sum"),
+        hhi_actual=("share", hhi),
+        top1_share=("share", "max"),
+        n_suppliers=("share", "size"),
+    )
+    first = frame.loc[_first_largest(frame["share"], [frame[name] for name in key])]
+    leader = first.rename(columns={"exporter_iso3": "top1_exporter_iso3"})
+    table = table.merge(leader[[*key, "top1_exporter_iso3"]], how="left", on=key)
+    return keep_contract(table, PORTFOLIO_CONCENTRATION_ANNUAL)
 
 
 def production_concentration(production: pd.DataFrame, governance: pd.DataFrame) -> pd.DataFrame:
@@ -170,34 +187,12 @@ def _first_largest(values: pd.Series, keys: list[pd.Series]) -> pd.Index:
     return pd.Index(known.groupby([key.loc[known.index] for key in keys]).idxmax())
 
 
-def _by_year(panel: pd.DataFrame, category: str) -> pd.DataFrame:
-    columns = ["importer_iso3", "mineral", "year", "exporter_iso3"]
-    frame = panel[columns].assign(category=category, qty_kg=panel[quantity_column(category)])
-    frame = frame.loc[frame["qty_kg"] > 0].sort_values(columns, kind="stable", ignore_index=True)
-    key = [*_MARKET, "year"]
-    frame["share"] = part_of_total(frame["qty_kg"], [frame[name] for name in key])
-    table = frame.groupby(key, as_index=False).agg(
-        imports_qty_kg=("qty_kg", "sum"),
-        hhi_actual=("share", hhi),
-        top1_share=("share", "max"),
-        n_suppliers=("share", "size"),
-    )
-    first = frame.loc[_first_largest(frame["share"], [frame[name] for name in key])]
-    leader = first.rename(columns={"exporter_iso3": "top1_exporter_iso3"})
-    return table.merge(leader[[*key, "top1_exporter_iso3"]], how="left", on=key)
-
-
 def _leaders_trend(panel: pd.DataFrame, leaders: pd.DataFrame) -> pd.DataFrame:
     """The slope by year of the share of each market's largest supplier, `top1_share_trend`."""
-    frames = []
-    for category in CATEGORIES:
-        frame = panel[["importer_iso3", "mineral", "year", "exporter_iso3"]].assign(
-            category=category, qty_kg=panel[quantity_column(category)]
-        )
-        keys = [frame["importer_iso3"], frame["mineral"], frame["year"]]
-        frame["share"] = part_of_total(frame["qty_kg"], keys)
-        frames.append(frame)
-    yearly = pd.concat(frames, ignore_index=True).merge(
+    yearly = imports_long(panel)
+    keys = [yearly[name] for name in (*_MARKET, "year")]
+    yearly["share"] = part_of_total(yearly["qty_kg"], keys)
+    yearly = yearly.merge(
         leaders[[*_MARKET, "top1_exporter_iso3"]],
         left_on=[*_MARKET, "exporter_iso3"],
         right_on=[*_MARKET, "top1_exporter_iso3"],

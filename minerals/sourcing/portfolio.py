@@ -15,9 +15,9 @@ import pandas as pd
 
 from minerals.frames import Contract, empty, keep_contract, require_columns
 from minerals.names import DEFAULT_TOP_K
+from minerals.shares import governance_risk
 from minerals.sourcing.alignment import align
 from minerals.sourcing.programme import Market, Solution, Weights, frontier, solve
-from minerals.sourcing.shares import governance_risk
 
 FRONTIER_PENALTIES = (0.0, 1.0, 4.0, 16.0, 64.0)
 """The concentration penalties of the frontier, besides the one in use."""

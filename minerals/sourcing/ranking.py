@@ -11,16 +11,16 @@ are broken by the exporter's ISO3 code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from minerals.characteristics import average_characteristics, require_regressors
 from minerals.frames import Contract, empty, keep_contract, require_columns
 from minerals.names import (
-    CATEGORIES,
     DEFAULT_TOP_K,
     PUBLISHED,
     REGRESSORS,
@@ -28,18 +28,15 @@ from minerals.names import (
     SE_PUBLISHED,
     quantity_column,
 )
+from minerals.shares import implied_shares, part_of_total, window_imports
 from minerals.sourcing.alignment import align
 from minerals.sourcing.headline import with_headline
-from minerals.sourcing.shares import implied_shares, part_of_total
 
 FloatArray = NDArray[np.float64]
 
 UNIDENTIFIED_BELOW = -20.0
 """A published mineral effect below this means that the study saw no import: it is not an
 estimate."""
-
-LOG1P = frozenset({"ln_production_qty"})
-"""Regressors that are ln(1 + x); other names beginning with ln_ are ln(x)."""
 
 SET_KEY = ["importer_iso3", "category", "coefficient_source"]
 
@@ -85,20 +82,6 @@ RANKING_FORWARD = Contract(
         "headline_reason": "str",
     },
     key=("importer_iso3", "category", "mineral", "coefficient_source", "exporter_iso3"),
-)
-
-WINDOW_IMPORTS = Contract(
-    "window_imports",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "exporter_iso3": "str",
-        "actual_qty_kg": "float64",
-        "actual_share": "float64",
-        "n_unknown_qty": "int64",
-    },
-    key=("importer_iso3", "category", "mineral", "exporter_iso3"),
 )
 
 
@@ -162,7 +145,7 @@ def attractiveness(frame: pd.DataFrame, coefficients: CoefficientSet) -> FloatAr
     Minus infinity where a separated dummy is 1. Raises ValueError when a regressor is null.
     """
     names = list(coefficients.regressors)
-    _require_regressors(frame, [*names, *coefficients.separated])
+    require_regressors(frame, [*names, *coefficients.separated])
     eta = frame[names].to_numpy(dtype=np.float64) @ np.array(list(coefficients.regressors.values()))
     return np.where(_is_separated(frame, coefficients), -np.inf, eta)
 
@@ -214,7 +197,7 @@ def forward_ranking(
     says. Each model is simulated from `seed` anew. Raises ValueError when the bootstrap or the
     covariance of an estimated model is missing.
     """
-    imports = window_imports(panel)
+    imports = window_imports(panel).rename(columns={"window_qty_kg": "actual_qty_kg"})
     recent = last_years(panel, forward_years)
     frames = [
         _forward(
@@ -240,36 +223,6 @@ def last_years(panel: pd.DataFrame, years: int | None) -> pd.DataFrame:
     if years is None or panel.empty:
         return panel
     return panel.loc[panel["year"] > panel["year"].max() - years]
-
-
-def average_characteristics(panel: pd.DataFrame, regressors: Sequence[str]) -> pd.DataFrame:
-    """Mean of each regressor over the years, per mineral and exporter, sorted by both.
-
-    What enters in logarithms is averaged in its own unit and logged afterwards: ln(1 + mean kg) for
-    production, ln(mean) for the other `ln_` regressors. The mean of logarithms would divide the
-    output of a mine that stood still in one of five years by about e^4, not by 5/4. Raises
-    ValueError when a regressor is null.
-    """
-    _require_regressors(panel, regressors)
-    levels = panel[["mineral", "exporter_iso3", *regressors]].copy()
-    for name in regressors:
-        if name.startswith("ln_"):
-            levels[name] = np.expm1(levels[name]) if name in LOG1P else np.exp(levels[name])
-    means = levels.groupby(["mineral", "exporter_iso3"], as_index=False, sort=True).mean()
-    for name in regressors:
-        if name.startswith("ln_"):
-            means[name] = np.log1p(means[name]) if name in LOG1P else np.log(means[name])
-    return means
-
-
-def window_imports(panel: pd.DataFrame) -> pd.DataFrame:
-    """What was imported over the panel's years, per importer, category, mineral and exporter.
-
-    actual_qty_kg sums the known quantities and is null when none is known; n_unknown_qty counts the
-    years with trade of unknown quantity. actual_share is null when a mineral was not imported.
-    """
-    frames = [_window_imports(panel, category) for category in CATEGORIES]
-    return _stack(frames, WINDOW_IMPORTS)
 
 
 def krinsky_robb(mean: FloatArray, cov: FloatArray, draws: int, seed: int) -> FloatArray:
@@ -431,17 +384,6 @@ def _estimates(rows: pd.DataFrame) -> dict[str, float]:
     return {str(term): float(estimate) for term, estimate in pairs if not np.isnan(estimate)}
 
 
-def _require_regressors(frame: pd.DataFrame, names: Sequence[str]) -> None:
-    require_columns(frame, names, "the frame to rank")
-    is_missing = frame[list(names)].isna().any(axis=1)
-    if is_missing.any():
-        shown = frame.loc[is_missing].filter(["mineral", "exporter_iso3", "year"]).head(3)
-        raise ValueError(
-            f"candidates lack a regressor in {int(is_missing.sum())} rows, "
-            f"e.g. {shown.to_dict('records')}"
-        )
-
-
 def _is_separated(frame: pd.DataFrame, model: CoefficientSet) -> NDArray[np.bool_]:
     return (frame[list(model.separated)] > 0).any(axis=1).to_numpy(dtype=bool)
 
@@ -456,18 +398,6 @@ def _rank(frame: pd.DataFrame, groups: list[str], score: FloatArray) -> pd.Serie
     ordered = frame[[*groups, "exporter_iso3"]].assign(minus_score=-score)
     ordered = ordered.sort_values([*groups, "minus_score", "exporter_iso3"], kind="stable")
     return (ordered.groupby(groups).cumcount() + 1).reindex(frame.index)
-
-
-def _window_imports(panel: pd.DataFrame, category: str) -> pd.DataFrame:
-    key = ["importer_iso3", "mineral", "exporter_iso3"]
-    quantity = quantity_column(category)
-    groups = panel.assign(is_unknown=panel[quantity].isna()).groupby(key)
-    frame = groups[quantity].sum(min_count=1).rename("actual_qty_kg").reset_index()
-    frame["n_unknown_qty"] = groups["is_unknown"].sum().to_numpy()
-    frame["actual_share"] = part_of_total(
-        frame["actual_qty_kg"], [frame["importer_iso3"], frame["mineral"]]
-    )
-    return frame.assign(category=category)
 
 
 def _stack(frames: list[pd.DataFrame], contract: Contract) -> pd.DataFrame:

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from minerals.characteristics import average_characteristics
 from minerals.frames import Contract, empty, keep_contract, require_columns
 from minerals.names import DEFAULT_TOP_K, PUBLISHED, STUDY_IMPORTER
 from minerals.sourcing.ranking import (
     UNIDENTIFIED_BELOW,
     CoefficientSet,
     attractiveness,
-    average_characteristics,
     coefficient_sets,
 )
 

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from minerals.frames import Contract, empty, keep_contract, require_columns
+from minerals.shares import hhi
 from minerals.sourcing.portfolio import MARKET, market_of
 from minerals.sourcing.programme import NO_CHANGE_LIMIT, FloatArray, Solution, Weights, solve
-from minerals.sourcing.shares import hhi
 
 LARGEST_PARTNERS = 10
 NAMED_REPLACEMENTS = 5

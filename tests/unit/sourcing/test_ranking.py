@@ -11,16 +11,15 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
+from minerals.characteristics import average_characteristics
 from minerals.sourcing.ranking import (
     RANKING_ANNUAL,
     RANKING_FORWARD,
     annual_ranking,
-    average_characteristics,
     coefficient_sets,
     forward_ranking,
     krinsky_robb,
     linear_predictor,
-    window_imports,
 )
 
 Build = Callable[..., pd.DataFrame]
@@ -258,18 +257,6 @@ def test_characteristics_are_averaged_in_their_own_unit() -> None:
     assert row["ln_production_qty"] == pytest.approx(np.log(501.0))
     assert row["ln_gdp"] == pytest.approx(np.log(20.0))
     assert row["wgi_average"] == 1.0
-
-
-def test_window_imports_tell_unknown_from_zero(market: pd.DataFrame) -> None:
-    frame = window_imports(market).query("category == 'ores' and mineral == 'Copper'")
-    per = frame.set_index("exporter_iso3").loc["PER"]
-    assert (per["actual_qty_kg"], per["n_unknown_qty"]) == (0.0, 1)
-    market.loc[market["exporter_iso3"] == "PER", "ores_qty_kg"] = np.nan
-    frame = window_imports(market).query("category == 'ores' and mineral == 'Copper'")
-    per = frame.set_index("exporter_iso3").loc["PER"]
-    assert np.isnan(per["actual_qty_kg"]) and np.isnan(per["actual_share"])
-    assert per["n_unknown_qty"] == 2
-    assert frame["actual_share"].sum() == pytest.approx(1.0)
 
 
 def test_candidates_without_a_regressor_are_named(

@@ -1,7 +1,8 @@
-"""Shares, and how concentrated they are.
+"""What was imported, the share of each supplier, and how concentrated shares are.
 
-Belongs here: the arithmetic of shares that several parts of the portfolio need, on plain series.
-Does not belong here: which quantities or ranks the shares are of.
+Belongs here: the one definition of an actual share and of a model share, and the arithmetic on
+shares that several modules need. Does not belong here: ranks, or what a portfolio should be
+(`sourcing`).
 """
 
 from __future__ import annotations
@@ -12,8 +13,37 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from minerals.names import CATEGORIES, quantity_column
+
 HIGHEST_GOVERNANCE = 2.5
 """The Worldwide Governance Indicators run from about -2.5 (weak) to 2.5 (strong)."""
+
+
+def imports_long(panel: pd.DataFrame) -> pd.DataFrame:
+    """The panel with one row per category: key columns, category and qty_kg (null = unknown)."""
+    key = panel[["importer_iso3", "mineral", "exporter_iso3", "year"]]
+    return pd.concat(
+        [
+            key.assign(category=category, qty_kg=panel[quantity_column(category)])
+            for category in CATEGORIES
+        ],
+        ignore_index=True,
+    )
+
+
+def window_imports(panel: pd.DataFrame) -> pd.DataFrame:
+    """What was imported over the panel's years, per importer, category, mineral and exporter.
+
+    window_qty_kg sums the known quantities and is null when none is known; n_unknown_qty counts the
+    years with trade of unknown quantity. actual_share is null when a mineral was not imported.
+    """
+    key = ["importer_iso3", "category", "mineral", "exporter_iso3"]
+    imports = imports_long(panel)
+    groups = imports.assign(is_unknown=imports["qty_kg"].isna()).groupby(key, sort=True)
+    frame = groups["qty_kg"].sum(min_count=1).rename("window_qty_kg").reset_index()
+    frame["n_unknown_qty"] = groups["is_unknown"].sum().to_numpy()
+    frame["actual_share"] = part_of_total(frame["window_qty_kg"], [frame[name] for name in key[:3]])
+    return frame
 
 
 def implied_shares(linear_predictor: pd.Series, keys: Sequence[pd.Series]) -> pd.Series:
