@@ -34,15 +34,17 @@ def imports_long(panel: pd.DataFrame) -> pd.DataFrame:
 def window_imports(panel: pd.DataFrame) -> pd.DataFrame:
     """What was imported over the panel's years, per importer, category, mineral and exporter.
 
-    window_qty_kg sums the known quantities and is null when none is known; n_unknown_qty counts the
-    years with trade of unknown quantity. actual_share is null when a mineral was not imported.
+    actual_qty_kg: known quantity over the number of years, kg a year; null when none is known.
+    n_unknown_qty counts the years with trade of unknown quantity. actual_share is null when a
+    mineral was not imported.
     """
     key = ["importer_iso3", "category", "mineral", "exporter_iso3"]
     imports = imports_long(panel)
     groups = imports.assign(is_unknown=imports["qty_kg"].isna()).groupby(key, sort=True)
-    frame = groups["qty_kg"].sum(min_count=1).rename("window_qty_kg").reset_index()
+    frame = groups["qty_kg"].sum(min_count=1).rename("actual_qty_kg").reset_index()
     frame["n_unknown_qty"] = groups["is_unknown"].sum().to_numpy()
-    frame["actual_share"] = part_of_total(frame["window_qty_kg"], [frame[name] for name in key[:3]])
+    frame["actual_share"] = part_of_total(frame["actual_qty_kg"], [frame[name] for name in key[:3]])
+    frame["actual_qty_kg"] /= panel["year"].nunique()
     return frame
 
 

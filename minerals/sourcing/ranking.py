@@ -192,12 +192,12 @@ def forward_ranking(
     prints standard errors only: V of published models is diagonal, so that their intervals
     disregard the correlation between coefficients and are indicative.
 
-    `linear_predictor` leaves the mineral effect out. actual_qty_kg and actual_share are over the
-    whole panel, model_share is `shares.implied_shares`, is_headline what `headline.with_headline`
+    `linear_predictor` leaves the mineral effect out. actual_qty_kg (kg a year, as predicted_qty_kg)
+    and actual_share are over the whole panel, model_share is `shares.implied_shares`, is_headline what `headline.with_headline`
     says. Each model is simulated from `seed` anew. Raises ValueError when the bootstrap or the
     covariance of an estimated model is missing.
     """
-    imports = window_imports(panel).rename(columns={"window_qty_kg": "actual_qty_kg"})
+    imports = window_imports(panel)
     recent = last_years(panel, forward_years)
     frames = [
         _forward(

@@ -142,7 +142,8 @@ def test_forward_ranks_shares_and_quantities(
     assert copper["forward_rank"].to_dict() == {"AUS": 1, "BRA": 2, "CHL": 3, "PER": 4}
     assert copper["predicted_qty_kg"]["CHL"] == pytest.approx(np.exp(2 + 1 + 0.5))
     assert copper["linear_predictor"]["CHL"] == pytest.approx(3.5)
-    assert copper["actual_qty_kg"].to_dict() == {"AUS": 500, "BRA": 700, "CHL": 800, "PER": 0}
+    # kg a year over two years, as predicted_qty_kg: AUS 500, BRA 700, CHL 800 in both together
+    assert copper["actual_qty_kg"].to_dict() == {"AUS": 250, "BRA": 350, "CHL": 400, "PER": 0}
     assert copper["actual_share"]["CHL"] == pytest.approx(800 / 2000)
     gallium = frame.loc[frame["mineral"] == "Gallium"]
     assert gallium["actual_share"].isna().all() and gallium["predicted_qty_kg"].isna().all()

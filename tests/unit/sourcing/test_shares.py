@@ -43,10 +43,10 @@ def test_governance_risk_runs_from_strong_to_weak_and_stays_within_bounds() -> N
 def test_window_imports_tell_unknown_from_zero(market: pd.DataFrame) -> None:
     frame = window_imports(market).query("category == 'ores' and mineral == 'Copper'")
     per = frame.set_index("exporter_iso3").loc["PER"]
-    assert (per["window_qty_kg"], per["n_unknown_qty"]) == (0.0, 1)
+    assert (per["actual_qty_kg"], per["n_unknown_qty"]) == (0.0, 1)
     market.loc[market["exporter_iso3"] == "PER", "ores_qty_kg"] = np.nan
     frame = window_imports(market).query("category == 'ores' and mineral == 'Copper'")
     per = frame.set_index("exporter_iso3").loc["PER"]
-    assert np.isnan(per["window_qty_kg"]) and np.isnan(per["actual_share"])
+    assert np.isnan(per["actual_qty_kg"]) and np.isnan(per["actual_share"])
     assert per["n_unknown_qty"] == 2
     assert frame["actual_share"].sum() == pytest.approx(1.0)
