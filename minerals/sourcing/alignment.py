@@ -31,14 +31,25 @@ PORTFOLIO_ALIGNMENT = Contract(
 _KEY = list(PORTFOLIO_ALIGNMENT.key)
 
 
-def align(predicted_rank: pd.Series, actual_rank: pd.Series, top_k: int) -> NDArray[np.object_]:
-    """The word for each supplier: within top_k in both ranks is aligned, in the actual rank only
+def effective_k(n_candidates: pd.Series, top_k: int) -> pd.Series:
+    """How many suppliers count as leading in markets of (n,) candidates: min(top_k, ceil(n / 2)).
+
+    Without the second limit every candidate of a market of ten or fewer would lead in it, always
+    and with probability 1. A single candidate still does.
+    """
+    return ((n_candidates + 1) // 2).clip(upper=top_k)
+
+
+def align(
+    predicted_rank: pd.Series, actual_rank: pd.Series, k: pd.Series | int
+) -> NDArray[np.object_]:
+    """The word for each supplier: within k in both ranks is aligned, in the actual rank only
     overrepresented, in the predicted only underutilized, in neither peripheral.
 
     A supplier without imports has no actual rank (null), so it is never aligned.
     """
-    in_predicted = predicted_rank.le(top_k).fillna(False).astype(bool)
-    in_actual = actual_rank.le(top_k).fillna(False).astype(bool)
+    in_predicted = predicted_rank.le(k).fillna(False).astype(bool)
+    in_actual = actual_rank.le(k).fillna(False).astype(bool)
     words = np.select(
         [in_predicted & in_actual, in_actual, in_predicted],
         ["aligned", "overrepresented", "underutilized"],

@@ -21,7 +21,7 @@ from minerals.sourcing.concentration import (
 from minerals.sourcing.core_partners import core_partners
 from minerals.sourcing.portfolio import governance, recommend, suppliers
 from minerals.sourcing.programme import Weights
-from minerals.sourcing.roles import Rules, partners, strategies
+from minerals.sourcing.roles import partners, strategies
 from minerals.sourcing.shocks import standing_shocks
 
 
@@ -43,7 +43,6 @@ class Inputs:
 class Choices:
     """What a deployment may choose (minerals.settings.Settings says what each means)."""
 
-    top_k: int = Rules.top_k
     concentrated_above: float = Thresholds.hhi
     capacity_fraction: float = CAPACITY_FRACTION
     excluded_suppliers: Sequence[str] = ()
@@ -81,19 +80,17 @@ def portfolio_tables(inputs: Inputs, choices: Choices) -> dict[str, pd.DataFrame
             inputs.panel, inputs.outliers, choices.capacity_fraction, choices.excluded_suppliers
         ),
         wgi,
-        choices.top_k,
     )
     recommended = recommend(candidates, choices.weights)
-    rules = Rules(top_k=choices.top_k)
-    with_roles = partners(recommended.suppliers, concentrated, rules)
+    with_roles = partners(recommended.suppliers, concentrated)
     return {
         "portfolio_concentration": concentrated,
         "portfolio_concentration_annual": concentration_by_year(inputs.panel),
         "portfolio_partners": with_roles,
         "portfolio_optimization": recommended.optimization,
         "portfolio_frontier": recommended.frontier,
-        "portfolio_strategy": strategies(with_roles, recommended.optimization, concentrated, rules),
-        "portfolio_core_partners": core_partners(with_roles, choices.top_k),
+        "portfolio_strategy": strategies(with_roles, recommended.optimization, concentrated),
+        "portfolio_core_partners": core_partners(with_roles),
         "portfolio_shocks": standing_shocks(
             with_roles, import_value(inputs.panel), inputs.supply_events
         ),

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from minerals.frames import Contract, empty, keep_contract, require_columns
-from minerals.names import DEFAULT_TOP_K
 from minerals.shares import governance_risk
 from minerals.sourcing.alignment import align
 from minerals.sourcing.programme import Market, Solution, Weights, frontier, solve
@@ -39,6 +38,7 @@ SUPPLIERS = Contract(
         "forward_rank": "int64",
         "rank_low": "int64",
         "rank_high": "int64",
+        "effective_k": "int64",
         "top_k_probability": "float64",
         "actual_rank": "Int64",
         "alignment": "str",
@@ -130,7 +130,6 @@ def suppliers(
     ranking_persistence: pd.DataFrame,
     capacity: pd.DataFrame,
     governance: pd.DataFrame,
-    top_k: int = DEFAULT_TOP_K,
 ) -> pd.DataFrame:
     """Each candidate of each market with all that is known of it, by the headline coefficients.
 
@@ -159,7 +158,7 @@ def suppliers(
     markets = [frame[name] for name in MARKET]
     bought = frame["annual_qty_kg"].where(frame["annual_qty_kg"] > 0)
     frame["actual_rank"] = bought.groupby(markets).rank(ascending=False, method="first")
-    frame["alignment"] = align(frame["forward_rank"], frame["actual_rank"], top_k)
+    frame["alignment"] = align(frame["forward_rank"], frame["actual_rank"], frame["effective_k"])
     frame["governance_risk"] = governance_risk(frame["wgi_average"])
     frame["supplier_risk"] = (frame["governance_risk"] + 1.0 - frame["top_k_probability"]) / 2.0
     demand = frame["demand_qty_kg"].where(frame["demand_qty_kg"] > 0)

@@ -29,7 +29,7 @@ from minerals.names import (
     quantity_column,
 )
 from minerals.shares import implied_shares, part_of_total, window_imports
-from minerals.sourcing.alignment import align
+from minerals.sourcing.alignment import align, effective_k
 from minerals.sourcing.headline import with_headline
 
 FloatArray = NDArray[np.float64]
@@ -56,6 +56,7 @@ RANKING_ANNUAL = Contract(
         "rank_distance": "Int64",
         "actual_share": "float64",
         "model_share": "float64",
+        "effective_k": "int64",
         "alignment": "str",
     },
     key=("importer_iso3", "category", "mineral", "year", "coefficient_source", "exporter_iso3"),
@@ -74,6 +75,7 @@ RANKING_FORWARD = Contract(
         "predicted_qty_kg": "float64",
         "rank_low": "int64",
         "rank_high": "int64",
+        "effective_k": "int64",
         "top_k_probability": "float64",
         "actual_qty_kg": "float64",
         "actual_share": "float64",
@@ -160,7 +162,7 @@ def annual_ranking(
     candidates with a known positive quantity, the largest first, and is null for others.
     rank_distance = predicted_rank - actual_rank: positive where more is bought than the model's
     place suggests. actual_share and model_share are of the mineral's quantity in that year.
-    alignment: `alignment.align`.
+    effective_k and alignment: see `alignment`.
     """
     frames = [
         _annual(panel.loc[panel["importer_iso3"] == model.importer], model, top_k)
@@ -184,7 +186,7 @@ def forward_ranking(
     Characteristics are averaged by `average_characteristics`, year effects likewise, over the last
     `forward_years` years of the panel; None means all of them, as in the study.
     rank_low and rank_high are the 5th and 95th percentile of ranks by other coefficients,
-    top_k_probability the share of these coefficients that rank the supplier within top_k. For
+    top_k_probability the share of these coefficients that rank the supplier within effective_k. For
     estimated models they are those of `bootstrap` (`ppml_bootstrap`): one vector a sample of
     exporters. For published models, and without `bootstrap` for all, they are `draws` from N(b, V)
     (Krinsky and Robb, "On approximating the statistical properties of elasticities", 1986), V of
@@ -193,9 +195,9 @@ def forward_ranking(
     disregard the correlation between coefficients and are indicative.
 
     `linear_predictor` leaves the mineral effect out. actual_qty_kg (kg a year, as predicted_qty_kg)
-    and actual_share are over the whole panel, model_share is `shares.implied_shares`, is_headline what `headline.with_headline`
-    says. Each model is simulated from `seed` anew. Raises ValueError when the bootstrap or the
-    covariance of an estimated model is missing.
+    and actual_share are over the whole panel, model_share is `shares.implied_shares`, is_headline
+    what `headline.with_headline` says. Each model is simulated from `seed` anew. Raises ValueError
+    when the bootstrap or the covariance of an estimated model is missing.
     """
     imports = window_imports(panel)
     recent = last_years(panel, forward_years)
@@ -256,7 +258,9 @@ def _annual(panel: pd.DataFrame, model: CoefficientSet, top_k: int) -> pd.DataFr
     frame["actual_share"] = part_of_total(frame["actual_qty_kg"], keys)
     scores = pd.Series(attractiveness(panel, model), index=frame.index)
     frame["model_share"] = implied_shares(scores.where(np.isfinite(scores)), keys)
-    frame["alignment"] = align(frame["predicted_rank"], frame["actual_rank"], top_k)
+    candidates = frame.groupby("mineral")["exporter_iso3"].transform("nunique")
+    frame["effective_k"] = effective_k(candidates, top_k)
+    frame["alignment"] = align(frame["predicted_rank"], frame["actual_rank"], frame["effective_k"])
     return frame
 
 
@@ -278,7 +282,9 @@ def _forward(
     ranks = _simulated_ranks(frame, model, others)
     low, high = np.quantile(ranks, [0.05, 0.95], axis=1, method="inverted_cdf")
     frame["rank_low"], frame["rank_high"] = low, high
-    frame["top_k_probability"] = (ranks <= top_k).mean(axis=1)
+    candidates = frame.groupby("mineral")["exporter_iso3"].transform("size")
+    frame["effective_k"] = effective_k(candidates, top_k)
+    frame["top_k_probability"] = (ranks <= frame[["effective_k"]].to_numpy()).mean(axis=1)
     return frame
 
 

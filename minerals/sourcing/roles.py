@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from minerals.frames import Contract, empty, keep_contract, require_columns
-from minerals.names import DEFAULT_TOP_K
 from minerals.sourcing.portfolio import MARKET, RECOMMENDED, SUPPLIER
 
 ROLES = ("excluded", "consolidate", "reduce", "develop", "watch", "peripheral")
@@ -30,7 +29,6 @@ STRATEGIES = ("secure_long_term", "build_data", "diversify", "rebalance", "maint
 class Rules:
     """The thresholds that the words depend on."""
 
-    top_k: int = DEFAULT_TOP_K
     likely: float = 0.8
     """A place among the leading that is at least this probable is relied upon."""
     rebalance_above: float = 0.25
@@ -86,7 +84,7 @@ def partners(
         concentration[[*MARKET, "is_concentrated"]], how="left", on=MARKET, validate="many_to_one"
     )
     frame["role"] = role(frame, rules)
-    frame["evidence"] = [evidence(row, rules) for row in frame.to_dict("records")]
+    frame["evidence"] = [evidence(row) for row in frame.to_dict("records")]
     return keep_contract(frame, PORTFOLIO_PARTNERS)
 
 
@@ -109,9 +107,9 @@ def role(frame: pd.DataFrame, rules: Rules = Rules()) -> pd.Series:
     return pd.Series(words, index=frame.index, dtype="str")
 
 
-def evidence(row: Mapping[Any, Any], rules: Rules = Rules()) -> str:
+def evidence(row: Mapping[Any, Any]) -> str:
     """The figures behind a partner's role, in two or three short sentences."""
-    k = rules.top_k
+    k = row["effective_k"]
     parts = [
         f"Rank {row['forward_rank']} by the model (90% interval {row['rank_low']} to "
         f"{row['rank_high']}; among the {k} leading with probability "

@@ -61,7 +61,7 @@ def rankings(warehouse: Warehouse, settings: RefreshSettings) -> Iterator[dg.Mat
     tables = {
         "ranking_annual": annual,
         "ranking_forward": forward,
-        "ranking_persistence": persistence(annual, settings.top_k),
+        "ranking_persistence": persistence(annual),
         "portfolio_alignment": alignment_by_year(annual),
     }
     warehouse.save_marts({name: (frame, schema(name)) for name, frame in tables.items()})

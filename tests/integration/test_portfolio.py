@@ -109,6 +109,27 @@ def test_losing_morocco_hurts_phosphate_and_losing_china_rare_earths(refreshed):
     assert events == [(5,)]
 
 
+def test_no_word_rests_on_few_candidates_alone(refreshed):
+    """Gallium has five candidates: all were persistent, and leading with probability 1.00."""
+    market = "importer_iso3, category, mineral, coefficient_source"
+    leading = refreshed.served(
+        f"select min(effective_k), min(effective_k) - sum(top_k_probability), count(*) "
+        f"from marts.ranking_forward group by {market}"
+    )
+    assert all(k == min(10, (n + 1) // 2) and abs(excess) < 1e-9 for k, excess, n in leading)
+    assert min(n for *_, n in leading) <= 5
+    same = refreshed.served(
+        f"select {market} from marts.ranking_persistence group by all "
+        "having bool_and(persistence = 'persistent')"
+    )
+    assert same == []
+    same = refreshed.served(
+        f"select {MARKET} from marts.portfolio_partners group by all "
+        "having bool_and(role = 'develop' and top_k_probability = 1)"
+    )
+    assert same == []
+
+
 def test_core_partners_of_india(refreshed):
     core = refreshed.served(
         "select exporter_iso3 from marts.portfolio_core_partners "

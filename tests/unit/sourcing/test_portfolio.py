@@ -22,7 +22,7 @@ def ranks(**change: object) -> pd.DataFrame:
     columns = ["exporter_iso3", "forward_rank", "model_share", "top_k_probability"]
     columns += ["rank_low", "rank_high"]
     frame = pd.DataFrame(rows, columns=columns).assign(
-        **KEY, coefficient_source="estimated", is_headline=True
+        **KEY, coefficient_source="estimated", is_headline=True, effective_k=1
     )
     return frame.assign(**change)
 
@@ -56,7 +56,7 @@ def ceilings(*annual: float) -> pd.DataFrame:
 
 
 def test_suppliers_carry_rank_risk_and_capacity() -> None:
-    frame = suppliers(ranks(), PERSISTENCE, ceilings(0.0, 50.0, 150.0), GOVERNANCE, top_k=1)
+    frame = suppliers(ranks(), PERSISTENCE, ceilings(0.0, 50.0, 150.0), GOVERNANCE)
     rows = frame.set_index("exporter_iso3")
     assert rows["actual_rank"].tolist() == [pd.NA, 2, 1]
     assert rows["alignment"].tolist() == ["underutilized", "peripheral", "overrepresented"]
@@ -79,7 +79,7 @@ def test_governance_is_the_mean_over_the_years() -> None:
 
 
 def recommended(annual: tuple[float, float, float], weights: Weights = Weights()):  # noqa: B008
-    frame = suppliers(ranks(), PERSISTENCE, ceilings(*annual), GOVERNANCE, top_k=1)
+    frame = suppliers(ranks(), PERSISTENCE, ceilings(*annual), GOVERNANCE)
     return recommend(frame, weights)
 
 
@@ -156,14 +156,14 @@ def test_roles(alignment, persistence, probability, is_concentrated, expected) -
 def test_evidence_says_the_figures() -> None:
     row = {
         "forward_rank": 2, "rank_low": 1, "rank_high": 4, "top_k_probability": 0.97,
-        "persistence": "persistent", "actual_share": 0.264, "actual_rank": 1,
+        "effective_k": 7, "persistence": "persistent", "actual_share": 0.264, "actual_rank": 1,
         "recommended_share": 0.201, "is_at_capacity": True, "capacity_share": 0.2,
         "annual_qty_kg": 5.0, "n_unknown_qty": 0, "change_share": -0.063, "is_excluded": False,
         "doubtful_qty_kg": 0.4,
     }  # fmt: skip
     assert evidence(row) == (
-        "Rank 2 by the model (90% interval 1 to 4; among the 10 leading with probability 0.97), "
-        "every year among the 10 leading. Supplies 26.4%, rank 1. Recommended: 20.1%, less, "
+        "Rank 2 by the model (90% interval 1 to 4; among the 7 leading with probability 0.97), "
+        "every year among the 7 leading. Supplies 26.4%, rank 1. Recommended: 20.1%, less, "
         "at its capacity."
     )
     doubtful = {**row, "doubtful_qty_kg": 4.6}
@@ -187,15 +187,16 @@ def test_evidence_says_the_figures() -> None:
 def test_evidence_of_who_supplies_no_known_quantity(actual_share, n_unknown_qty, words) -> None:
     row = {
         "forward_rank": 9, "rank_low": 1, "rank_high": 20, "top_k_probability": 0.5,
-        "persistence": "never", "actual_share": actual_share, "annual_qty_kg": 0.0,
-        "n_unknown_qty": n_unknown_qty, "recommended_share": np.nan, "is_excluded": False,
+        "effective_k": 7, "persistence": "never", "actual_share": actual_share,
+        "annual_qty_kg": 0.0, "n_unknown_qty": n_unknown_qty, "recommended_share": np.nan,
+        "is_excluded": False,
     }  # fmt: skip
     assert evidence(row).endswith(words)
 
 
 def test_a_market_of_doubtful_weight_says_so() -> None:
     doubt = ceilings(0, 50, 150).assign(doubtful_qty_kg=[0.0, 5.0, 15.0])
-    result = recommend(suppliers(ranks(), PERSISTENCE, doubt, GOVERNANCE, top_k=1), Weights())
+    result = recommend(suppliers(ranks(), PERSISTENCE, doubt, GOVERNANCE), Weights())
     frame = partners(result.suppliers, measured())
     (told,) = strategies(frame, result.optimization, measured())["rationale"]
     assert "10% of the weight is doubtful for its price, of CHL, BRA." in told
@@ -206,7 +207,7 @@ def test_a_market_of_doubtful_weight_says_so() -> None:
 
 def test_who_is_excluded_is_not_named_first() -> None:
     excluded = ceilings(0, 0, 0).assign(is_excluded=[True, False, False])
-    result = recommend(suppliers(ranks(), PERSISTENCE, excluded, GOVERNANCE, top_k=1), Weights())
+    result = recommend(suppliers(ranks(), PERSISTENCE, excluded, GOVERNANCE), Weights())
     nothing = measured(hhi_actual=np.nan, is_concentrated=pd.NA)
     frame = partners(result.suppliers, nothing)
     assert frame["role"].tolist()[0] == "excluded"

@@ -12,6 +12,7 @@ import pytest
 from scipy.stats import norm
 
 from minerals.characteristics import average_characteristics
+from minerals.sourcing.persistence import persistence
 from minerals.sourcing.ranking import (
     RANKING_ANNUAL,
     RANKING_FORWARD,
@@ -147,6 +148,27 @@ def test_forward_ranks_shares_and_quantities(
     assert copper["actual_share"]["CHL"] == pytest.approx(800 / 2000)
     gallium = frame.loc[frame["mineral"] == "Gallium"]
     assert gallium["actual_share"].isna().all() and gallium["predicted_qty_kg"].isna().all()
+
+
+def test_few_candidates_do_not_all_lead(
+    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
+) -> None:
+    """Copper has four candidates, Gallium two: of them two and one lead, whatever top_k is."""
+    covariance["covariance"] = 1.0
+    forward = forward_ranking(market, copper_model, covariance, top_k=10, draws=500, seed=7)
+    markets = forward.groupby("mineral")
+    assert markets["effective_k"].first().to_dict() == {"Copper": 2, "Gallium": 1}
+    assert markets["top_k_probability"].sum().to_dict() == pytest.approx(
+        {"Copper": 2, "Gallium": 1}
+    )
+    annual = annual_ranking(market, copper_model, top_k=10)
+    words = persistence(annual).set_index(["mineral", "exporter_iso3"])["persistence"]
+    assert words["Copper"].to_dict() == {
+        "AUS": "persistent", "BRA": "persistent", "CHL": "never", "PER": "never",
+    }  # fmt: skip
+    assert words["Gallium"].to_dict() == {"AUS": "never", "CHN": "persistent"}
+    chile = annual.query("mineral == 'Copper' and year == 2019 and exporter_iso3 == 'CHL'")
+    assert chile["alignment"].tolist() == ["overrepresented"]  # third by the model, first in fact
 
 
 def test_rank_probabilities_are_those_of_the_normal_distribution(
