@@ -12,33 +12,43 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-class Settings(BaseSettings):
-    """What a deployment may choose. Each field is set by `MINERALS_<FIELD>` in the environment."""
+def _countries(value: Any) -> tuple[str, ...]:
+    """ISO3 codes as a person writes them: separated by commas or blanks, in any case."""
+    parts = re.split(r"[,\s]+", value.strip()) if isinstance(value, str) else value
+    codes = [str(part).upper() for part in parts if part]
+    wrong = [code for code in codes if not re.fullmatch(r"[A-Z]{3}", code)]
+    if wrong:
+        raise ValueError(
+            f"{', '.join(wrong)}: a country is an ISO 3166 alpha-3 code, such as IND or JPN"
+        )
+    return tuple(dict.fromkeys(codes))
 
-    model_config = SettingsConfigDict(
-        env_prefix="MINERALS_",
-        extra="ignore",
-        frozen=True,
-        populate_by_name=True,
-        hide_input_in_errors=True,  # an error is shown, and one of the inputs is a key
-    )
 
-    profile: Literal["bundled", "live"] = Field(
-        "bundled",
-        description="where the raw data come from: the open bundle, or the publishers' services",
-    )
-    importers: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("IND",), description="ISO3 codes of the importing countries, separated by commas"
-    )
-    first_year: int = Field(2019, ge=1995, le=2100, description="first year of the panel")
-    last_year: int = Field(2023, ge=1995, le=2100, description="last year of the panel")
+Countries = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_countries)]
+
+
+class Choices(BaseModel):
+    """What an analyst may choose for a run: the domain takes it, the launchpad shows it, and each
+    release records it."""
+
+    model_config = ConfigDict(frozen=True)
+
     top_k: int = Field(10, ge=1, le=100, description="how many suppliers count as leading")
     forward_years: int | None = Field(
         None,
@@ -55,7 +65,7 @@ class Settings(BaseSettings):
     capacity_fraction: float = Field(
         0.25, ge=0, le=1, description="part of a supplier's production that may be asked for"
     )
-    excluded_suppliers: Annotated[tuple[str, ...], NoDecode] = Field(
+    excluded_suppliers: Countries = Field(
         (),
         description="ISO3 codes of suppliers that no portfolio may use (sanctions, embargoes), "
         "separated by commas; they stay in the rankings",
@@ -82,6 +92,28 @@ class Settings(BaseSettings):
         description="samples of exporters behind rank intervals of estimated models",
     )
     seed: int = Field(20260101, description="seed of every random draw")
+
+
+class Settings(BaseSettings, Choices):
+    """What a deployment may choose. Each field is set by `MINERALS_<FIELD>` in the environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MINERALS_",
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,  # an error is shown, and one of the inputs is a key
+    )
+
+    profile: Literal["bundled", "live"] = Field(
+        "bundled",
+        description="where the raw data come from: the open bundle, or the publishers' services",
+    )
+    importers: Countries = Field(
+        ("IND",), description="ISO3 codes of the importing countries, separated by commas"
+    )
+    first_year: int = Field(2019, ge=1995, le=2100, description="first year of the panel")
+    last_year: int = Field(2023, ge=1995, le=2100, description="last year of the panel")
     other_asia_is_taiwan: bool = Field(
         True, description="count 'Other Asia, nes' in the trade sources as Taiwan"
     )
@@ -104,7 +136,7 @@ class Settings(BaseSettings):
     hs_reference_dir: Path | None = Field(
         None,
         description="folder of UN Comtrade's lists of HS codes; default: reference/hs in the "
-        "warehouse folder, or the shared folder beside the project",
+        "warehouse folder",
     )
     dagster_config: Path = Field(
         PROJECT_ROOT / "orchestration" / "dagster.yaml",
@@ -187,23 +219,6 @@ class Settings(BaseSettings):
             raise ValueError("the key has blanks or signs in it that no key has: copy it again")
         return value or None
 
-    @field_validator("importers", "excluded_suppliers", mode="before")
-    @classmethod
-    def _split_importers(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            value = [part for part in re.split(r"[,\s]+", value.strip()) if part]
-        return tuple(str(part).upper() for part in value)
-
-    @field_validator("importers", "excluded_suppliers")
-    @classmethod
-    def _countries_look_like_iso3(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        wrong = [code for code in value if not re.fullmatch(r"[A-Z]{3}", code)]
-        if wrong:
-            raise ValueError(
-                f"{', '.join(wrong)}: a country is an ISO 3166 alpha-3 code, such as IND or JPN"
-            )
-        return tuple(dict.fromkeys(value))
-
     @field_validator("importers")
     @classmethod
     def _at_least_one_importer(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -244,6 +259,18 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def choices(self) -> Choices:
+        """The choices of a run, by themselves."""
+        return Choices(**self.model_dump(include=set(Choices.model_fields)))
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """All that decides what a refresh computes, as a release records it."""
+        deployed = ("profile", "importers", "first_year", "last_year", "other_asia_is_taiwan",
+                    "estimate_missing_quantities")  # fmt: skip
+        return self.model_dump(mode="json", include={*deployed, *Choices.model_fields})
+
+    @property
     def years(self) -> tuple[int, ...]:
         """The panel's years, first to last."""
         return tuple(range(self.first_year, self.last_year + 1))
@@ -276,17 +303,9 @@ class Settings(BaseSettings):
         return self.warehouse_dir / "serving.duckdb"
 
     @property
-    def hs_reference_folders(self) -> tuple[Path, ...]:
-        """Where lists of HS codes are looked for, in this order."""
-        if self.hs_reference_dir is not None:
-            return (self.hs_reference_dir,)
-        shared = PROJECT_ROOT.parent / "shared" / "data" / "comtrade" / "reference"
-        return (self.warehouse_dir / "reference" / "hs", shared)
-
-    @property
-    def hs_reference(self) -> Path | None:
-        """The folder of the lists of HS codes; None when there is none."""
-        return next((folder for folder in self.hs_reference_folders if folder.is_dir()), None)
+    def hs_reference(self) -> Path:
+        """The folder of UN Comtrade's lists of HS codes, which may not be there."""
+        return self.hs_reference_dir or self.warehouse_dir / "reference" / "hs"
 
     @property
     def data_docs_dir(self) -> Path:

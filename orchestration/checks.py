@@ -51,8 +51,8 @@ from orchestration.assets import WRITER_POOL
 from orchestration.assets.ingestion import show_snapshot_in_use
 from orchestration.resources import (
     DBT_PROJECT_DIR,
-    RefreshSettings,
     Releases,
+    RunSettings,
     Snapshots,
     Warehouse,
 )
@@ -260,11 +260,11 @@ def gate(stage: str, gates: Sequence[Gate], deployed: Settings) -> dg.AssetCheck
         context: dg.AssetCheckExecutionContext,
         warehouse: Warehouse,
         releases: Releases,
-        settings: RefreshSettings,
+        settings: RunSettings,
         snapshots: Snapshots,
     ) -> Iterator[dg.AssetCheckResult]:
         asked = context.selected_asset_check_keys
-        chosen = deployed.model_copy(update={"top_k": settings.top_k})
+        chosen = settings.chosen
         baseline = read_baseline(releases.store(), chosen.model_dump())
         for one in gates:
             if not any(key.asset_key == dg.AssetKey(one.table) for key in asked):

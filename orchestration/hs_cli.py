@@ -156,10 +156,10 @@ def print_lists(console: Console, settings: Settings, report: rules.Report) -> N
     for revision, sentence in report.checked_against.items():
         style = "yellow" if "not checked" in sentence else ""
         console.print(Text(f"{revision}: {sentence}", style=style))
-    if settings.hs_reference is None:
-        folders = " or ".join(str(folder) for folder in settings.hs_reference_folders)
+    if not settings.hs_reference.is_dir():
         console.print(
-            f"[yellow]No folder of HS lists[/]: create {folders}, or set MINERALS_HS_REFERENCE_DIR."
+            f"[yellow]No folder of HS lists[/]: create {settings.hs_reference}, or set "
+            "MINERALS_HS_REFERENCE_DIR."
         )
 
 

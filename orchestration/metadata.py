@@ -14,9 +14,8 @@ from typing import Any
 import dagster as dg
 import duckdb
 
-from minerals.marts import has_schema, schema
+from minerals.marts import python_marts
 from minerals.names import CATEGORIES
-from minerals.releases.contract import agreed_contract
 from minerals.settings import Settings
 from orchestration.causes import told_in_words
 from orchestration.resources import Warehouse
@@ -36,7 +35,7 @@ def described(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
     if name == "release" and settings.profile == "bundled":
         spec = spec.replace_attributes(freshness_policy=DAILY.freshness)
         spec = spec.merge_attributes(metadata={"schedule": DAILY.cron, "freshness": DAILY.reason})
-    if COLUMNS not in spec.metadata and has_schema(name):
+    if COLUMNS not in spec.metadata and name in python_marts():
         spec = spec.merge_attributes(metadata={COLUMNS: _described_columns(name)})
     columns = spec.metadata.get(COLUMNS)
     names = {column.name for column in columns.columns} if columns else set()
@@ -50,14 +49,10 @@ def described(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
 
 
 def _described_columns(mart: str) -> dg.TableSchema:
-    """The columns of a mart made in Python; a type is known before the first run where it is part
-    of the contract."""
-    types = {line.column: line.type for line in agreed_contract() if line.table == mart}
+    """The declared columns of a mart made in Python."""
+    columns = python_marts()[mart].columns
     return dg.TableSchema(
-        [
-            dg.TableColumn(column, types.get(column, "?"), description=description)
-            for column, description in schema(mart).columns.items()
-        ]
+        [dg.TableColumn(c.name, c.type, description=c.description) for c in columns]
     )
 
 
@@ -118,9 +113,9 @@ def watched(compute: Callable[..., Any]) -> Callable[..., Any]:
             return result
         key = result.asset_key or dg.AssetExecutionContext.get().asset_key
         name = dg.AssetKey.from_coercible(key).to_user_string()
-        facts = table_facts(resources["warehouse"], {name})[name] if has_schema(name) else {}
+        facts = table_facts(resources["warehouse"], {name})[name] if name in python_marts() else {}
         if facts and "settings" in resources:
-            facts[CHOICES] = dg.MetadataValue.json(resources["settings"].choices())
+            facts[CHOICES] = dg.MetadataValue.json(resources["settings"].chosen.recorded)
         seconds = round(time.monotonic() - started, 3)
         return result._replace(metadata={**facts, **(result.metadata or {}), "seconds": seconds})
 

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from minerals.errors import ReleaseError
 from minerals.releases import ReleaseStore
-from minerals.settings import Settings
-from minerals.sourcing.derive import Choices
+from minerals.settings import Choices, Settings
+from minerals.sourcing.derive import weights
 from minerals.sourcing.shocks import lose, recommend_without
 from orchestration.asked import known_category, known_importer, known_mineral
 from orchestration.summary import number, open_marts, percent, release_id
@@ -173,7 +173,7 @@ def print_shock(console: Console, chosen: Choice, lost: Sequence[str]) -> None:
 def _print_new_portfolio(
     console: Console, settings: Settings, rows: pd.DataFrame, lost: Sequence[str]
 ) -> None:
-    solution = recommend_without(rows, lost, _choices_of_release(settings).weights)
+    solution = recommend_without(rows, lost, weights(_choices_of_release(settings)))
     if solution.shares is None:
         console.print(f"No portfolio without them: {solution.infeasible_because}.")
         return
@@ -196,5 +196,4 @@ def _choices_of_release(settings: Settings) -> Choices:
     """Those the release was made with, so that what differs from it is the shock's."""
     manifest = ReleaseStore(settings.releases_dir, settings.serving_database).manifest() or {}
     made_with = manifest.get("settings", {})
-    names = Choices.names()
-    return Choices(**{name: made_with.get(name, getattr(settings, name)) for name in names})
+    return Choices(**{**settings.choices.model_dump(), **made_with})

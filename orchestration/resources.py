@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,13 +23,13 @@ import pandas as pd
 from dagster_dbt import DbtCliResource, DbtProject
 from filelock import FileLock
 from packaging.version import Version
-from pydantic import Field, create_model
+from pydantic import Field
 
+from minerals import marts
 from minerals.errors import WarehouseError
-from minerals.marts import MartSchema
 from minerals.releases import ReleaseStore
 from minerals.releases.contract import agreed_contract
-from minerals.settings import PROJECT_ROOT, Settings
+from minerals.settings import PROJECT_ROOT, Choices, Settings
 from minerals.sources.snapshots import Snapshot, SnapshotStore
 
 DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
@@ -159,12 +159,12 @@ class Warehouse(dg.ConfigurableResource):
         with self.reader() as connection:
             return connection.sql(f"select * from {table} order by all").df()
 
-    def save_marts(self, marts: dict[str, tuple[pd.DataFrame, MartSchema]]) -> None:
+    def save_marts(self, tables: Mapping[str, pd.DataFrame]) -> None:
         """Replace marts made in Python, with their comments, all in one transaction."""
         with self.writer() as connection:
             connection.execute("create schema if not exists marts")
-            for name, (frame, schema) in marts.items():
-                _replace_table(connection, name, frame, schema)
+            for name, frame in tables.items():
+                _replace_table(connection, marts.python_marts()[name], frame)
 
 
 def _is_held(error: duckdb.Error) -> bool:
@@ -173,22 +173,21 @@ def _is_held(error: duckdb.Error) -> bool:
 
 
 def _replace_table(
-    connection: duckdb.DuckDBPyConnection, name: str, frame: pd.DataFrame, schema: MartSchema
+    connection: duckdb.DuckDBPyConnection, mart: marts.Mart, frame: pd.DataFrame
 ) -> None:
-    described, made = set(schema.columns), set(frame.columns)
-    if described != made:
+    if [column.name for column in mart.columns] != list(frame.columns):
         raise WarehouseError(
-            f"Mart {name}: columns without a description: {sorted(made - described)}; described "
-            f"but not made: {sorted(described - made)}. Edit minerals/marts/{name}.yml."
+            f"Mart {mart.name} was made with the columns {', '.join(frame.columns)}, which are not "
+            f"those of minerals/marts/{mart.name}.yml: use minerals.marts.conform."
         )
     connection.register("_frame", frame)
-    connection.execute(f"create or replace table marts.{name} as select * from _frame")
+    connection.execute(f"create or replace table marts.{mart.name} as select * from _frame")
     connection.unregister("_frame")
-    comment = schema.description.replace("'", "''")
-    connection.execute(f"comment on table marts.{name} is '{comment}'")
-    for column, description in schema.columns.items():
-        comment = description.replace("'", "''")
-        connection.execute(f"comment on column marts.{name}.\"{column}\" is '{comment}'")
+    described = [(f"table marts.{mart.name}", mart.description)]
+    described += [(f'column marts.{mart.name}."{c.name}"', c.description) for c in mart.columns]
+    for subject, words in described:
+        quoted = words.replace("'", "''")
+        connection.execute(f"comment on {subject} is '{quoted}'")
 
 
 class Dbt(DbtCliResource):
@@ -231,94 +230,35 @@ class Releases(dg.ConfigurableResource):
         )
 
 
-class RefreshSettings(dg.ConfigurableResource):
-    """The choices of a run. Those that the launchpad offers are fields, added with the values of
-    the deployment as their defaults by `refresh_settings`; the others hold for a deployment, since
-    dbt and the gates are built for them.
-    """
+class RunSettings(Choices, dg.ConfigurableResource):
+    """The settings of a run: those of the deployment, with the launchpad's choices."""
 
     deployed: ClassVar[Settings]
-    top_k: int
-    forward_years: int | None
-    concentrated_above: float
-    capacity_fraction: float
-    excluded_suppliers: list[str]
-    change_limit: float
-    concentration_penalty: float
-    risk_penalty: float
-    simulation_draws: int
-    bootstrap_replications: int
-    seed: int
+    excluded_suppliers: list[str]  # Dagster's configuration has no tuples
 
     @property
-    def profile(self) -> str:
-        return self.deployed.profile
-
-    @property
-    def importers(self) -> list[str]:
-        return list(self.deployed.importers)
-
-    @property
-    def first_year(self) -> int:
-        return self.deployed.first_year
-
-    @property
-    def last_year(self) -> int:
-        return self.deployed.last_year
-
-    def choices(self) -> dict[str, Any]:
-        """All of them, as recorded beside what was computed with them."""
-        return {**deployed_choices(self.deployed), **self.model_dump(include=set(_OFFERED))}
+    def chosen(self) -> Settings:
+        """Raises ValueError when a choice is out of its bounds."""
+        choices = Choices(**self.model_dump(include=set(Choices.model_fields)))
+        return self.deployed.model_copy(update=choices.model_dump())
 
 
-_OFFERED = (
-    "top_k",
-    "forward_years",
-    "concentrated_above",
-    "capacity_fraction",
-    "excluded_suppliers",
-    "change_limit",
-    "concentration_penalty",
-    "risk_penalty",
-    "simulation_draws",
-    "bootstrap_replications",
-    "seed",
-)
+def run_settings(settings: Settings) -> RunSettings:
+    """The resource, with the choices of the deployment as defaults."""
+
+    class Deployed(RunSettings):
+        deployed = settings
+        excluded_suppliers: list[str] = Field(
+            list(settings.excluded_suppliers),
+            description=Choices.model_fields["excluded_suppliers"].description,
+        )
+
+    return Deployed(**settings.choices.model_dump(exclude={"excluded_suppliers"}))
 
 
 def deployed_choices(settings: Settings) -> dict[str, Any]:
     """What cannot change from run to run."""
-    return {
-        "profile": settings.profile,
-        "importers": list(settings.importers),
-        "first_year": settings.first_year,
-        "last_year": settings.last_year,
-        "other_asia_is_taiwan": settings.other_asia_is_taiwan,
-        "estimate_missing_quantities": settings.estimate_missing_quantities,
-    }
-
-
-def refresh_settings(settings: Settings) -> RefreshSettings:
-    """The choices with the words, bounds and values of the settings."""
-    fields: dict[str, Any] = {name: _offered(name, getattr(settings, name)) for name in _OFFERED}
-    made = create_model("RefreshSettings", __base__=RefreshSettings, **fields)
-    made.deployed = settings
-    return made()
-
-
-def _offered(name: str, value: Any) -> tuple[Any, Any]:
-    """Type and field as the launchpad takes them: of the settings, a tuple as a list."""
-    field = Settings.model_fields[name]
-    bounds = {
-        bound: getattr(rule, bound)
-        for rule in field.metadata
-        for bound in ("ge", "gt", "le")
-        if hasattr(rule, bound)
-    }
-    kind, value = (
-        (list[str], list(value)) if isinstance(value, tuple) else (field.annotation, value)
-    )
-    return kind, Field(value, description=field.description, **bounds)
+    return {n: v for n, v in settings.recorded.items() if n not in Choices.model_fields}
 
 
 def dbt_project(settings: Settings) -> DbtProject:
@@ -330,7 +270,7 @@ def dbt_project(settings: Settings) -> DbtProject:
 def build_resources(settings: Settings) -> dict[str, object]:
     """All resources of the code location, from the settings."""
     return {
-        "settings": refresh_settings(settings),
+        "settings": run_settings(settings),
         "snapshots": Snapshots(root=str(settings.raw_dir)),
         "warehouse": Warehouse(database=str(settings.database)),
         "releases": Releases(

@@ -1,64 +1,175 @@
-"""What is published, under which key, and how the marts made in Python describe themselves.
+"""The marts of a release: each one declared once, with its key, columns, types, units and words.
 
-One YAML file a mart made in Python: its description and that of every column. The marts made by dbt
-are described beside their SQL. How a mart is computed belongs to `ppml/` and `sourcing/`.
+A mart made in Python is declared in `<mart>.yml` beside this file; a column without an entry of its
+own is the one of that name in `_shared.yml`. A mart made by dbt is declared beside its SQL in
+`dbt_project/models/marts/`; its key is `config.meta.key` there. From these declarations come the
+types and order of the frames (`conform`), the comments in the database, the check of what a release
+holds, and the page `docs/columns.md`. How a mart is computed belongs to `ppml/` and `sourcing/`.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-_FLOW = ("importer_iso3", "exporter_iso3")
-_MARKET = ("importer_iso3", "category", "mineral")
-_PARTNER = (*_MARKET, "exporter_iso3", "coefficient_source")
+if TYPE_CHECKING:
+    import pandas as pd
 
-PUBLISHED_MARTS: dict[str, tuple[str, ...]] = {
-    "import_panel": ("importer_iso3", "exporter_iso3", "mineral", "year"),
-    "ppml_coefficients": ("importer_iso3", "category", "coefficient_source", "term", "se_type"),
-    "ppml_fit": ("importer_iso3", "category"),
-    "ranking_annual": (*_PARTNER[:3], "year", *_PARTNER[3:]),
-    "ranking_persistence": _PARTNER,
-    "ranking_forward": _PARTNER,
-    "portfolio_alignment": (*_MARKET, "year", "coefficient_source"),
-    "portfolio_concentration": _MARKET,
-    "portfolio_concentration_annual": (*_MARKET, "year"),
-    "portfolio_partners": (*_MARKET, "exporter_iso3"),
-    "portfolio_optimization": _MARKET,
-    "portfolio_frontier": (*_MARKET, "concentration_penalty"),
-    "portfolio_strategy": _MARKET,
-    "portfolio_core_partners": _FLOW,
-    "portfolio_shocks": (*_MARKET, "shock"),
-    "replication_scorecard": ("category", "mineral"),
-    "replication_differences": ("category", "mineral", "exporter_iso3"),
-    "source_snapshots": ("dataset",),
-    "unmapped_trade": ("importer_iso3", "hs_revision", "hs_code", "year"),
-    "trade_balance": ("dataset", "importer_code", "year", "disposition"),
-    "trade_quarantine": ("importer_code", "exporter_code", "hs_revision", "hs_code", "year"),
-    "trade_unit_value_outliers": (*_FLOW, "hs_revision", "hs_code", "year"),
-    "trade_reconciliation": (*_FLOW, "hs_code", "year"),
+DBT_MARTS = Path(__file__).parents[2] / "dbt_project" / "models" / "marts"
+INTERNAL = ("ppml_bootstrap", "ppml_covariance")
+"""Marts that stay in the warehouse: the rankings read them, a release does not hold them."""
+
+# A column's unit is the longest of these endings that its name has.
+UNITS = {
+    "_usd_per_kg": "current USD per kg",
+    "_ppp_2021_usd": "international USD of 2021, PPP",
+    "_kg": "kg",
+    "_t": "t",
+    "_usd": "current USD",
+    "_thousand_usd": "thousand current USD",
+    "_pct": "percent",
+    "_pct_gdp": "percent of GDP",
+    "_km": "km",
+    "_deg": "degrees",
+    "_share": "share, 0 to 1",
+    "change_share": "share of the imports",
+    "_share_trend": "share a year",
+    "_probability": "probability, 0 to 1",
+    "_rank": "rank, 1 is the first",
+    "_iso3": "ISO 3166-1 alpha-3",
+    "_ratio": "ratio",
+    "_rho": "correlation, -1 to 1",
+    "_p_value": "probability, 0 to 1",
+    "_at": "time, UTC",
+    "year": "calendar year",
+    "_year": "calendar year",
+    "_rows": "count",
 }
-"""The marts of a release and their keys: the contract with BI tools (docs/bi.md)."""
+_PANDAS = {"VARCHAR": "str", "BIGINT": "int64", "DOUBLE": "float64", "BOOLEAN": "bool"}
+_PANDAS_NULLABLE = {"BIGINT": "Int64", "BOOLEAN": "boolean"}
 
 
 @dataclass(frozen=True)
-class MartSchema:
-    """The words that travel into the database as comments: column name to description."""
+class Column:
+    """A column as published. `type` is DuckDB's. `description` is empty for a mart made by dbt: dbt
+    writes its words into the database."""
+
+    name: str
+    type: str
+    unit: str
+    description: str
+    is_nullable: bool = False
+
+    @property
+    def pandas_type(self) -> str:
+        nullable = _PANDAS_NULLABLE if self.is_nullable else {}
+        return nullable.get(self.type, _PANDAS[self.type])
+
+
+@dataclass(frozen=True)
+class Mart:
+    """A table of a release. `key` identifies a row and gives the order of the rows."""
 
     name: str
     description: str
-    columns: dict[str, str]
-
-
-def has_schema(name: str) -> bool:
-    """Whether this is a mart made in Python."""
-    return files(__package__).joinpath(f"{name}.yml").is_file()
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
 
 
 @cache
-def schema(name: str) -> MartSchema:
-    """Read the schema file of a mart made in Python."""
-    text = files(__package__).joinpath(f"{name}.yml").read_text(encoding="utf-8")
-    content = yaml.safe_load(text)
-    return MartSchema(name, content["description"].strip(), content["columns"])
+def python_marts() -> dict[str, Mart]:
+    """The marts made in Python, by name, those that stay in the warehouse included."""
+    folder = files(__package__)
+    shared = yaml.safe_load(folder.joinpath("_shared.yml").read_text("utf-8"))["columns"]
+    marts = {}
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        name, _, ending = file.name.partition(".")
+        if ending == "yml" and not name.startswith("_"):
+            content = yaml.safe_load(file.read_text("utf-8"))
+            columns = tuple(
+                _column(column, own or shared[column]) for column, own in content["columns"].items()
+            )
+            marts[name] = Mart(name, content["description"], tuple(content["key"]), columns)
+    return marts
+
+
+@cache
+def dbt_marts() -> dict[str, Mart]:
+    """The marts made by dbt, by name."""
+    return {mart.name: mart for file in sorted(DBT_MARTS.glob("*.yml")) for mart in _read_dbt(file)}
+
+
+def published() -> dict[str, Mart]:
+    """The marts of a release, by name."""
+    made = {**dbt_marts(), **python_marts()}
+    return {name: mart for name, mart in sorted(made.items()) if name not in INTERNAL}
+
+
+def conform(frame: "pd.DataFrame", name: str) -> "pd.DataFrame":
+    """The declared columns of `frame`, typed, sorted by the key, with a fresh index.
+
+    Raises ValueError when a column is missing or a key occurs twice, with the first three.
+    """
+    mart = python_marts()[name]
+    missing = [column.name for column in mart.columns if column.name not in frame.columns]
+    if missing:
+        raise ValueError(f"{name} lacks the columns {', '.join(missing)}")
+    types = {column.name: column.pandas_type for column in mart.columns}
+    key = list(mart.key)
+    kept = frame[list(types)].astype(types).sort_values(key, kind="stable", ignore_index=True)
+    repeated = kept.duplicated(key)
+    if repeated.any():
+        sample = kept.loc[repeated, key].head(3).to_dict("records")
+        raise ValueError(f"{name} has {int(repeated.sum())} repeated keys, e.g. {sample}")
+    return kept
+
+
+def empty(name: str) -> "pd.DataFrame":
+    """The mart without rows."""
+    import pandas as pd
+
+    columns = python_marts()[name].columns
+    return pd.DataFrame({c.name: pd.Series(dtype=c.pandas_type) for c in columns})
+
+
+def unit_of(column: str) -> str:
+    """The unit that a column's name tells; empty for names, flags and pure numbers."""
+    if column.startswith(("is_", "has_")):
+        return ""
+    if column.startswith("ln_"):
+        return "natural logarithm"
+    if column.startswith(("n_", "hhi_")):
+        return "count" if column.startswith("n_") else "0 to 1"
+    fitting = [ending for ending in UNITS if column.endswith(ending)]
+    return UNITS[max(fitting, key=len)] if fitting else ""
+
+
+def _column(name: str, entry: Mapping[str, Any]) -> Column:
+    return Column(
+        name,
+        entry["type"].upper(),
+        entry.get("unit", unit_of(name)),
+        entry["words"],
+        entry.get("nullable", False),
+    )
+
+
+def _read_dbt(file: Path) -> Iterator[Mart]:
+    for model in yaml.safe_load(file.read_text("utf-8"))["models"]:
+        columns = tuple(
+            Column(column["name"], _duckdb_type(column["data_type"]), unit_of(column["name"]), "")
+            for column in model["columns"]
+        )
+        yield Mart(model["name"], "", tuple(model["config"]["meta"]["key"]), columns)
+
+
+def _duckdb_type(declared: str) -> str:
+    """The type as DuckDB spells it: `decimal(18, 2)` is DECIMAL(18,2)."""
+    return declared.upper().replace(" ", "")
+
+
+PUBLISHED_MARTS = {name: mart.key for name, mart in published().items()}

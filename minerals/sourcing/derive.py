@@ -6,12 +6,12 @@ definition; each is in the module that is called.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import pandas as pd
 
-from minerals.sourcing.capacity import CAPACITY_FRACTION, capacity
+from minerals.settings import Choices
+from minerals.sourcing.capacity import capacity
 from minerals.sourcing.concentration import (
     Thresholds,
     concentration,
@@ -39,30 +39,6 @@ class Inputs:
     outliers: pd.DataFrame
 
 
-@dataclass(frozen=True)
-class Choices:
-    """What a deployment may choose (minerals.settings.Settings says what each means)."""
-
-    concentrated_above: float = Thresholds.hhi
-    capacity_fraction: float = CAPACITY_FRACTION
-    excluded_suppliers: Sequence[str] = ()
-    change_limit: float = Weights.change_limit
-    concentration_penalty: float = Weights.concentration_penalty
-    risk_penalty: float = Weights.risk_penalty
-
-    @classmethod
-    def names(cls) -> list[str]:
-        return [field.name for field in fields(cls)]
-
-    @property
-    def weights(self) -> Weights:
-        return Weights(
-            concentration_penalty=self.concentration_penalty,
-            risk_penalty=self.risk_penalty,
-            change_limit=self.change_limit,
-        )
-
-
 def portfolio_tables(inputs: Inputs, choices: Choices) -> dict[str, pd.DataFrame]:
     """Every mart of the portfolio by name."""
     wgi = governance(inputs.country_covariates)
@@ -81,7 +57,7 @@ def portfolio_tables(inputs: Inputs, choices: Choices) -> dict[str, pd.DataFrame
         ),
         wgi,
     )
-    recommended = recommend(candidates, choices.weights)
+    recommended = recommend(candidates, weights(choices))
     with_roles = partners(recommended.suppliers, concentrated)
     return {
         "portfolio_concentration": concentrated,
@@ -95,6 +71,11 @@ def portfolio_tables(inputs: Inputs, choices: Choices) -> dict[str, pd.DataFrame
             with_roles, import_value(inputs.panel), inputs.supply_events
         ),
     }
+
+
+def weights(choices: Choices) -> Weights:
+    """What the programme weighs."""
+    return Weights(choices.concentration_penalty, choices.risk_penalty, choices.change_limit)
 
 
 def import_value(panel: pd.DataFrame) -> pd.DataFrame:

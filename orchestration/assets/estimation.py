@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pandas as pd
 
-from minerals.marts import schema
 from orchestration.assets import MODELLERS, WRITER_POOL
 from orchestration.metadata import watched
-from orchestration.resources import RefreshSettings, Warehouse
+from orchestration.resources import RunSettings, Warehouse
 
 if TYPE_CHECKING:
     from minerals.ppml.tables import Estimates
@@ -52,7 +51,7 @@ SPECS = {
 )
 @watched
 def ppml(
-    context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RefreshSettings
+    context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     from minerals.ppml.tables import estimate_categories, published_coefficients_frame
 
@@ -66,17 +65,19 @@ def ppml(
             seed=settings.seed,
             top_k=settings.top_k,
         )
-        for importer in settings.importers
+        for importer in settings.deployed.importers
     }
     coefficients = [e.coefficients for e in estimates.values()]
-    coefficients += [published_coefficients_frame(i, published) for i in settings.importers]
+    coefficients += [
+        published_coefficients_frame(i, published) for i in settings.deployed.importers
+    ]
     tables = {
         "ppml_coefficients": pd.concat(coefficients, ignore_index=True),
         "ppml_covariance": pd.concat([e.covariance for e in estimates.values()], ignore_index=True),
         "ppml_bootstrap": pd.concat([e.bootstrap for e in estimates.values()], ignore_index=True),
         "ppml_fit": pd.concat([e.fit for e in estimates.values()], ignore_index=True),
     }
-    warehouse.save_marts({name: (frame, schema(name)) for name, frame in tables.items()})
+    warehouse.save_marts(tables)
     for row in tables["ppml_fit"].to_dict("records"):
         verdict = "publishable" if row["is_publishable"] else f"not published: {row['reason']}"
         context.log.info(f"{row['importer_iso3']} {row['category']}: {verdict}")

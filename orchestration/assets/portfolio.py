@@ -5,10 +5,9 @@ from collections.abc import Iterator
 import dagster as dg
 import pandas as pd
 
-from minerals.marts import schema
 from orchestration.assets import MODELLERS, WRITER_POOL
 from orchestration.metadata import watched
-from orchestration.resources import RefreshSettings, Warehouse
+from orchestration.resources import RunSettings, Warehouse
 
 UPSTREAM = [
     "import_panel",
@@ -49,7 +48,7 @@ SPECS = {
 )
 @watched
 def portfolio(
-    context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RefreshSettings
+    context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult]:
     from minerals.sourcing import derive
 
@@ -58,7 +57,9 @@ def portfolio(
         derive.Inputs(
             panel=warehouse.frame("marts.import_panel"),
             production=production.loc[
-                production["year"].between(settings.first_year, settings.last_year)
+                production["year"].between(
+                    settings.deployed.first_year, settings.deployed.last_year
+                )
             ],
             country_covariates=warehouse.frame("conformed.fct_country_covariates"),
             ranking_forward=warehouse.frame("marts.ranking_forward"),
@@ -66,9 +67,9 @@ def portfolio(
             supply_events=warehouse.frame("seeds.supply_events"),
             outliers=warehouse.frame("marts.trade_unit_value_outliers"),
         ),
-        derive.Choices(**{name: getattr(settings, name) for name in derive.Choices.names()}),
+        settings.chosen.choices,
     )
-    warehouse.save_marts({name: (frame, schema(name)) for name, frame in tables.items()})
+    warehouse.save_marts(tables)
     for row in tables["portfolio_optimization"].to_dict("records"):
         if not row["is_feasible"]:
             market = f"{row['importer_iso3']} {row['category']} {row['mineral']}"
@@ -123,7 +124,7 @@ def _figures(name: str, frame: pd.DataFrame) -> dict[str, object]:
 )
 @watched
 def replication(
-    context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RefreshSettings
+    context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult]:
     from minerals.sourcing.replication import differences, scorecard, summary
 
@@ -140,7 +141,7 @@ def replication(
         "replication_scorecard": scorecard(*compared),
         "replication_differences": differences(*compared),
     }
-    warehouse.save_marts({name: (frame, schema(name)) for name, frame in tables.items()})
+    warehouse.save_marts(tables)
     means: dict[str, object] = {}
     for row in summary(tables["replication_scorecard"], settings.top_k).to_dict("records"):
         category = row["category"]

@@ -12,14 +12,14 @@ import duckdb
 import pandas as pd
 
 from minerals.errors import ReleaseError
-from minerals.marts import PUBLISHED_MARTS, schema
+from minerals.marts import PUBLISHED_MARTS, python_marts
 from minerals.releases import PublishedMart
 from minerals.sources import DATASETS
 from orchestration.assets import OWNERS, WRITER_POOL
 from orchestration.causes import is_not_run
 from orchestration.metadata import watched
 from orchestration.readiness import not_judged, why_not_ready
-from orchestration.resources import RefreshSettings, Releases, Snapshots, Warehouse
+from orchestration.resources import Releases, RunSettings, Snapshots, Warehouse
 
 RAW = [dg.AssetKey(f"raw_{dataset}") for dataset in DATASETS]
 
@@ -35,12 +35,12 @@ RAW = [dg.AssetKey(f"raw_{dataset}") for dataset in DATASETS]
 @watched
 def source_snapshots(snapshots: Snapshots, warehouse: Warehouse) -> dg.MaterializeResult:
     store = snapshots.store()
-    columns = list(schema("source_snapshots").columns)
+    columns = [column.name for column in python_marts()["source_snapshots"].columns]
     # Those that were read, not those in use: an operator may choose others meanwhile.
     read = [store.read(d, warehouse.loaded_snapshot_id(d)) for d in DATASETS]
     rows = [{column: getattr(snapshot, column) for column in columns} for snapshot in read]
     frame = pd.DataFrame(rows, columns=columns)
-    warehouse.save_marts({"source_snapshots": (frame, schema("source_snapshots"))})
+    warehouse.save_marts({"source_snapshots": frame})
     return dg.MaterializeResult(metadata={"dagster/row_count": len(frame)})
 
 
@@ -57,7 +57,7 @@ def release(
     context: dg.AssetExecutionContext,
     warehouse: Warehouse,
     releases: Releases,
-    settings: RefreshSettings,
+    settings: RunSettings,
 ) -> dg.MaterializeResult:
     problems = why_not_ready(context.instance, PUBLISHED_MARTS, context.run_id)
     problems = problems or not_judged(context.instance, _made_from(warehouse))
@@ -70,7 +70,7 @@ def release(
     with warehouse.reader() as connection:
         facts = {
             "run_id": context.run_id,
-            "settings": settings.choices(),
+            "settings": settings.chosen.recorded,
             "snapshots": _records(connection.sql("select * from marts.source_snapshots").df()),
             "reported_trade_snapshot_id": _reported_trade(connection),
             "fits": _records(connection.sql("select * from marts.ppml_fit").df()),

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from minerals.marts import schema
 from orchestration.assets import MODELLERS, WRITER_POOL
 from orchestration.metadata import watched
-from orchestration.resources import RefreshSettings, Warehouse
+from orchestration.resources import RunSettings, Warehouse
 
 
 @dg.multi_asset(
@@ -37,7 +36,7 @@ from orchestration.resources import RefreshSettings, Warehouse
     ],
 )
 @watched
-def rankings(warehouse: Warehouse, settings: RefreshSettings) -> Iterator[dg.MaterializeResult]:
+def rankings(warehouse: Warehouse, settings: RunSettings) -> Iterator[dg.MaterializeResult]:
     from minerals.ppml.tables import publishable_coefficients
     from minerals.sourcing.alignment import alignment_by_year
     from minerals.sourcing.persistence import persistence
@@ -64,7 +63,7 @@ def rankings(warehouse: Warehouse, settings: RefreshSettings) -> Iterator[dg.Mat
         "ranking_persistence": persistence(annual),
         "portfolio_alignment": alignment_by_year(annual),
     }
-    warehouse.save_marts({name: (frame, schema(name)) for name, frame in tables.items()})
+    warehouse.save_marts(tables)
     aligned = annual["alignment"].value_counts()
     for name, frame in tables.items():
         metadata: dict[str, object] = {"dagster/row_count": len(frame)}
