@@ -11,6 +11,10 @@ from typing import Final
 
 CATEGORIES: Final = ("ores", "products", "scrap")
 
+MARKET: Final = ["importer_iso3", "category", "mineral"]
+"""What a market is: one importer, category and mineral."""
+SUPPLIER: Final = [*MARKET, "exporter_iso3"]
+
 REGRESSORS: Final = (
     "ln_production_qty",
     "ln_gdp",

@@ -10,25 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from minerals.frames import Contract, empty, keep_contract, require_columns
-from minerals.names import ALIGNMENTS
+from minerals import marts
+from minerals.frames import require_columns
+from minerals.names import ALIGNMENTS, MARKET
 
-PORTFOLIO_ALIGNMENT = Contract(
-    "portfolio_alignment",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "year": "int64",
-        "coefficient_source": "str",
-        **{f"n_{word}": "int64" for word in ALIGNMENTS},
-        "mean_rank_distance": "float64",
-        "misallocated_share": "float64",
-    },
-    key=("importer_iso3", "category", "mineral", "year", "coefficient_source"),
-)
-
-_KEY = list(PORTFOLIO_ALIGNMENT.key)
+_KEY = [*MARKET, "year", "coefficient_source"]
 
 
 def effective_k(n_candidates: pd.Series, top_k: int) -> pd.Series:
@@ -69,7 +55,7 @@ def alignment_by_year(ranking_annual: pd.DataFrame) -> pd.DataFrame:
     columns = [*_KEY, "alignment", "rank_distance", "actual_share", "model_share"]
     require_columns(ranking_annual, columns, "ranking_annual")
     if ranking_annual.empty:
-        return empty(PORTFOLIO_ALIGNMENT)
+        return marts.empty("portfolio_alignment")
     frame = ranking_annual[columns].assign(
         **{f"n_{word}": ranking_annual["alignment"] == word for word in ALIGNMENTS},
         mean_rank_distance=ranking_annual["rank_distance"].astype("float64").abs(),
@@ -84,4 +70,4 @@ def alignment_by_year(ranking_annual: pd.DataFrame) -> pd.DataFrame:
     table["misallocated_share"] = (groups["difference"].sum() / 2.0).where(
         groups["is_imported"].any()
     )
-    return keep_contract(table.reset_index(), PORTFOLIO_ALIGNMENT)
+    return marts.conform(table.reset_index(), "portfolio_alignment")

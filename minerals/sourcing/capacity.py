@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from minerals.frames import Contract, keep_contract, require_columns
-from minerals.names import CATEGORIES, quantity_column
+from minerals.frames import require_columns
+from minerals.names import CATEGORIES, SUPPLIER, quantity_column
 from minerals.shares import part_of_total
 
 CAPACITY_FRACTION = 0.25
@@ -21,27 +21,7 @@ CAPACITY_FRACTION = 0.25
 MINED_CATEGORIES = ("ores", "products")
 """Categories whose supply is bounded by mine production. Scrap comes from use, not from mines."""
 
-CAPACITY = Contract(
-    "capacity",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "exporter_iso3": "str",
-        "annual_qty_kg": "float64",
-        "demand_qty_kg": "float64",
-        "actual_share": "float64",
-        "capacity_qty_kg": "float64",
-        "headroom_qty_kg": "float64",
-        "n_unknown_qty": "int64",
-        "doubtful_qty_kg": "float64",
-        "is_excluded": "bool",
-    },
-    key=("importer_iso3", "category", "mineral", "exporter_iso3"),
-)
-
 _PAIR = ["importer_iso3", "mineral", "exporter_iso3"]
-_SUPPLIER = ["importer_iso3", "category", "mineral", "exporter_iso3"]
 
 
 def capacity(
@@ -75,17 +55,17 @@ def capacity(
     frame["is_excluded"] = frame["exporter_iso3"].isin(list(excluded))
     frame.loc[frame["is_excluded"], ["capacity_qty_kg", "headroom_qty_kg"]] = 0.0
     frame = frame.merge(
-        _doubtful(outliers, panel["year"].unique()), how="left", on=_SUPPLIER, validate="one_to_one"
+        _doubtful(outliers, panel["year"].unique()), how="left", on=SUPPLIER, validate="one_to_one"
     )
     frame["doubtful_qty_kg"] = frame["doubtful_qty_kg"].fillna(0.0)
-    return keep_contract(frame, CAPACITY)
+    return frame
 
 
 def _doubtful(outliers: pd.DataFrame, years: np.ndarray) -> pd.DataFrame:
-    require_columns(outliers, [*_SUPPLIER, "year", "used_qty_kg", "correction_status"], "outliers")
+    require_columns(outliers, [*SUPPLIER, "year", "used_qty_kg", "correction_status"], "outliers")
     is_open = ~outliers["correction_status"].isin(["accepted", "rejected"])
     flows = outliers.loc[is_open & outliers["year"].isin(years)]
-    weights = flows.groupby(_SUPPLIER)["used_qty_kg"].sum() / len(years)
+    weights = flows.groupby(SUPPLIER)["used_qty_kg"].sum() / len(years)
     return weights.rename("doubtful_qty_kg").reset_index()
 
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from minerals.frames import Contract, empty, keep_contract, require_columns
+from minerals import marts
+from minerals.frames import require_columns
+from minerals.names import MARKET
 from minerals.shares import (
     governance_risk,
     hhi,
@@ -31,54 +33,6 @@ class Thresholds:
     """Above this it is concentrated (US merger guidelines of 2010: 2,500 points)."""
     narrow_candidates: int = 5
     narrow_top3_share: float = 0.8
-
-
-_MARKET = ["importer_iso3", "category", "mineral"]
-
-PORTFOLIO_CONCENTRATION = Contract(
-    "portfolio_concentration",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "coefficient_source": "str",
-        "hhi_actual": "float64",
-        "hhi_model": "float64",
-        "hhi_actual_governance": "float64",
-        "hhi_production": "float64",
-        "hhi_production_governance": "float64",
-        "top1_exporter_iso3": "str",
-        "top1_share": "float64",
-        "top1_share_trend": "float64",
-        "top3_share": "float64",
-        "top3_model_share": "float64",
-        "effective_suppliers": "float64",
-        "n_suppliers": "int64",
-        "n_candidates": "int64",
-        "n_unknown_qty": "int64",
-        "top1_producer_iso3": "str",
-        "top1_production_share": "float64",
-        "is_concentrated": "boolean",
-        "is_narrow_pool": "bool",
-    },
-    key=_MARKET,
-)
-
-PORTFOLIO_CONCENTRATION_ANNUAL = Contract(
-    "portfolio_concentration_annual",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "year": "int64",
-        "imports_qty_kg": "float64",
-        "hhi_actual": "float64",
-        "top1_exporter_iso3": "str",
-        "top1_share": "float64",
-        "n_suppliers": "int64",
-    },
-    key=(*_MARKET, "year"),
-)
 
 
 def concentration(
@@ -100,17 +54,17 @@ def concentration(
     of unknown quantity, which are in no share. Model shares are those of the headline coefficients.
     is_narrow_pool: few candidates, or three model shares that sum to much, by `thresholds`.
     """
-    needed = [*_MARKET, "exporter_iso3", "coefficient_source", "model_share", "is_headline"]
+    needed = [*MARKET, "exporter_iso3", "coefficient_source", "model_share", "is_headline"]
     require_columns(ranking_forward, needed, "ranks")
     if ranking_forward.empty:
-        return empty(PORTFOLIO_CONCENTRATION)
+        return marts.empty("portfolio_concentration")
     frame = ranking_forward.loc[ranking_forward["is_headline"], needed].merge(
-        window_imports(panel), how="left", on=[*_MARKET, "exporter_iso3"], validate="one_to_one"
+        window_imports(panel), how="left", on=[*MARKET, "exporter_iso3"], validate="one_to_one"
     )
     frame = frame.merge(governance, how="left", on="exporter_iso3", validate="many_to_one")
     frame["risky_share"] = frame["actual_share"] ** 2 * governance_risk(frame["wgi_average"])
-    frame = frame.sort_values([*_MARKET, "exporter_iso3"], kind="stable", ignore_index=True)
-    groups = frame.groupby(_MARKET)
+    frame = frame.sort_values([*MARKET, "exporter_iso3"], kind="stable", ignore_index=True)
+    groups = frame.groupby(MARKET)
     table = groups.agg(
         coefficient_source=("coefficient_source", "first"),
         hhi_actual=("actual_share", hhi),
@@ -123,10 +77,10 @@ def concentration(
         n_candidates=("exporter_iso3", "size"),
         n_unknown_qty=("n_unknown_qty", "sum"),
     ).reset_index()
-    first = frame.loc[_first_largest(frame["actual_share"], [frame[n] for n in _MARKET])]
+    first = frame.loc[_first_largest(frame["actual_share"], [frame[n] for n in MARKET])]
     leader = first.rename(columns={"exporter_iso3": "top1_exporter_iso3"})
-    table = table.merge(leader[[*_MARKET, "top1_exporter_iso3"]], how="left", on=_MARKET)
-    table = table.merge(_leaders_trend(panel, leader), how="left", on=_MARKET)
+    table = table.merge(leader[[*MARKET, "top1_exporter_iso3"]], how="left", on=MARKET)
+    table = table.merge(_leaders_trend(panel, leader), how="left", on=MARKET)
     table = table.merge(production, how="left", on="mineral", validate="many_to_one")
     above = (table["hhi_actual"] > thresholds.hhi).astype("boolean")
     table["effective_suppliers"] = 1.0 / table["hhi_actual"]
@@ -134,12 +88,12 @@ def concentration(
     table["is_narrow_pool"] = (table["n_candidates"] < thresholds.narrow_candidates) | (
         table["top3_model_share"] > thresholds.narrow_top3_share
     )
-    return keep_contract(table, PORTFOLIO_CONCENTRATION)
+    return marts.conform(table, "portfolio_concentration")
 
 
 def concentration_by_year(panel: pd.DataFrame) -> pd.DataFrame:
     """`portfolio_concentration_annual`: of each year's known quantities, for years with any."""
-    key = [*_MARKET, "year"]
+    key = [*MARKET, "year"]
     frame = imports_long(panel)
     frame = frame.loc[frame["qty_kg"] > 0].sort_values([*key, "exporter_iso3"], ignore_index=True)
     frame["share"] = part_of_total(frame["qty_kg"], [frame[name] for name in key])
@@ -152,7 +106,7 @@ def concentration_by_year(panel: pd.DataFrame) -> pd.DataFrame:
     first = frame.loc[_first_largest(frame["share"], [frame[name] for name in key])]
     leader = first.rename(columns={"exporter_iso3": "top1_exporter_iso3"})
     table = table.merge(leader[[*key, "top1_exporter_iso3"]], how="left", on=key)
-    return keep_contract(table, PORTFOLIO_CONCENTRATION_ANNUAL)
+    return marts.conform(table, "portfolio_concentration_annual")
 
 
 def production_concentration(production: pd.DataFrame, governance: pd.DataFrame) -> pd.DataFrame:
@@ -190,21 +144,21 @@ def _first_largest(values: pd.Series, keys: list[pd.Series]) -> pd.Index:
 def _leaders_trend(panel: pd.DataFrame, leaders: pd.DataFrame) -> pd.DataFrame:
     """The slope by year of the share of each market's largest supplier, `top1_share_trend`."""
     yearly = imports_long(panel)
-    keys = [yearly[name] for name in (*_MARKET, "year")]
+    keys = [yearly[name] for name in (*MARKET, "year")]
     yearly["share"] = part_of_total(yearly["qty_kg"], keys)
     yearly = yearly.merge(
-        leaders[[*_MARKET, "top1_exporter_iso3"]],
-        left_on=[*_MARKET, "exporter_iso3"],
-        right_on=[*_MARKET, "top1_exporter_iso3"],
+        leaders[[*MARKET, "top1_exporter_iso3"]],
+        left_on=[*MARKET, "exporter_iso3"],
+        right_on=[*MARKET, "top1_exporter_iso3"],
     )
     yearly = yearly.dropna(subset="share")
     rows = [
         {
-            **dict(zip(_MARKET, key, strict=True)),
+            **dict(zip(MARKET, key, strict=True)),
             "top1_share_trend": float(np.polyfit(part["year"], part["share"], 1)[0])
             if len(part) > 2
             else float("nan"),
         }
-        for key, part in yearly.groupby(_MARKET)
+        for key, part in yearly.groupby(MARKET)
     ]
-    return pd.DataFrame(rows, columns=[*_MARKET, "top1_share_trend"])
+    return pd.DataFrame(rows, columns=[*MARKET, "top1_share_trend"])

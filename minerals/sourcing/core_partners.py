@@ -8,28 +8,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from minerals.frames import Contract, empty, keep_contract, require_columns
+from minerals import marts
+from minerals.frames import require_columns
 from minerals.names import CATEGORIES
 
 CORE_SHARE = 0.5
 """A core partner leads in at least this share of the markets."""
-
-PORTFOLIO_CORE_PARTNERS = Contract(
-    "portfolio_core_partners",
-    {
-        "importer_iso3": "str",
-        "exporter_iso3": "str",
-        "n_markets": "int64",
-        **{f"n_{category}": "int64" for category in CATEGORIES},
-        "n_minerals": "int64",
-        "n_markets_as_candidate": "int64",
-        "share_of_markets": "float64",
-        "mean_recommended_share": "float64",
-        "partner_type": "str",
-        "minerals": "str",
-    },
-    key=("importer_iso3", "exporter_iso3"),
-)
 
 
 def core_partners(partners: pd.DataFrame, core_share: float = CORE_SHARE) -> pd.DataFrame:
@@ -52,7 +36,7 @@ def core_partners(partners: pd.DataFrame, core_share: float = CORE_SHARE) -> pd.
     ]
     require_columns(partners, [*needed, "is_excluded", "recommended_share"], "partners")
     if partners.empty:
-        return empty(PORTFOLIO_CORE_PARTNERS)
+        return marts.empty("portfolio_core_partners")
     pair = ["importer_iso3", "exporter_iso3"]
     as_candidate = partners.groupby(pair).size().rename("n_markets_as_candidate").reset_index()
     every = partners.drop_duplicates(["importer_iso3", "category", "mineral"])
@@ -73,4 +57,4 @@ def core_partners(partners: pd.DataFrame, core_share: float = CORE_SHARE) -> pd.
     table["partner_type"] = "regular"
     table.loc[table["n_minerals"] == 1, "partner_type"] = "mineral_specific"
     table.loc[table["share_of_markets"] >= core_share, "partner_type"] = "core"
-    return keep_contract(table, PORTFOLIO_CORE_PARTNERS)
+    return marts.conform(table, "portfolio_core_partners")

@@ -10,30 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from minerals.frames import Contract, empty, keep_contract, require_columns
+from minerals import marts
+from minerals.frames import require_columns
+from minerals.names import SUPPLIER
 
-RANKING_PERSISTENCE = Contract(
-    "ranking_persistence",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "exporter_iso3": "str",
-        "coefficient_source": "str",
-        "effective_k": "int64",
-        "years_in_top_k": "int64",
-        "years_observed": "int64",
-        "first_year_in_top_k": "Int64",
-        "last_year_in_top_k": "Int64",
-        "longest_streak": "int64",
-        "mean_rank": "float64",
-        "rank_spread": "float64",
-        "persistence": "str",
-    },
-    key=("importer_iso3", "category", "mineral", "coefficient_source", "exporter_iso3"),
-)
-
-_KEY = list(RANKING_PERSISTENCE.key)
+_KEY = [*SUPPLIER, "coefficient_source"]
 
 
 def persistence(ranking_annual: pd.DataFrame) -> pd.DataFrame:
@@ -48,7 +29,7 @@ def persistence(ranking_annual: pd.DataFrame) -> pd.DataFrame:
         ranking_annual, [*_KEY, "year", "predicted_rank", "effective_k"], "ranking_annual"
     )
     if ranking_annual.empty:
-        return empty(RANKING_PERSISTENCE)
+        return marts.empty("ranking_persistence")
     wide = ranking_annual.pivot(
         index=[*_KEY, "effective_k"], columns="year", values="predicted_rank"
     ).sort_index(axis=1)
@@ -68,7 +49,7 @@ def persistence(ranking_annual: pd.DataFrame) -> pd.DataFrame:
         rank_spread=np.nanstd(ranks, axis=1),
         persistence=label(in_top),
     )
-    return keep_contract(frame, RANKING_PERSISTENCE)
+    return marts.conform(frame, "ranking_persistence")
 
 
 def longest_streak(in_top: NDArray[np.bool_]) -> NDArray[np.int64]:

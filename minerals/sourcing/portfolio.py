@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from minerals.frames import Contract, empty, keep_contract, require_columns
+from minerals import marts
+from minerals.frames import require_columns
+from minerals.names import MARKET, SUPPLIER
 from minerals.shares import governance_risk
 from minerals.sourcing.alignment import align
 from minerals.sourcing.programme import Market, Solution, Weights, frontier, solve
@@ -23,91 +25,6 @@ FRONTIER_PENALTIES = (0.0, 1.0, 4.0, 16.0, 64.0)
 
 NAMED = 5
 """How many suppliers at capacity are named; the others are counted."""
-
-MARKET = ["importer_iso3", "category", "mineral"]
-SUPPLIER = [*MARKET, "exporter_iso3"]
-
-SUPPLIERS = Contract(
-    "suppliers",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "exporter_iso3": "str",
-        "coefficient_source": "str",
-        "forward_rank": "int64",
-        "rank_low": "int64",
-        "rank_high": "int64",
-        "effective_k": "int64",
-        "top_k_probability": "float64",
-        "actual_rank": "Int64",
-        "alignment": "str",
-        "persistence": "str",
-        "annual_qty_kg": "float64",
-        "capacity_qty_kg": "float64",
-        "headroom_qty_kg": "float64",
-        "n_unknown_qty": "int64",
-        "doubtful_qty_kg": "float64",
-        "is_excluded": "bool",
-        "governance_risk": "float64",
-        "supplier_risk": "float64",
-        "actual_share": "float64",
-        "model_share": "float64",
-        "capacity_share": "float64",
-    },
-    key=SUPPLIER,
-)
-
-RECOMMENDED = Contract(
-    "recommended",
-    {
-        **SUPPLIERS.columns,
-        "recommended_share": "float64",
-        "change_share": "float64",
-        "is_at_capacity": "bool",
-    },
-    key=SUPPLIER,
-)
-
-PORTFOLIO_OPTIMIZATION = Contract(
-    "portfolio_optimization",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "coefficient_source": "str",
-        "is_feasible": "bool",
-        "is_exact": "bool",
-        "infeasible_because": "str",
-        "divergence": "float64",
-        "hhi_recommended": "float64",
-        "supplier_risk": "float64",
-        "objective": "float64",
-        "change_share": "float64",
-        "effective_suppliers": "float64",
-        "is_change_limited": "bool",
-        "n_at_capacity": "int64",
-        "binding_constraints": "str",
-    },
-    key=MARKET,
-)
-
-PORTFOLIO_FRONTIER = Contract(
-    "portfolio_frontier",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "concentration_penalty": "float64",
-        "is_recommended": "bool",
-        "hhi": "float64",
-        "effective_suppliers": "float64",
-        "divergence": "float64",
-        "supplier_risk": "float64",
-        "change_share": "float64",
-    },
-    key=(*MARKET, "concentration_penalty"),
-)
 
 
 @dataclass(frozen=True)
@@ -141,8 +58,6 @@ def suppliers(
     has no governance.
     """
     require_columns(ranking_forward, [*SUPPLIER, "coefficient_source", "is_headline"], "ranks")
-    if ranking_forward.empty:
-        return empty(SUPPLIERS)
     source = [*SUPPLIER, "coefficient_source"]
     words = ranking_persistence[[*source, "persistence"]]
     frame = ranking_forward.loc[ranking_forward["is_headline"]].drop(
@@ -157,14 +72,15 @@ def suppliers(
     frame = frame.sort_values(SUPPLIER, kind="stable", ignore_index=True)
     markets = [frame[name] for name in MARKET]
     bought = frame["annual_qty_kg"].where(frame["annual_qty_kg"] > 0)
-    frame["actual_rank"] = bought.groupby(markets).rank(ascending=False, method="first")
+    actual_rank = bought.groupby(markets).rank(ascending=False, method="first")
+    frame["actual_rank"] = actual_rank.astype("Int64")
     frame["alignment"] = align(frame["forward_rank"], frame["actual_rank"], frame["effective_k"])
     frame["governance_risk"] = governance_risk(frame["wgi_average"])
     frame["supplier_risk"] = (frame["governance_risk"] + 1.0 - frame["top_k_probability"]) / 2.0
     demand = frame["demand_qty_kg"].where(frame["demand_qty_kg"] > 0)
     frame["capacity_share"] = (frame["capacity_qty_kg"] / demand).clip(upper=1.0)
     frame.loc[frame["capacity_qty_kg"] == 0, "capacity_share"] = 0.0  # also without any demand
-    return keep_contract(frame, SUPPLIERS)
+    return frame
 
 
 def recommend(suppliers: pd.DataFrame, weights: Weights) -> Portfolio:
@@ -177,7 +93,7 @@ def recommend(suppliers: pd.DataFrame, weights: Weights) -> Portfolio:
     """
     if suppliers.empty:
         return Portfolio(
-            empty(RECOMMENDED), empty(PORTFOLIO_OPTIMIZATION), empty(PORTFOLIO_FRONTIER)
+            suppliers, marts.empty("portfolio_optimization"), marts.empty("portfolio_frontier")
         )
     shares, solved, steps = [], [], []
     for key, rows, market in markets(suppliers):
@@ -195,11 +111,11 @@ def recommend(suppliers: pd.DataFrame, weights: Weights) -> Portfolio:
             row = _frontier_row(penalty, point)
             steps.append({**key, **row, "is_recommended": penalty == used})
     return Portfolio(
-        keep_contract(pd.concat(shares, ignore_index=True), RECOMMENDED),
-        keep_contract(pd.DataFrame(solved), PORTFOLIO_OPTIMIZATION),
-        keep_contract(pd.DataFrame(steps), PORTFOLIO_FRONTIER)
+        pd.concat(shares, ignore_index=True),
+        marts.conform(pd.DataFrame(solved), "portfolio_optimization"),
+        marts.conform(pd.DataFrame(steps), "portfolio_frontier")
         if steps
-        else empty(PORTFOLIO_FRONTIER),
+        else marts.empty("portfolio_frontier"),
     )
 
 

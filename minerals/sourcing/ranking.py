@@ -18,14 +18,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from minerals import marts
 from minerals.characteristics import average_characteristics, require_regressors
-from minerals.frames import Contract, empty, keep_contract, require_columns
+from minerals.frames import require_columns
 from minerals.names import (
     DEFAULT_TOP_K,
     PUBLISHED,
     REGRESSORS,
     SE_CLUSTERED,
     SE_PUBLISHED,
+    SUPPLIER,
     quantity_column,
 )
 from minerals.shares import implied_shares, part_of_total, window_imports
@@ -39,52 +41,6 @@ UNIDENTIFIED_BELOW = -20.0
 estimate."""
 
 SET_KEY = ["importer_iso3", "category", "coefficient_source"]
-
-RANKING_ANNUAL = Contract(
-    "ranking_annual",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "year": "int64",
-        "exporter_iso3": "str",
-        "coefficient_source": "str",
-        "predicted_qty_kg": "float64",
-        "predicted_rank": "int64",
-        "actual_qty_kg": "float64",
-        "actual_rank": "Int64",
-        "rank_distance": "Int64",
-        "actual_share": "float64",
-        "model_share": "float64",
-        "effective_k": "int64",
-        "alignment": "str",
-    },
-    key=("importer_iso3", "category", "mineral", "year", "coefficient_source", "exporter_iso3"),
-)
-
-RANKING_FORWARD = Contract(
-    "ranking_forward",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "exporter_iso3": "str",
-        "coefficient_source": "str",
-        "forward_rank": "int64",
-        "linear_predictor": "float64",
-        "predicted_qty_kg": "float64",
-        "rank_low": "int64",
-        "rank_high": "int64",
-        "effective_k": "int64",
-        "top_k_probability": "float64",
-        "actual_qty_kg": "float64",
-        "actual_share": "float64",
-        "model_share": "float64",
-        "is_headline": "bool",
-        "headline_reason": "str",
-    },
-    key=("importer_iso3", "category", "mineral", "coefficient_source", "exporter_iso3"),
-)
 
 
 @dataclass(frozen=True)
@@ -168,7 +124,9 @@ def annual_ranking(
         _annual(panel.loc[panel["importer_iso3"] == model.importer], model, top_k)
         for model in coefficient_sets(coefficients)
     ]
-    return _stack(frames, RANKING_ANNUAL)
+    if not frames:
+        return marts.empty("ranking_annual")
+    return marts.conform(pd.concat(frames, ignore_index=True), "ranking_annual")
 
 
 def forward_ranking(
@@ -211,13 +169,11 @@ def forward_ranking(
         for model in coefficient_sets(coefficients)
     ]
     if not frames:
-        return empty(RANKING_FORWARD)
-    ranked = pd.concat(frames, ignore_index=True).merge(
-        imports, how="left", on=["importer_iso3", "category", "mineral", "exporter_iso3"]
-    )
+        return marts.empty("ranking_forward")
+    ranked = pd.concat(frames, ignore_index=True).merge(imports, how="left", on=SUPPLIER)
     keys = [ranked[name] for name in (*SET_KEY, "mineral")]
     ranked["model_share"] = implied_shares(ranked["linear_predictor"], keys)
-    return keep_contract(with_headline(ranked), RANKING_FORWARD)
+    return marts.conform(with_headline(ranked), "ranking_forward")
 
 
 def last_years(panel: pd.DataFrame, years: int | None) -> pd.DataFrame:
@@ -404,9 +360,3 @@ def _rank(frame: pd.DataFrame, groups: list[str], score: FloatArray) -> pd.Serie
     ordered = frame[[*groups, "exporter_iso3"]].assign(minus_score=-score)
     ordered = ordered.sort_values([*groups, "minus_score", "exporter_iso3"], kind="stable")
     return (ordered.groupby(groups).cumcount() + 1).reindex(frame.index)
-
-
-def _stack(frames: list[pd.DataFrame], contract: Contract) -> pd.DataFrame:
-    if not frames:
-        return empty(contract)
-    return keep_contract(pd.concat(frames, ignore_index=True), contract)

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from minerals import marts
 from minerals.characteristics import average_characteristics
-from minerals.frames import Contract, empty, keep_contract, require_columns
+from minerals.frames import require_columns
 from minerals.names import DEFAULT_TOP_K, PUBLISHED, STUDY_IMPORTER
 from minerals.sourcing.ranking import (
     UNIDENTIFIED_BELOW,
@@ -24,40 +25,6 @@ from minerals.sourcing.ranking import (
 
 MIN_COMMON_FOR_RHO = 3
 """A rank correlation of fewer common suppliers than this is not reported."""
-
-REPLICATION_SCORECARD = Contract(
-    "replication_scorecard",
-    {
-        "category": "str",
-        "mineral": "str",
-        "n_candidates": "int64",
-        "n_published": "int64",
-        "n_common": "int64",
-        "overlap_share": "float64",
-        "spearman_rho": "float64",
-        "is_top1_match": "bool",
-    },
-    key=("category", "mineral"),
-)
-
-REPLICATION_DIFFERENCES = Contract(
-    "replication_differences",
-    {
-        "category": "str",
-        "mineral": "str",
-        "exporter_iso3": "str",
-        "difference": "str",
-        "published_rank": "Int64",
-        "our_rank": "Int64",
-        "rank_difference": "Int64",
-        "predictor_gap": "float64",
-        "driver": "str",
-        "driver_contribution": "float64",
-        "is_driver_imputed": "boolean",
-        "imputed_regressors": "str",
-    },
-    key=("category", "mineral", "exporter_iso3"),
-)
 
 
 def scorecard(
@@ -84,14 +51,14 @@ def scorecard(
     """
     printed = _printed(published_ranking, country_names)
     if printed.empty or not (panel["importer_iso3"] == STUDY_IMPORTER).any():
-        return empty(REPLICATION_SCORECARD)
+        return marts.empty("replication_scorecard")
     standings = _standings(panel, published_coefficients)
     rows = [
         {"category": category, "mineral": mineral, **_compare(ours, theirs, top_k)}
         for (category, mineral), theirs in printed.groupby(["category", "mineral"], sort=True)
         for ours in [_select(standings, str(category), str(mineral))]
     ]
-    return keep_contract(pd.DataFrame(rows), REPLICATION_SCORECARD)
+    return marts.conform(pd.DataFrame(rows), "replication_scorecard")
 
 
 def differences(
@@ -117,13 +84,13 @@ def differences(
     """
     printed = _printed(published_ranking, country_names)
     if printed.empty or not (panel["importer_iso3"] == STUDY_IMPORTER).any():
-        return empty(REPLICATION_DIFFERENCES)
+        return marts.empty("replication_differences")
     standings = _standings(panel, published_coefficients)
     frames = [
         _different(_select(standings, str(category), str(mineral)), theirs, top_k)
         for (category, mineral), theirs in printed.groupby(["category", "mineral"], sort=True)
     ]
-    return keep_contract(pd.concat(frames, ignore_index=True), REPLICATION_DIFFERENCES)
+    return marts.conform(pd.concat(frames, ignore_index=True), "replication_differences")
 
 
 def without_imputed(panel: pd.DataFrame, regressors: Sequence[str]) -> pd.DataFrame:

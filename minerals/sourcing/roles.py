@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from minerals.frames import Contract, empty, keep_contract, require_columns
-from minerals.sourcing.portfolio import MARKET, RECOMMENDED, SUPPLIER
+from minerals import marts
+from minerals.frames import require_columns
+from minerals.names import MARKET
 
 ROLES = ("excluded", "consolidate", "reduce", "develop", "watch", "peripheral")
 """In the order in which they are tried; the last is what is left."""
@@ -33,29 +34,6 @@ class Rules:
     """A place among the leading that is at least this probable is relied upon."""
     rebalance_above: float = 0.25
     """Share of imports that differs from the recommended one, above which to rebalance."""
-
-
-PORTFOLIO_PARTNERS = Contract(
-    "portfolio_partners",
-    {**RECOMMENDED.columns, "role": "str", "evidence": "str"},
-    key=SUPPLIER,
-)
-
-PORTFOLIO_STRATEGY = Contract(
-    "portfolio_strategy",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "strategy": "str",
-        "rationale": "str",
-        "misallocated_share": "float64",
-        "change_share": "float64",
-        "hhi_actual": "float64",
-        "hhi_recommended": "float64",
-    },
-    key=MARKET,
-)
 
 
 def partners(
@@ -79,13 +57,13 @@ def partners(
     """
     require_columns(concentration, [*MARKET, "is_concentrated"], "concentration")
     if recommended.empty:
-        return empty(PORTFOLIO_PARTNERS)
+        return marts.empty("portfolio_partners")
     frame = recommended.merge(
         concentration[[*MARKET, "is_concentrated"]], how="left", on=MARKET, validate="many_to_one"
     )
     frame["role"] = role(frame, rules)
     frame["evidence"] = [evidence(row) for row in frame.to_dict("records")]
-    return keep_contract(frame, PORTFOLIO_PARTNERS)
+    return marts.conform(frame, "portfolio_partners")
 
 
 def role(frame: pd.DataFrame, rules: Rules = Rules()) -> pd.Series:
@@ -168,7 +146,7 @@ def strategies(
     |actual - model share| over the window, change_share = half of |recommended - actual share|.
     """
     if optimization.empty:
-        return empty(PORTFOLIO_STRATEGY)
+        return marts.empty("portfolio_strategy")
     measured = ["hhi_recommended", "change_share", "infeasible_because"]
     frame = concentration.merge(
         optimization[[*MARKET, *measured]], how="inner", on=MARKET, validate="one_to_one"
@@ -183,7 +161,7 @@ def strategies(
         rationale(row, grouped[tuple(row[name] for name in MARKET)])
         for row in frame.to_dict("records")
     ]
-    return keep_contract(frame, PORTFOLIO_STRATEGY)
+    return marts.conform(frame, "portfolio_strategy")
 
 
 def strategy(frame: pd.DataFrame, rules: Rules = Rules()) -> pd.Series:

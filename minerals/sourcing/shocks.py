@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from minerals.frames import Contract, empty, keep_contract, require_columns
+from minerals import marts
+from minerals.frames import require_columns
+from minerals.names import MARKET
 from minerals.shares import hhi
-from minerals.sourcing.portfolio import MARKET, market_of
+from minerals.sourcing.portfolio import market_of
 from minerals.sourcing.programme import NO_CHANGE_LIMIT, FloatArray, Solution, Weights, solve
 
 LARGEST_PARTNERS = 10
@@ -23,28 +25,6 @@ NAMED_REPLACEMENTS = 5
 LARGEST_SUPPLIER = "largest_supplier"
 PARTNER = "partner"
 EVENT = "event"
-
-PORTFOLIO_SHOCKS = Contract(
-    "portfolio_shocks",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "shock": "str",
-        "shock_kind": "str",
-        "lost_exporters": "str",
-        "lost_share": "float64",
-        "lost_qty_kg": "float64",
-        "replaceable_share": "float64",
-        "n_candidates_left": "int64",
-        "next_best": "str",
-        "hhi_before": "float64",
-        "hhi_after": "float64",
-        "event_date": "str",
-        "event_source": "str",
-    },
-    key=(*MARKET, "shock"),
-)
 
 EVENT_COLUMNS = ("event", "event_date", "exporter_iso3", "mineral", "category", "source")
 
@@ -152,17 +132,15 @@ def standing_shocks(
     """
     require_columns(partners, _NEEDED, "partners")
     require_columns(events, EVENT_COLUMNS, "events")
-    if partners.empty:
-        return empty(PORTFOLIO_SHOCKS)
     largest = largest_partners(import_value)
     rows = [
         {**dict(zip(MARKET, key, strict=True)), **shock, **_figures(market, shock)}
         for key, market in partners.groupby(MARKET, sort=True)
         for shock in _shocks(market, largest.get(str(key[0]), []), events)
     ]
-    return keep_contract(
-        pd.DataFrame(rows, columns=list(PORTFOLIO_SHOCKS.columns)), PORTFOLIO_SHOCKS
-    )
+    if not rows:
+        return marts.empty("portfolio_shocks")
+    return marts.conform(pd.DataFrame(rows), "portfolio_shocks")
 
 
 def largest_partners(

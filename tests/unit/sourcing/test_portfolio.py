@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from minerals.sourcing.portfolio import RECOMMENDED, governance, recommend, suppliers
+from minerals.sourcing.portfolio import governance, recommend, suppliers
 from minerals.sourcing.programme import Weights
-from minerals.sourcing.roles import PORTFOLIO_PARTNERS, evidence, partners, role, strategies
+from minerals.sourcing.roles import evidence, partners, role, strategies
 
 KEY = {"importer_iso3": "IND", "category": "ores", "mineral": "Copper"}
 
@@ -86,7 +86,6 @@ def recommended(annual: tuple[float, float, float], weights: Weights = Weights()
 def test_recommended_shares_keep_the_limits_and_are_explained() -> None:
     result = recommended((0.0, 0.0, 200.0), Weights(0.0, 0.0, 0.4))
     frame = result.suppliers.set_index("exporter_iso3")
-    assert {n: str(k) for n, k in result.suppliers.dtypes.items()} == dict(RECOMMENDED.columns)
     # 0.4 may leave CHL; AUS would get 0.25 of it and BRA 0.15, below AUS's capacity of 0.3
     assert frame["recommended_share"].tolist() == pytest.approx([0.25, 0.15, 0.6], abs=1e-4)
     assert frame["change_share"].tolist() == pytest.approx([0.25, 0.15, -0.4], abs=1e-4)
@@ -242,7 +241,6 @@ def test_strategies(change, annual, expected, words) -> None:
     result = recommended(annual, Weights(0.0, 0.0, 0.3))
     concentration = measured(**change)
     frame = partners(result.suppliers, concentration)
-    assert {n: str(k) for n, k in frame.dtypes.items()} == dict(PORTFOLIO_PARTNERS.columns)
     table = strategies(frame, result.optimization, concentration)
     assert table["strategy"].tolist() == [expected]
     assert words in table["rationale"].iloc[0]

@@ -9,8 +9,6 @@ import pandas as pd
 import pytest
 
 from minerals.sourcing.replication import (
-    REPLICATION_DIFFERENCES,
-    REPLICATION_SCORECARD,
     differences,
     producer_only_minerals,
     scorecard,
@@ -50,7 +48,6 @@ def printed(*countries: str) -> pd.DataFrame:
 
 def score(market: pd.DataFrame, published: pd.DataFrame, *countries: str) -> pd.Series:
     frame = scorecard(market, published, printed(*countries), NAMES, top_k=3)
-    assert {n: str(k) for n, k in frame.dtypes.items()} == dict(REPLICATION_SCORECARD.columns)
     assert len(frame) == 1
     return frame.iloc[0]
 
@@ -181,8 +178,6 @@ def different(
 ) -> pd.DataFrame:
     ranking = printed(*countries).assign(category=category)
     frame = differences(*two_terms, ranking, NAMES, top_k=2)
-    kinds = {name: str(kind) for name, kind in frame.dtypes.items()}
-    assert kinds == dict(REPLICATION_DIFFERENCES.columns)
     assert frame["category"].eq(category).all()
     return frame.set_index("exporter_iso3")
 
