@@ -32,20 +32,23 @@ def scorecard(
     published_coefficients: pd.DataFrame,
     published_ranking: pd.DataFrame,
     country_names: Mapping[str, str],
+    ranking_forward: pd.DataFrame,
     top_k: int = DEFAULT_TOP_K,
 ) -> pd.DataFrame:
-    """`replication_scorecard`: one row a category and mineral of the study's printed ranking.
+    """`replication_scorecard`: one row per category and mineral of the study's printed ranking.
 
     panel: `import_panel`; rows of India, by `average_characteristics`. published_coefficients:
     `ppml_coefficients`, of which India's of source published are used. published_ranking: category,
-    mineral, rank, country. country_names: the study's names to ISO3.
+    mineral, rank, country. country_names: the study's names to ISO3. ranking_forward: as served.
 
     Candidates: producers and trading partners, but producers alone for minerals whose published
     effects are all below -20 (`producer_only_minerals`). What is not observed adds nothing to a
     candidate's predictor (`without_imputed`). overlap_share = common members of the two top-k lists
     over min(top_k, printed suppliers). spearman_rho: rank correlation over n_common, the printed
     suppliers that are candidates at all; null below three, or where undefined. n_candidates may be
-    0: then nothing of the printed list is met.
+    0: then nothing of the printed list is met. n_candidates_as_served and overlap_share_as_served
+    say the same of the rows of source published in `ranking_forward`, where every candidate is
+    ranked and what is not observed is filled in.
 
     Raises ValueError for a printed name that has no ISO3 code, naming it.
     """
@@ -53,11 +56,22 @@ def scorecard(
     if printed.empty or not (panel["importer_iso3"] == STUDY_IMPORTER).any():
         return marts.empty("replication_scorecard")
     standings = _standings(panel, published_coefficients)
-    rows = [
-        {"category": category, "mineral": mineral, **_compare(ours, theirs, top_k)}
-        for (category, mineral), theirs in printed.groupby(["category", "mineral"], sort=True)
-        for ours in [_select(standings, str(category), str(mineral))]
-    ]
+    is_served = (ranking_forward["importer_iso3"] == STUDY_IMPORTER) & (
+        ranking_forward["coefficient_source"] == PUBLISHED
+    )
+    served = ranking_forward.loc[is_served].rename(columns={"forward_rank": "rank"})
+    rows = []
+    for (category, mineral), theirs in printed.groupby(["category", "mineral"], sort=True):
+        as_served = _select(served, str(category), str(mineral))
+        rows.append(
+            {
+                "category": category,
+                "mineral": mineral,
+                **_compare(_select(standings, str(category), str(mineral)), theirs, top_k),
+                "n_candidates_as_served": len(as_served),
+                "overlap_share_as_served": _overlap(as_served, theirs, top_k),
+            }
+        )
     return marts.conform(pd.DataFrame(rows), "replication_scorecard")
 
 
@@ -123,15 +137,22 @@ def producer_only_minerals(published_coefficients: pd.DataFrame) -> set[str]:
 def summary(scorecard_frame: pd.DataFrame, top_k: int = DEFAULT_TOP_K) -> pd.DataFrame:
     """Means per category over minerals with more candidates than top_k places.
 
-    Columns: category, n_minerals, mean_overlap_share, mean_spearman_rho, top1_match_share.
+    Columns: category, n_minerals, mean_overlap_share, mean_spearman_rho, top1_match_share, and of
+    the served ranking n_minerals_as_served, mean_overlap_share_as_served.
     """
-    chosen = scorecard_frame.loc[scorecard_frame["n_candidates"] > top_k]
-    return chosen.groupby("category", as_index=False, sort=True).agg(
+    scored = scorecard_frame.loc[scorecard_frame["n_candidates"] > top_k].groupby("category")
+    means = scored.agg(
         n_minerals=("mineral", "size"),
         mean_overlap_share=("overlap_share", "mean"),
         mean_spearman_rho=("spearman_rho", "mean"),
         top1_match_share=("is_top1_match", "mean"),
     )
+    chosen = scorecard_frame.loc[scorecard_frame["n_candidates_as_served"] > top_k]
+    as_served = chosen.groupby("category").agg(
+        n_minerals_as_served=("mineral", "size"),
+        mean_overlap_share_as_served=("overlap_share_as_served", "mean"),
+    )
+    return means.join(as_served).reset_index()
 
 
 def _printed(published_ranking: pd.DataFrame, country_names: Mapping[str, str]) -> pd.DataFrame:
@@ -237,17 +258,22 @@ def _select(ranks: pd.DataFrame, category: str, mineral: str) -> pd.DataFrame:
 def _compare(ours: pd.DataFrame, theirs: pd.DataFrame, top_k: int) -> dict[str, object]:
     our_rank = ours.set_index("exporter_iso3")["rank"]
     their_rank = theirs.set_index("exporter_iso3")["rank"].sort_values()
-    their_top = their_rank.index[:top_k]
-    our_top = our_rank.index[our_rank <= top_k]
     common = their_rank.index.intersection(our_rank.index)
     return {
         "n_candidates": len(our_rank),
         "n_published": len(their_rank),
         "n_common": len(common),
-        "overlap_share": len(set(our_top) & set(their_top)) / min(top_k, len(their_rank)),
+        "overlap_share": _overlap(ours, theirs, top_k),
         "spearman_rho": _spearman(our_rank[common], their_rank[common]),
-        "is_top1_match": bool(len(our_top)) and our_rank.idxmin() == their_rank.idxmin(),
+        "is_top1_match": bool(len(our_rank)) and our_rank.idxmin() == their_rank.idxmin(),
     }
+
+
+def _overlap(ours: pd.DataFrame, theirs: pd.DataFrame, top_k: int) -> float:
+    """Common members of the two first `top_k`, over min(top_k, printed suppliers)."""
+    our_top = ours.loc[ours["rank"] <= top_k, "exporter_iso3"]
+    their_top = theirs.loc[theirs["rank"] <= top_k, "exporter_iso3"]
+    return len(set(our_top) & set(their_top)) / min(top_k, len(theirs))
 
 
 def _spearman(ours: pd.Series, theirs: pd.Series) -> float:

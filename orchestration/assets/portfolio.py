@@ -108,6 +108,7 @@ def _figures(name: str, frame: pd.DataFrame) -> dict[str, object]:
             deps=[
                 "import_panel",
                 "ppml_coefficients",
+                "ranking_forward",
                 "published_forward_ranking",
                 "country_aliases",
             ],
@@ -135,17 +136,21 @@ def replication(
         coefficients.query("coefficient_source == 'published'"),
         warehouse.frame("seeds.published_forward_ranking"),
         dict(zip(aliases["code"], aliases["iso3"], strict=True)),
-        settings.top_k,
     )
     tables = {
-        "replication_scorecard": scorecard(*compared),
-        "replication_differences": differences(*compared),
+        "replication_scorecard": scorecard(
+            *compared, warehouse.frame("marts.ranking_forward"), settings.top_k
+        ),
+        "replication_differences": differences(*compared, settings.top_k),
     }
     warehouse.save_marts(tables)
     means: dict[str, object] = {}
     for row in summary(tables["replication_scorecard"], settings.top_k).to_dict("records"):
         category = row["category"]
         means[f"{category}_mean_overlap_share"] = float(row["mean_overlap_share"])
+        means[f"{category}_mean_overlap_share_as_served"] = float(
+            row["mean_overlap_share_as_served"]
+        )
         means[f"{category}_mean_spearman_rho"] = float(row["mean_spearman_rho"])
         context.log.info(
             f"{category}: mean top-{settings.top_k} overlap {row['mean_overlap_share']:.3f}, mean "
