@@ -83,15 +83,17 @@ def linear_predictor(
 ) -> FloatArray:
     """x'b of the (n,) rows: constant, regressors, year effect and, if asked, the mineral's.
 
-    The year effect is added when `frame` has a column `year`, otherwise the mean of the year
-    effects that are identified. Unit: ln kg. NaN where an effect is not identified; minus infinity
-    where a separated dummy regressor is 1. Source: Santos Silva and Tenreyro (2006), equation 9.
+    The year effect is added when `frame` has a column `year`; otherwise the logarithm of the mean
+    of exp(year effect) over those that are identified, as characteristics are averaged in levels:
+    exp(x'b) is then the mean quantity of these years. Unit: ln kg. NaN where an effect is not
+    identified; minus infinity where a separated dummy regressor is 1. Source: Santos Silva and
+    Tenreyro (2006), equation 9.
     """
     eta = coefficients.constant + attractiveness(frame, coefficients)
     if "year" in frame.columns:
         eta = eta + frame["year"].map(coefficients.years).to_numpy(dtype=np.float64)
     elif coefficients.years:
-        eta = eta + float(np.mean(list(coefficients.years.values())))
+        eta = eta + float(np.log(np.mean(np.exp(list(coefficients.years.values())))))
     if include_mineral:
         eta = eta + frame["mineral"].map(coefficients.minerals).to_numpy(dtype=np.float64)
     return eta
@@ -141,8 +143,8 @@ def forward_ranking(
 ) -> pd.DataFrame:
     """`ranking_forward`: suppliers ranked on characteristics averaged over the panel's years.
 
-    Characteristics are averaged by `average_characteristics`, year effects likewise, over the last
-    `forward_years` years of the panel; None means all of them, as in the study.
+    Characteristics are averaged by `average_characteristics`, year effects in levels too, over the
+    last `forward_years` years of the panel; None means all of them, as in the study.
     rank_low and rank_high are the 5th and 95th percentile of ranks by other coefficients,
     top_k_probability the share of these coefficients that rank the supplier within effective_k. For
     estimated models they are those of `bootstrap` (`ppml_bootstrap`): one vector a sample of

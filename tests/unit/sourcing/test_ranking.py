@@ -126,7 +126,8 @@ def test_linear_predictor_adds_what_it_is_asked_for(
     assert linear_predictor(rows, model, include_mineral=False) == pytest.approx([2 + 2 + 1])
     assert linear_predictor(rows, model, include_mineral=True) == pytest.approx([2 + 2 + 1 + 0.5])
     without_year = linear_predictor(rows.drop(columns="year"), model, include_mineral=True)
-    assert without_year == pytest.approx([2 + 2 + 0.5 + 0.5])  # the mean year effect is 0.5
+    mean = np.log((1 + np.e) / 2)  # of exp(0) and exp(1), the two years' effects in levels
+    assert without_year == pytest.approx([2 + 2 + mean + 0.5])
     gallium = linear_predictor(market.iloc[[8]], model, include_mineral=True)
     assert np.isnan(gallium[0])
 
@@ -137,13 +138,24 @@ def test_forward_ranks_shares_and_quantities(
     frame = forward_ranking(market, copper_model, covariance, top_k=2, draws=500, seed=7)
     copper = frame.loc[frame["mineral"] == "Copper"].set_index("exporter_iso3")
     assert copper["forward_rank"].to_dict() == {"AUS": 1, "BRA": 2, "CHL": 3, "PER": 4}
-    assert copper["predicted_qty_kg"]["CHL"] == pytest.approx(np.exp(2 + 1 + 0.5))
-    assert copper["linear_predictor"]["CHL"] == pytest.approx(3.5)
+    assert copper["predicted_qty_kg"]["CHL"] == pytest.approx(np.exp(2 + 1) * (1 + np.e) / 2)
+    assert copper["linear_predictor"]["CHL"] == pytest.approx(3 + np.log((1 + np.e) / 2))
     # kg a year over two years, as predicted_qty_kg: AUS 500, BRA 700, CHL 800 in both together
     assert copper["actual_qty_kg"].to_dict() == {"AUS": 250, "BRA": 350, "CHL": 400, "PER": 0}
     assert copper["actual_share"]["CHL"] == pytest.approx(800 / 2000)
     gallium = frame.loc[frame["mineral"] == "Gallium"]
     assert gallium["actual_share"].isna().all() and gallium["predicted_qty_kg"].isna().all()
+
+
+def test_the_forward_quantity_is_the_mean_of_the_annual_ones(
+    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
+) -> None:
+    """Where characteristics stand still, average characteristics predict the average quantity."""
+    annual = annual_ranking(market, copper_model).query("mineral == 'Copper'")
+    forward = forward_ranking(market, copper_model, covariance, draws=100, seed=1)
+    copper = forward.query("mineral == 'Copper'").set_index("exporter_iso3")["predicted_qty_kg"]
+    expected = annual.groupby("exporter_iso3")["predicted_qty_kg"].mean()
+    assert copper.to_dict() == pytest.approx(expected.to_dict())
 
 
 def test_few_candidates_do_not_all_lead(
