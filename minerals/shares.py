@@ -8,15 +8,11 @@ shares that several modules need. Does not belong here: ranks, or what a portfol
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from minerals.names import CATEGORIES, quantity_column
-
-HIGHEST_GOVERNANCE = 2.5
-"""The Worldwide Governance Indicators run from about -2.5 (weak) to 2.5 (strong)."""
 
 
 def imports_long(panel: pd.DataFrame) -> pd.DataFrame:
@@ -74,8 +70,3 @@ def hhi(shares: pd.Series) -> float:
 def largest(shares: pd.Series, count: int) -> float:
     """The sum of the `count` largest shares; NaN without any."""
     return float(shares.nlargest(count).sum(min_count=1))
-
-
-def governance_risk(wgi_average: Any) -> Any:
-    """(2.5 - WGI) / 5, held within 0 (strongest governance) and 1 (weakest)."""
-    return ((HIGHEST_GOVERNANCE - wgi_average) / (2 * HIGHEST_GOVERNANCE)).clip(0.0, 1.0)

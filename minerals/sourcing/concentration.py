@@ -16,13 +16,13 @@ from minerals import marts
 from minerals.frames import require_columns
 from minerals.names import MARKET
 from minerals.shares import (
-    governance_risk,
     hhi,
     imports_long,
     largest,
     part_of_total,
     window_imports,
 )
+from minerals.sourcing.governance import with_governance
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,15 @@ def concentration(
 ) -> pd.DataFrame:
     """`portfolio_concentration`: one row an importer, category and mineral of `ranking_forward`.
 
-    production: `production_concentration`. governance: exporter_iso3, wgi_average. Actual shares
+    production: `production_concentration`. governance: of `governance.governance`. Actual shares
     are of the window's known quantities; hhi_actual = sum of squared shares, effective_suppliers =
     1 / hhi_actual; hhi_actual_governance = sum of share^2 times (2.5 - WGI) / 5, after the index of
     the EU's list of critical raw materials (Blengini et al., "Methodology for establishing the EU
     list of critical raw materials", 2017), 0 to 1. top1_share_trend: slope of the largest
     supplier's share by year, points of share a year, null with fewer than three years of imports.
     All of these are null when nothing was imported. n_unknown_qty counts exporter-years with trade
-    of unknown quantity, which are in no share. Model shares are those of the headline coefficients.
+    of unknown quantity, which are in no share, n_imputed_governance the candidates whose governance
+    nobody has observed. Model shares are those of the headline coefficients.
     is_narrow_pool: few candidates, or three model shares that sum to much, by `thresholds`.
     """
     needed = [*MARKET, "exporter_iso3", "coefficient_source", "model_share", "is_headline"]
@@ -61,8 +62,8 @@ def concentration(
     frame = ranking_forward.loc[ranking_forward["is_headline"], needed].merge(
         window_imports(panel), how="left", on=[*MARKET, "exporter_iso3"], validate="one_to_one"
     )
-    frame = frame.merge(governance, how="left", on="exporter_iso3", validate="many_to_one")
-    frame["risky_share"] = frame["actual_share"] ** 2 * governance_risk(frame["wgi_average"])
+    frame = with_governance(frame, governance)
+    frame["risky_share"] = frame["actual_share"] ** 2 * frame["governance_risk"]
     frame = frame.sort_values([*MARKET, "exporter_iso3"], kind="stable", ignore_index=True)
     groups = frame.groupby(MARKET)
     table = groups.agg(
@@ -76,6 +77,7 @@ def concentration(
         n_suppliers=("actual_share", lambda shares: int((shares > 0).sum())),
         n_candidates=("exporter_iso3", "size"),
         n_unknown_qty=("n_unknown_qty", "sum"),
+        n_imputed_governance=("is_imputed_governance", "sum"),
     ).reset_index()
     first = frame.loc[_first_largest(frame["actual_share"], [frame[n] for n in MARKET])]
     leader = first.rename(columns={"exporter_iso3": "top1_exporter_iso3"})
@@ -116,14 +118,11 @@ def production_concentration(production: pd.DataFrame, governance: pd.DataFrame)
     hhi_production, hhi_production_governance (as in `concentration`), top1_producer_iso3,
     top1_production_share, of the production summed over the rows' years.
     """
-    totals = production.groupby(["mineral", "country_iso3"], as_index=False)["production_kg"].sum()
-    totals = totals.merge(
-        governance.rename(columns={"exporter_iso3": "country_iso3"}), how="left", on="country_iso3"
-    )
+    countries = production.groupby(["mineral", "country_iso3"])
+    totals = countries.agg(production_kg=("production_kg", "sum")).reset_index()
+    totals = with_governance(totals, governance, "country_iso3")
     share = part_of_total(totals["production_kg"], [totals["mineral"]])
-    # A producer without an indicator counts as the mean of those that have one.
-    risk = governance_risk(totals["wgi_average"].fillna(totals["wgi_average"].mean()))
-    totals = totals.assign(share=share, risky_share=share**2 * risk)
+    totals = totals.assign(share=share, risky_share=share**2 * totals["governance_risk"])
     groups = totals.groupby("mineral")
     table = groups.agg(
         hhi_production=("share", hhi),

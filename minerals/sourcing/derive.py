@@ -19,7 +19,8 @@ from minerals.sourcing.concentration import (
     production_concentration,
 )
 from minerals.sourcing.core_partners import core_partners
-from minerals.sourcing.portfolio import governance, recommend, suppliers
+from minerals.sourcing.governance import governance
+from minerals.sourcing.portfolio import recommend, suppliers
 from minerals.sourcing.programme import Weights
 from minerals.sourcing.roles import partners, strategies
 from minerals.sourcing.shocks import standing_shocks

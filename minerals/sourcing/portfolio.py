@@ -16,8 +16,8 @@ import pandas as pd
 from minerals import marts
 from minerals.frames import require_columns
 from minerals.names import MARKET, SUPPLIER
-from minerals.shares import governance_risk
 from minerals.sourcing.alignment import align
+from minerals.sourcing.governance import with_governance
 from minerals.sourcing.programme import Market, Solution, Weights, frontier, solve
 
 FRONTIER_PENALTIES = (0.0, 1.0, 4.0, 16.0, 64.0)
@@ -36,12 +36,6 @@ class Portfolio:
     frontier: pd.DataFrame
 
 
-def governance(country_covariates: pd.DataFrame) -> pd.DataFrame:
-    """exporter_iso3 and wgi_average, the mean over the years of `fct_country_covariates`."""
-    means = country_covariates.groupby("country_iso3", sort=True)["wgi_average"].mean()
-    return means.rename_axis("exporter_iso3").reset_index()
-
-
 def suppliers(
     ranking_forward: pd.DataFrame,
     ranking_persistence: pd.DataFrame,
@@ -50,12 +44,11 @@ def suppliers(
 ) -> pd.DataFrame:
     """Each candidate of each market with all that is known of it, by the headline coefficients.
 
-    governance: exporter_iso3, wgi_average (about -2.5 to 2.5). actual_rank: by annual_qty_kg over
+    governance: of `governance.governance`. actual_rank: by annual_qty_kg over
     the window, ties by ISO3, null without imports. supplier_risk = the mean of governance_risk =
     (2.5 - WGI) / 5, and of the rank's uncertainty 1 - top_k_probability, 0 to 1. capacity_share =
     capacity over demand, at most 1, null where either is unknown. actual_share is null in a market
-    without imports of known quantity. Raises ValueError when a column is missing, or a candidate
-    has no governance.
+    without imports of known quantity. Raises ValueError when a column is missing.
     """
     require_columns(ranking_forward, [*SUPPLIER, "coefficient_source", "is_headline"], "ranks")
     source = [*SUPPLIER, "coefficient_source"]
@@ -65,17 +58,13 @@ def suppliers(
     )
     frame = frame.merge(words, how="left", on=source, validate="one_to_one")
     frame = frame.merge(capacity, how="left", on=SUPPLIER, validate="one_to_one")
-    frame = frame.merge(governance, how="left", on="exporter_iso3", validate="many_to_one")
-    unknown = sorted(frame.loc[frame["wgi_average"].isna(), "exporter_iso3"].unique())
-    if unknown:
-        raise ValueError(f"no governance indicator for {', '.join(unknown)}")
+    frame = with_governance(frame, governance)
     frame = frame.sort_values(SUPPLIER, kind="stable", ignore_index=True)
     markets = [frame[name] for name in MARKET]
     bought = frame["annual_qty_kg"].where(frame["annual_qty_kg"] > 0)
     actual_rank = bought.groupby(markets).rank(ascending=False, method="first")
     frame["actual_rank"] = actual_rank.astype("Int64")
     frame["alignment"] = align(frame["forward_rank"], frame["actual_rank"], frame["effective_k"])
-    frame["governance_risk"] = governance_risk(frame["wgi_average"])
     frame["supplier_risk"] = (frame["governance_risk"] + 1.0 - frame["top_k_probability"]) / 2.0
     demand = frame["demand_qty_kg"].where(frame["demand_qty_kg"] > 0)
     frame["capacity_share"] = (frame["capacity_qty_kg"] / demand).clip(upper=1.0)

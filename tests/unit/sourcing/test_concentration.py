@@ -32,9 +32,10 @@ def forward(source: str = "estimated") -> pd.DataFrame:
 
 GOVERNANCE = pd.DataFrame(
     {
-        "exporter_iso3": ["AUS", "BRA", "CHL", "CHN", "PER"],
         "wgi_average": [2.5, 0.0, 1.5, -0.5, 0.0],
-    }
+        "is_imputed_governance": [False, True, False, False, False],
+    },
+    index=["AUS", "BRA", "CHL", "CHN", "PER"],
 )
 """Risks of 0, 0.5, 0.2, 0.6 and 0.5."""
 
@@ -75,12 +76,26 @@ def test_actual_and_model_concentration(market: pd.DataFrame) -> None:
 
 def test_concentration_of_world_production_counts_the_importer(market: pd.DataFrame) -> None:
     copper = measured(market, forward()).loc["Copper"]
-    # CHL 300, PER 100, IND 100 of 500; India has no indicator and counts as the mean of the others
+    # CHL 300, PER 100, IND 100 of 500; India has no indicator and counts as the mean over the five
+    # countries, 0.7 (a risk of 0.36), however many rows each of them has
     assert copper["hhi_production"] == pytest.approx(0.6**2 + 0.2**2 + 0.2**2)
     assert copper["hhi_production_governance"] == pytest.approx(
-        0.36 * 0.2 + 0.04 * 0.5 + 0.04 * 0.35
+        0.36 * 0.2 + 0.04 * 0.5 + 0.04 * 0.36
     )
     assert (copper["top1_producer_iso3"], copper["top1_production_share"]) == ("CHL", 0.6)
+
+
+def test_concentration_fills_governance_as_the_portfolio_does_and_counts_it(
+    market: pd.DataFrame,
+) -> None:
+    """Without an indicator of CHL, which sells 40%, its part of the index was dropped."""
+    known = GOVERNANCE.drop(index="CHL")
+    production = production_concentration(PRODUCTION, known)
+    frame = concentration(market, forward(), production, known).set_index("mineral")
+    copper = frame.loc["Copper"]
+    # the mean over AUS, BRA, CHN and PER is 0.5, a risk of 0.4
+    assert copper["hhi_actual_governance"] == pytest.approx(0.35**2 * 0.5 + 0.4**2 * 0.4)
+    assert frame["n_imputed_governance"].to_dict() == {"Copper": 2, "Gallium": 0}  # BRA and CHL
 
 
 def test_trend_of_the_largest_suppliers_share(market: pd.DataFrame) -> None:

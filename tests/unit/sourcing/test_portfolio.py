@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from minerals.sourcing.portfolio import governance, recommend, suppliers
+from minerals.sourcing.portfolio import recommend, suppliers
 from minerals.sourcing.programme import Weights
 from minerals.sourcing.roles import evidence, partners, role, strategies
 
@@ -34,7 +34,9 @@ def persisting(*words: str) -> pd.DataFrame:
 
 
 PERSISTENCE = persisting("persistent", "episodic", "never")
-GOVERNANCE = pd.DataFrame({"exporter_iso3": ["AUS", "BRA", "CHL"], "wgi_average": [2.5, 0.0, -2.5]})
+GOVERNANCE = pd.DataFrame(
+    {"wgi_average": [2.5, 0.0, -2.5], "is_imputed_governance": False}, index=["AUS", "BRA", "CHL"]
+)
 
 
 def ceilings(*annual: float) -> pd.DataFrame:
@@ -66,16 +68,10 @@ def test_suppliers_carry_rank_risk_and_capacity() -> None:
     assert rows["persistence"].tolist() == ["persistent", "episodic", "never"]
 
 
-def test_a_supplier_without_governance_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no governance indicator for CHL"):
-        suppliers(ranks(), PERSISTENCE, ceilings(0, 1, 1), GOVERNANCE.iloc[:2])
-
-
-def test_governance_is_the_mean_over_the_years() -> None:
-    covariates = pd.DataFrame(
-        {"country_iso3": ["AUS", "AUS", "BRA"], "wgi_average": [1.0, 2.0, -1.0]}
-    )
-    assert governance(covariates).values.tolist() == [["AUS", 1.5], ["BRA", -1.0]]
+def test_a_supplier_without_governance_counts_as_the_mean_over_countries() -> None:
+    frame = suppliers(ranks(), PERSISTENCE, ceilings(0, 1, 1), GOVERNANCE.iloc[:2])
+    # AUS 2.5 and BRA 0: CHL counts as 1.25
+    assert frame["governance_risk"].tolist() == [0.0, 0.5, 0.25]
 
 
 def recommended(annual: tuple[float, float, float], weights: Weights = Weights()):  # noqa: B008

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from minerals.shares import (
-    governance_risk,
     hhi,
     implied_shares,
     largest,
@@ -34,10 +33,6 @@ def test_concentration_of_shares() -> None:
     assert hhi(shares) == pytest.approx(0.38)
     assert largest(shares, 2) == pytest.approx(0.8)
     assert np.isnan(hhi(pd.Series([np.nan]))) and np.isnan(largest(pd.Series([np.nan]), 1))
-
-
-def test_governance_risk_runs_from_strong_to_weak_and_stays_within_bounds() -> None:
-    assert governance_risk(pd.Series([2.5, 0.0, -2.5, -2.7])).tolist() == [0.0, 0.5, 1.0, 1.0]
 
 
 def test_window_imports_tell_unknown_from_zero(market: pd.DataFrame) -> None:
