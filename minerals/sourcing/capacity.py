@@ -15,9 +15,6 @@ from minerals.frames import require_columns
 from minerals.names import CATEGORIES, SUPPLIER, quantity_column
 from minerals.shares import part_of_total
 
-CAPACITY_FRACTION = 0.25
-"""Of a supplier's production, what one importer may ask for."""
-
 MINED_CATEGORIES = ("ores", "products")
 """Categories whose supply is bounded by mine production. Scrap comes from use, not from mines."""
 
@@ -27,7 +24,7 @@ _PAIR = ["importer_iso3", "mineral", "exporter_iso3"]
 def capacity(
     panel: pd.DataFrame,
     outliers: pd.DataFrame,
-    fraction: float = CAPACITY_FRACTION,
+    fraction: float,
     excluded: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Today's quantity and the ceiling of each candidate, kg a year, per category.

@@ -7,8 +7,6 @@ here: ranks (`ranking`), or what to do about concentration (`roles`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
@@ -24,15 +22,9 @@ from minerals.shares import (
 )
 from minerals.sourcing.governance import with_governance
 
-
-@dataclass(frozen=True)
-class Thresholds:
-    """When a portfolio is concentrated, and a pool of suppliers narrow."""
-
-    hhi: float = 0.25
-    """Above this it is concentrated (US merger guidelines of 2010: 2,500 points)."""
-    narrow_candidates: int = 5
-    narrow_top3_share: float = 0.8
+NARROW_CANDIDATES = 5
+NARROW_TOP3_SHARE = 0.8
+"""A pool is narrow with fewer candidates, or where three model shares sum to more."""
 
 
 def concentration(
@@ -40,7 +32,7 @@ def concentration(
     ranking_forward: pd.DataFrame,
     production: pd.DataFrame,
     governance: pd.DataFrame,
-    thresholds: Thresholds = Thresholds(),
+    concentrated_above: float,
 ) -> pd.DataFrame:
     """`portfolio_concentration`: one row an importer, category and mineral of `ranking_forward`.
 
@@ -53,7 +45,8 @@ def concentration(
     All of these are null when nothing was imported. n_unknown_qty counts exporter-years with trade
     of unknown quantity, which are in no share, n_imputed_governance the candidates whose governance
     nobody has observed. Model shares are those of the headline coefficients.
-    is_narrow_pool: few candidates, or three model shares that sum to much, by `thresholds`.
+    is_concentrated: hhi_actual above `concentrated_above`. is_narrow_pool: fewer than
+    NARROW_CANDIDATES, or three model shares that sum to more than NARROW_TOP3_SHARE.
     """
     needed = [*MARKET, "exporter_iso3", "coefficient_source", "model_share", "is_headline"]
     require_columns(ranking_forward, needed, "ranks")
@@ -84,11 +77,11 @@ def concentration(
     table = table.merge(leader[[*MARKET, "top1_exporter_iso3"]], how="left", on=MARKET)
     table = table.merge(_leaders_trend(panel, leader), how="left", on=MARKET)
     table = table.merge(production, how="left", on="mineral", validate="many_to_one")
-    above = (table["hhi_actual"] > thresholds.hhi).astype("boolean")
+    above = (table["hhi_actual"] > concentrated_above).astype("boolean")
     table["effective_suppliers"] = 1.0 / table["hhi_actual"]
     table["is_concentrated"] = above.where(table["hhi_actual"].notna())
-    table["is_narrow_pool"] = (table["n_candidates"] < thresholds.narrow_candidates) | (
-        table["top3_model_share"] > thresholds.narrow_top3_share
+    table["is_narrow_pool"] = (table["n_candidates"] < NARROW_CANDIDATES) | (
+        table["top3_model_share"] > NARROW_TOP3_SHARE
     )
     return marts.conform(table, "portfolio_concentration")
 

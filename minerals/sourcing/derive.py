@@ -13,7 +13,6 @@ import pandas as pd
 from minerals.settings import Choices
 from minerals.sourcing.capacity import capacity
 from minerals.sourcing.concentration import (
-    Thresholds,
     concentration,
     concentration_by_year,
     production_concentration,
@@ -48,7 +47,7 @@ def portfolio_tables(inputs: Inputs, choices: Choices) -> dict[str, pd.DataFrame
         inputs.ranking_forward,
         production_concentration(inputs.production, wgi),
         wgi,
-        Thresholds(hhi=choices.concentrated_above),
+        choices.concentrated_above,
     )
     candidates = suppliers(
         inputs.ranking_forward,

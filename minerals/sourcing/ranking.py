@@ -22,7 +22,6 @@ from minerals import marts
 from minerals.characteristics import average_characteristics, require_regressors
 from minerals.frames import require_columns
 from minerals.names import (
-    DEFAULT_TOP_K,
     PUBLISHED,
     REGRESSORS,
     SE_CLUSTERED,
@@ -110,9 +109,7 @@ def attractiveness(frame: pd.DataFrame, coefficients: CoefficientSet) -> FloatAr
     return np.where(_is_separated(frame, coefficients), -np.inf, eta)
 
 
-def annual_ranking(
-    panel: pd.DataFrame, coefficients: pd.DataFrame, top_k: int = DEFAULT_TOP_K
-) -> pd.DataFrame:
+def annual_ranking(panel: pd.DataFrame, coefficients: pd.DataFrame, top_k: int) -> pd.DataFrame:
     """`ranking_annual`: predicted and actual rank of every candidate, each mineral and year.
 
     For every model in `coefficients` (see `coefficient_sets`), on the rows of its importer in
@@ -135,9 +132,9 @@ def forward_ranking(
     panel: pd.DataFrame,
     coefficients: pd.DataFrame,
     covariance: pd.DataFrame,
-    top_k: int = DEFAULT_TOP_K,
-    draws: int = 1000,
-    seed: int = 0,
+    top_k: int,
+    draws: int,
+    seed: int,
     bootstrap: pd.DataFrame | None = None,
     forward_years: int | None = None,
 ) -> pd.DataFrame:

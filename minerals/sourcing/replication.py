@@ -15,7 +15,7 @@ import pandas as pd
 from minerals import marts
 from minerals.characteristics import average_characteristics
 from minerals.frames import require_columns
-from minerals.names import DEFAULT_TOP_K, PUBLISHED, STUDY_IMPORTER
+from minerals.names import PUBLISHED, STUDY_IMPORTER
 from minerals.sourcing.ranking import (
     UNIDENTIFIED_BELOW,
     CoefficientSet,
@@ -33,7 +33,7 @@ def scorecard(
     published_ranking: pd.DataFrame,
     country_names: Mapping[str, str],
     ranking_forward: pd.DataFrame,
-    top_k: int = DEFAULT_TOP_K,
+    top_k: int,
 ) -> pd.DataFrame:
     """`replication_scorecard`: one row per category and mineral of the study's printed ranking.
 
@@ -80,7 +80,7 @@ def differences(
     published_coefficients: pd.DataFrame,
     published_ranking: pd.DataFrame,
     country_names: Mapping[str, str],
-    top_k: int = DEFAULT_TOP_K,
+    top_k: int,
 ) -> pd.DataFrame:
     """`replication_differences`: the suppliers whose place in the printed list is not ours.
 
@@ -134,7 +134,7 @@ def producer_only_minerals(published_coefficients: pd.DataFrame) -> set[str]:
     return {str(mineral) for mineral in highest.index[highest < UNIDENTIFIED_BELOW]}
 
 
-def summary(scorecard_frame: pd.DataFrame, top_k: int = DEFAULT_TOP_K) -> pd.DataFrame:
+def summary(scorecard_frame: pd.DataFrame, top_k: int) -> pd.DataFrame:
     """Means per category over minerals with more candidates than top_k places.
 
     Columns: category, n_minerals, mean_overlap_share, mean_spearman_rho, top1_match_share, and of

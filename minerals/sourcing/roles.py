@@ -7,7 +7,6 @@ the figures. Does not belong here: the figures.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,20 +25,15 @@ WORTH_A_DOUBT = 0.1
 STRATEGIES = ("secure_long_term", "build_data", "diversify", "rebalance", "maintain")
 
 
-@dataclass(frozen=True)
-class Rules:
-    """The thresholds that the words depend on."""
-
-    likely: float = 0.8
-    """A place among the leading that is at least this probable is relied upon."""
-    rebalance_above: float = 0.25
-    """Share of imports that differs from the recommended one, above which to rebalance."""
+LIKELY = 0.8
+"""A place among the leading that is at least this probable is relied upon."""
+REBALANCE_ABOVE = 0.25
+"""Share of the imports that the recommended portfolio moves, from which to rebalance."""
 
 
 def partners(
     recommended: pd.DataFrame,
     concentration: pd.DataFrame,
-    rules: Rules = Rules(),
 ) -> pd.DataFrame:
     """`portfolio_partners`: each candidate's shares, role and evidence.
 
@@ -50,7 +44,7 @@ def partners(
     - excluded: no portfolio may use it (is_excluded);
     - consolidate: aligned, and persistent among the leading by the model;
     - reduce: overrepresented, in a concentrated market;
-    - develop: underutilized, leading with a probability of at least `rules.likely`;
+    - develop: underutilized, leading with a probability of at least LIKELY;
     - watch: a recent entrant, or leading in either rank without the above (faded or episodic,
       uncertain, or overrepresented where imports are spread);
     - peripheral: none of these.
@@ -61,12 +55,12 @@ def partners(
     frame = recommended.merge(
         concentration[[*MARKET, "is_concentrated"]], how="left", on=MARKET, validate="many_to_one"
     )
-    frame["role"] = role(frame, rules)
+    frame["role"] = role(frame)
     frame["evidence"] = [evidence(row) for row in frame.to_dict("records")]
     return marts.conform(frame, "portfolio_partners")
 
 
-def role(frame: pd.DataFrame, rules: Rules = Rules()) -> pd.Series:
+def role(frame: pd.DataFrame) -> pd.Series:
     """The role of each row; needs is_excluded, alignment, persistence, top_k_probability and
     is_concentrated."""
     alignment, persistence = frame["alignment"], frame["persistence"]
@@ -76,7 +70,7 @@ def role(frame: pd.DataFrame, rules: Rules = Rules()) -> pd.Series:
             frame["is_excluded"],
             (alignment == "aligned") & (persistence == "persistent"),
             (alignment == "overrepresented") & is_concentrated,
-            (alignment == "underutilized") & (frame["top_k_probability"] >= rules.likely),
+            (alignment == "underutilized") & (frame["top_k_probability"] >= LIKELY),
             (persistence == "recent_entrant") | (alignment != "peripheral"),
         ],
         list(ROLES[:-1]),
@@ -136,13 +130,12 @@ def strategies(
     partners: pd.DataFrame,
     optimization: pd.DataFrame,
     concentration: pd.DataFrame,
-    rules: Rules = Rules(),
 ) -> pd.DataFrame:
     """`portfolio_strategy`: one word and its reasons for each importer, category and mineral.
 
     The first that holds: secure_long_term (is_narrow_pool), build_data (no import of known
     quantity), diversify (is_concentrated), rebalance (the recommended portfolio moves at
-    least `rules.rebalance_above` of the imports), maintain. misallocated_share = half the sum of
+    least REBALANCE_ABOVE of the imports), maintain. misallocated_share = half the sum of
     |actual - model share| over the window, change_share = half of |recommended - actual share|.
     """
     if optimization.empty:
@@ -155,7 +148,7 @@ def strategies(
     at_stake = moved.groupby([partners[name] for name in MARKET]).sum()
     frame = frame.merge(at_stake.rename("misallocated_share").reset_index(), on=MARKET, how="left")
     frame["misallocated_share"] = frame["misallocated_share"].where(frame["hhi_actual"].notna())
-    frame["strategy"] = strategy(frame, rules)
+    frame["strategy"] = strategy(frame)
     grouped = dict(iter(partners.groupby(MARKET)))
     frame["rationale"] = [
         rationale(row, grouped[tuple(row[name] for name in MARKET)])
@@ -164,7 +157,7 @@ def strategies(
     return marts.conform(frame, "portfolio_strategy")
 
 
-def strategy(frame: pd.DataFrame, rules: Rules = Rules()) -> pd.Series:
+def strategy(frame: pd.DataFrame) -> pd.Series:
     """The strategy of each row; needs hhi_actual, is_narrow_pool, is_concentrated, change_share."""
     is_concentrated = frame["is_concentrated"].astype("boolean").fillna(False).astype(bool)
     words = np.select(
@@ -172,7 +165,7 @@ def strategy(frame: pd.DataFrame, rules: Rules = Rules()) -> pd.Series:
             frame["is_narrow_pool"],
             frame["hhi_actual"].isna(),
             is_concentrated,
-            frame["change_share"] >= rules.rebalance_above,
+            frame["change_share"] >= REBALANCE_ABOVE,
         ],
         list(STRATEGIES[:-1]),
         default=STRATEGIES[-1],

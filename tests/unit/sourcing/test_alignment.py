@@ -49,7 +49,9 @@ def test_share_at_stake_of_a_year(market: pd.DataFrame, copper_model: pd.DataFra
 def test_rank_distance_and_shares_of_a_year(
     market: pd.DataFrame, copper_model: pd.DataFrame
 ) -> None:
-    annual = annual_ranking(market, copper_model).set_index(["mineral", "year", "exporter_iso3"])
+    annual = annual_ranking(market, copper_model, top_k=10).set_index(
+        ["mineral", "year", "exporter_iso3"]
+    )
     chile = annual.loc[("Copper", 2019, "CHL")]
     assert (chile["predicted_rank"], chile["actual_rank"], chile["rank_distance"]) == (3, 1, 2)
     assert chile["actual_share"] == pytest.approx(0.6)
@@ -59,4 +61,4 @@ def test_rank_distance_and_shares_of_a_year(
 
 
 def test_no_ranks_no_rows(market: pd.DataFrame, copper_model: pd.DataFrame) -> None:
-    assert alignment_by_year(annual_ranking(market, copper_model).iloc[:0]).empty
+    assert alignment_by_year(annual_ranking(market, copper_model, top_k=10).iloc[:0]).empty

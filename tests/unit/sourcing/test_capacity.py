@@ -53,7 +53,9 @@ def test_doubtful_weights_are_a_year_s_part_of_what_was_bought(panel: pd.DataFra
 
 
 def test_who_is_excluded_has_no_capacity(panel: pd.DataFrame) -> None:
-    frame = capacity(panel, OUTLIERS, excluded=["CHL"]).set_index(["category", "exporter_iso3"])
+    frame = capacity(panel, OUTLIERS, 0.25, excluded=["CHL"]).set_index(
+        ["category", "exporter_iso3"]
+    )
     assert frame["is_excluded"]["ores"].to_dict() == {"CHL": True, "PER": False, "SGP": False}
     assert frame.loc[("ores", "CHL"), ["capacity_qty_kg", "headroom_qty_kg"]].tolist() == [0, 0]
 

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from minerals.sourcing.concentration import (
-    Thresholds,
     concentration,
     concentration_by_year,
     production_concentration,
@@ -51,10 +50,10 @@ PRODUCTION = pd.DataFrame(
 def measured(
     market: pd.DataFrame,
     ranks: pd.DataFrame,
-    thresholds: Thresholds = Thresholds(),  # noqa: B008
+    concentrated_above: float = 0.25,
 ) -> pd.DataFrame:
     production = production_concentration(PRODUCTION, GOVERNANCE)
-    frame = concentration(market, ranks, production, GOVERNANCE, thresholds)
+    frame = concentration(market, ranks, production, GOVERNANCE, concentrated_above)
     return frame.set_index("mineral")
 
 
@@ -91,7 +90,7 @@ def test_concentration_fills_governance_as_the_portfolio_does_and_counts_it(
     """Without an indicator of CHL, which sells 40%, its part of the index was dropped."""
     known = GOVERNANCE.drop(index="CHL")
     production = production_concentration(PRODUCTION, known)
-    frame = concentration(market, forward(), production, known).set_index("mineral")
+    frame = concentration(market, forward(), production, known, 0.25).set_index("mineral")
     copper = frame.loc["Copper"]
     # the mean over AUS, BRA, CHN and PER is 0.5, a risk of 0.4
     assert copper["hhi_actual_governance"] == pytest.approx(0.35**2 * 0.5 + 0.4**2 * 0.4)
@@ -112,9 +111,14 @@ def test_trend_of_the_largest_suppliers_share(market: pd.DataFrame) -> None:
 
 
 def test_thresholds_decide(market: pd.DataFrame) -> None:
-    thresholds = Thresholds(hhi=0.35, narrow_candidates=4, narrow_top3_share=0.95)
-    copper = measured(market, forward(), thresholds).loc["Copper"]
-    assert not copper["is_concentrated"] and not copper["is_narrow_pool"]
+    # hhi_actual is 0.345; four candidates are narrow, six of equal shares are not
+    assert measured(market, forward(), 0.34)["is_concentrated"]["Copper"]
+    assert not measured(market, forward(), 0.35)["is_concentrated"]["Copper"]
+    six = pd.concat([forward().iloc[[0]].assign(exporter_iso3=name) for name in "ABCDEF"])
+    assert not measured(market, six.assign(model_share=1 / 6))["is_narrow_pool"]["Copper"]
+    assert measured(market, six.assign(model_share=[0.3, 0.3, 0.3, 0.05, 0.03, 0.02]))[
+        "is_narrow_pool"
+    ]["Copper"]
 
 
 def test_a_mineral_without_imports_has_model_shares_only(market: pd.DataFrame) -> None:

@@ -10,6 +10,7 @@ from minerals.sourcing.portfolio import recommend, suppliers
 from minerals.sourcing.programme import Weights
 from minerals.sourcing.roles import evidence, partners, role, strategies
 
+DEFAULT = Weights(concentration_penalty=2.0, risk_penalty=1.0, change_limit=0.3)
 KEY = {"importer_iso3": "IND", "category": "ores", "mineral": "Copper"}
 
 
@@ -74,7 +75,7 @@ def test_a_supplier_without_governance_counts_as_the_mean_over_countries() -> No
     assert frame["governance_risk"].tolist() == [0.0, 0.5, 0.25]
 
 
-def recommended(annual: tuple[float, float, float], weights: Weights = Weights()):  # noqa: B008
+def recommended(annual: tuple[float, float, float], weights: Weights = DEFAULT):
     frame = suppliers(ranks(), PERSISTENCE, ceilings(*annual), GOVERNANCE)
     return recommend(frame, weights)
 
@@ -111,7 +112,7 @@ def test_the_frontier_marks_the_portfolio_in_use() -> None:
 
 def test_an_infeasible_market_is_said_and_has_no_shares() -> None:
     tight = ceilings(0.0, 0.0, 200.0).assign(capacity_qty_kg=[20.0, 20.0, 60.0])
-    result = recommend(suppliers(ranks(), PERSISTENCE, tight, GOVERNANCE), Weights())
+    result = recommend(suppliers(ranks(), PERSISTENCE, tight, GOVERNANCE), DEFAULT)
     assert result.suppliers["recommended_share"].isna().all()
     row = result.optimization.iloc[0]
     assert not row["is_feasible"]
@@ -191,7 +192,7 @@ def test_evidence_of_who_supplies_no_known_quantity(actual_share, n_unknown_qty,
 
 def test_a_market_of_doubtful_weight_says_so() -> None:
     doubt = ceilings(0, 50, 150).assign(doubtful_qty_kg=[0.0, 5.0, 15.0])
-    result = recommend(suppliers(ranks(), PERSISTENCE, doubt, GOVERNANCE), Weights())
+    result = recommend(suppliers(ranks(), PERSISTENCE, doubt, GOVERNANCE), DEFAULT)
     frame = partners(result.suppliers, measured())
     (told,) = strategies(frame, result.optimization, measured())["rationale"]
     assert "10% of the weight is doubtful for its price, of CHL, BRA." in told
@@ -202,7 +203,7 @@ def test_a_market_of_doubtful_weight_says_so() -> None:
 
 def test_who_is_excluded_is_not_named_first() -> None:
     excluded = ceilings(0, 0, 0).assign(is_excluded=[True, False, False])
-    result = recommend(suppliers(ranks(), PERSISTENCE, excluded, GOVERNANCE), Weights())
+    result = recommend(suppliers(ranks(), PERSISTENCE, excluded, GOVERNANCE), DEFAULT)
     nothing = measured(hhi_actual=np.nan, is_concentrated=pd.NA)
     frame = partners(result.suppliers, nothing)
     assert frame["role"].tolist()[0] == "excluded"
@@ -252,6 +253,6 @@ def test_share_at_stake_over_the_window() -> None:
 
 def test_no_suppliers_no_rows() -> None:
     nothing = suppliers(ranks().iloc[:0], PERSISTENCE, ceilings(1, 1, 1), GOVERNANCE)
-    result = recommend(nothing, Weights())
+    result = recommend(nothing, DEFAULT)
     assert result.suppliers.empty and result.optimization.empty and result.frontier.empty
     assert partners(result.suppliers, measured()).empty

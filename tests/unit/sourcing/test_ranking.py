@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,16 +13,18 @@ import pytest
 from scipy.stats import norm
 
 from minerals.characteristics import average_characteristics
+from minerals.sourcing import ranking
 from minerals.sourcing.persistence import persistence
 from minerals.sourcing.ranking import (
-    annual_ranking,
     coefficient_sets,
-    forward_ranking,
     krinsky_robb,
     linear_predictor,
 )
 
 Build = Callable[..., pd.DataFrame]
+
+annual_ranking = partial(ranking.annual_ranking, top_k=10)
+forward_ranking = partial(ranking.forward_ranking, top_k=10, draws=200, seed=1)
 
 
 def test_annual_ranks_quantities_and_alignment(

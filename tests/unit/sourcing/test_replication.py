@@ -88,7 +88,7 @@ def test_the_served_ranking_is_scored_beside(market: pd.DataFrame, published: pd
     assert (row["overlap_share"], row["overlap_share_as_served"]) == (1.0, pytest.approx(1 / 3))
     assert (row["n_candidates"], row["n_candidates_as_served"]) == (4, 5)
     other = pd.concat([SERVED.assign(importer_iso3="JPN"), SERVED.assign(coefficient_source="a")])
-    frame = scorecard(market, published, printed("Australia"), NAMES, other)
+    frame = scorecard(market, published, printed("Australia"), NAMES, other, top_k=10)
     assert frame[["n_candidates_as_served", "overlap_share_as_served"]].values.tolist() == [[0, 0]]
 
 
@@ -115,15 +115,14 @@ def test_minerals_never_imported_are_ranked_among_producers_alone(
     market["is_producer"] = market["exporter_iso3"] != "AUS"
     gallium = printed("China").assign(mineral="Gallium")
     both = pd.concat([printed("Australia", "Brazil", "Chile"), gallium])
-    frame = scorecard(market, published, both, {**NAMES, "China": "CHN"}, SERVED).set_index(
-        "mineral"
-    )
+    frame = scorecard(market, published, both, {**NAMES, "China": "CHN"}, SERVED, top_k=10)
+    frame = frame.set_index("mineral")
     assert frame["n_candidates"].to_dict() == {"Copper": 4, "Gallium": 1}
 
 
 def test_an_unknown_name_is_named(market: pd.DataFrame, published: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="no ISO3 code for the study's Atlantis"):
-        scorecard(market, published, printed("Chile", "Atlantis"), NAMES, SERVED)
+        scorecard(market, published, printed("Chile", "Atlantis"), NAMES, SERVED, top_k=10)
 
 
 def test_other_importers_and_sources_beside_do_not_matter(
@@ -142,7 +141,7 @@ def test_only_the_studys_importer_is_compared(
     market: pd.DataFrame, published: pd.DataFrame
 ) -> None:
     japan = market.assign(importer_iso3="JPN")
-    assert scorecard(japan, published, printed("Chile"), NAMES, SERVED).empty
+    assert scorecard(japan, published, printed("Chile"), NAMES, SERVED, top_k=10).empty
 
 
 def test_the_means_are_over_minerals_with_more_candidates_than_places() -> None:
