@@ -161,7 +161,6 @@ def floor(folder: Path) -> dict[str, float]:
             ranking_forward=forward,
             ranking_persistence=persisting,
             supply_events=database.sql("from seeds.supply_events").df(),
-            outliers=database.sql("from marts.trade_unit_value_outliers").df(),
         )
         derive.portfolio_tables(inputs, settings.choices)
     with clock(stages, "publication"):

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from minerals.frames import require_columns
-from minerals.names import CATEGORIES, SUPPLIER, quantity_column
+from minerals.names import CATEGORIES, quantity_column
 from minerals.shares import part_of_total
 
 MINED_CATEGORIES = ("ores", "products")
@@ -23,7 +22,6 @@ _PAIR = ["importer_iso3", "mineral", "exporter_iso3"]
 
 def capacity(
     panel: pd.DataFrame,
-    outliers: pd.DataFrame,
     fraction: float,
     excluded: Sequence[str] = (),
 ) -> pd.DataFrame:
@@ -32,8 +30,8 @@ def capacity(
     annual_qty_kg = known quantity over the panel's years, divided by their number, 0 without trade
     of known quantity (n_unknown_qty counts the exporter-years of unknown quantity); demand_qty_kg
     is its sum over suppliers and actual_share = annual over demand, null without demand.
-    doubtful_qty_kg is the part of it whose price per kg is far from what the goods cost: of
-    `outliers` (`trade_unit_value_outliers`) those used as reported that nobody found to be right.
+    doubtful_qty_kg is the part of it that is estimated from the value, because the reported weight
+    is far off for its price or missing.
 
     capacity_qty_kg, where production is known: max(`fraction` of mean production, the largest
     quantity of a year); a supplier that has delivered more than its mines would allow refines or
@@ -51,19 +49,7 @@ def capacity(
     frame = pd.concat(frames, ignore_index=True)
     frame["is_excluded"] = frame["exporter_iso3"].isin(list(excluded))
     frame.loc[frame["is_excluded"], ["capacity_qty_kg", "headroom_qty_kg"]] = 0.0
-    frame = frame.merge(
-        _doubtful(outliers, panel["year"].unique()), how="left", on=SUPPLIER, validate="one_to_one"
-    )
-    frame["doubtful_qty_kg"] = frame["doubtful_qty_kg"].fillna(0.0)
     return frame
-
-
-def _doubtful(outliers: pd.DataFrame, years: np.ndarray) -> pd.DataFrame:
-    require_columns(outliers, [*SUPPLIER, "year", "used_qty_kg", "correction_status"], "outliers")
-    is_open = ~outliers["correction_status"].isin(["accepted", "rejected"])
-    flows = outliers.loc[is_open & outliers["year"].isin(years)]
-    weights = flows.groupby(SUPPLIER)["used_qty_kg"].sum() / len(years)
-    return weights.rename("doubtful_qty_kg").reset_index()
 
 
 def _of_category(panel: pd.DataFrame, category: str, fraction: float) -> pd.DataFrame:
@@ -76,6 +62,7 @@ def _of_category(panel: pd.DataFrame, category: str, fraction: float) -> pd.Data
         mean_production_kg=("production_kg", "mean"),
         has_production_data=("has_production_data", "max"),
         n_unknown_qty=("is_unknown", "sum"),
+        doubtful_qty_kg=(f"{category}_estimated_qty_kg", lambda kg: kg.sum() / n_years),
     ).reset_index()
     market = [frame["importer_iso3"], frame["mineral"]]
     frame["demand_qty_kg"] = frame["annual_qty_kg"].groupby(market).transform("sum")

@@ -27,8 +27,7 @@ from minerals.sourcing.shocks import standing_shocks
 
 @dataclass(frozen=True)
 class Inputs:
-    """Frames by the names of their tables; `production` is `fct_production` of the window,
-    `outliers` is `trade_unit_value_outliers`."""
+    """Frames by the names of their tables; `production` is `fct_production` of the window."""
 
     panel: pd.DataFrame
     production: pd.DataFrame
@@ -36,7 +35,6 @@ class Inputs:
     ranking_forward: pd.DataFrame
     ranking_persistence: pd.DataFrame
     supply_events: pd.DataFrame
-    outliers: pd.DataFrame
 
 
 def portfolio_tables(inputs: Inputs, choices: Choices) -> dict[str, pd.DataFrame]:
@@ -52,9 +50,7 @@ def portfolio_tables(inputs: Inputs, choices: Choices) -> dict[str, pd.DataFrame
     candidates = suppliers(
         inputs.ranking_forward,
         inputs.ranking_persistence,
-        capacity(
-            inputs.panel, inputs.outliers, choices.capacity_fraction, choices.excluded_suppliers
-        ),
+        capacity(inputs.panel, choices.capacity_fraction, choices.excluded_suppliers),
         wgi,
     )
     recommended = recommend(candidates, weights(choices))

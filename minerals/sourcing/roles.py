@@ -21,7 +21,7 @@ ROLES = ("excluded", "consolidate", "reduce", "develop", "watch", "peripheral")
 WORTH_A_WORD = 0.01
 """A share that changes by less than a point is not said to rise or fall."""
 WORTH_A_DOUBT = 0.1
-"""A part of a quantity that is doubtful is said from here."""
+"""The estimated part of a quantity is mentioned from this share on."""
 STRATEGIES = ("secure_long_term", "build_data", "diversify", "rebalance", "maintain")
 
 
@@ -93,7 +93,7 @@ def evidence(row: Mapping[Any, Any]) -> str:
 def _supply(row: Mapping[Any, Any]) -> str:
     if row["annual_qty_kg"] > 0:
         doubt = row["doubtful_qty_kg"] / row["annual_qty_kg"]
-        said = f", {doubt:.0%} of it of doubtful weight" if doubt >= WORTH_A_DOUBT else ""
+        said = f", {doubt:.0%} of it estimated from its value" if doubt >= WORTH_A_DOUBT else ""
         return f"Supplies {row['actual_share']:.1%}, rank {row['actual_rank']}{said}."
     if row["n_unknown_qty"] > 0:
         return "Supplies an unknown quantity."
@@ -186,7 +186,7 @@ def _doubts(partners: pd.DataFrame) -> list[str]:
         return []
     most = doubtful.loc[doubtful["doubtful_qty_kg"] >= WORTH_A_DOUBT * weight]
     of_whom = ", ".join(most.nlargest(3, "doubtful_qty_kg")["exporter_iso3"])
-    return [f"{weight / bought:.0%} of the weight is doubtful for its price, of {of_whom}."]
+    return [f"{weight / bought:.0%} of the quantity is estimated from its value, of {of_whom}."]
 
 
 def _reasons(row: Mapping[Any, Any]) -> list[str]:

@@ -16,7 +16,6 @@ UPSTREAM = [
     "ranking_forward",
     "ranking_persistence",
     "supply_events",
-    "trade_unit_value_outliers",
 ]
 SPECS = {
     "portfolio_concentration": "How concentrated imports are, in fact and by the model, per "
@@ -65,7 +64,6 @@ def portfolio(
             ranking_forward=warehouse.frame("marts.ranking_forward"),
             ranking_persistence=warehouse.frame("marts.ranking_persistence"),
             supply_events=warehouse.frame("seeds.supply_events"),
-            outliers=warehouse.frame("marts.trade_unit_value_outliers"),
         ),
         settings.chosen.choices,
     )

@@ -74,14 +74,19 @@ def test_distance_from_india_to_australia(refreshed):
     assert rows[0][0] == pytest.approx(10_435, abs=1)
 
 
-def test_known_outlier_is_in_the_panel_as_published(refreshed):
-    """Copper ore from Papua New Guinea in 2020: 1,092,800 t; flagged later, never changed here."""
+def test_known_outlier_is_in_the_panel_at_the_weight_of_its_value(refreshed):
+    """Copper ore from Papua New Guinea in 2020: reported as 1,092,800 t, worth 15,503 t."""
     rows = refreshed.query(
-        "select ores_qty_kg / 1000, ores_value_usd / 1e6 from marts.import_panel "
+        "select ores_qty_kg / 1000, ores_estimated_qty_kg / 1000, ores_value_usd / 1e6 "
+        "from marts.import_panel "
         "where importer_iso3 = 'IND' and exporter_iso3 = 'PNG' and mineral = 'Copper' "
         "and year = 2020"
     )
-    assert rows[0] == (pytest.approx(1_092_800, rel=1e-4), pytest.approx(27.9, abs=0.1))
+    assert rows[0] == (
+        pytest.approx(15_503, abs=1),
+        pytest.approx(15_503, abs=1),
+        pytest.approx(27.9, abs=0.1),
+    )
 
 
 def test_the_readme_says_what_the_release_has(refreshed):

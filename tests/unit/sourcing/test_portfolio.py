@@ -163,7 +163,7 @@ def test_evidence_says_the_figures() -> None:
         "at its capacity."
     )
     doubtful = {**row, "doubtful_qty_kg": 4.6}
-    assert "Supplies 26.4%, rank 1, 92% of it of doubtful weight. Rec" in evidence(doubtful)
+    assert "Supplies 26.4%, rank 1, 92% of it estimated from its value. Rec" in evidence(doubtful)
     excluded = {**row, "recommended_share": 0.0, "is_excluded": True}
     assert evidence(excluded).endswith("Supplies 26.4%, rank 1. Excluded by the settings.")
     small = {**row, "is_at_capacity": False, "change_share": 0.009}
@@ -190,15 +190,15 @@ def test_evidence_of_who_supplies_no_known_quantity(actual_share, n_unknown_qty,
     assert evidence(row).endswith(words)
 
 
-def test_a_market_of_doubtful_weight_says_so() -> None:
+def test_a_market_of_estimated_weights_says_so() -> None:
     doubt = ceilings(0, 50, 150).assign(doubtful_qty_kg=[0.0, 5.0, 15.0])
     result = recommend(suppliers(ranks(), PERSISTENCE, doubt, GOVERNANCE), DEFAULT)
     frame = partners(result.suppliers, measured())
     (told,) = strategies(frame, result.optimization, measured())["rationale"]
-    assert "10% of the weight is doubtful for its price, of CHL, BRA." in told
+    assert "10% of the quantity is estimated from its value, of CHL, BRA." in told
     sound = partners(result.suppliers.assign(doubtful_qty_kg=1.0), measured())
     (told,) = strategies(sound, result.optimization, measured())["rationale"]
-    assert "doubtful" not in told
+    assert "estimated" not in told
 
 
 def test_who_is_excluded_is_not_named_first() -> None:
