@@ -118,8 +118,8 @@ def floor(folder: Path) -> dict[str, float]:
             publishable_coefficients,
             published_coefficients_frame,
         )
-        from minerals.sourcing import derive
         from minerals.sourcing.persistence import persistence
+        from minerals.sourcing.portfolio_tables import Inputs, portfolio_tables
         from minerals.sourcing.ranking import annual_ranking, forward_ranking
     settings = Settings(warehouse_dir=folder)
     database = duckdb.connect(str(settings.database))
@@ -154,7 +154,7 @@ def floor(folder: Path) -> dict[str, float]:
             f"from conformed.fct_production where year between {settings.first_year} "
             f"and {settings.last_year}"
         ).df()
-        inputs = derive.Inputs(
+        inputs = Inputs(
             panel=panel,
             production=production,
             country_covariates=database.sql("from conformed.fct_country_covariates").df(),
@@ -162,7 +162,7 @@ def floor(folder: Path) -> dict[str, float]:
             ranking_persistence=persisting,
             supply_events=database.sql("from seeds.supply_events").df(),
         )
-        derive.portfolio_tables(inputs, settings.choices)
+        portfolio_tables(inputs, settings.choices)
     with clock(stages, "publication"):
         for mart in PUBLISHED_MARTS:
             target = folder / f"{mart}.parquet"

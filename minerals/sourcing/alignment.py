@@ -1,7 +1,8 @@
-"""Whether the suppliers in fact are those the model would lead with.
+"""Whether the actual suppliers are those that the model ranks first.
 
-Belongs here: the four words for a supplier, and the share of imports at stake in a year. Does not
-belong here: the two ranks that are compared (`ranking`), or what to do about it (`roles`).
+Belongs here: how many suppliers count as leading, the four words for a supplier, and the share of
+imports at stake in a year. Does not belong here: the two ranks that are compared (`ranking`), or
+what to do about it (`roles`).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def align(
 
 
 def alignment_by_year(ranking_annual: pd.DataFrame) -> pd.DataFrame:
-    """`portfolio_alignment`: how far each year's imports are from the model's, per mineral.
+    """`portfolio_alignment`: how far each year's imports are from the model's, per market.
 
     misallocated_share = half the sum over suppliers of |actual share - model share|, 0 (as the
     model) to 1; null in a year without imports of known quantity. mean_rank_distance: mean of

@@ -1,7 +1,7 @@
-"""What a supplier can be asked for.
+"""How much a supplier can deliver to an importer.
 
-Belongs here: today's quantities a year, the ceiling a supplier's production sets, and what is left
-below it. Does not belong here: how imports are shared out under that ceiling (`programme`).
+Belongs here: today's annual quantities, the ceiling that a supplier's production sets, and the
+headroom below it. Does not belong here: how imports are divided under that ceiling (`programme`).
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def capacity(
     trades what others mined. Known is production of a mineral that World Mining Data covers, in
     ores for every country (zero where it reports none), in products for countries that mine, since
     others may refine; never in scrap. Else it is null. Production is contained metal, imports are
-    gross weight, so that ceilings of ores are on the careful side.
+    gross weight, so that ceilings of ores are conservative.
 
     headroom_qty_kg = capacity - annual; where capacity is null, the largest year's quantity
-    - annual: what it has shown that it can do. Both are zero for exporters in `excluded`
-    (is_excluded). Raises ValueError when a column is missing.
+    - annual. Both are zero for exporters in `excluded` (is_excluded). Raises ValueError when a
+    column is missing.
     """
     require_columns(panel, [*_PAIR, "year", "production_kg", "has_production_data"], "the panel")
     frames = [_of_category(panel, category, fraction) for category in CATEGORIES]

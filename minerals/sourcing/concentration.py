@@ -1,4 +1,4 @@
-"""How much of a mineral's supply hangs on how few suppliers, in fact and by the model.
+"""How concentrated the supply of each mineral is, in imports, in the model and in world production.
 
 Belongs here: the Herfindahl-Hirschman index and its thresholds, per mineral and category, over the
 window and by year, of imports, of what the model implies and of world production. Does not belong
@@ -6,6 +6,8 @@ here: ranks (`ranking`), or what to do about concentration (`roles`).
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,7 +36,7 @@ def concentration(
     governance: pd.DataFrame,
     concentrated_above: float,
 ) -> pd.DataFrame:
-    """`portfolio_concentration`: one row an importer, category and mineral of `ranking_forward`.
+    """`portfolio_concentration`: one row per importer, category and mineral of `ranking_forward`.
 
     production: `production_concentration`. governance: of `governance.governance`. Actual shares
     are of the window's known quantities; hhi_actual = sum of squared shares, effective_suppliers =
@@ -43,8 +45,8 @@ def concentration(
     list of critical raw materials", 2017), 0 to 1. top1_share_trend: slope of the largest
     supplier's share by year, points of share a year, null with fewer than three years of imports.
     All of these are null when nothing was imported. n_unknown_qty counts exporter-years with trade
-    of unknown quantity, which are in no share, n_imputed_governance the candidates whose governance
-    nobody has observed. Model shares are those of the headline coefficients.
+    of unknown quantity, which are in no share, n_imputed_governance the candidates without an
+    observed governance indicator. Model shares are those of the headline coefficients.
     is_concentrated: hhi_actual above `concentrated_above`. is_narrow_pool: fewer than
     NARROW_CANDIDATES, or three model shares that sum to more than NARROW_TOP3_SHARE.
     """
@@ -72,10 +74,12 @@ def concentration(
         n_unknown_qty=("n_unknown_qty", "sum"),
         n_imputed_governance=("is_imputed_governance", "sum"),
     ).reset_index()
-    first = frame.loc[_first_largest(frame["actual_share"], [frame[n] for n in MARKET])]
-    leader = first.rename(columns={"exporter_iso3": "top1_exporter_iso3"})
-    table = table.merge(leader[[*MARKET, "top1_exporter_iso3"]], how="left", on=MARKET)
-    table = table.merge(_leaders_trend(panel, leader), how="left", on=MARKET)
+    leader = _leader(frame, "actual_share", MARKET)
+    table = table.merge(leader, how="left", on=MARKET)
+    trends = _leaders_trends(panel, leader)
+    table["top1_share_trend"] = [
+        trends.get(market, float("nan")) for market in table[MARKET].itertuples(index=False)
+    ]
     table = table.merge(production, how="left", on="mineral", validate="many_to_one")
     above = (table["hhi_actual"] > concentrated_above).astype("boolean")
     table["effective_suppliers"] = 1.0 / table["hhi_actual"]
@@ -98,16 +102,14 @@ def concentration_by_year(panel: pd.DataFrame) -> pd.DataFrame:
         top1_share=("share", "max"),
         n_suppliers=("share", "size"),
     )
-    first = frame.loc[_first_largest(frame["share"], [frame[name] for name in key])]
-    leader = first.rename(columns={"exporter_iso3": "top1_exporter_iso3"})
-    table = table.merge(leader[[*key, "top1_exporter_iso3"]], how="left", on=key)
+    table = table.merge(_leader(frame, "share", key), how="left", on=key)
     return marts.conform(table, "portfolio_concentration_annual")
 
 
 def production_concentration(production: pd.DataFrame, governance: pd.DataFrame) -> pd.DataFrame:
     """How concentrated the world's production of each mineral is, the importer's own included.
 
-    production: mineral, country_iso3, production_kg, one row a year. Columns: mineral,
+    production: mineral, country_iso3, production_kg, one row per year. Columns: mineral,
     hhi_production, hhi_production_governance (as in `concentration`), top1_producer_iso3,
     top1_production_share, of the production summed over the rows' years.
     """
@@ -122,35 +124,26 @@ def production_concentration(production: pd.DataFrame, governance: pd.DataFrame)
         hhi_production_governance=("risky_share", lambda part: part.sum(min_count=1)),
         top1_production_share=("share", "max"),
     ).reset_index()
-    first = totals.loc[_first_largest(totals["share"], [totals["mineral"]])]
-    leader = first.rename(columns={"country_iso3": "top1_producer_iso3"})
-    return table.merge(leader[["mineral", "top1_producer_iso3"]], how="left", on="mineral")
+    leader = _leader(totals.rename(columns={"country_iso3": "exporter_iso3"}), "share", ["mineral"])
+    leader = leader.rename(columns={"top1_exporter_iso3": "top1_producer_iso3"})
+    return table.merge(leader, how="left", on="mineral")
 
 
-def _first_largest(values: pd.Series, keys: list[pd.Series]) -> pd.Index:
-    """The label of each group's largest value, the first of equals; none for groups of nulls."""
-    known = values.dropna()
-    return pd.Index(known.groupby([key.loc[known.index] for key in keys]).idxmax())
+def _leader(frame: pd.DataFrame, share: str, keys: list[str]) -> pd.DataFrame:
+    """`keys` and top1_exporter_iso3, the exporter of each group's largest `share`, the first row of
+    equals; no row for a group without a share."""
+    known = frame.dropna(subset=share)
+    first = known.loc[known.groupby(keys)[share].idxmax(), [*keys, "exporter_iso3"]]
+    return first.rename(columns={"exporter_iso3": "top1_exporter_iso3"})
 
 
-def _leaders_trend(panel: pd.DataFrame, leaders: pd.DataFrame) -> pd.DataFrame:
-    """The slope by year of the share of each market's largest supplier, `top1_share_trend`."""
+def _leaders_trends(panel: pd.DataFrame, leaders: pd.DataFrame) -> dict[Any, float]:
+    """Slope by year of the share of each market's leader, for markets with three years or more."""
     yearly = imports_long(panel)
-    keys = [yearly[name] for name in (*MARKET, "year")]
-    yearly["share"] = part_of_total(yearly["qty_kg"], keys)
-    yearly = yearly.merge(
-        leaders[[*MARKET, "top1_exporter_iso3"]],
-        left_on=[*MARKET, "exporter_iso3"],
-        right_on=[*MARKET, "top1_exporter_iso3"],
-    )
-    yearly = yearly.dropna(subset="share")
-    rows = [
-        {
-            **dict(zip(MARKET, key, strict=True)),
-            "top1_share_trend": float(np.polyfit(part["year"], part["share"], 1)[0])
-            if len(part) > 2
-            else float("nan"),
-        }
-        for key, part in yearly.groupby(MARKET)
-    ]
-    return pd.DataFrame(rows, columns=[*MARKET, "top1_share_trend"])
+    yearly["share"] = part_of_total(yearly["qty_kg"], [yearly[name] for name in (*MARKET, "year")])
+    yearly = yearly.rename(columns={"exporter_iso3": "top1_exporter_iso3"}).merge(leaders)
+    return {
+        key: float(np.polyfit(part["year"], part["share"], 1)[0])
+        for key, part in yearly.dropna(subset="share").groupby(MARKET)
+        if len(part) > 2
+    }

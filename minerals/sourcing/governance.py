@@ -1,4 +1,4 @@
-"""How well suppliers are governed, and what stands in where nobody has measured it.
+"""How well suppliers are governed, and what replaces a missing indicator.
 
 Belongs here: the one rule by which concentration and portfolio read the Worldwide Governance
 Indicators. Does not belong here: what they weigh the risk with.

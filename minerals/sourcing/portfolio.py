@@ -1,13 +1,12 @@
 """From ranks to shares: what each supplier delivers, what the model implies, what is recommended.
 
-Belongs here: the markets (one a mineral and category) that the programme is solved on, and the
+Belongs here: the markets (one per mineral and category) that the programme is solved on, and the
 tables of its solutions. Does not belong here: the programme itself (`programme`), or the words for
 a supplier and a mineral (`roles`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,8 +43,8 @@ def suppliers(
 ) -> pd.DataFrame:
     """Each candidate of each market with all that is known of it, by the headline coefficients.
 
-    governance: of `governance.governance`. actual_rank: by annual_qty_kg over
-    the window, ties by ISO3, null without imports. supplier_risk = the mean of governance_risk =
+    governance: of `governance.governance`. actual_rank: by annual_qty_kg over the
+    window, ties by ISO3, null without imports. supplier_risk = the mean of governance_risk =
     (2.5 - WGI) / 5, and of the rank's uncertainty 1 - top_k_probability, 0 to 1. capacity_share =
     capacity over demand, at most 1, null where either is unknown. actual_share is null in a market
     without imports of known quantity. Raises ValueError when a column is missing.
@@ -78,27 +77,25 @@ def recommend(suppliers: pd.DataFrame, weights: Weights) -> Portfolio:
     suppliers: as `suppliers` gives them. change_share of a supplier: recommended - actual share;
     of a market: half the sum of their absolute values. binding_constraints names, in words, the
     suppliers at capacity and the limit on change where it binds. Where no portfolio meets the
-    constraints, recommended shares are null and infeasible_because says which one is in the way.
+    constraints, recommended shares are null and infeasible_because names the constraint.
     """
     if suppliers.empty:
         return Portfolio(
             suppliers, marts.empty("portfolio_optimization"), marts.empty("portfolio_frontier")
         )
     shares, solved, steps = [], [], []
-    for key, rows, market in markets(suppliers):
+    for key, rows in suppliers.groupby(MARKET, sort=True):
+        market, names = market_of(rows), dict(zip(MARKET, key, strict=True))
         solution = solve(market, weights)
         shares.append(_with_shares(rows, solution))
-        solved.append(
-            {**key, "coefficient_source": rows["coefficient_source"].iloc[0]}
-            | _solution_row(rows, solution)
-        )
+        solved.append(names | _solution_row(rows, solution))
         if solution.shares is None:
             continue
         used = weights.concentration_penalty
         others = tuple(penalty for penalty in FRONTIER_PENALTIES if penalty != used)
         for penalty, point in [(used, solution), *frontier(market, weights, others)]:
-            row = _frontier_row(penalty, point)
-            steps.append({**key, **row, "is_recommended": penalty == used})
+            row = {"concentration_penalty": penalty, "hhi": point.hhi, **_figures(point)}
+            steps.append(names | row | {"is_recommended": penalty == used})
     return Portfolio(
         pd.concat(shares, ignore_index=True),
         marts.conform(pd.DataFrame(solved), "portfolio_optimization"),
@@ -106,15 +103,6 @@ def recommend(suppliers: pd.DataFrame, weights: Weights) -> Portfolio:
         if steps
         else marts.empty("portfolio_frontier"),
     )
-
-
-def markets(
-    suppliers: pd.DataFrame,
-) -> Iterator[tuple[dict[str, str], pd.DataFrame, Market]]:
-    """Key, rows and `Market` of each importer, category and mineral, in that order."""
-    for key, rows in suppliers.groupby(MARKET, sort=True):
-        names = dict(zip(MARKET, (str(part) for part in key), strict=True))
-        yield names, rows, market_of(rows)
 
 
 def market_of(rows: pd.DataFrame) -> Market:
@@ -140,7 +128,7 @@ def _with_shares(rows: pd.DataFrame, solution: Solution) -> pd.DataFrame:
 
 
 def _solution_row(rows: pd.DataFrame, solution: Solution) -> dict[str, object]:
-    # A supplier without any capacity is at it always, which says nothing of this portfolio.
+    # A supplier without any capacity is always at it, which says nothing about this portfolio.
     delivers = solution.at_capacity & (rows["capacity_share"] > 0).to_numpy()
     named = _named(rows.loc[delivers])
     binding = []
@@ -149,15 +137,13 @@ def _solution_row(rows: pd.DataFrame, solution: Solution) -> dict[str, object]:
     if solution.is_change_limited:
         binding.append("limit on change")
     return {
+        "coefficient_source": rows["coefficient_source"].iloc[0],
         "is_feasible": solution.shares is not None,
         "is_exact": solution.is_exact,
         "infeasible_because": solution.infeasible_because,
-        "divergence": solution.divergence,
+        **_figures(solution),
         "hhi_recommended": solution.hhi,
-        "supplier_risk": solution.risk,
         "objective": solution.objective,
-        "change_share": solution.change,
-        "effective_suppliers": 1.0 / solution.hhi,
         "is_change_limited": solution.is_change_limited,
         "n_at_capacity": int(delivers.sum()),
         "binding_constraints": "; ".join(binding),
@@ -171,12 +157,10 @@ def _named(rows: pd.DataFrame) -> str:
     return ", ".join(ordered.head(NAMED)) + (f" and {more} more" if more > 0 else "")
 
 
-def _frontier_row(penalty: float, point: Solution) -> dict[str, object]:
+def _figures(solution: Solution) -> dict[str, object]:
     return {
-        "concentration_penalty": penalty,
-        "hhi": point.hhi,
-        "effective_suppliers": 1.0 / point.hhi,
-        "divergence": point.divergence,
-        "supplier_risk": point.risk,
-        "change_share": point.change,
+        "divergence": solution.divergence,
+        "supplier_risk": solution.risk,
+        "change_share": solution.change,
+        "effective_suppliers": 1.0 / solution.hhi,
     }

@@ -80,7 +80,7 @@ def coefficient_sets(coefficients: pd.DataFrame) -> Iterator[CoefficientSet]:
 def linear_predictor(
     frame: pd.DataFrame, coefficients: CoefficientSet, include_mineral: bool
 ) -> FloatArray:
-    """x'b of the (n,) rows: constant, regressors, year effect and, if asked, the mineral's.
+    """x'b of the (n,) rows: constant, regressors, year effect and, on request, the mineral's.
 
     The year effect is added when `frame` has a column `year`; otherwise the logarithm of the mean
     of exp(year effect) over those that are identified, as characteristics are averaged in levels:
@@ -266,36 +266,30 @@ def _other_coefficients(
     draws: int,
     seed: int,
 ) -> FloatArray:
-    """Coefficients of the model's regressors (draws, p) as other samples would give them."""
-    if bootstrap is None or model.source == PUBLISHED:
-        mean = np.array(list(model.regressors.values()))
-        return krinsky_robb(mean, _covariance(model, covariance), draws, seed)
-    own = bootstrap.loc[
-        (bootstrap["importer_iso3"] == model.importer)
-        & (bootstrap["category"] == model.category)
-        & (bootstrap["coefficient_source"] == model.source)
-    ]
-    if own.empty:
-        raise ValueError(f"no bootstrap of {model.importer}, {model.category}, {model.source}")
-    wide = own.pivot(index="replication", columns="term", values="estimate").sort_index()
-    # a regressor that is no part of the bootstrap was dropped as collinear: its estimate is zero
-    return wide.reindex(columns=list(model.regressors)).fillna(0.0).to_numpy(dtype=np.float64)
+    """Coefficients of the model's regressors (draws, p) as other samples would give them.
 
-
-def _covariance(model: CoefficientSet, covariance: pd.DataFrame) -> FloatArray:
-    """Covariance of the model's regressors (p, p): as estimated, or of printed standard errors."""
+    What a bootstrap or a covariance lacks was dropped as collinear: its estimate is zero.
+    """
     names = list(model.regressors)
+    if bootstrap is not None and model.source != PUBLISHED:
+        own = _rows_of(model, bootstrap, "bootstrap")
+        wide = own.pivot(index="replication", columns="term", values="estimate").sort_index()
+        return wide.reindex(columns=names).fillna(0.0).to_numpy(dtype=np.float64)
     if model.source == PUBLISHED:
-        return np.diag([model.variances[name] for name in names])
-    own = covariance.loc[
-        (covariance["importer_iso3"] == model.importer)
-        & (covariance["category"] == model.category)
-        & (covariance["coefficient_source"] == model.source)
-    ]
+        matrix = np.diag([model.variances[name] for name in names])
+    else:
+        own = _rows_of(model, covariance, "covariance")
+        wide = own.pivot(index="term", columns="other_term", values="covariance")
+        matrix = wide.reindex(index=names, columns=names).fillna(0.0).to_numpy(dtype=np.float64)
+    return krinsky_robb(np.array(list(model.regressors.values())), matrix, draws, seed)
+
+
+def _rows_of(model: CoefficientSet, frame: pd.DataFrame, what: str) -> pd.DataFrame:
+    key = (model.importer, model.category, model.source)
+    own = frame.loc[(frame[SET_KEY] == key).all(axis=1)]
     if own.empty:
-        raise ValueError(f"no covariance of {model.importer}, {model.category}, {model.source}")
-    wide = own.pivot(index="term", columns="other_term", values="covariance")
-    return wide.reindex(index=names, columns=names).fillna(0.0).to_numpy(dtype=np.float64)
+        raise ValueError(f"no {what} of {', '.join(key)}")
+    return own
 
 
 def _coefficient_set(
@@ -303,46 +297,36 @@ def _coefficient_set(
 ) -> CoefficientSet:
     kinds = set(rows["se_type"])
     kind = next((k for k in (SE_CLUSTERED, SE_PUBLISHED) if k in kinds), min(kinds))
-    rows = rows.loc[rows["se_type"] == kind]
+    rows = rows.loc[rows["se_type"] == kind].set_index(["term_type", "term"])
     label = f"{importer}, {category}, {source}"
-    if rows.duplicated(["term_type", "term"]).any():
+    if rows.index.has_duplicates:
         raise ValueError(f"a term of {label} is given twice")
-    by_type = {str(name): part for name, part in rows.groupby("term_type")}
-    if "constant" not in by_type:
+
+    def estimates(term_type: str, column: str = "estimate") -> dict[str, float]:
+        """Of the terms that have an estimate, the study's order first, then by name."""
+        known = rows.loc[rows.index.get_level_values(0) == term_type].droplevel(0)
+        values = known.loc[known["estimate"].notna(), column].sort_index()
+        first = [name for name in REGRESSORS if name in values.index]
+        names = [*first, *values.index.difference(first)]
+        return {str(name): float(values[name]) for name in names}
+
+    constants = estimates("constant")
+    if not constants:
         raise ValueError(f"the coefficients of {label} have no constant")
-    covariates = by_type.get("covariate", rows.iloc[:0]).set_index("term")
-    names = _ordered(covariates.index)
-    estimates = _estimates(by_type.get("covariate", rows.iloc[:0]))
-    variances = (covariates["std_error"] ** 2).fillna(0.0)
+    covariates = rows.loc[rows.index.get_level_values(0) == "covariate", "estimate"].droplevel(0)
+    floor = UNIDENTIFIED_BELOW if source == PUBLISHED else -np.inf
+    errors = estimates("covariate", "std_error")
     return CoefficientSet(
         importer=importer,
         category=category,
         source=source,
-        regressors={name: estimates[name] for name in names if name in estimates},
-        variances={name: float(variances[name]) for name in names if name in estimates},
-        separated=tuple(name for name in names if name not in estimates),
-        minerals=_identified(by_type.get("mineral", rows.iloc[:0]), source),
-        years={int(y): e for y, e in _estimates(by_type.get("year", rows.iloc[:0])).items()},
-        constant=float(by_type["constant"]["estimate"].iloc[0]),
+        regressors=estimates("covariate"),
+        variances={name: 0.0 if np.isnan(e) else e**2 for name, e in errors.items()},
+        separated=tuple(str(name) for name in covariates.index[covariates.isna()]),
+        minerals={name: e for name, e in estimates("mineral").items() if e >= floor},
+        years={int(year): effect for year, effect in estimates("year").items()},
+        constant=next(iter(constants.values())),
     )
-
-
-def _ordered(names: pd.Index) -> list[str]:
-    """The study's order first, then any other regressor by name."""
-    order = {name: position for position, name in enumerate(REGRESSORS)}
-    return sorted((str(n) for n in names), key=lambda name: (order.get(name, len(order)), name))
-
-
-def _identified(minerals: pd.DataFrame, source: str) -> dict[str, float]:
-    effects = _estimates(minerals)
-    if source == PUBLISHED:
-        return {name: e for name, e in effects.items() if e >= UNIDENTIFIED_BELOW}
-    return effects
-
-
-def _estimates(rows: pd.DataFrame) -> dict[str, float]:
-    pairs = zip(rows["term"], rows["estimate"], strict=True)
-    return {str(term): float(estimate) for term, estimate in pairs if not np.isnan(estimate)}
 
 
 def _is_separated(frame: pd.DataFrame, model: CoefficientSet) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""How near our covariates bring the study's own coefficients to the study's own ranking.
+"""How well the study's coefficients, applied to our covariates, reproduce its printed ranking.
 
 Belongs here: the comparison of the forward ranking by published coefficients with the printed one,
 and the treatment of missing figures that goes with these coefficients. Does not belong here: our
@@ -7,7 +7,7 @@ estimates, and the medians they are made with; the comparison needs no trade qua
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -46,32 +46,30 @@ def scorecard(
     candidate's predictor (`without_imputed`). overlap_share = common members of the two top-k lists
     over min(top_k, printed suppliers). spearman_rho: rank correlation over n_common, the printed
     suppliers that are candidates at all; null below three, or where undefined. n_candidates may be
-    0: then nothing of the printed list is met. n_candidates_as_served and overlap_share_as_served
+    0: then overlap_share is 0. n_candidates_as_served and overlap_share_as_served
     say the same of the rows of source published in `ranking_forward`, where every candidate is
     ranked and what is not observed is filled in.
 
     Raises ValueError for a printed name that has no ISO3 code, naming it.
     """
-    printed = _printed(published_ranking, country_names)
-    if printed.empty or not (panel["importer_iso3"] == STUDY_IMPORTER).any():
-        return marts.empty("replication_scorecard")
-    standings = _standings(panel, published_coefficients)
     is_served = (ranking_forward["importer_iso3"] == STUDY_IMPORTER) & (
         ranking_forward["coefficient_source"] == PUBLISHED
     )
     served = ranking_forward.loc[is_served].rename(columns={"forward_rank": "rank"})
-    rows = []
-    for (category, mineral), theirs in printed.groupby(["category", "mineral"], sort=True):
-        as_served = _select(served, str(category), str(mineral))
-        rows.append(
-            {
-                "category": category,
-                "mineral": mineral,
-                **_compare(_select(standings, str(category), str(mineral)), theirs, top_k),
-                "n_candidates_as_served": len(as_served),
-                "overlap_share_as_served": _overlap(as_served, theirs, top_k),
-            }
-        )
+    compared = _pairs(panel, published_coefficients, published_ranking, country_names)
+    rows = [
+        {
+            "category": category,
+            "mineral": mineral,
+            **_compare(ours, theirs, top_k),
+            "n_candidates_as_served": len(as_served),
+            "overlap_share_as_served": _overlap(as_served, theirs, top_k),
+        }
+        for category, mineral, ours, theirs in compared
+        for as_served in [_select(served, category, mineral)]
+    ]
+    if not rows:
+        return marts.empty("replication_scorecard")
     return marts.conform(pd.DataFrame(rows), "replication_scorecard")
 
 
@@ -84,9 +82,10 @@ def differences(
 ) -> pd.DataFrame:
     """`replication_differences`: the suppliers whose place in the printed list is not ours.
 
-    Arguments and candidates as in `scorecard`. One row a supplier within the first top_k of either
-    list whose two ranks differ. difference: not_a_candidate (printed, and neither a producer nor a
-    partner here), printed_only and ours_only (within top_k of one list), other_rank (of both).
+    Arguments and candidates as in `scorecard`. One row per supplier that is within the first top_k
+    of either list and whose two ranks differ. difference: not_a_candidate (printed, and neither a
+    producer nor a partner here), printed_only and ours_only (within top_k of one list), other_rank
+    (of both).
     rank_difference = our_rank - published_rank: positive where we rank it too low. predictor_gap =
     what its predictor would have to gain to equal the candidate now at its printed rank.
 
@@ -96,14 +95,10 @@ def differences(
     figure is wrong; imputed_regressors names those that are not observed in every year, and count
     0 in such a year.
     """
-    printed = _printed(published_ranking, country_names)
-    if printed.empty or not (panel["importer_iso3"] == STUDY_IMPORTER).any():
+    compared = _pairs(panel, published_coefficients, published_ranking, country_names)
+    frames = [_different(ours, theirs, top_k) for _, _, ours, theirs in compared]
+    if not frames:
         return marts.empty("replication_differences")
-    standings = _standings(panel, published_coefficients)
-    frames = [
-        _different(_select(standings, str(category), str(mineral)), theirs, top_k)
-        for (category, mineral), theirs in printed.groupby(["category", "mineral"], sort=True)
-    ]
     return marts.conform(pd.concat(frames, ignore_index=True), "replication_differences")
 
 
@@ -153,6 +148,23 @@ def summary(scorecard_frame: pd.DataFrame, top_k: int) -> pd.DataFrame:
         mean_overlap_share_as_served=("overlap_share_as_served", "mean"),
     )
     return means.join(as_served).reset_index()
+
+
+def _pairs(
+    panel: pd.DataFrame,
+    published_coefficients: pd.DataFrame,
+    published_ranking: pd.DataFrame,
+    country_names: Mapping[str, str],
+) -> Iterator[tuple[str, str, pd.DataFrame, pd.DataFrame]]:
+    """Category, mineral, our candidates and the printed suppliers; nothing without the study's
+    importer in the panel."""
+    printed = _printed(published_ranking, country_names)
+    if printed.empty or not (panel["importer_iso3"] == STUDY_IMPORTER).any():
+        return
+    standings = _standings(panel, published_coefficients)
+    for (category, mineral), theirs in printed.groupby(["category", "mineral"], sort=True):
+        ours = _select(standings, str(category), str(mineral))
+        yield str(category), str(mineral), ours, theirs
 
 
 def _printed(published_ranking: pd.DataFrame, country_names: Mapping[str, str]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What a supplier is to an importer, and what to do about a mineral, in a word and a sentence.
+"""The role of each supplier and the strategy for each mineral, with the reasons in words.
 
 Belongs here: the rules that turn figures into a role and a strategy, and the sentences that give
 the figures. Does not belong here: the figures.
@@ -6,7 +6,7 @@ the figures. Does not belong here: the figures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,24 +17,19 @@ from minerals.frames import require_columns
 from minerals.names import MARKET
 
 ROLES = ("excluded", "consolidate", "reduce", "develop", "watch", "peripheral")
-"""In the order in which they are tried; the last is what is left."""
+"""In order of precedence; the last is for all others."""
 WORTH_A_WORD = 0.01
-"""A share that changes by less than a point is not said to rise or fall."""
+"""A share that changes by less than a point counts as unchanged."""
 WORTH_A_DOUBT = 0.1
 """The estimated part of a quantity is mentioned from this share on."""
 STRATEGIES = ("secure_long_term", "build_data", "diversify", "rebalance", "maintain")
-
-
 LIKELY = 0.8
 """A place among the leading that is at least this probable is relied upon."""
 REBALANCE_ABOVE = 0.25
 """Share of the imports that the recommended portfolio moves, from which to rebalance."""
 
 
-def partners(
-    recommended: pd.DataFrame,
-    concentration: pd.DataFrame,
-) -> pd.DataFrame:
+def partners(recommended: pd.DataFrame, concentration: pd.DataFrame) -> pd.DataFrame:
     """`portfolio_partners`: each candidate's shares, role and evidence.
 
     recommended: of `portfolio.recommend`. concentration: `portfolio_concentration`, of which
@@ -64,30 +59,25 @@ def role(frame: pd.DataFrame) -> pd.Series:
     """The role of each row; needs is_excluded, alignment, persistence, top_k_probability and
     is_concentrated."""
     alignment, persistence = frame["alignment"], frame["persistence"]
-    is_concentrated = frame["is_concentrated"].astype("boolean").fillna(False).astype(bool)
-    words = np.select(
-        [
-            frame["is_excluded"],
-            (alignment == "aligned") & (persistence == "persistent"),
-            (alignment == "overrepresented") & is_concentrated,
-            (alignment == "underutilized") & (frame["top_k_probability"] >= LIKELY),
-            (persistence == "recent_entrant") | (alignment != "peripheral"),
-        ],
-        list(ROLES[:-1]),
-        default=ROLES[-1],
-    )
-    return pd.Series(words, index=frame.index, dtype="str")
+    conditions = [
+        frame["is_excluded"],
+        (alignment == "aligned") & (persistence == "persistent"),
+        (alignment == "overrepresented") & _is_concentrated(frame),
+        (alignment == "underutilized") & (frame["top_k_probability"] >= LIKELY),
+        (persistence == "recent_entrant") | (alignment != "peripheral"),
+    ]
+    return _first_that_holds(conditions, ROLES)
 
 
 def evidence(row: Mapping[Any, Any]) -> str:
     """The figures behind a partner's role, in two or three short sentences."""
     k = row["effective_k"]
-    parts = [
+    rank = (
         f"Rank {row['forward_rank']} by the model (90% interval {row['rank_low']} to "
         f"{row['rank_high']}; among the {k} leading with probability "
         f"{row['top_k_probability']:.2f}), {_WORDS[row['persistence']].format(k=k)}."
-    ]
-    return " ".join([*parts, _supply(row), *_recommendation(row)])
+    )
+    return " ".join([rank, _supply(row), *_recommendation(row)])
 
 
 def _supply(row: Mapping[Any, Any]) -> str:
@@ -107,13 +97,9 @@ def _recommendation(row: Mapping[Any, Any]) -> list[str]:
         return []
     bound = ", at its capacity" if row["is_at_capacity"] and row["capacity_share"] > 0 else ""
     change = row["change_share"]
-    moves = (
-        ""
-        if pd.isna(change) or abs(change) < WORTH_A_WORD
-        else ", less"
-        if change < 0
-        else ", more"
-    )
+    moves = ""
+    if abs(change) >= WORTH_A_WORD:  # false for null
+        moves = ", less" if change < 0 else ", more"
     return [f"Recommended: {row['recommended_share']:.1%}{moves}{bound}."]
 
 
@@ -127,9 +113,7 @@ _WORDS = {
 
 
 def strategies(
-    partners: pd.DataFrame,
-    optimization: pd.DataFrame,
-    concentration: pd.DataFrame,
+    partners: pd.DataFrame, optimization: pd.DataFrame, concentration: pd.DataFrame
 ) -> pd.DataFrame:
     """`portfolio_strategy`: one word and its reasons for each importer, category and mineral.
 
@@ -159,18 +143,24 @@ def strategies(
 
 def strategy(frame: pd.DataFrame) -> pd.Series:
     """The strategy of each row; needs hhi_actual, is_narrow_pool, is_concentrated, change_share."""
-    is_concentrated = frame["is_concentrated"].astype("boolean").fillna(False).astype(bool)
-    words = np.select(
-        [
-            frame["is_narrow_pool"],
-            frame["hhi_actual"].isna(),
-            is_concentrated,
-            frame["change_share"] >= REBALANCE_ABOVE,
-        ],
-        list(STRATEGIES[:-1]),
-        default=STRATEGIES[-1],
-    )
-    return pd.Series(words, index=frame.index, dtype="str")
+    conditions = [
+        frame["is_narrow_pool"],
+        frame["hhi_actual"].isna(),
+        _is_concentrated(frame),
+        frame["change_share"] >= REBALANCE_ABOVE,
+    ]
+    return _first_that_holds(conditions, STRATEGIES)
+
+
+def _is_concentrated(frame: pd.DataFrame) -> pd.Series:
+    """is_concentrated, false where it is null."""
+    return frame["is_concentrated"].astype("boolean").fillna(False).astype(bool)
+
+
+def _first_that_holds(conditions: list[pd.Series], words: Sequence[str]) -> pd.Series:
+    """The word of the first condition that holds in each row, the last word where none does."""
+    chosen = np.select(conditions, list(words[:-1]), default=words[-1])
+    return pd.Series(chosen, index=conditions[0].index, dtype="str")
 
 
 def rationale(row: Mapping[Any, Any], partners: pd.DataFrame) -> str:
@@ -198,7 +188,7 @@ def _reasons(row: Mapping[Any, Any]) -> list[str]:
         few = "Few to choose from" if row["strategy"] == "secure_long_term" else "No data"
         return [
             f"{few}: {pool}. No import of known quantity in this category: the ranking rests on "
-            "characteristics alone, and the trade figures are to be found."
+            "characteristics alone; find the trade figures."
         ]
     trend = row["top1_share_trend"]
     moving = "" if pd.isna(trend) else f", {100 * trend:+.1f} points a year"

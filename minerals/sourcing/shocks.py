@@ -1,4 +1,4 @@
-"""What is lost when a supplier falls away, and who could step in.
+"""What is lost when a supplier drops out, and who could replace it.
 
 Belongs here: the loss, its replacement within capacity, and the table of standing shocks. Does not
 belong here: capacities (`capacity`) and the portfolio without a shock (`portfolio`).
@@ -54,7 +54,7 @@ class Loss:
 
 
 def lose(partners: pd.DataFrame, lost: Sequence[str]) -> Loss:
-    """Take suppliers away from one market, and let the others step in.
+    """Take suppliers away from one market, and let the others replace them.
 
     partners: the rows of one importer, category and mineral of `portfolio_partners`. The loss is
     shared among the others in proportion to their model_share; what exceeds the headroom of one is
@@ -122,7 +122,7 @@ def recommend_without(partners: pd.DataFrame, lost: Sequence[str], weights: Weig
 def standing_shocks(
     partners: pd.DataFrame, import_value: pd.DataFrame, events: pd.DataFrame
 ) -> pd.DataFrame:
-    """`portfolio_shocks`: what to expect of the losses that an importer should have thought of.
+    """`portfolio_shocks`: the effect of a fixed list of supply losses on each market.
 
     In every mineral and category: the loss of its largest supplier; of each of the importer's ten
     largest partners, where it supplies any; and each of `events` (EVENT_COLUMNS; a category of

@@ -49,11 +49,11 @@ SPECS = {
 def portfolio(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult]:
-    from minerals.sourcing import derive
+    from minerals.sourcing.portfolio_tables import Inputs, portfolio_tables
 
     production = warehouse.frame("conformed.fct_production")
-    tables = derive.portfolio_tables(
-        derive.Inputs(
+    tables = portfolio_tables(
+        Inputs(
             panel=warehouse.frame("marts.import_panel"),
             production=production.loc[
                 production["year"].between(

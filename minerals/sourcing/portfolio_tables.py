@@ -1,4 +1,4 @@
-"""The portfolio's tables from the rankings, in their order: what the portfolio stage computes.
+"""All tables of the portfolio stage, computed from the rankings in their order.
 
 Belongs here: which function feeds which, and the choices they take. Does not belong here: any
 definition; each is in the module that is called.
