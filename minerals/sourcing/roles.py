@@ -18,9 +18,9 @@ from minerals.names import MARKET
 
 ROLES = ("excluded", "consolidate", "reduce", "develop", "watch", "peripheral")
 """In order of precedence; the last is for all others."""
-WORTH_A_WORD = 0.01
+MIN_CHANGE = 0.01
 """A share that changes by less than a point counts as unchanged."""
-WORTH_A_DOUBT = 0.1
+MIN_ESTIMATED_SHARE = 0.1
 """The estimated part of a quantity is mentioned from this share on."""
 STRATEGIES = ("secure_long_term", "build_data", "diversify", "rebalance", "maintain")
 LIKELY = 0.8
@@ -82,9 +82,9 @@ def evidence(row: Mapping[Any, Any]) -> str:
 
 def _supply(row: Mapping[Any, Any]) -> str:
     if row["annual_qty_kg"] > 0:
-        doubt = row["doubtful_qty_kg"] / row["annual_qty_kg"]
-        said = f", {doubt:.0%} of it estimated from its value" if doubt >= WORTH_A_DOUBT else ""
-        return f"Supplies {row['actual_share']:.1%}, rank {row['actual_rank']}{said}."
+        part = row["doubtful_qty_kg"] / row["annual_qty_kg"]
+        note = f", {part:.0%} of it estimated from its value" if part >= MIN_ESTIMATED_SHARE else ""
+        return f"Supplies {row['actual_share']:.1%}, rank {row['actual_rank']}{note}."
     if row["n_unknown_qty"] > 0:
         return "Supplies an unknown quantity."
     return "No import of known quantity." if pd.isna(row["actual_share"]) else "Supplies nothing."
@@ -98,7 +98,7 @@ def _recommendation(row: Mapping[Any, Any]) -> list[str]:
     bound = ", at its capacity" if row["is_at_capacity"] and row["capacity_share"] > 0 else ""
     change = row["change_share"]
     moves = ""
-    if abs(change) >= WORTH_A_WORD:  # false for null
+    if abs(change) >= MIN_CHANGE:  # false for null
         moves = ", less" if change < 0 else ", more"
     return [f"Recommended: {row['recommended_share']:.1%}{moves}{bound}."]
 
@@ -165,16 +165,16 @@ def _first_that_holds(conditions: list[pd.Series], words: Sequence[str]) -> pd.S
 
 def rationale(row: Mapping[Any, Any], partners: pd.DataFrame) -> str:
     """Why the strategy: the figures of the market, and from whom to whom to move."""
-    return " ".join([*_reasons(row), *_doubts(partners), *_moves(row, partners)])
+    return " ".join([*_reasons(row), *_estimated_weights(partners), *_moves(row, partners)])
 
 
-def _doubts(partners: pd.DataFrame) -> list[str]:
+def _estimated_weights(partners: pd.DataFrame) -> list[str]:
     bought = float(partners["annual_qty_kg"].sum())
     doubtful = partners.loc[partners["doubtful_qty_kg"] > 0]
     weight = float(doubtful["doubtful_qty_kg"].sum())
-    if bought <= 0 or weight < WORTH_A_DOUBT * bought:
+    if bought <= 0 or weight < MIN_ESTIMATED_SHARE * bought:
         return []
-    most = doubtful.loc[doubtful["doubtful_qty_kg"] >= WORTH_A_DOUBT * weight]
+    most = doubtful.loc[doubtful["doubtful_qty_kg"] >= MIN_ESTIMATED_SHARE * weight]
     of_whom = ", ".join(most.nlargest(3, "doubtful_qty_kg")["exporter_iso3"])
     return [f"{weight / bought:.0%} of the quantity is estimated from its value, of {of_whom}."]
 
@@ -224,5 +224,5 @@ def _moves(row: Mapping[Any, Any], partners: pd.DataFrame) -> list[str]:
 def _largest_moves(partners: pd.DataFrame, sign: int) -> str:
     """The three suppliers whose share is to fall (-1) or rise (1) most, by a point at least."""
     change = sign * partners["change_share"]
-    chosen = change.loc[change >= WORTH_A_WORD].nlargest(3).index
+    chosen = change.loc[change >= MIN_CHANGE].nlargest(3).index
     return ", ".join(partners.loc[chosen, "exporter_iso3"])
