@@ -300,7 +300,8 @@ class ReleaseStore:
         """Put right what an interruption left; called under the lock, so nobody else writes."""
         for leftover in self.serving_database.parent.glob(".serving-*.duckdb*"):
             leftover.unlink()
-        for pattern in (".writing-*", ".removing-*", f".{CURRENT}-*", ".serving-contract"):
+        patterns = [".writing-*", ".removing-*", f".{CURRENT}-*", ".serving-contract"]
+        for pattern in (*patterns, f"{_CONTRACTS}/.*", f"{_CONTRACTS}/*/.*"):
             for leftover in self.root.glob(pattern):
                 _delete(leftover)
         current = self.current()
