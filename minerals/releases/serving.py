@@ -21,9 +21,9 @@ from typing import Any
 
 import duckdb
 
+from minerals.files import fsync_path, sha256_of, write_atomically
 from minerals.releases.contract import PublishedMart
 from minerals.releases.succession import SERVED
-from minerals.sources.snapshots import fsync_path, sha256_of, write_atomically
 
 PINNED = "release.duckdb"
 _LAYOUT = "4"  # of the views; another one makes the database anew

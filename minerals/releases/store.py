@@ -30,6 +30,7 @@ import duckdb
 from filelock import FileLock
 
 from minerals.errors import ReleaseError
+from minerals.files import fsync_path, sha256_of
 from minerals.marts import PUBLISHED_MARTS
 from minerals.releases import succession
 from minerals.releases.contract import (
@@ -49,7 +50,6 @@ from minerals.releases.serving import (
     write_release_database,
     write_serving_database,
 )
-from minerals.sources.snapshots import fsync_path, sha256_of
 
 CURRENT = "current"
 MANIFEST = "manifest.json"

@@ -21,8 +21,8 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+from minerals.files import fsync_path, sha256_of
 from minerals.releases.parquet_footer import end_of_file, split
-from minerals.sources.snapshots import fsync_path, sha256_of
 
 SERVED = "served"
 PLACES = "places.json"

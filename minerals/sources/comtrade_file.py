@@ -1,15 +1,13 @@
 """UN Comtrade imports as a CSV file that somebody downloaded, to reconcile the trade data with.
 
-Optional: it is not what the panel is built from. One row a reporter, partner, code and year, with
-the columns of the Comtrade API (https://comtradedeveloper.un.org). Rows and values are kept as
-given; which of them are compared is decided in dbt.
+Optional: the panel is not built from it. One row per reporter, partner, code and year, with the
+columns of the Comtrade API (https://comtradedeveloper.un.org). Rows and values are kept as given;
+dbt decides which of them are compared.
 """
-
-import pyarrow as pa
 
 from minerals.settings import Settings
 from minerals.sources.csv_files import csv_provider
-from minerals.sources.provider import Provider, RawTable
+from minerals.sources.provider import REAL, TEXT, WHOLE, Provider, RawTable
 from minerals.sources.snapshots import SourceDescription
 
 UN_COMTRADE = SourceDescription(
@@ -22,14 +20,13 @@ _KEY = (
     "refYear", "reporterCode", "flowCode", "partnerCode", "partner2Code", "classificationCode",
     "cmdCode", "customsCode", "motCode",
 )  # fmt: skip
-_NUMERIC = ("primaryValue", "netWgt", "netWeight")
 REPORTED_TRADE_TABLE = RawTable(
     name="reported_trade",
-    columns=(*_KEY, "primaryValue", "netWgt"),
+    columns=dict.fromkeys(_KEY, TEXT) | {"refYear": WHOLE, "primaryValue": REAL, "netWgt": REAL},
     key=_KEY,
     required=("refYear", "reporterCode", "flowCode", "partnerCode", "cmdCode", "primaryValue"),
-    numeric=("refYear", "primaryValue"),
     non_negative=("primaryValue",),
+    optional={"netWeight": REAL},  # the name of netWgt in older files
 )
 
 
@@ -41,7 +38,6 @@ def reported_trade_provider(settings: Settings) -> Provider | None:
         settings.comtrade_file,
         REPORTED_TRADE_TABLE,
         UN_COMTRADE,
-        dict.fromkeys(_NUMERIC, pa.float64()),
-        layout="comtrade-csv-1",
-        where_from="download it again, or unset MINERALS_COMTRADE_FILE",
+        layout="comtrade-csv-2",
+        remedy="download it again, or unset MINERALS_COMTRADE_FILE",
     )

@@ -22,7 +22,7 @@ from minerals import alerts
 from minerals.settings import Settings
 from minerals.sources import DATASETS
 from minerals.sources.comtrade_file import REPORTED_TRADE_TABLE, reported_trade_provider
-from minerals.sources.intake import Intake, take_in
+from minerals.sources.ingest import Ingested, ingest_dataset
 from minerals.sources.snapshots import Snapshot, SnapshotStore
 from orchestration.assets import OWNERS, UP_TO_DATE, WRITER_POOL
 from orchestration.causes import told_in_words
@@ -65,7 +65,7 @@ def raw_asset(dataset: str, settings: Settings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, snapshots: Snapshots, warehouse: Warehouse
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         store = snapshots.store()
-        intake = take_in(settings, dataset, store)
+        intake = ingest_dataset(settings, dataset, store)
         snapshot, is_new = intake.snapshot, intake.outcome == "new"
         warehouse.load_snapshot(snapshot)
         store.use_unless_pinned(snapshot)
@@ -112,7 +112,7 @@ def _is_alone(context: dg.AssetExecutionContext) -> bool:
 
 
 def _alert(
-    settings: Settings, context: dg.AssetExecutionContext, dataset: str, intake: Intake
+    settings: Settings, context: dg.AssetExecutionContext, dataset: str, intake: Ingested
 ) -> None:
     context.log.warning(f"{dataset} is not up to date. {intake.message}")
     alert = alerts.Alert(
@@ -135,7 +135,7 @@ def _up_to_date(dataset: str) -> dg.AssetCheckSpec:
     )
 
 
-def _check_result(intake: Intake) -> dg.AssetCheckResult:
+def _check_result(intake: Ingested) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=UP_TO_DATE,
         passed=not intake.is_stale,

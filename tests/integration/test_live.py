@@ -153,7 +153,7 @@ def workbook(production: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def publishers(refreshed) -> Iterator[Publishers]:
-    geography, distances = CEPII / "geo_cepii.xls", CEPII / "dist_cepii.zip"
+    geography = CEPII / "geo_cepii.xls"
     if not geography.exists():
         pytest.skip(f"the real files of GeoDist are not in {CEPII}")
     store = SnapshotStore(refreshed.settings.raw_dir)
@@ -172,12 +172,7 @@ def publishers(refreshed) -> Iterator[Publishers]:
         ComtradePublisher(comtrade_rows(trade), key=KEY) as comtrade,
         WorldBankPublisher(figures, economies) as bank,
         FilePublisher({"/" + world_mining_data.WORKBOOK_PATH: workbook(production)}) as mining,
-        FilePublisher(
-            {
-                "/distance/geo_cepii.xls": geography.read_bytes(),
-                "/distance/dist_cepii.zip": distances.read_bytes(),
-            }
-        ) as geodist,
+        FilePublisher({"/distance/geo_cepii.xls": geography.read_bytes()}) as geodist,
     ):
         yield Publishers(comtrade, bank, mining, geodist)
 
@@ -235,7 +230,7 @@ def test_a_first_fetch_costs_what_the_handbook_says(live, publishers):
     assert len(publishers.comtrade.seen) == 1 + 2 * len(YEARS) + len(FAULTS)
     assert len(publishers.world_bank.seen) == 18 + 1  # and the groups of the geography
     assert len(publishers.world_mining_data.seen) == 1
-    assert len(publishers.geodist.seen) == 2
+    assert len(publishers.geodist.seen) == 1
 
 
 def test_it_comes_to_the_panel_of_the_bundle(live, refreshed):
@@ -351,7 +346,12 @@ def test_a_whole_refresh_with_a_source_down_publishes_and_says_so_on_the_screen(
     assert done.returncode == 0, done.stdout + done.stderr
     assert (live.folder / "releases" / "current").resolve().name != before
     (warning,) = [line for line in done.stdout.splitlines() if "is_up_to_date" in line]
-    for words in ("raw_production", "status 404", "the last accepted snapshot, of 20", "goes on"):
+    for words in (
+        "raw_production",
+        "status 404",
+        "the last accepted snapshot, of 20",
+        "stays in use",
+    ):
         assert words in warning
     assert [alert["job"] for alert in live.alerts()] == ["ingest_production", "refresh"]
 

@@ -9,16 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from minerals.errors import SourceError
+from minerals.files import sha256_of
 from minerals.settings import Settings
-from minerals.sources.figures import (
-    GEOGRAPHY_TABLE,
-    INDICATORS,
-    INDICATORS_TABLE,
-    geography_provider,
-    indicators_provider,
-)
+from minerals.sources.figures import geography_provider, indicators_provider
 from minerals.sources.provider import Provider
-from minerals.sources.snapshots import Snapshot, SnapshotStore, sha256_of
+from minerals.sources.snapshots import Snapshot, SnapshotStore
+from minerals.sources.tables import COUNTRY_GEOGRAPHY, COUNTRY_INDICATORS, INDICATORS
 
 POPULATION = "SP.POP.TOTL"
 CHILE = {"iso3": "CHL", "year": "2019", **dict.fromkeys(INDICATORS, "1.5"), POPULATION: "18.5e6"}
@@ -126,10 +122,10 @@ def test_a_file_saved_on_windows_reads_the_same(figures, mark):
     assert tables[0].equals(tables[1])
 
 
-@pytest.mark.parametrize("table", [INDICATORS_TABLE, GEOGRAPHY_TABLE])
+@pytest.mark.parametrize("table", [COUNTRY_INDICATORS, COUNTRY_GEOGRAPHY])
 def test_each_missing_column_is_named(figures, table):
-    rows = (CHILE, KENYA) if table is INDICATORS_TABLE else (PERU, IVORY_COAST)
-    gone = table.columns[-1]
+    rows = (CHILE, KENYA) if table is COUNTRY_INDICATORS else (PERU, IVORY_COAST)
+    gone = list(table.columns)[-1]
     kept = [{k: v for k, v in row.items() if k != gone} for row in rows]
     message = figures.refusal(table.name, as_csv(*kept))
     for words in (f"{table.name}.csv", f"no column {gone}", "It has: iso3", "restore the header"):
@@ -185,7 +181,7 @@ def test_a_key_that_occurs_twice_is_named(figures):
     message = figures.refusal("country_indicators", as_csv(CHILE, KENYA, CHILE))
     for words in (
         "country_indicators.csv", "the key (iso3, year) is not unique",
-        "iso3=CHL, year=2019: 2 rows", "Nothing of this file is used", "correct it",
+        "iso3=CHL, year=2019, rows=2", "Nothing of this file is used", "correct it",
     ):  # fmt: skip
         assert words in message
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from minerals.errors import ReleaseError
+from minerals.files import sha256_of
 from minerals.marts import PUBLISHED_MARTS
 from minerals.releases import CURRENT, MANIFEST, ReleaseStore
 from minerals.releases.contract import (
@@ -34,7 +35,6 @@ from minerals.releases.reproduction import IDENTICAL, code_version, differences
 from minerals.releases.serving import PINNED
 from minerals.releases.succession import PLACES, PREDECESSORS, SERVED
 from minerals.settings import PROJECT_ROOT
-from minerals.sources.snapshots import sha256_of
 from orchestration.releases_cli import BI_PAGE, form_of, with_columns
 
 MART = "ppml_fit"
