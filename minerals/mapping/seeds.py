@@ -290,8 +290,9 @@ def _clean(seed: Seed, number: int, column: str, cell: str) -> str:
     cleaned = "".join(" " if c in odd and c.isspace() else "" if c in odd else c for c in cell)
     cleaned = cleaned.strip()
     if odd:
-        names = sorted(unicodedata.name(c, f"character {ord(c):04x}").lower() for c in odd)
-        seed.note(number, column, f"{cell!r} holds {' and '.join(names)}", f"write {cleaned!r}")
+        names = ", ".join(sorted(unicodedata.name(c, f"U+{ord(c):04X}").lower() for c in odd))
+        what = f"{cell!r} holds characters that do not belong in a text: {names}"
+        seed.note(number, column, what, f"write {cleaned!r}")
     elif cleaned != cell:
         sides = [s for s, c in (("begins", cell[0]), ("ends", cell[-1])) if c.isspace()]
         what = f"{cell!r} {' and '.join(sides)} with a space"
