@@ -23,11 +23,11 @@ def providers(settings: Settings) -> dict[str, Provider]:
             "country_indicators": world_bank.indicators_provider(settings),
             "country_geography": geodist.geography_provider(settings),
         }
-    from minerals.sources import bundle, figures
+    from minerals.sources import bundle, csv_files
 
     return {
         "bilateral_trade": bundle.trade_provider(settings),
         "production": bundle.production_provider(settings),
-        "country_indicators": figures.indicators_provider(settings),
-        "country_geography": figures.geography_provider(settings),
+        "country_indicators": csv_files.indicators_provider(settings),
+        "country_geography": csv_files.geography_provider(settings),
     }

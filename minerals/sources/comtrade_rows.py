@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from minerals.errors import SourceError
-from minerals.sources.provider import REAL, TEXT, WHOLE, RawTable
+from minerals.sources.tables import sources
 
 log = logging.getLogger(__name__)
 
@@ -33,21 +33,8 @@ KEY = ("period", "reporterCode", "cmdCode", "partnerCode")
 ESSENTIAL = (*KEY, "flowCode", "classificationCode", "primaryValue")
 # The net weight in kg: `netWgt` in newer answers, `netWeight` in older ones.
 WEIGHTS = ("netWgt", "netWeight")
-TRADE = RawTable(
-    name="bilateral_trade",
-    columns={
-        "period": WHOLE,
-        "reporterCode": TEXT,
-        "partnerCode": TEXT,
-        "classificationCode": TEXT,
-        "cmdCode": TEXT,
-        "cmdDesc": TEXT,
-        "primaryValue": REAL,
-        "netWgt": REAL,
-    },
-    key=KEY,
-    required=(*KEY, "classificationCode", "primaryValue"),
-)
+TABLES = sources()["comtrade"].tables
+TRADE, AVAILABILITY, RECONCILIATION = TABLES
 # The other columns of the API, which nothing reads; the answers are kept as received.
 _NOT_READ = (
     "typeCode", "freqCode", "refPeriodId", "refYear", "refMonth", "reporterISO", "reporterDesc",
@@ -58,29 +45,8 @@ _NOT_READ = (
     "netWeight", "isNetWgtEstimated", "grossWgt", "isGrossWgtEstimated", "cifvalue", "fobvalue",
     "legacyEstimationFlag", "isReported", "isAggregate",
 )  # fmt: skip
-_KNOWN = frozenset((*_NOT_READ, *TRADE.columns))
-AVAILABILITY = "bilateral_trade__availability"
-AVAILABILITY_TABLE = RawTable(
-    name=AVAILABILITY,
-    columns={"reporterCode": TEXT, "period": WHOLE, "datasetChecksum": TEXT},
-    key=("reporterCode", "period"),
-    required=("reporterCode", "period", "datasetChecksum"),
-)
-RECONCILIATION = RawTable(
-    name="bilateral_trade__reconciliation",
-    columns={
-        "reporterCode": TEXT,
-        "period": WHOLE,
-        "cmdCode": TEXT,
-        "world_value_usd": REAL,
-        "partners_value_usd": REAL,
-        "relative_difference": REAL,
-        "known_case": TEXT,
-    },
-    key=("reporterCode", "period", "cmdCode"),
-    required=("reporterCode", "period", "cmdCode", "partners_value_usd"),
-)
-_CASTS = {TEXT: str, WHOLE: int, REAL: float}
+_KNOWN = frozenset((*_NOT_READ, *TABLES[TRADE].columns))
+_CASTS = {"text": str, "whole": int, "real": float}
 _RECONCILE = f"""
     with sums as (
         select reporterCode, period, cmdCode,
@@ -115,7 +81,7 @@ class Published:
 def read_pages(
     pages: Iterable[Path], wanted: Mapping[tuple[str, int], Collection[str]]
 ) -> pa.Table:
-    """The rows of stored answers as `TRADE`, World included, sorted by key.
+    """The rows of stored answers as the table `TRADE`, World included, sorted by key.
 
     Equal rows count once, since pages may overlap. `wanted` gives the codes to keep of each
     (reporter, year). Raises SourceError when rows of one key differ.
@@ -142,7 +108,7 @@ def read_pages(
             "UN Comtrade: columns that are new and not read: %s", ", ".join(sorted(unknown))
         )
     in_order = sorted(rows, key=lambda k: (int(k[0]), int(k[1]), k[2], int(k[3])))
-    return TRADE.read((rows[key] for key in in_order), "UN Comtrade")
+    return TABLES[TRADE].read((rows[key] for key in in_order), "UN Comtrade")
 
 
 def _typed(row: Mapping[str, Any], page: str) -> tuple[object, ...]:
@@ -156,7 +122,7 @@ def _typed(row: Mapping[str, Any], page: str) -> tuple[object, ...]:
     try:
         return tuple(
             None if merged.get(column) is None else _CASTS[kind](merged[column])
-            for column, kind in TRADE.columns.items()
+            for column, kind in TABLES[TRADE].columns.items()
         )
     except (ValueError, TypeError) as error:
         raise SourceError(
@@ -172,7 +138,8 @@ def _place(row: Mapping[str, Any]) -> str:
 def known_gaps() -> pa.Table:
     """The register of known differences between World rows and partners, with the reason."""
     register = files("minerals.sources").joinpath("registers/comtrade_world_gaps.csv")
-    types = {"reporter_code": TEXT, "year": WHOLE, "hs_code": TEXT, "reason": TEXT}
+    text, year = pa.string(), pa.int32()
+    types = {"reporter_code": text, "year": year, "hs_code": text, "reason": text}
     return pacsv.read_csv(
         pa.BufferReader(register.read_bytes()),
         convert_options=pacsv.ConvertOptions(column_types=types),
@@ -184,7 +151,7 @@ def reconcile(rows: pa.Table, known: pa.Table) -> pa.Table:
     with duckdb.connect() as connection:
         connection.register("trade", rows)
         connection.register("known", known)
-        return RECONCILIATION.read(connection.execute(_RECONCILE).fetchall(), "UN Comtrade")
+        return TABLES[RECONCILIATION].read(connection.execute(_RECONCILE).fetchall(), "UN Comtrade")
 
 
 def gaps(reconciliation: pa.Table) -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
-"""A raw dataset that is one CSV file: read as text, typed, with row and column named when a value
-does not fit. Which columns it has and what they mean is declared by the module of the source.
+"""Sources that are one CSV file: the country figures of this package, and a UN Comtrade download.
+
+A file is read as text and typed as `sources.yml` declares; a value that does not fit is named with
+its row and column. Renaming and imputing belong to dbt.
 """
 
 from pathlib import Path
@@ -9,27 +11,50 @@ import pyarrow.csv as pacsv
 
 from minerals.errors import SourceError
 from minerals.files import sha256_of
-from minerals.sources.provider import TEXT, Fetched, Provider, RawTable
-from minerals.sources.snapshots import SourceDescription
+from minerals.settings import Settings
+from minerals.sources.provider import Fetched, Provider
+from minerals.sources.tables import RawTable, sources
 
 _CORRECT = "Nothing of the file is used; correct it and refresh again."
 
 
-def csv_provider(
-    file: Path, table: RawTable, source: SourceDescription, *, layout: str, remedy: str
-) -> Provider:
-    """The provider of a dataset that is one CSV file.
+def indicators_provider(settings: Settings) -> Provider:
+    """One row per economy and year, one column per indicator under its World Bank code."""
+    return _figures_provider("indicators_file", settings.figures_dir / "country_indicators.csv")
+
+
+def geography_provider(settings: Settings) -> Provider:
+    """One row per economy: main city and capital with coordinates, area, landlocked, region."""
+    return _figures_provider("geography_file", settings.figures_dir / "country_geography.csv")
+
+
+def reported_trade_provider(settings: Settings) -> Provider | None:
+    """UN Comtrade imports as `MINERALS_COMTRADE_FILE` holds them, to reconcile the trade data with;
+    None when it names no file. dbt decides which of the rows are compared."""
+    if settings.comtrade_file is None:
+        return None
+    remedy = "download it again, or unset MINERALS_COMTRADE_FILE"
+    return csv_provider("comtrade_file", settings.comtrade_file, remedy)
+
+
+def _figures_provider(source: str, file: Path) -> Provider:
+    return csv_provider(source, file, "restore it from the repository")
+
+
+def csv_provider(source: str, file: Path, remedy: str) -> Provider:
+    """The provider of a source that is one CSV file.
 
     `remedy` ends the sentence about a file that is missing or empty. Raises SourceError when the
     file is read, not here.
     """
+    ((name, table),) = sources()[source].tables.items()
 
     def fetch() -> Fetched:
         if not file.is_file():
             raise SourceError(f"The file {file} is missing: {remedy}.")
-        return Fetched(sha256_of(file), lambda: {table.name: read_csv(file, table, remedy)})
+        return Fetched(sha256_of(file), lambda: {name: read_csv(file, table, remedy)})
 
-    return Provider(table.name, layout, source, (table,), fetch, file.name)
+    return Provider.of(source, fetch, file.name)
 
 
 def read_csv(file: Path, table: RawTable, remedy: str) -> pa.Table:
@@ -38,14 +63,13 @@ def read_csv(file: Path, table: RawTable, remedy: str) -> pa.Table:
     Raises SourceError naming the line, or row, column and value. A column that is missing is left
     to the check of the table, which names all that are.
     """
-    types = {**table.columns, **table.optional}
     try:
         # One thread, so that an error names the row.
         rows = pacsv.read_csv(
             pa.BufferReader(_utf8(file, remedy)),
             read_options=pacsv.ReadOptions(use_threads=False),
             convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(types, TEXT),
+                column_types=dict.fromkeys((*table.columns, *table.optional), pa.string()),
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=True,
@@ -59,13 +83,13 @@ def read_csv(file: Path, table: RawTable, remedy: str) -> pa.Table:
     names = rows.column_names
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise SourceError(f"{file.name}: more than one column {', '.join(repeated)}. {_CORRECT}")
-    for place, name in enumerate(names):
-        kind = types.get(name, TEXT)
-        if kind != TEXT:
+    for place, column in enumerate(table.schema_of(names)):
+        if column.name in table.columns or column.name in table.optional:
             try:
-                rows = rows.set_column(place, name, rows[name].cast(kind))
+                values = rows[column.name].cast(column.type)
             except pa.ArrowInvalid as error:
-                raise SourceError(_misfit(file.name, rows, name, kind)) from error
+                raise SourceError(_misfit(file.name, rows, column)) from error
+            rows = rows.set_column(place, column.name, values)
     return rows
 
 
@@ -89,16 +113,17 @@ def _utf8(file: Path, remedy: str) -> bytes:
     return content
 
 
-def _misfit(file: str, rows: pa.Table, column: str, kind: pa.DataType) -> str:
+def _misfit(file: str, rows: pa.Table, column: pa.Field) -> str:
     """The message about the first value of a column that cannot be cast."""
-    expected = "a whole number" if pa.types.is_integer(kind) else "a number (with a decimal point)"
-    for number, value in enumerate(rows[column]):
+    is_whole = pa.types.is_integer(column.type)
+    expected = "a whole number" if is_whole else "a number (with a decimal point)"
+    for number, value in enumerate(rows[column.name]):
         try:
-            value.cast(kind)
+            value.cast(column.type)
         except pa.ArrowInvalid:
             start = ", ".join(str(cell) for cell in rows.slice(number, 1).to_pylist()[0].values())
             return (
-                f"{file}, row {number + 1} after the header ({start[:40]} ...), column {column}: "
-                f"'{value}' is not {expected}. {_CORRECT}"
+                f"{file}, row {number + 1} after the header ({start[:40]} ...), column "
+                f"{column.name}: '{value}' is not {expected}. {_CORRECT}"
             )
-    return f"{file}, column {column}: a value is not {expected}. {_CORRECT}"
+    return f"{file}, column {column.name}: a value is not {expected}. {_CORRECT}"

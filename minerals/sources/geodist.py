@@ -18,11 +18,11 @@ import pyarrow.csv as pacsv
 
 from minerals.errors import SourceError
 from minerals.settings import Settings
-from minerals.sources import figures, seeds, workbooks, world_bank
+from minerals.sources import seeds, workbooks, world_bank
 from minerals.sources.downloads import Downloads
 from minerals.sources.http import Client, RetryPolicy
 from minerals.sources.provider import Fetched, Provider
-from minerals.sources.tables import COUNTRY_GEOGRAPHY
+from minerals.sources.tables import sources
 
 FILE = "geo_cepii.xls"
 _COLUMNS = (
@@ -117,14 +117,7 @@ def complete(
 
 def geography_provider(settings: Settings, policy: RetryPolicy | None = None) -> Provider:
     """One row per economy, in the shape of the bundled figures."""
-    return Provider(
-        dataset="country_geography",
-        layout="geodist-2",
-        source=figures.GEODIST,
-        tables=(COUNTRY_GEOGRAPHY,),
-        fetch=partial(_fetch, settings, policy or RetryPolicy()),
-        origin="GeoDist",
-    )
+    return Provider.of("geodist", partial(_fetch, settings, policy or RetryPolicy()), "GeoDist")
 
 
 def _fetch(settings: Settings, policy: RetryPolicy) -> Fetched:
@@ -138,7 +131,8 @@ def _fetch(settings: Settings, policy: RetryPolicy) -> Fetched:
         aliases = seeds.aliases(settings.seeds_dir, "geodist")
         ours = pacsv.read_csv(settings.figures_dir / "country_geography.csv").to_pylist()
         rows = complete(read_geography(downloads.read(geography), aliases), economies.rows, ours)
-        return {"country_geography": COUNTRY_GEOGRAPHY.read_records(rows, FILE)}
+        table = sources()["geodist"].tables["country_geography"]
+        return {"country_geography": table.read(rows, FILE)}
 
     originals = [(geography, downloads.path(FILE)), (listed, bank.folder / listed.name)]
     return Fetched.from_files(originals, read_tables)

@@ -89,7 +89,7 @@ def _keep_last(
         last = store.current(dataset)
     except SnapshotDamagedError:
         raise error from None
-    missing = {table.name for table in provider.tables} - {table.name for table in last.tables}
+    missing = set(provider.source.tables) - {table.name for table in last.tables}
     if missing or last.provider != provider.source.provider:
         raise SourceError(
             "The source failed, and no snapshot of it can be used instead: the one in use, "

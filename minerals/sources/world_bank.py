@@ -25,17 +25,12 @@ from minerals.sources import seeds
 from minerals.sources.downloads import Downloads, remove_superseded
 from minerals.sources.http import Answer, Client, RetryPolicy
 from minerals.sources.provider import Fetched, Provider
-from minerals.sources.snapshots import Original, SourceDescription
-from minerals.sources.tables import COUNTRY_INDICATORS
+from minerals.sources.snapshots import Original
+from minerals.sources.tables import sources
 
 log = logging.getLogger(__name__)
 
-WORLD_BANK = SourceDescription(
-    provider="World Bank",
-    citation="World Bank, World Development Indicators and Worldwide Governance Indicators",
-    licence="CC BY 4.0",
-    url="https://data.worldbank.org",
-)
+SOURCE = "world_bank"
 WDI, WGI = "2", "3"
 DATABASES: Mapping[str, tuple[str, ...]] = {
     WDI: (
@@ -259,7 +254,8 @@ def fetch(source: WorldBank, years: Sequence[int]) -> Fetched:
             for iso3 in sorted(economies.rows)
             for year in years
         )
-        return {"country_indicators": COUNTRY_INDICATORS.read_records(rows, "World Bank API")}
+        table = sources()[SOURCE].tables["country_indicators"]
+        return {"country_indicators": table.read(rows, "World Bank API")}
 
     return Fetched.from_files(originals, read_tables)
 
@@ -284,11 +280,8 @@ def indicators_provider(settings: Settings, policy: RetryPolicy | None = None) -
 
     `UN.IDEALPOINT`, which is not the World Bank's, is empty.
     """
-    return Provider(
-        dataset="country_indicators",
-        layout="world-bank-api-2",
-        source=WORLD_BANK,
-        tables=(COUNTRY_INDICATORS,),
-        fetch=lambda: fetch(source(settings, policy), years_to_fetch(settings)),
-        origin="World Bank API",
-    )
+
+    def fetched() -> Fetched:
+        return fetch(source(settings, policy), years_to_fetch(settings))
+
+    return Provider.of(SOURCE, fetched, "World Bank API")

@@ -24,18 +24,10 @@ from minerals.sources import seeds, workbooks
 from minerals.sources.downloads import Downloads
 from minerals.sources.http import Client, RetryPolicy
 from minerals.sources.provider import Fetched, Provider
-from minerals.sources.snapshots import Original, SourceDescription
-from minerals.sources.tables import PRODUCTION
+from minerals.sources.snapshots import Original
+from minerals.sources.tables import sources
 
-WORLD_MINING_DATA = SourceDescription(
-    provider="Austrian Federal Ministry of Finance",
-    citation=(
-        "Reichl, C. and Schatz, M., World Mining Data, table 6.4, production of mineral raw "
-        "materials of individual countries by minerals"
-    ),
-    licence="free use with attribution",
-    url="https://www.world-mining-data.info",
-)
+SOURCE = "world_mining_data"
 WORKBOOK_PATH = (
     "wmd/downloads/XLS/6.4. Production_of_Mineral_Raw_Materials_of_individual_Countries_by_"
     "Minerals.xlsx"
@@ -200,7 +192,8 @@ def _fetch(settings: Settings, policy: RetryPolicy) -> Fetched:
             }
             for line, year in merge(editions)
         )
-        return {"production": PRODUCTION.read_records(rows, "World Mining Data 6.4")}
+        table = sources()[SOURCE].tables["production"]
+        return {"production": table.read(rows, "World Mining Data 6.4: table production")}
 
     originals = [(original, downloads.path(original.name)) for original in held]
     return Fetched.from_files(originals, read_tables)
@@ -208,11 +201,5 @@ def _fetch(settings: Settings, policy: RetryPolicy) -> Fetched:
 
 def production_provider(settings: Settings, policy: RetryPolicy | None = None) -> Provider:
     """Production, long: one row per sheet, country and year; the unit as printed."""
-    return Provider(
-        dataset="production",
-        layout="world-mining-data-6.4-2",
-        source=WORLD_MINING_DATA,
-        tables=(PRODUCTION,),
-        fetch=partial(_fetch, settings, policy or RetryPolicy()),
-        origin="World Mining Data 6.4",
-    )
+    fetch = partial(_fetch, settings, policy or RetryPolicy())
+    return Provider.of(SOURCE, fetch, "World Mining Data 6.4")

@@ -21,9 +21,10 @@ from dagster._core.definitions.data_version import (
 from minerals import alerts
 from minerals.settings import Settings
 from minerals.sources import DATASETS
-from minerals.sources.comtrade_file import REPORTED_TRADE_TABLE, reported_trade_provider
+from minerals.sources.csv_files import reported_trade_provider
 from minerals.sources.ingest import Ingested, ingest_dataset
 from minerals.sources.snapshots import Snapshot, SnapshotStore
+from minerals.sources.tables import sources
 from orchestration.assets import OWNERS, UP_TO_DATE, WRITER_POOL
 from orchestration.causes import told_in_words
 from orchestration.metadata import Facts, watched
@@ -165,7 +166,8 @@ def reported_trade_asset(settings: Settings) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         provider = reported_trade_provider(settings)
         if provider is None:
-            warehouse.load_nothing(REPORTED_TRADE_TABLE.name, REPORTED_TRADE_TABLE.columns)
+            table = sources()["comtrade_file"].tables["reported_trade"]
+            warehouse.load_nothing("reported_trade", table.columns)
             context.log.info("MINERALS_COMTRADE_FILE is not set: nothing to reconcile with")
             return dg.MaterializeResult(
                 metadata={"dagster/row_count": 0}, data_version=dg.DataVersion("empty")

@@ -142,13 +142,14 @@ class Rehearsal:
 
     def _damaged_provider(self, sound: Provider, sql: str) -> Provider:
         """The provider of the dataset, as if the publisher had delivered the damaged rows."""
-        snapshot = self.snapshots[sound.dataset]
+        dataset = sound.source.dataset
+        snapshot = self.snapshots[dataset]
 
         def tables() -> dict[str, pa.Table]:
             made = {t.name: pq.read_table(snapshot.parquet(t.name)) for t in snapshot.tables}
             with duckdb.connect() as connection:
-                connection.register("rows", made[sound.dataset])
-                made[sound.dataset] = connection.execute(sql).to_arrow_table()
+                connection.register("rows", made[dataset])
+                made[dataset] = connection.execute(sql).to_arrow_table()
             return made
 
         return replace(sound, fetch=lambda: Fetched(uuid4().hex * 2, tables))

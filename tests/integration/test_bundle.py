@@ -108,10 +108,10 @@ def wheel(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def refusal(provider: Provider, store: SnapshotStore) -> str:
     """The message of a refused ingestion, once it is known to have left nothing behind."""
-    before = store.list(provider.dataset)
+    before = store.list(provider.source.dataset)
     with pytest.raises(SourceError) as caught:
         provider.ingest(store)
-    assert store.list(provider.dataset) == before
+    assert store.list(provider.source.dataset) == before
     assert list(store.root.glob("*/.writing-*")) == []
     return str(caught.value)
 

@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +14,7 @@ from minerals.errors import SnapshotDamagedError, SourceError
 from minerals.settings import Settings
 from minerals.sources import ingest
 from minerals.sources.acceptance import SHAPES, TOLERANCES, Scope, assess
-from minerals.sources.provider import DATASETS, RawTable
+from minerals.sources.provider import DATASETS
 from minerals.sources.snapshots import ORIGINALS, Original, SnapshotStore, SourceDescription
 from orchestration.cli import app
 
@@ -147,8 +147,7 @@ def test_the_first_snapshot_and_one_of_another_layout_are_accepted(store):
 class Source:
     """A provider whose rows a test may change, or that fails; what happens `meanwhile`."""
 
-    tables: tuple[RawTable, ...] = ()
-    source = SOURCE
+    source = SimpleNamespace(tables={}, provider="A publisher")
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, store: SnapshotStore) -> None:
         self.rows, self.store, self.error = trade(), store, ""
@@ -227,10 +226,10 @@ def test_a_source_that_fails_does_not_go_on_with_the_snapshot_of_another_profile
 ):
     store.use(snapshot(store, "bilateral_trade", trade()))
     source.error = "The service is down."
-    source.tables = (RawTable("bilateral_trade__reconciliation", {}, ()),)
+    source.source = SimpleNamespace(tables={"more": {}}, provider="A publisher")
     with pytest.raises(SourceError, match=r"another profile's\. The service is down\."):
         take(live, store)
-    source.tables, source.source = (), replace(SOURCE, provider="UN Comtrade")
+    source.source = SimpleNamespace(tables={}, provider="UN Comtrade")
     with pytest.raises(SourceError, match="of A publisher, is another profile's"):
         take(live, store)
 

@@ -11,11 +11,16 @@ import pytest
 from minerals.errors import SourceError
 from minerals.files import sha256_of
 from minerals.settings import Settings
-from minerals.sources.figures import geography_provider, indicators_provider
+from minerals.sources.csv_files import geography_provider, indicators_provider
 from minerals.sources.provider import Provider
 from minerals.sources.snapshots import Snapshot, SnapshotStore
-from minerals.sources.tables import COUNTRY_GEOGRAPHY, COUNTRY_INDICATORS, INDICATORS
+from minerals.sources.tables import sources
 
+COLUMNS = {
+    "country_indicators": list(sources()["indicators_file"].tables["country_indicators"].columns),
+    "country_geography": list(sources()["geography_file"].tables["country_geography"].columns),
+}
+INDICATORS = COLUMNS["country_indicators"][2:]
 POPULATION = "SP.POP.TOTL"
 CHILE = {"iso3": "CHL", "year": "2019", **dict.fromkeys(INDICATORS, "1.5"), POPULATION: "18.5e6"}
 KENYA = {"iso3": "KEN", "year": "2019", **dict.fromkeys(INDICATORS, ""), POPULATION: "5e7"}
@@ -122,13 +127,13 @@ def test_a_file_saved_on_windows_reads_the_same(figures, mark):
     assert tables[0].equals(tables[1])
 
 
-@pytest.mark.parametrize("table", [COUNTRY_INDICATORS, COUNTRY_GEOGRAPHY])
-def test_each_missing_column_is_named(figures, table):
-    rows = (CHILE, KENYA) if table is COUNTRY_INDICATORS else (PERU, IVORY_COAST)
-    gone = list(table.columns)[-1]
+@pytest.mark.parametrize("dataset", list(COLUMNS))
+def test_each_missing_column_is_named(figures, dataset):
+    rows = (CHILE, KENYA) if dataset == "country_indicators" else (PERU, IVORY_COAST)
+    gone = COLUMNS[dataset][-1]
     kept = [{k: v for k, v in row.items() if k != gone} for row in rows]
-    message = figures.refusal(table.name, as_csv(*kept))
-    for words in (f"{table.name}.csv", f"no column {gone}", "It has: iso3", "restore the header"):
+    message = figures.refusal(dataset, as_csv(*kept))
+    for words in (f"{dataset}.csv", f"no column {gone}", "It has: iso3", "restore the header"):
         assert words in message
 
 

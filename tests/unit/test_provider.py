@@ -6,12 +6,12 @@ import pytest
 from minerals.errors import SourceError
 from minerals.settings import Settings
 from minerals.sources import DATASETS, providers
-from minerals.sources.provider import TEXT, WHOLE, Fetched, Provider, RawTable
-from minerals.sources.snapshots import SnapshotStore, SourceDescription
+from minerals.sources.provider import Fetched, Provider
+from minerals.sources.snapshots import SnapshotStore
+from minerals.sources.tables import RawTable, Source, sources
 
 TABLE = RawTable(
-    name="flows",
-    columns={"year": WHOLE, "iso3": TEXT, "kg": TEXT, "usd": TEXT},
+    columns={"year": "whole", "iso3": "text", "kg": "text", "usd": "text"},
     key=("year", "iso3"),
     required=("year", "iso3", "usd"),
     numeric=("kg", "usd"),
@@ -28,7 +28,7 @@ ROWS = {
 def refused(**columns: list[object]) -> str:
     """The message of the refusal of ROWS with these columns instead."""
     with pytest.raises(SourceError) as caught:
-        TABLE.check(pa.table({**ROWS, **columns}), "flows.csv")
+        TABLE.check(pa.table({**ROWS, **columns}), "flows.csv: table flows")
     return str(caught.value)
 
 
@@ -39,7 +39,12 @@ def test_a_table_that_keeps_its_layout_passes():
 def test_rows_are_typed_and_a_value_of_another_type_is_named_with_its_column():
     rows = list(zip(*ROWS.values(), strict=True))
     assert TABLE.read(rows, "flows.csv").to_pydict() == ROWS
-    with pytest.raises(SourceError, match=r"table flows, column year: .* type int32.*'MMXX'"):
+    named = [dict(zip(ROWS, row, strict=True)) for row in rows]
+    assert TABLE.read([named[0], {"year": 2020, "usd": "1"}], "flows.csv").to_pylist() == [
+        named[0],
+        {"year": 2020, "iso3": None, "kg": None, "usd": "1"},
+    ]
+    with pytest.raises(SourceError, match=r"flows.csv, column year: .* type int32.*'MMXX'"):
         TABLE.read([*rows, ("MMXX", "CHL", None, "1")], "flows.csv")
 
 
@@ -92,9 +97,11 @@ def test_an_unchanged_source_is_not_read_again_and_a_refused_one_loses_nothing(t
         return {"flows": pa.table({**ROWS, "usd": ["10", usd, "1e3"]})}
 
     def provider(sha256: str) -> Provider:
-        source = SourceDescription("A publisher", "cite", "CC BY 4.0", "https://example.org")
-        fetched = Fetched(sha256, tables)
-        return Provider("flows", "flows-1", source, (TABLE,), lambda: fetched, "A publisher")
+        source = Source(
+            dataset="flows", layout="flows-1", provider="A publisher", citation="cite",
+            licence="CC BY 4.0", url="https://example.org", tables={"flows": TABLE},
+        )  # fmt: skip
+        return Provider(source, lambda: Fetched(sha256, tables), "A publisher")
 
     store, usd = SnapshotStore(tmp_path / "raw"), "20"
     first, is_new = provider("1" * 64).ingest(store)
@@ -116,9 +123,12 @@ def test_each_profile_provides_each_dataset_with_its_table(tmp_path, profile):
     offered = providers(Settings(profile=profile, warehouse_dir=tmp_path))
     assert tuple(offered) == DATASETS
     for dataset, provider in offered.items():
-        assert provider.dataset == dataset
-        assert dataset in [table.name for table in provider.tables]
-        assert provider.source.licence
-        for table in provider.tables:
-            assert set(table.key) <= set(table.required) <= set(table.columns)
-            assert {*table.numeric, *table.non_negative} <= set(table.columns)
+        assert provider.source.dataset == dataset
+        assert dataset in provider.source.tables
+
+
+@pytest.mark.parametrize("name", list(sources()))
+def test_the_rules_of_a_declared_table_are_about_its_columns(name):
+    for table in sources()[name].tables.values():
+        named = {*table.key, *table.required, *table.numeric, *table.non_negative}
+        assert named <= set(table.columns)
