@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-from minerals.sources.workbooks import address
+from xlsxwriter.utility import xl_rowcol_to_cell
 
 HTML = b"<!DOCTYPE html><html><body><h1>Service under maintenance</h1></body></html>"
 
@@ -416,7 +416,7 @@ def make_workbook(sheets: Mapping[str, list[list[object]]]) -> bytes:
 def _row(number: int, cells: list[object]) -> str:
     made = []
     for column, value in enumerate(cells):
-        place = address(number, column)
+        place = xl_rowcol_to_cell(number, column)
         if isinstance(value, int | float):
             made.append(f'<c r="{place}"><v>{value}</v></c>')
         elif value is not None:

@@ -104,21 +104,11 @@ class Scope:
 
 
 @dataclass(frozen=True)
-class Measures:
-    """What is counted of a snapshot."""
-
-    rows: int
-    countries: int
-    codes: int
-    years: int
-    total_value: float
-
-
-@dataclass(frozen=True)
 class Verdict:
     """May the candidate be used, why not, and what it changes.
 
-    `changes` and `samples` have the kinds created, updated and deleted: a count, and some keys.
+    `before` and `after` are the counts of rows, countries, codes and years, and the total value;
+    `changes` and `samples` are, of rows created, updated and deleted, a count and some keys.
     """
 
     dataset: str
@@ -126,8 +116,8 @@ class Verdict:
     in_use: str | None
     is_accepted: bool
     reasons: tuple[str, ...]
-    before: Measures | None = None
-    after: Measures | None = None
+    before: Mapping[str, float] = field(default_factory=dict)
+    after: Mapping[str, float] = field(default_factory=dict)
     changes: Mapping[str, int] = field(default_factory=dict)
     samples: Mapping[str, list[str]] = field(default_factory=dict)
 
@@ -138,10 +128,8 @@ class Verdict:
             + (f", compared with {self.in_use}" if self.in_use else "")
         ]
         lines += [f"  {reason}" for reason in self.reasons]
-        if self.before and self.after:
-            after = asdict(self.after)
-            for name, old in asdict(self.before).items():
-                lines.append(f"  {name.replace('_', ' ')}: {old:,.0f} -> {after[name]:,.0f}")
+        lines += [f"  {k}: {old:,.0f} -> {self.after[k]:,.0f}" for k, old in self.before.items()]
+        if self.changes:
             counts = ", ".join(f"{kind} {n:,}" for kind, n in self.changes.items())
             lines.append(f"  rows {counts}")
         lines += [f"  {kind}, for example: {'; '.join(s)}" for kind, s in self.samples.items()]
@@ -227,12 +215,13 @@ def _load(
     return None
 
 
-def _measure(connection: duckdb.DuckDBPyConnection, table: str) -> Measures:
-    row = connection.execute(
-        "select count(*), count(distinct country), count(distinct code), count(distinct year), "
-        f"coalesce(sum(value), 0) from {table}"
-    ).fetchall()[0]
-    return Measures(*row)
+def _measure(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, float]:
+    counted = connection.sql(
+        "select count(*) as rows, count(distinct country) as countries, "
+        "count(distinct code) as codes, count(distinct year) as years, "
+        f'coalesce(sum(value), 0) as "total value" from {table}'
+    )
+    return dict(zip(counted.columns, counted.fetchall()[0], strict=True))
 
 
 def _lost(connection: duckdb.DuckDBPyConnection, column: str) -> list[str]:
@@ -244,11 +233,17 @@ def _lost(connection: duckdb.DuckDBPyConnection, column: str) -> list[str]:
 
 
 def _outside(
-    tolerance: Tolerance, before: Measures, after: Measures, lost: Mapping[str, list[str]]
+    tolerance: Tolerance,
+    before: Mapping[str, float],
+    after: Mapping[str, float],
+    lost: Mapping[str, list[str]],
 ) -> list[str]:
     """A sentence for each tolerance that is exceeded."""
     reasons = []
-    change = (after.rows - before.rows) / before.rows if before.rows else 0.0
+    change, moved = (
+        (after[name] - before[name]) / before[name] if before[name] else 0.0
+        for name in ("rows", "total value")
+    )
     if change < -tolerance.rows_lost:
         reasons.append(f"It has {-change:.1%} fewer rows; the limit is {tolerance.rows_lost:.0%}.")
     if change > tolerance.rows_gained:
@@ -261,8 +256,6 @@ def _outside(
         if (n_lost := len(lost[column])) > limit:
             some = ", ".join(lost[column][:_SAMPLE])
             reasons.append(f"It lacks {n_lost} {plural} ({some}); the limit is {limit}.")
-    old, new = before.total_value, after.total_value
-    moved = (new - old) / old if old else 0.0
     if abs(moved) > tolerance.value_change:
         reasons.append(
             f"The total value changes by {moved:+.1%}; the limit is {tolerance.value_change:.0%}."

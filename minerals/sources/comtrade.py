@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -69,8 +69,8 @@ _FIXED = {"flowCode": "M", "partner2Code": "0", "motCode": "0", "customsCode": "
 class Plan:
     """What a key buys: where to ask, how many rows an answer holds at most, codes per request."""
 
-    path: Literal["data/v1/get/C/A/HS", "public/v1/preview/C/A/HS"]
-    availability_path: Literal["data/v1/getDa/C/A/HS", "public/v1/getDa/C/A/HS"]
+    path: str
+    availability_path: str
     cap: int
     codes_per_request: int
 

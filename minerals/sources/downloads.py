@@ -56,19 +56,8 @@ class Downloads:
         temporary.write_bytes(answer.body)
         fsync_path(temporary)
         temporary.replace(file)
-        return self._note(
-            Original(
-                name=name,
-                url=answer.url,
-                params=dict(answer.params),
-                status=answer.status,
-                etag=answer.etag,
-                last_modified=answer.last_modified,
-                retrieved_at=answer.retrieved_at,
-                sha256=sha256_of(file),
-                n_bytes=len(answer.body),
-            )
-        )
+        facts = {k: v for k, v in vars(answer).items() if k != "body"}
+        return self._note(Original(name, sha256=sha256_of(file), n_bytes=len(answer.body), **facts))
 
     def fetch(
         self,

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import pyarrow as pa
+from xlsxwriter.utility import xl_rowcol_to_cell  # type: ignore[import-untyped]
 
 from minerals.errors import SourceError
 from minerals.settings import Settings
@@ -80,7 +81,7 @@ def read_edition(content: bytes, original: Original) -> Edition:
 
 def _refuse(sheet: str, row: int, column: int, problem: str) -> SourceError:
     return SourceError(
-        f"World Mining Data 6.4, sheet '{sheet}', cell {workbooks.address(row, column)}: "
+        f"World Mining Data 6.4, sheet '{sheet}', cell {xl_rowcol_to_cell(row, column)}: "
         f"{problem}. Either this is another table of the publisher, or its layout changed: then "
         "adapt minerals/sources/world_mining_data.py. Nothing of the workbook is used."
     )
