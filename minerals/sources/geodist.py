@@ -123,7 +123,7 @@ def geography_provider(settings: Settings, policy: RetryPolicy | None = None) ->
 def _fetch(settings: Settings, policy: RetryPolicy) -> Fetched:
     downloads = Downloads(settings.downloads_dir / "geodist")
     client = Client(settings.geodist_url, "GeoDist", policy)
-    geography = downloads.fetch(client, FILE, f"distance/{FILE}", expected="xls")
+    geography = downloads.fetch(client, FILE, f"distance/{FILE}", expected="workbook")
     bank = world_bank.source(settings, policy)
     economies, listed = bank.economies()
 

@@ -45,12 +45,9 @@ from minerals.errors import (
 )
 from minerals.files import write_atomically
 
-Expected = Literal["json", "zip", "xls"]
+Expected = Literal["json", "workbook"]
 USER_AGENT = "mineral-sourcing-warehouse"
-_MAGIC: Mapping[Expected, tuple[bytes, str]] = {
-    "zip": (b"PK\x03\x04", "a zip archive or an .xlsx workbook"),
-    "xls": (b"\xd0\xcf\x11\xe0", "an .xls workbook"),
-}
+_WORKBOOK_STARTS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx, .xls
 _TRANSIENT_STATUS = frozenset({408, 425, 429})
 _EXCERPT = 200
 
@@ -345,10 +342,11 @@ def _check_content(body: bytes, expected: Expected, request: str) -> None:
             f"{request} was answered with a page of HTML where {expected} was expected"
             f"{_excerpt(body)}. It is usually a maintenance notice or comes from a gateway."
         )
-    if expected != "json":
-        if not body.startswith(_MAGIC[expected][0]):
+    if expected == "workbook":
+        if not body.startswith(_WORKBOOK_STARTS):
             raise TransientSourceError(
-                f"{request}: the answer is not {_MAGIC[expected][1]}; it begins with {body[:8]!r}."
+                f"{request}: the answer is not an .xlsx or .xls workbook; it begins with "
+                f"{body[:8]!r}."
             )
         return
     try:

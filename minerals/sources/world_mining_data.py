@@ -171,7 +171,7 @@ def _fetch(settings: Settings, policy: RetryPolicy) -> Fetched:
     path = "" if url.lower().endswith(".xlsx") else WORKBOOK_PATH
     downloads = Downloads(settings.downloads_dir / "world_mining_data")
     client = Client(url, "World Mining Data", policy)
-    latest = downloads.fetch(client, _LATEST, path, expected="zip")
+    latest = downloads.fetch(client, _LATEST, path, expected="workbook")
     name = f"{latest.sha256[:16]}.xlsx"
     if downloads.find(name) is None:
         read_edition(downloads.read(latest), latest)  # refuse one that cannot be read

@@ -122,11 +122,13 @@ def test_what_is_no_json_is_not_taken_for_it(publisher, client, body):
 
 def test_a_page_of_html_is_no_workbook(publisher, client):
     publisher.script = [Reply(200, HTML)] * 4
-    with pytest.raises(TransientSourceError, match=r"HTML where zip.*Service under maintenance"):
-        client.get("file.zip", expected="zip")
+    with pytest.raises(
+        TransientSourceError, match=r"HTML where workbook.*Service under maintenance"
+    ):
+        client.get("file.xlsx", expected="workbook")
     publisher.script = [Reply(200, b"PK\x05\x06 no file in it")] * 4
-    with pytest.raises(TransientSourceError, match="not a zip archive"):
-        client.get("file.zip", expected="zip")
+    with pytest.raises(TransientSourceError, match=r"not an \.xlsx or \.xls workbook"):
+        client.get("file.xlsx", expected="workbook")
 
 
 def test_an_unchanged_answer_costs_no_body(publisher, client):
