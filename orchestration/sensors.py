@@ -139,7 +139,7 @@ def ask_comtrade_what_is_new(settings: Settings) -> dg.SensorDefinition:
                 "The first fetch is the schedule's."
             )
         try:
-            news = comtrade.news(settings, held.parquet(AVAILABILITY))
+            news = comtrade.newly_published(settings, held.parquet(AVAILABILITY))
         except SourceError as error:
             context.log.warning(str(error))
             return dg.SkipReason(f"UN Comtrade could not be asked; tomorrow again. {error}")

@@ -94,7 +94,7 @@ def _candidates(panel: pd.DataFrame, design: Design) -> tuple[FloatArray, list[I
 
     Candidates that a separated dummy rules out are left out, as they rank last in any case.
     """
-    from minerals.characteristics import average_characteristics
+    from minerals.characteristics import average_characteristics  # imports pandas
 
     names = list(design.covariates)
     ruled_out = [t.name for t in design.dropped.separated if t.term_type == "covariate"]

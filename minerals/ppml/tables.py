@@ -105,7 +105,7 @@ def estimate_categories(panel: pd.DataFrame, importer: str, choices: Choices) ->
         bootstrap=table(
             "ppml_bootstrap", {c: bootstrap_frame(m.bootstrap) for c, m in models.items()}
         ),
-        fit=fit_frame(importer, results),
+        fit=fit_frame(importer, results, own),
         models=models,
     )
 
@@ -165,7 +165,9 @@ def covariance_frame(fit: Fit) -> pd.DataFrame:
     )
 
 
-def fit_frame(importer: str, results: Mapping[str, Model | EstimationError]) -> pd.DataFrame:
+def fit_frame(
+    importer: str, results: Mapping[str, Model | EstimationError], panel: pd.DataFrame
+) -> pd.DataFrame:
     """`ppml_fit` of an importer: a row per category, of a model or of the reason why there is none.
 
     `reason` is null when the fit is publishable. Statistics that do not exist are null, among them
@@ -178,6 +180,7 @@ def fit_frame(importer: str, results: Mapping[str, Model | EstimationError]) -> 
         else:
             row = {"is_publishable": False, "reason": str(result)}
         row |= {"importer_iso3": importer, "category": category}
+        row["n_estimated_qty"] = int((panel[f"{category}_estimated_qty_kg"] > 0).sum())
         rows.append(row | _dropped(result.fit if isinstance(result, Model) else result))
     columns = [column.name for column in marts.python_marts()["ppml_fit"].columns]
     return marts.conform(pd.DataFrame(rows, columns=columns), "ppml_fit")

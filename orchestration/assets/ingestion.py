@@ -21,9 +21,10 @@ from dagster._core.definitions.data_version import (
 from minerals import alerts
 from minerals.settings import Settings
 from minerals.sources import DATASETS
-from minerals.sources.comtrade_file import REPORTED_TRADE_TABLE, reported_trade_provider
-from minerals.sources.intake import Intake, take_in
+from minerals.sources.csv_files import reported_trade_provider
+from minerals.sources.ingest import Ingested, ingest_dataset
 from minerals.sources.snapshots import Snapshot, SnapshotStore
+from minerals.sources.tables import sources
 from orchestration.assets import OWNERS, UP_TO_DATE, WRITER_POOL
 from orchestration.causes import told_in_words
 from orchestration.metadata import Facts, watched
@@ -65,7 +66,7 @@ def raw_asset(dataset: str, settings: Settings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, snapshots: Snapshots, warehouse: Warehouse
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         store = snapshots.store()
-        intake = take_in(settings, dataset, store)
+        intake = ingest_dataset(settings, dataset, store)
         snapshot, is_new = intake.snapshot, intake.outcome == "new"
         warehouse.load_snapshot(snapshot)
         store.use_unless_pinned(snapshot)
@@ -112,7 +113,7 @@ def _is_alone(context: dg.AssetExecutionContext) -> bool:
 
 
 def _alert(
-    settings: Settings, context: dg.AssetExecutionContext, dataset: str, intake: Intake
+    settings: Settings, context: dg.AssetExecutionContext, dataset: str, intake: Ingested
 ) -> None:
     context.log.warning(f"{dataset} is not up to date. {intake.message}")
     alert = alerts.Alert(
@@ -135,7 +136,7 @@ def _up_to_date(dataset: str) -> dg.AssetCheckSpec:
     )
 
 
-def _check_result(intake: Intake) -> dg.AssetCheckResult:
+def _check_result(intake: Ingested) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=UP_TO_DATE,
         passed=not intake.is_stale,
@@ -165,7 +166,8 @@ def reported_trade_asset(settings: Settings) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         provider = reported_trade_provider(settings)
         if provider is None:
-            warehouse.load_nothing(REPORTED_TRADE_TABLE.name, REPORTED_TRADE_TABLE.columns)
+            table = sources()["comtrade_file"].tables["reported_trade"]
+            warehouse.load_nothing("reported_trade", table.columns)
             context.log.info("MINERALS_COMTRADE_FILE is not set: nothing to reconcile with")
             return dg.MaterializeResult(
                 metadata={"dagster/row_count": 0}, data_version=dg.DataVersion("empty")

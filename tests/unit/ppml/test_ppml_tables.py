@@ -44,6 +44,7 @@ def study_panel() -> pd.DataFrame:
     size = np.exp(5 + frame["ln_gdp"] + frame["wgi_average"])
     for category in CATEGORIES:
         frame[f"{category}_qty_kg"] = size * rng.gamma(1.0, 1.0, len(frame))
+        frame[f"{category}_estimated_qty_kg"] = 0.0
     frame.loc[frame["mineral"] == "Gallium", "products_qty_kg"] = 0.0
     frame.loc[frame["landlocked"] == 1, "products_qty_kg"] = 0.0
     frame["scrap_qty_kg"] = 0.0
@@ -90,6 +91,7 @@ def small_fit(**changes: object) -> Fit:
 
 
 NO_DRAWS = Bootstrap(("x",), np.empty((0, 1)), np.empty(0), 0, 0, 0)
+ESTIMATED = pd.DataFrame({f"{c}_estimated_qty_kg": [0.0, 3.5, 7.0] for c in CATEGORIES})
 AGREES = Comparison(1e-12, 1e-10, 1e-15)
 
 
@@ -130,12 +132,12 @@ def test_a_fit_has_every_term_by_each_kind_of_error() -> None:
 
 
 def test_a_sound_fit_is_publishable_and_counts_what_was_dropped() -> None:
-    row = fit_frame("IND", {"ores": small_model()}).iloc[0]
+    row = fit_frame("IND", {"ores": small_model()}, ESTIMATED).iloc[0]
     assert bool(row["is_publishable"]) and pd.isna(row["reason"])
     assert (row["n_missing_dropped"], row["n_separated_dropped"]) == (2, 5)
     assert row["separated_terms"] == "Gallium; landlocked"
     assert row["collinear_terms"] == "flat"
-    assert row["n_parameters"] == 3
+    assert (row["n_parameters"], row["n_estimated_qty"]) == (3, 2)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_a_sound_fit_is_publishable_and_counts_what_was_dropped() -> None:
 def test_unsound_fits_say_why(changes: dict[str, object], words: str) -> None:
     (reason,) = unpublishable_reasons(small_fit(**changes), NO_DRAWS, AGREES)
     assert words in reason
-    row = fit_frame("IND", {"ores": small_model(**changes)}).iloc[0]
+    row = fit_frame("IND", {"ores": small_model(**changes)}, ESTIMATED).iloc[0]
     assert (row["is_publishable"], row["reason"]) == (False, reason)
 
 
@@ -169,7 +171,7 @@ def test_thirty_positive_quantities_are_enough() -> None:
 
 def test_no_fit_is_a_row_of_nulls_with_a_reason() -> None:
     error = EstimationError("no positive quantity was observed", Dropped(n_missing_dependent=4))
-    row = fit_frame("IND", {"scrap": error}).iloc[0]
+    row = fit_frame("IND", {"scrap": error}, ESTIMATED).iloc[0]
     assert (row["is_publishable"], row["n_missing_dropped"]) == (False, 4)
     assert row["reason"] == "no positive quantity was observed"
     for name in ("n_observations", "pseudo_r2", "aic", "is_converged", "wald_chi2"):
@@ -257,7 +259,8 @@ def test_only_publishable_estimates_are_ranked_on() -> None:
     coefficients = pd.concat(
         [ours.assign(category="ores"), ours.assign(category="products"), study]
     )
-    fits = fit_frame("IND", {"ores": small_model(), "products": small_model(is_converged=False)})
+    results = {"ores": small_model(), "products": small_model(is_converged=False)}
+    fits = fit_frame("IND", results, ESTIMATED)
     kept = publishable_coefficients(coefficients, fits)
     sets = set(zip(kept["category"], kept["coefficient_source"], strict=True))
     assert sets == {("ores", "estimated"), ("products", "published")}
