@@ -137,11 +137,9 @@ def _estimate_samples(
 
 def _gram_of(Z: FloatArray) -> Gram:
     """The cross products of Z (n, k) for many weights: products of columns are taken once."""
-    k = Z.shape[1]
-    first, second = np.triu_indices(k)
+    k, occupied = Z.shape[1], (Z != 0).astype(np.float64)
+    first, second = np.nonzero(np.triu(occupied.T @ occupied))  # dummies of one effect never meet
     products = Z[:, first] * Z[:, second]
-    occupied = products.any(axis=0)  # dummies of one effect never meet
-    products, first, second = products[:, occupied], first[occupied], second[occupied]
 
     def gram(weights: FloatArray) -> FloatArray:
         G = np.zeros((len(weights), k, k))

@@ -72,7 +72,8 @@ def fit_two_way(
     fixed effects" (Stata Journal 2020), for the estimate; `TwoWay` for how it is found.
 
     Raises ValueError when a column is missing, or a value null, infinite or negative;
-    EstimationError when no quantity is positive, or a regressor is not identified where it is.
+    EstimationError when no quantity is positive, a regressor is not identified where one is, or
+    the iterations break down.
     """
     first, second = (list(names) for names in effects)
     require_columns(rows, [dependent, *regressors, *first, *second, cluster], "the rows")
@@ -92,7 +93,10 @@ def fit_two_way(
 
     mean, scale = y.mean(), X.std(axis=0)
     model = TwoWay.of(((X - X.mean(axis=0)) / scale).T, *levels)
-    result = irls(y / mean, model, (np.zeros(len(scale)), model.start(y / mean)))
+    try:
+        result = irls(y / mean, model, (np.zeros(len(scale)), model.start(y / mean)))
+    except np.linalg.LinAlgError as error:
+        raise EstimationError("fitted values of a level are zero to rounding") from error
     mu = np.exp(result.eta)
     within = model.X - model.project(mu, model.X * mu)
     bread = factorise(within @ (within * mu).T).inverse()
@@ -129,16 +133,16 @@ def separated_by_effects(y: FloatArray, first: IntArray, second: IntArray) -> Bo
 class TwoWay:
     """Weighted least squares on dense columns and two effects (an `estimator.LeastSquares`).
 
-    X: (p, n), one line per column. first, second: the level (n,) of each row, from 0. cells: the
-    place (n,) of each row in the cross tables of the blocks, which lie one after another. blocks:
-    the first and second levels of each block, that is of levels which rows connect.
+    X: (p, n), one line per column. first, second: the level (n,) of each row, from 0. blocks: of
+    each group of levels that rows connect, the first and second levels, and the part of all cross
+    tables, laid one after another, that is its own. cells: the place (n,) of each row in them.
     """
 
     X: FloatArray
     first: IntArray
     second: IntArray
     cells: IntArray
-    blocks: tuple[tuple[IntArray, IntArray], ...]
+    blocks: tuple[tuple[IntArray, IntArray, slice], ...]
 
     @classmethod
     def of(cls, X: FloatArray, first: IntArray, second: IntArray) -> TwoWay:
@@ -157,8 +161,8 @@ class TwoWay:
             mine, others = levels[levels < n_first], levels[levels >= n_first] - n_first
             place[mine] = begin + len(others) * np.arange(len(mine))
             width[others] = np.arange(len(others))
-            begin += len(mine) * len(others)
-            blocks.append((mine, others))
+            blocks.append((mine, others, slice(begin, begin + len(mine) * len(others))))
+            begin = blocks[-1][2].stop
         return cls(X, first, second, place[first] + width[second], tuple(blocks))
 
     def start(self, y: FloatArray) -> FloatArray:
@@ -189,12 +193,10 @@ class TwoWay:
         """
         c = np.stack([np.bincount(self.first, line) for line in wV], axis=1)
         d = np.stack([np.bincount(self.second, line) for line in wV], axis=1)
-        size = sum(len(mine) * len(others) for mine, others in self.blocks)
-        tables = np.bincount(self.cells, w, size)
-        u, v, begin = np.zeros_like(c), np.zeros_like(d), 0
-        for mine, others in self.blocks:
-            end = begin + len(mine) * len(others)
-            W = tables[begin:end].reshape(len(mine), len(others))
+        tables = np.bincount(self.cells, w, self.blocks[-1][2].stop)
+        u, v = np.zeros_like(c), np.zeros_like(d)
+        for mine, others, part in self.blocks:
+            W = tables[part].reshape(len(mine), len(others))
             D = W.sum(axis=1)[:, None]
             links = W.T @ (W / D)
             np.fill_diagonal(links, 0.0)
@@ -202,7 +204,6 @@ class TwoWay:
             right = d[others] - W.T @ (c[mine] / D)
             v[others[1:]] = np.linalg.solve(S[1:, 1:], right[1:])
             u[mine] = (c[mine] - W @ v[others]) / D
-            begin = end
         pairs = zip(u.T, v.T, strict=True)
         return np.stack([a.take(self.first) + b.take(self.second) for a, b in pairs])
 
