@@ -98,7 +98,7 @@ def fit_two_way(
     except np.linalg.LinAlgError as error:
         raise EstimationError("fitted values of a level are zero to rounding") from error
     mu = np.exp(result.eta)
-    within = model.X - model.project(mu, model.X * mu)
+    within = model.X - model.project(mu, list(model.X * mu))
     bread = factorise(within @ (within * mu).T).inverse()
     cov = clustered_covariance(within.T, y / mean - mu, bread, _numbers(rows.loc[used], [cluster]))
     eta = np.full(len(used), np.nan)
@@ -180,32 +180,33 @@ class TwoWay:
         Source: Frisch and Waugh (1933), Lovell (1963); Correia, Guimaraes and Zylkin (2020),
         equations 9-10.
         """
-        projected = self.project(w, np.vstack([wz, self.X * w]))
+        projected = self.project(w, [wz, *(self.X * w)])
         within = self.X - projected[1:]
         b = factorise(within @ (within * w).T).solve(within @ wz)
         return b, projected[0] + b @ within
 
-    def project(self, w: FloatArray, wV: FloatArray) -> FloatArray:
-        """The weighted projection (m, n) of V on the dummies of both effects, given V w (m, n).
+    def project(self, w: FloatArray, wV: Sequence[FloatArray]) -> FloatArray:
+        """The weighted projection (m, n) of V on the dummies of both effects; m lines V w.
 
         Per block the normal equations are D u + W v = c, W'u + E v = d, with W the cross table of
         weights; u is eliminated, and of v one level is zero, as only sums u + v are identified.
         """
-        c = np.stack([np.bincount(self.first, line) for line in wV], axis=1)
-        d = np.stack([np.bincount(self.second, line) for line in wV], axis=1)
+        c = np.array([np.bincount(self.first, line) for line in wV], dtype=np.float64)
+        d = np.array([np.bincount(self.second, line) for line in wV], dtype=np.float64)
         tables = np.bincount(self.cells, w, self.blocks[-1][2].stop)
         u, v = np.zeros_like(c), np.zeros_like(d)
         for mine, others, part in self.blocks:
             W = tables[part].reshape(len(mine), len(others))
-            D = W.sum(axis=1)[:, None]
-            links = W.T @ (W / D)
+            D = W.sum(axis=1)
+            links = W.T @ (W / D[:, None])
             np.fill_diagonal(links, 0.0)
             S = np.diag(links.sum(axis=0)) - links  # rows sum to zero: E - W'W/D without rounding
-            right = d[others] - W.T @ (c[mine] / D)
-            v[others[1:]] = np.linalg.solve(S[1:, 1:], right[1:])
-            u[mine] = (c[mine] - W @ v[others]) / D
-        pairs = zip(u.T, v.T, strict=True)
-        return np.stack([a.take(self.first) + b.take(self.second) for a, b in pairs])
+            right = d[:, others] - (c[:, mine] / D) @ W
+            v[:, others[1:]] = np.linalg.solve(S[1:, 1:], right[:, 1:].T).T
+            u[:, mine] = (c[:, mine] - v[:, others] @ W.T) / D
+        projected = u.take(self.first, axis=1)
+        projected += v.take(self.second, axis=1)
+        return projected
 
 
 def _require_identified(X: FloatArray, levels: IntArray, regressors: Sequence[str]) -> None:
@@ -213,7 +214,7 @@ def _require_identified(X: FloatArray, levels: IntArray, regressors: Sequence[st
     combination of them separates a row either."""
     Z = centred(X).T
     model = TwoWay.of(Z, *levels)
-    is_out = collinear_columns((Z - model.project(np.ones(len(X)), Z)).T)
+    is_out = collinear_columns((Z - model.project(np.ones(len(X)), list(Z))).T)
     if is_out.any():
         names = ", ".join(np.array(regressors)[is_out])
         raise EstimationError(

@@ -70,7 +70,9 @@ def test_projects_exactly_where_blocks_hang_together_by_a_thread() -> None:
     assert len(model.blocks) == 1
     D = pd.get_dummies(frame.astype(str)).to_numpy(dtype=float) * np.sqrt(w)[:, None]
     fitted = D @ np.linalg.lstsq(D, (V * np.sqrt(w)).T, rcond=1e-14)[0]
-    np.testing.assert_allclose(model.project(w, V * w), (fitted / np.sqrt(w)[:, None]).T, atol=1e-6)
+    np.testing.assert_allclose(
+        model.project(w, list(V * w)), (fitted / np.sqrt(w)[:, None]).T, atol=1e-6
+    )
 
 
 def test_the_start_meets_the_totals_of_a_model_of_effects_alone() -> None:
