@@ -12,12 +12,15 @@ release in `current.csv` of the contract that `serving.duckdb` reads (`serving.p
 2. Replace `current.csv`. The release is served now, unless its contract is another one.
 3. Replace `serving.duckdb` when the contract or its words changed. A new contract is served now;
    whoever still has the database before open keeps seeing the last release of that contract.
-4. Write `published.json` into the release, turn the link, remove what is too old.
+4. Write `published.json` into the release, point the link at it, remove what is too old.
 
 After a crash before the step that serves it, a release has no `published.json`, is not served and
 not listed, and goes with the next publication. After a crash behind that step it is served and
 listed, and the next publication writes `published.json`. To roll back is to do steps 2 to 4 with
-an older release. A release in another layout is not listed, and removed after a day.
+an older release.
+
+Releases of the layout before this one (`releases/<release_id>/`) are not listed; a publication
+removes them when they are older than a day.
 
 What goes into a mart, and whether it may be published, is decided before this module is called.
 """
@@ -244,7 +247,7 @@ class ReleaseStore:
             write_pointer(contract, served)
             raise
         mark_served(folder)
-        self._turn_link(folder)
+        self._point_link(folder)
 
     def _drop_damaged(self, contract: Path) -> None:
         """Remove the oldest release of a contract while DuckDB cannot read the columns of its
@@ -261,7 +264,7 @@ class ReleaseStore:
                     raise
             self._remove(contract / name)
 
-    def _turn_link(self, folder: Path) -> None:
+    def _point_link(self, folder: Path) -> None:
         link, temporary = self.root / CURRENT, self.root / f".{CURRENT}-{uuid.uuid4().hex[:8]}"
         temporary.symlink_to(folder.relative_to(self.root), target_is_directory=True)
         if link.is_dir() and not link.is_symlink():  # in a copy that followed the link
@@ -270,7 +273,7 @@ class ReleaseStore:
         fsync_path(self.root)
 
     def _clean(self) -> None:
-        """Put right what an interruption left; called under the lock, so nobody else writes."""
+        """Repair what an interruption left. The caller holds the lock, so nobody else writes."""
         for leftover in self.serving_database.parent.glob(".serving-*.duckdb*"):
             leftover.unlink()
         patterns = [".writing-*", ".removing-*", f".{CURRENT}-*", ".serving-contract"]
@@ -302,12 +305,12 @@ class ReleaseStore:
                 self._remove(manifest.parent)
 
     def _remove(self, folder: Path) -> None:
-        """Remove a release, or a contract with its releases: gone in one step for who looks."""
+        """Remove a release, or a contract with its releases: readers never list a part of it."""
         _delete(folder.rename(self.root / f".removing-{folder.name}"))
 
     @contextmanager
     def _room(self) -> Iterator[None]:
-        """Say it in a sentence when the disk, or a quota, is full."""
+        """Raise a ReleaseError with the cure when the disk, or a quota, is full."""
         try:
             yield
         except (OSError, duckdb.IOException) as error:
