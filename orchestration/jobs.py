@@ -19,6 +19,7 @@ from minerals.settings import Settings
 from minerals.sources import DATASETS, comtrade
 from orchestration.assets import SOURCES
 from orchestration.failures import Problems
+from orchestration.history import history_open
 from orchestration.recovery import one_at_a_time, run_tags
 from orchestration.resources import Warehouse, dbt_loaded
 
@@ -139,7 +140,8 @@ class OneRefreshAtATime(MultiprocessExecutor):
         with one_at_a_time(self.settings.warehouse_dir, WAIT_SECONDS):
             if damage := set_aside_damage(self.settings, job):
                 yield dg.DagsterEvent.engine_event(plan_context, damage)
-            with dbt_for(self.settings, job):
+            held = history_open(self.settings.dagster_home, plan_context.run_id)
+            with held, dbt_for(self.settings, job):
                 for event in super().execute(plan_context, execution_plan):
                     problems.note(event)
                     yield event

@@ -22,6 +22,7 @@ from dagster import DagsterEventType, EventLogEntry
 
 from minerals.settings import Settings
 from orchestration.failures import Problems
+from orchestration.history import history_open
 from orchestration.recovery import run_tags
 
 STAGES = {
@@ -110,6 +111,7 @@ def refresh(
     with (
         open_instance(settings) as instance,
         streams_into(log_file),
+        history_open(settings.dagster_home, run_id),
         dbt_for(settings, job),
     ):
         definition = build_definitions(settings).resolve_job_def(job)
