@@ -86,7 +86,7 @@ def refresh(
     wait: Annotated[
         int, typer.Option(help="Seconds to wait for a refresh that is already running.")
     ] = 600,
-    part: Annotated[str, typer.Option(help="Another job: rebuild.")] = "refresh",
+    part: Annotated[str, typer.Option("--job", help="Another job: rebuild.")] = "refresh",
 ) -> None:
     """Ingest, conform, check, estimate, rank and publish; then say what came out."""
     from orchestration.recovery import one_at_a_time

@@ -27,7 +27,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *transformation_assets(settings),
         *dg.load_assets_from_modules([estimation, ranking, portfolio, publication]),
     ]
-    tables = {s.key for asset in made for s in asset.specs if s.group_name != SOURCES}
+    tables = [s.key for asset in made for s in asset.specs if s.group_name != SOURCES]
     assets = [*made, publication.release_asset(tables)]
     return dg.Definitions(
         assets=[

@@ -4,7 +4,7 @@ Publication runs last and only when every blocking check passed; until then the 
 served.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -43,7 +43,7 @@ def source_snapshots(
     yield from save(warehouse, settings, {"source_snapshots": pd.DataFrame(rows, columns=columns)})
 
 
-def release_asset(tables: Collection[dg.AssetKey]) -> dg.AssetsDefinition:
+def release_asset(tables: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
     """The asset `release`. `tables` are all tables of the warehouse, raw to mart."""
 
     @dg.asset(
@@ -93,14 +93,14 @@ def release_asset(tables: Collection[dg.AssetKey]) -> dg.AssetsDefinition:
 
 
 def built_by_others(
-    instance: dg.DagsterInstance, run_id: str, tables: Collection[dg.AssetKey]
+    instance: dg.DagsterInstance, run_id: str, tables: Sequence[dg.AssetKey]
 ) -> list[str]:
     """The tables that another run built last. A run with the same settings of which this one is a
     new execution (from failure, in the UI) counts as this run."""
     run = instance.get_run_by_id(run_id)
     assert run is not None
     group = {run_id}
-    if root := run.root_run_id:
+    if root := run.tags.get(ROOT_TAG):
         same = [instance.get_run_by_id(root)]
         same += instance.get_runs(dg.RunsFilter(tags={ROOT_TAG: root}))
         group |= {
@@ -110,12 +110,9 @@ def built_by_others(
             and r.run_config == run.run_config
             and r.tags.get(SETTINGS_TAG) == run.tags.get(SETTINGS_TAG)
         }
-    latest = instance.get_latest_materialization_events(list(tables))
-    return [
-        key.to_user_string()
-        for key, entry in sorted(latest.items())
-        if entry is None or entry.run_id not in group
-    ]
+    latest = instance.get_latest_materialization_events(tables)
+    built = {key for key, entry in latest.items() if entry and entry.run_id in group}
+    return sorted(key.to_user_string() for key in set(tables) - built)
 
 
 def _listed(names: Sequence[str]) -> str:
