@@ -28,7 +28,6 @@ from pydantic import Field
 from minerals import marts
 from minerals.errors import WarehouseError
 from minerals.releases import ReleaseStore
-from minerals.releases.contract import agreed_contract
 from minerals.settings import PROJECT_ROOT, Choices, Settings
 from minerals.sources.snapshots import Snapshot, SnapshotStore
 from orchestration import dbt_server
@@ -219,9 +218,7 @@ class Releases(dg.ConfigurableResource):
     data_docs: str
 
     def store(self) -> ReleaseStore:
-        return ReleaseStore(
-            Path(self.root), Path(self.serving_database), self.keep, agreed=agreed_contract()
-        )
+        return ReleaseStore(Path(self.root), Path(self.serving_database), self.keep)
 
 
 class RunSettings(Choices, dg.ConfigurableResource):

@@ -16,7 +16,6 @@ UPSTREAM = [
     "ranking_forward",
     "ranking_persistence",
     "supply_events",
-    "trade_unit_value_outliers",
 ]
 MARTS = (
     "portfolio_concentration",
@@ -31,6 +30,7 @@ MARTS = (
 COMPARED = [
     "import_panel",
     "ppml_coefficients",
+    "ranking_forward",
     "published_forward_ranking",
     "country_aliases",
 ]
@@ -46,18 +46,17 @@ COMPARED = [
 def portfolio(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult]:
-    from minerals.sourcing import derive
+    from minerals.sourcing.portfolio_tables import Inputs, portfolio_tables
 
     production = warehouse.frame("conformed.fct_production")
-    tables = derive.portfolio_tables(
-        derive.Inputs(
+    tables = portfolio_tables(
+        Inputs(
             panel=warehouse.frame("marts.import_panel"),
             production=production[production["year"].isin(settings.chosen.years)],
             country_covariates=warehouse.frame("conformed.fct_country_covariates"),
             ranking_forward=warehouse.frame("marts.ranking_forward"),
             ranking_persistence=warehouse.frame("marts.ranking_persistence"),
             supply_events=warehouse.frame("seeds.supply_events"),
-            outliers=warehouse.frame("marts.trade_unit_value_outliers"),
         ),
         settings.chosen.choices,
     )
@@ -109,23 +108,19 @@ def replication(
         coefficients.query("coefficient_source == 'published'"),
         warehouse.frame("seeds.published_forward_ranking"),
         dict(zip(aliases["code"], aliases["iso3"], strict=True)),
-        top_k,
     )
     tables = {
-        "replication_scorecard": scorecard(*compared),
-        "replication_differences": differences(*compared),
+        "replication_scorecard": scorecard(
+            *compared, warehouse.frame("marts.ranking_forward"), top_k
+        ),
+        "replication_differences": differences(*compared, top_k),
     }
-    means: Metadata = {}
+    figures: Metadata = {}
     for row in summary(tables["replication_scorecard"], top_k).to_dict("records"):
-        category, overlap, rho = (
-            row["category"],
-            row["mean_overlap_share"],
-            row["mean_spearman_rho"],
-        )
-        means[f"{category}_mean_overlap_share"] = float(overlap)
-        means[f"{category}_mean_spearman_rho"] = float(rho)
+        means = {name: value for name, value in row.items() if name.startswith("mean_")}
+        figures |= {f"{row['category']}_{name}": float(value) for name, value in means.items()}
         context.log.info(
-            f"{category}: mean top-{top_k} overlap {overlap:.3f}, mean Spearman {rho:.3f} over "
-            f"{row['n_minerals']} minerals"
+            f"{row['category']}: mean top-{top_k} overlap {row['mean_overlap_share']:.3f}, mean "
+            f"Spearman {row['mean_spearman_rho']:.3f} over {row['n_minerals']} minerals"
         )
-    yield from save(warehouse, settings, tables, {"replication_scorecard": means})
+    yield from save(warehouse, settings, tables, {"replication_scorecard": figures})

@@ -45,7 +45,7 @@ def rankings(warehouse: Warehouse, settings: RunSettings) -> Iterator[dg.Materia
     tables = {
         "ranking_annual": annual,
         "ranking_forward": forward,
-        "ranking_persistence": persistence(annual, chosen.top_k),
+        "ranking_persistence": persistence(annual),
         "portfolio_alignment": alignment,
     }
     aligned = annual["alignment"].value_counts()
