@@ -10,7 +10,6 @@ from orchestration.definitions import build_definitions
 from orchestration.run import open_instance
 from tests.integration.definitions_text import FILE, both
 
-
 RELEASE = dg.AssetKey("release")
 
 
