@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(snapshots_cli.app, name="snapshots")
-PARTS = ("refresh", "ingest", "rebuild_marts", "estimate_and_rank")
+PARTS = ("refresh", "rebuild")
 Importer = Annotated[
     str | None, typer.Option(help="ISO3 code of the importing country; default: the first one set.")
 ]
@@ -86,9 +86,7 @@ def refresh(
     wait: Annotated[
         int, typer.Option(help="Seconds to wait for a refresh that is already running.")
     ] = 600,
-    part: Annotated[
-        str, typer.Option(help="Another job: ingest, rebuild_marts or estimate_and_rank.")
-    ] = "refresh",
+    part: Annotated[str, typer.Option("--job", help="Another job: rebuild.")] = "refresh",
 ) -> None:
     """Ingest, conform, check, estimate, rank and publish; then say what came out."""
     from orchestration.recovery import one_at_a_time
@@ -122,7 +120,7 @@ def _refresh(settings: Settings, quiet: bool, job: str) -> None:
         if not result.succeeded:
             summary.print_failure(console, settings, result)
             raise typer.Exit(1)
-        if job in run.JOBS_THAT_RELEASE:
+        if job in jobs.BUILD_ALL:
             summary.print_success(console, settings, result)
         else:
             console.print(f"{job} ended well after {result.seconds:.0f} s; nothing was published")

@@ -14,21 +14,19 @@ from rich.console import Console
 from rich.table import Table
 
 from minerals.errors import ReleaseError
+from minerals.marts import published
 from minerals.releases import CURRENT, ReleaseStore
 from minerals.releases.contract import (
     CONTRACT,
-    additions,
-    agreed_contract,
     as_markdown,
-    breaking_changes,
+    contract_changes,
+    declared_contract,
     read_contract,
-    write_contract,
 )
 from minerals.releases.export import Format
 from minerals.settings import PROJECT_ROOT, Settings, limit_linear_algebra_threads
 from orchestration.asked import known_mineral, why_nothing
 
-AGREED = PROJECT_ROOT / "minerals" / "marts" / CONTRACT
 BI_PAGE = PROJECT_ROOT / "docs" / "bi.md"
 FORMATS: Mapping[str, Format] = {".csv": "csv", ".xlsx": "xlsx"}
 BEGIN, END = "<!-- columns: written by `minerals contract --write` -->", "<!-- end of columns -->"
@@ -44,26 +42,22 @@ def register(app: typer.Typer, read_settings: Callable[[], Settings]) -> None:
     @app.command()
     def contract(
         write: Annotated[
-            bool, typer.Option("--write", help="Agree to what the current release holds.")
+            bool, typer.Option("--write", help="Write the columns into the page for BI.")
         ] = False,
     ) -> None:
-        """Compare what BI tools count on with the current release; --write agrees to it."""
+        """Compare what is declared with the current release; --write updates the page for BI."""
         console = Console(highlight=False, soft_wrap=True)
         store = store_of(read_settings())
         made = read_contract(_folder(store, "current") / CONTRACT)
         if write:
-            write_contract(AGREED, made)
             BI_PAGE.write_text(with_columns(BI_PAGE.read_text(encoding="utf-8"), as_markdown(made)))
-            console.print(f"agreed: {len(made)} columns, in {AGREED} and {BI_PAGE}")
+            console.print(f"written: {BI_PAGE}")
             return
-        broken = breaking_changes(agreed_contract(), made)
-        for line in broken:
-            console.print(f"[red]breaks[/]  {line}")
-        for name in additions(agreed_contract(), made):
-            console.print(f"[yellow]new[/]     {name}")
-        if broken:
-            raise typer.Exit(1)
-        console.print("The current release keeps the contract.")
+        changes = contract_changes(made, declared_contract(published().values()))
+        for line in changes:
+            console.print(f"[yellow]declared since[/]  {line}")
+        if not changes:
+            console.print("The current release holds what is declared.")
 
     @app.command()
     def export(

@@ -92,12 +92,12 @@ def diff(
     ] = None,
 ) -> None:
     """What a snapshot would create, update and delete, and whether it is within the tolerances."""
-    from minerals.sources.acceptance import Asked, compare
+    from minerals.sources.acceptance import Scope, compare
 
     store = _store()
     new = _find(store, _known(dataset), candidate)
     old = _find(store, dataset, base) if base else store.current(dataset)
-    Console(highlight=False).print(str(compare(old, new, Asked())), soft_wrap=True)
+    Console(highlight=False).print(str(compare(old, new, Scope())), soft_wrap=True)
 
 
 @app.command()

@@ -13,15 +13,13 @@ from dagster import DagsterRunStatus
 from rich.console import Console
 
 from minerals.errors import SnapshotDamagedError
-from minerals.marts import PUBLISHED_MARTS
 from minerals.releases import ReleaseStore
 from minerals.settings import Settings
 from minerals.sources import DATASETS
 from minerals.sources.snapshots import SnapshotStore
-from orchestration.causes import Causes, causes_of_run
-from orchestration.readiness import checks_not_passed, different_choices, stale_tables, upstream
+from orchestration.failures import Problems, problems_of_run
 from orchestration.recovery import IN_PROGRESS, KILLED, is_alive
-from orchestration.run import instance_as_it_is
+from orchestration.run import existing_instance
 
 FINE, FAILED, STALE = 0, 1, 2  # exit codes
 
@@ -75,14 +73,11 @@ def read_status(settings: Settings) -> Status:
         status.models = [{key: fit[key] for key in keys} for fit in manifest["fits"]]
     _look_at_sources(settings, status)
     if (settings.dagster_home / "dagster.yaml").exists():
-        with instance_as_it_is(settings) as instance:
+        with existing_instance(settings) as instance:
             status.last_run = _last_run(instance)
-            latest = upstream(instance, PUBLISHED_MARTS)
-            status.stale = [*stale_tables(latest), *different_choices(latest)]
-            for found in checks_not_passed(instance, latest):
-                is_warning = found.severity == dg.AssetCheckSeverity.WARN
-                shown = status.checks_warned if is_warning else status.checks_failed
-                shown.append(f"{found.check}: {found.words}")
+            if status.last_run:
+                problems = problems_of_run(instance, status.last_run.run_id)
+                status.checks_failed, status.checks_warned = problems.failures, problems.warnings
     broken = status.damaged_sources or status.checks_failed or not manifest
     if broken or (status.last_run and status.last_run.status == "failed"):
         status.exit_code = FAILED
@@ -120,7 +115,7 @@ def _last_run(instance: dg.DagsterInstance) -> Run | None:
     run, began, ended = records[0].dagster_run, records[0].start_time, records[0].end_time
     is_killed = run.status in IN_PROGRESS and not is_alive(records[0])
     has_failed = is_killed or run.status == DagsterRunStatus.FAILURE
-    causes = causes_of_run(instance, run.run_id) if has_failed else Causes()
+    causes = problems_of_run(instance, run.run_id) if has_failed else Problems()
     return Run(
         run_id=run.run_id,
         job=run.job_name,
