@@ -264,7 +264,8 @@ def deployed_choices(settings: Settings) -> dict[str, Any]:
 def dbt_project(settings: Settings) -> DbtProject:
     """The project as dbt describes it under a profile: each has its own staging models of trade."""
     target = Path("target") if settings.profile == "bundled" else Path("target") / settings.profile
-    return DbtProject(project_dir=DBT_PROJECT_DIR, profiles_dir=DBT_PROJECT_DIR, target_path=target)
+    folder = settings.dbt_project_dir
+    return DbtProject(project_dir=folder, profiles_dir=folder, target_path=target)
 
 
 def build_resources(settings: Settings) -> dict[str, object]:
@@ -295,9 +296,9 @@ def ensure_manifest(settings: Settings) -> None:
     """
     project = dbt_project(settings)
     described = project.manifest_path.with_name("described.sha256")
-    content = _content_of_dbt_project()
+    content = _content_of_dbt_project(settings.dbt_project_dir)
     # Asked under the lock: who waited for another process to describe it need not do it again.
-    with FileLock(DBT_PROJECT_DIR / ".parse.lock"):
+    with FileLock(settings.dbt_project_dir / ".parse.lock"):
         if (
             project.manifest_path.exists()
             and described.exists()
@@ -308,23 +309,24 @@ def ensure_manifest(settings: Settings) -> None:
         command += ["--profiles-dir", ".", "--vars", json.dumps(dbt_variables(settings))]
         command += ["--target-path", str(project.manifest_path.parent)]
         done = subprocess.run(
-            command, cwd=DBT_PROJECT_DIR, capture_output=True, text=True, check=False
+            command, cwd=settings.dbt_project_dir, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
             raise WarehouseError(
-                f"The dbt project in {DBT_PROJECT_DIR} does not parse:\n{done.stdout}{done.stderr}"
+                f"The dbt project in {settings.dbt_project_dir} does not parse:\n"
+                f"{done.stdout}{done.stderr}"
             )
         described.write_text(content)
 
 
-def _content_of_dbt_project() -> str:
+def _content_of_dbt_project(folder: Path) -> str:
     """A hash over the names and bytes of every file that dbt reads (times of files say little:
     copies keep old ones)."""
     patterns = ("*.yml", "models/**/*", "seeds/**/*", "macros/**/*", "tests/**/*")
-    files = {file for pattern in patterns for file in DBT_PROJECT_DIR.glob(pattern)}
+    files = {file for pattern in patterns for file in folder.glob(pattern)}
     content = hashlib.sha256()
     for file in sorted(file for file in files if file.is_file()):
-        content.update(file.relative_to(DBT_PROJECT_DIR).as_posix().encode() + b"\0")
+        content.update(file.relative_to(folder).as_posix().encode() + b"\0")
         content.update(hashlib.sha256(file.read_bytes()).digest())
     return content.hexdigest()
 
