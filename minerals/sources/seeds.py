@@ -57,7 +57,9 @@ def _is_past(note: str) -> bool:
 
 def _rows(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     if not file.is_file():
-        raise SourceError(f"The seed {file} is missing: restore it, or set MINERALS_SEEDS_DIR.")
+        raise SourceError(
+            f"The seed {file} is missing: restore it, or set MINERALS_DBT_PROJECT_DIR."
+        )
     with file.open(encoding="utf-8", newline="") as lines:
         reader = csv.DictReader(lines)
         missing = [c for c in columns if c not in (reader.fieldnames or ())]

@@ -5,7 +5,7 @@ Belongs here: what at least two command groups need. It imports no command modul
 
 import csv
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -58,7 +58,13 @@ def console(**options: Any) -> Console:
     return Console(**{"highlight": False, "soft_wrap": True, **options})
 
 
-def show(
+def show(console: Console, rows: Iterable[Mapping[str, Any]], title: str = "") -> None:
+    """Print a table of rows by column name; nothing when there is no row."""
+    if rows := list(rows):
+        show_table(console, list(rows[0]), [list(row.values()) for row in rows], title)
+
+
+def show_table(
     console: Console, columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = ""
 ) -> None:
     """Print a table as wide as the terminal: figures to the right, text wrapped between words."""
@@ -91,9 +97,10 @@ def _widths(by_column: Sequence[Sequence[str]], terminal: int) -> list[int]:
     return widths
 
 
-def fetched(answer: "duckdb.DuckDBPyConnection") -> tuple[list[str], list[tuple[Any, ...]]]:
-    """The columns and rows of an answer."""
-    return [column[0] for column in answer.description or []], answer.fetchall()
+def fetched(answer: "duckdb.DuckDBPyConnection") -> list[dict[str, Any]]:
+    """The rows of an answer, by column name."""
+    columns = [column[0] for column in answer.description or []]
+    return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
 
 
 def cell(value: Any) -> str:
@@ -130,7 +137,8 @@ def known(kind: str, word: str, names: Collection[str], where: str = "") -> str:
     if word.strip().lower() in spelled:
         return spelled[word.strip().lower()]
     near = closest(word, list(names))
-    hint = f"Did you mean {near}?" if near else f"There are: {'; '.join(sorted(names)) or 'none'}."
+    listed = ("; " if any("," in name for name in names) else ", ").join(sorted(names)) or "none"
+    hint = f"Did you mean {near}?" if near else f"There are: {listed}."
     raise ReleaseError(f"There is no {kind} '{word}'{where and f' {where}'}. {hint}")
 
 
@@ -153,8 +161,8 @@ def known_importer(word: str | None, settings: Settings, held: Collection[str]) 
         raise ReleaseError(f"{code} is not the ISO3 code of a country. {holds}")
     by_name = {name: iso3 for iso3, name in names.items()}
     near = closest(word or code, list(by_name))
-    hint = f"write {by_name[near]} for {near}" if near else "write for example IND or JPN"
-    raise ReleaseError(f"'{word}' is not an ISO3 code: {hint}. {holds}")
+    hint = f"Did you mean {by_name[near]} ({near})?" if near else "Write for example IND or JPN."
+    raise ReleaseError(f"'{word}' is not an ISO3 code. {hint} {holds}")
 
 
 @cache
@@ -243,8 +251,11 @@ def open_marts(settings: Settings) -> "duckdb.DuckDBPyConnection":
             f"{file} cannot read the release it points to (was the warehouse folder moved?): "
             "`minerals releases rollback <release>` or `minerals refresh` writes it again."
         ) from error
-    countries = [str(settings.seeds_dir / "countries.csv")]
-    marts.execute("create temp table country_names as from read_csv(?)", countries)
+    names = country_names(settings.seeds_dir)
+    marts.execute(
+        "create temp table country_names as select unnest(?) as iso3, unnest(?) as name",
+        [list(names), list(names.values())],
+    )
     marts.execute(_MACROS)
     return marts
 

@@ -7,7 +7,7 @@ imports neither pandas nor Dagster nor dbt: it is run after every edit.
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,9 +18,7 @@ from minerals.mapping import coverage, reference, rules, seeds
 from minerals.settings import Settings, limit_linear_algebra_threads
 from orchestration.cli import common
 from orchestration.cli.common import Importer, count
-
-if TYPE_CHECKING:
-    from minerals.releases.diff import ReleaseDiff
+from orchestration.cli.releases import print_first, print_markets, print_moves
 
 hs = typer.Typer(
     help="Check the mapping from HS codes to minerals, and see what a change would move.",
@@ -95,14 +93,19 @@ def preview(
     if not notes and _is_the_projects(settings, folder):
         console.print(f"Nothing changes: release {served.name} was made from this mapping.")
         return
-    _print_changed_codes(console, settings, folder, show_all)
+    most = 1_000_000 if show_all else LONGEST
+    _print_changed_codes(console, settings, folder, most)
     for note in [*notes, *_other_settings(settings, manifest)]:
         console.print(f"[yellow]note[/] {note}")
     with run.terminal() as stream:
         console = common.console(file=stream)
         with scratch.refresh(settings, manifest, console, seeds_dir=folder) as after:
             found = diff_releases(served, after, mineral)
-        _print_preview(console, settings, found, served.name, show_all)
+        print_markets(console, found.markets, most)
+        print_moves(console, settings, found.headline_moves, 2 * most)
+        if not found.markets:
+            console.print("Nothing changes in the ranks: no candidate, import or place differs.")
+        console.print(f"Compared with release {served.name}. Nothing was published.")
 
 
 def _check(
@@ -200,21 +203,19 @@ def _print_coverage(
     rows = coverage.coverage(mapping, trade)
     mapped = sum(row.value_usd or 0.0 for row in rows)
     title = "Codes of each mineral and category"
-    columns = ["mineral", "category", *(f"{revision}" for revision in reference.REVISIONS)]
     if trade:
         title += f", and imports of {trade.importer_iso3} in {trade.first_year}-{trade.last_year}"
-        columns += ["million USD", "share"]
     table = []
     for row in rows:
-        cells = [row.mineral, row.category]
-        cells += [str(row.n_codes[revision] or "") for revision in reference.REVISIONS]
-        if trade and row.value_usd is None:
-            cells += ["-", "-"]
-        elif trade:
-            cells += [_millions(row.value_usd), f"{row.value_usd / mapped:.1%}" if mapped else ""]
+        cells = {"mineral": row.mineral, "category": row.category}
+        cells |= {revision: str(n or "") for revision, n in row.n_codes.items()}
+        if trade:
+            value = row.value_usd
+            cells["million USD"] = "-" if value is None else _millions(value)
+            cells["share"] = "-" if value is None else f"{value / (mapped or 1):.1%}"
         table.append(cells)
     console.print()
-    common.show(console, columns, table, title=title)
+    common.show(console, table, title=title)
     if none := coverage.without_codes(mapping):
         console.print(f"without any code: {'; '.join(none)}")
     if trade:
@@ -243,20 +244,16 @@ def _print_unmapped(
         console.print(f"Unmapped: no line of {chapters}{traded}.")
         return
     console.print()
-    common.show(
-        console,
-        ("revision", "code", "text", "million USD"),
-        [
-            (
-                line.hs_revision,
-                line.hs_code,
-                line.text,
-                "" if line.value_usd is None else _millions(line.value_usd),
-            )
-            for line in lines[:LONGEST]
-        ],
-        title=f"Largest of {len(lines)} unmapped lines of {chapters}",
-    )
+    rows = [
+        {
+            "revision": line.hs_revision,
+            "code": line.hs_code,
+            "text": line.text,
+            "million USD": "" if line.value_usd is None else _millions(line.value_usd),
+        }
+        for line in lines[:LONGEST]
+    ]
+    common.show(console, rows, title=f"Largest of {len(lines)} unmapped lines of {chapters}")
 
 
 def _is_the_projects(settings: Settings, folder: Path) -> bool:
@@ -277,15 +274,13 @@ def _other_settings(settings: Settings, manifest: dict[str, Any]) -> list[str]:
     ]
 
 
-def _print_changed_codes(
-    console: Console, settings: Settings, folder: Path, show_all: bool
-) -> None:
+def _print_changed_codes(console: Console, settings: Settings, folder: Path, most: int) -> None:
     """The codes that mean something else than in the last refresh."""
     from orchestration.resources import Warehouse
 
     files = {name: str(folder / name) for name in (seeds.MAP, seeds.OUT_OF_SCOPE)}
     with Warehouse(database=str(settings.database)).reader() as warehouse:
-        changed = warehouse.execute(
+        answer = warehouse.execute(
             """
             with before as (
                 select hs_revision, hs_code, mineral || ' ' || category as meaning
@@ -300,33 +295,20 @@ def _print_changed_codes(
                 select hs_revision, hs_code, 'out of scope'
                 from read_csv($outside, all_varchar = true)
             )
-            select hs_revision, hs_code, coalesce(before.meaning, 'unmapped'),
-                coalesce(after.meaning, 'unmapped')
+            select hs_revision as revision, hs_code as code,
+                coalesce(before.meaning, 'unmapped') as before,
+                coalesce(after.meaning, 'unmapped') as after
             from before full join after using (hs_revision, hs_code)
             where before.meaning is distinct from after.meaning
             order by hs_code, hs_revision
             """,
             {"map": files[seeds.MAP], "outside": files[seeds.OUT_OF_SCOPE]},
-        ).fetchall()
+        )
+        changed = common.fetched(answer)
     title = f"{count(len(changed), 'code')} changed since the last refresh"
     if not changed:
         console.print(f"{title}.")
-        return
-    console.print()
-    columns = ("revision", "code", "before", "after")
-    common.show(console, columns, changed if show_all else changed[:LONGEST], title=title)
-    _print_rest(console, len(changed), LONGEST, show_all)
-
-
-def _print_preview(
-    console: Console, settings: Settings, found: "ReleaseDiff", release: str, show_all: bool
-) -> None:
-    """Minerals, then suppliers, the largest moves first."""
-
-
-def _print_rest(console: Console, number: int, most: int, show_all: bool) -> None:
-    if not show_all and number > most:
-        console.print(f"and {number - most} more: --all shows them")
+    print_first(console, changed, most, title)
 
 
 def _millions(value: float) -> str:

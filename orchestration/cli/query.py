@@ -114,7 +114,7 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     if sum(widths) > console.width:
         _print_rows(console, columns, cells)
     else:
-        common.show(console, columns, cells)
+        common.show_table(console, columns, cells)
     if not rows:
         console.print("no rows")
     if len(rows) > ROWS_OF_A_TABLE:

@@ -90,7 +90,7 @@ def rank(
             """,
             [*markets, source, top],
         )
-        show(console, *common.fetched(answer), title=f"{title}, {source} coefficients")
+        show(console, common.fetched(answer), title=f"{title}, {source} coefficients")
     if is_headline:
         console.print(f"Why these coefficients: {reason}.")
     console.print(f"{n_candidates} candidates in all. Release {release}.")
@@ -120,7 +120,7 @@ def portfolio(
                 """,
                 markets,
             )
-            show(console, *common.fetched(answer), title=f"Strategies for {importer}")
+            show(console, common.fetched(answer), title=f"Strategies for {importer}")
             console.print("One of them: minerals portfolio --mineral Copper --category ores.")
         else:
             _print_portfolio(console, marts, markets, importer, top)
@@ -163,9 +163,9 @@ def _print_portfolio(
             """,
             [*markets[:2], category, top],
         )
-        columns, rows = common.fetched(answer)
+        rows = common.fetched(answer)
         suppliers = f"{common.count(len(rows), 'supplier')} with the largest recommended shares"
-        show(console, columns, rows, title=f"{markets[1]} {category} for {importer}: {suppliers}")
+        show(console, rows, title=f"{markets[1]} {category} for {importer}: {suppliers}")
         console.print(rationale, soft_wrap=False)
         console.print(f"What binds: {binds}.", soft_wrap=False)
         if frontier:
@@ -214,29 +214,29 @@ def shock(
     if not hit:
         console.print(f"{title}: nothing of known quantity is lost in {len(losses)} markets.")
         return
-    columns = ("category", "mineral", "lost", "lost t/year", "replaced", "HHI", "after",
-               "next best, part of the loss")  # fmt: skip
-    show(console, columns, [_loss_cells(rows, loss) for rows, loss in hit], title=title)
+    show(console, [_loss_row(rows, loss) for rows, loss in hit], title=title)
     console.print(f"{len(losses) - len(hit)} other markets lose nothing of known quantity.")
     if len(hit) == 1:
         _print_portfolio_without(console, settings, hit[0][0], lost)
     console.print(f"Release {release}.")
 
 
-def _loss_cells(rows: "pd.DataFrame", loss: Any) -> tuple[str, ...]:
+def _loss_row(rows: "pd.DataFrame", loss: Any) -> dict[str, str]:
     """One line of the table of losses, from a `shocks.Loss`."""
     added = loss.replacements.query("added_qty_kg > 0").nlargest(4, "added_qty_kg")
     replaced = zip(added["exporter_iso3"], added["added_qty_kg"], strict=True)
-    return (
-        rows["category"].iloc[0],
-        rows["mineral"].iloc[0],
-        f"{loss.lost_share:.1%}",
-        number(loss.lost_qty_kg / 1000, ",.1f"),
-        percent(loss.replaceable_share),
-        number(loss.hhi_before, ".2f"),
-        number(loss.hhi_after, ".2f"),
-        ", ".join(f"{iso3} {kg / loss.lost_qty_kg:.0%}" for iso3, kg in replaced),
-    )
+    return {
+        "category": rows["category"].iloc[0],
+        "mineral": rows["mineral"].iloc[0],
+        "lost": f"{loss.lost_share:.1%}",
+        "lost t/year": number(loss.lost_qty_kg / 1000, ",.1f"),
+        "replaced": percent(loss.replaceable_share),
+        "HHI": number(loss.hhi_before, ".2f"),
+        "after": number(loss.hhi_after, ".2f"),
+        "next best, part of the loss": ", ".join(
+            f"{iso3} {kg / loss.lost_qty_kg:.0%}" for iso3, kg in replaced
+        ),
+    }
 
 
 def _print_portfolio_without(
@@ -254,10 +254,16 @@ def _print_portfolio_without(
         console.print(f"No portfolio without them: {solution.infeasible_because}.")
         return
     then = rows.assign(then=solution.shares).nlargest(10, "then")
-    suppliers = [country(settings, iso3) for iso3 in then["exporter_iso3"]]
-    shares = [then[name].map(percent) for name in ("actual_share", "recommended_share", "then")]
-    columns = ("supplier", "now", "recommended before", "recommended then")
-    show(console, columns, zip(suppliers, *shares, strict=True), title="Recommended without them")
+    suppliers = [
+        {
+            "supplier": country(settings, row["exporter_iso3"]),
+            "now": percent(row["actual_share"]),
+            "recommended before": percent(row["recommended_share"]),
+            "recommended then": percent(row["then"]),
+        }
+        for row in then.to_dict("records")
+    ]
+    show(console, suppliers, title="Recommended without them")
     console.print(
         f"HHI {solution.hhi:.2f}, {1 / solution.hhi:.1f} effective suppliers; "
         f"{solution.change:.0%} of today's imports move."

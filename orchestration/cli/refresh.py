@@ -165,7 +165,7 @@ def _print_fits(
     )
     console.print()
     title = f"Models of the imports of {country(settings, importer)}"
-    show(console, *common.fetched(answer), title=title)
+    show(console, common.fetched(answer), title=title)
 
 
 def _print_leaders(
@@ -184,7 +184,7 @@ def _print_leaders(
     )
     console.print()
     title = f"Forward suppliers for {country(settings, settings.importers[0])}"
-    show(console, *common.fetched(answer), title=title)
+    show(console, common.fetched(answer), title=title)
 
 
 def _print_strategies(
@@ -219,7 +219,7 @@ def _print_strategies(
     )
     console.print()
     title = f"Strategies for {country(settings, settings.importers[0])}, points of share to move"
-    show(console, *common.fetched(answer), title=title)
+    show(console, common.fetched(answer), title=title)
 
 
 def _print_replication(console: Console, marts: "duckdb.DuckDBPyConnection", top_k: int) -> None:

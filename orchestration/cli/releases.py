@@ -11,10 +11,12 @@ from rich.console import Console
 
 from minerals.settings import PROJECT_ROOT, Settings, limit_linear_algebra_threads
 from orchestration.cli import common
-from orchestration.cli.common import country
+from orchestration.cli.common import country, show
 
 if TYPE_CHECKING:
-    from minerals.releases.diff import Move
+    from collections.abc import Sequence
+
+    from minerals.releases.diff import Market, Move
 
 app = typer.Typer()
 releases = typer.Typer(
@@ -69,23 +71,21 @@ def list_releases() -> None:
     for name in store.list():
         manifest = store.manifest(name) or {}
         rows.append(
-            (
-                "→" if current is not None and current.name == name else "",
-                name,
-                str(manifest.get("created_at"))[:16].replace("T", " "),
-                str(manifest.get("code_version")),
-                f"{sum(mart['row_count'] for mart in manifest.get('marts', [])):,}",
-            )
+            {
+                "": "→" if current is not None and current.name == name else "",
+                "release": name,
+                "created, UTC": str(manifest.get("created_at"))[:16].replace("T", " "),
+                "code": manifest.get("code_version"),
+                "rows": f"{sum(mart['row_count'] for mart in manifest.get('marts', [])):,}",
+            }
         )
     if not rows:
         console.print(f"There is no release: {common.why_empty(store.root.parent)}")
-        return
-    columns = ("", "release", "created, UTC", "code", "rows")
-    common.show(console, columns, rows)
+    show(console, rows)
 
 
-@releases.command()
-def show(release: ReleaseId = "current") -> None:
+@releases.command("show")
+def show_release(release: ReleaseId = "current") -> None:
     """What a release holds and what it was made from."""
     store, console = common.releases(common.settings()), common.console()
     folder = common.find_release(store, release)
@@ -98,8 +98,11 @@ def show(release: ReleaseId = "current") -> None:
     for name, outcome in sorted(checks.get("not_passed", {}).items()):
         console.print(f"  [yellow]{name}[/]: {outcome}")
     console.print(f"  checks passed: {checks.get('n_passed', 'unknown')}")
-    marts = [(m["name"], f"{m['row_count']:,}", m["sha256"][:16]) for m in manifest["marts"]]
-    common.show(console, ("mart", "rows", "sha256"), marts)
+    marts = [
+        {"mart": m["name"], "rows": f"{m['row_count']:,}", "sha256": m["sha256"][:16]}
+        for m in manifest["marts"]
+    ]
+    show(console, marts)
 
 
 @releases.command()
@@ -123,35 +126,58 @@ def diff(
         old, new = ("no" if n is None else f"{n:,}" for n in counts)
         console.print(f"  {name}: {old} → {new} rows")
     console.print(f"  {len(found.moves):,} of {found.n_compared:,} forward ranks differ")
+    print_markets(console, found.markets, top)
     print_moves(console, settings, found.moves, top)
 
 
-def print_moves(
-    console: Console, settings: Settings, moves: "tuple[Move, ...]", most: int | None
-) -> None:
-    """Suppliers that entered, left or moved, in the order given; all of them without `most`."""
-    if not moves:
-        return
-    common.show(
-        console,
-        ("importer", "category", "mineral", "coefficients", "supplier", "before", "after",
-         "places"),
-        [
-            (
-                move.importer_iso3,
-                move.category,
-                move.mineral,
-                move.coefficient_source,
-                country(settings, move.exporter_iso3),
-                str(move.rank_before or "entered"),
-                str(move.rank_after or "left"),
-                "" if move.places is None else f"{move.places:+d}",
-            )
-            for move in moves[:most]
-        ],
-    )  # fmt: skip
-    if most is not None and len(moves) > most:
-        console.print(f"and {len(moves) - most:,} more")
+def print_markets(console: Console, markets: "Sequence[Market]", most: int) -> None:
+    """Where candidates, imports or headline ranks differ; at most `most` rows."""
+    rows = [
+        {
+            "importer": market.importer_iso3,
+            "category": market.category,
+            "mineral": market.mineral,
+            "coefficients": _before_after(market.source_before, market.source_after),
+            "candidates": _before_after(market.candidates_before, market.candidates_after),
+            "imports": _before_after(market.imports_before, market.imports_after),
+            "moved": market.n_moved,
+            "enter the top": ", ".join(market.entered),
+            "leave it": ", ".join(market.left),
+        }
+        for market in markets
+    ]
+    print_first(console, rows, most, f"{common.count(len(rows), 'market')} changed")
+
+
+def print_moves(console: Console, settings: Settings, moves: "Sequence[Move]", most: int) -> None:
+    """Suppliers that enter, leave or move; at most `most` rows."""
+    rows = [
+        {
+            "importer": move.importer_iso3,
+            "category": move.category,
+            "mineral": move.mineral,
+            "coefficients": move.coefficient_source,
+            "supplier": country(settings, move.exporter_iso3),
+            "before": move.rank_before or "enters",
+            "after": move.rank_after or "leaves",
+            "places": "" if move.places is None else f"{move.places:+d}",
+        }
+        for move in moves
+    ]
+    print_first(console, rows, most, f"{common.count(len(rows), 'supplier rank')} changed")
+
+
+def print_first(console: Console, rows: "Sequence[dict]", most: int, title: str) -> None:
+    """A table of the first rows, and how many more there are."""
+    if rows:
+        console.print()
+    show(console, rows[:most], title=title)
+    if len(rows) > most:
+        console.print(f"and {len(rows) - most:,} more")
+
+
+def _before_after(before: object, after: object) -> str:
+    return str(before) if before == after else f"{before} → {after}"
 
 
 @releases.command()

@@ -17,6 +17,5 @@ def settings() -> None:
         value = getattr(now, name)
         shown = ",".join(value) if isinstance(value, tuple) else str(value)
         variable = "COMTRADE_API_KEY" if name == "comtrade_api_key" else f"MINERALS_{name.upper()}"
-        rows.append((variable, shown, field.description or ""))
-    columns = ("variable", "value", "meaning")
-    common.show(common.console(), columns, rows)
+        rows.append({"variable": variable, "value": shown, "meaning": field.description})
+    common.show(common.console(), rows)

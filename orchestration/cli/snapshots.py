@@ -3,8 +3,6 @@
 import json
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -55,33 +53,35 @@ def list_snapshots() -> None:
     from minerals.sources import DATASETS
 
     store, console = _store(), common.console()
-    rows: list[tuple[str, ...]] = []
+    rows: list[dict[str, str]] = []
     for dataset in DATASETS:
         lines = [_describe(store, dataset, name) for name in store.list(dataset)]
-        rows += [cells for _, cells in sorted(lines, reverse=True)]
+        rows += sorted(lines, key=lambda line: line["retrieved, UTC"], reverse=True)
     if not rows:
         console.print(f"There is no snapshot: {common.why_empty(store.root.parent)}")
-        return
-    columns = ("dataset", "snapshot", "state", "rows", "retrieved, UTC", "provider")
-    common.show(console, columns, rows)
+    common.show(console, rows)
 
 
-def _describe(store: "SnapshotStore", dataset: str, name: str) -> tuple[str, tuple[str, ...]]:
-    """When a snapshot was retrieved, and its line of the list."""
+def _describe(store: "SnapshotStore", dataset: str, name: str) -> dict[str, str]:
+    """A line of the list."""
     from minerals.sources.acceptance import verdict_file
 
+    line = {"dataset": dataset, "snapshot": name, "state": "damaged"}
     try:
         snapshot = store.read(dataset, name)
     except SnapshotDamagedError:
-        return "", (dataset, name, "damaged", "", "", "")
+        return {**line, "rows": "", "retrieved, UTC": "", "provider": ""}
     verdict = verdict_file(store, dataset, name)
     is_refused = verdict.exists() and not json.loads(verdict.read_text())["is_accepted"]
-    state = "refused" if is_refused else ""
+    line["state"] = "refused" if is_refused else ""
     if name == store.current_id(dataset):
-        state = "pinned" if store.pinned_id(dataset) else "in use"
-    moment, rows = snapshot.retrieved_at, f"{snapshot.row_count:,}"
-    shown = moment[:16].replace("T", " ")
-    return moment, (dataset, name, state, rows, shown, snapshot.provider)
+        line["state"] = "pinned" if store.pinned_id(dataset) else "in use"
+    return {
+        **line,
+        "rows": f"{snapshot.row_count:,}",
+        "retrieved, UTC": snapshot.retrieved_at[:16].replace("T", " "),
+        "provider": snapshot.provider,
+    }
 
 
 @snapshots.command()
@@ -172,9 +172,15 @@ def backfill(
             f"MINERALS_LAST_YEAR={wanted[-1]} minerals refresh uses them."
         )
         return
-    with console.status("looks up what is published") as status, _logged_to(status):
-        for done in comtrade.backfill(settings, importer, wanted):
-            console.print(str(done))
+    with console.status("looks up what is published") as status:
+        log, handler = logging.getLogger(comtrade.__name__), _Shown(status)
+        log.setLevel(logging.INFO)
+        log.addHandler(handler)
+        try:
+            for done in comtrade.backfill(settings, importer, wanted):
+                console.print(str(done))
+        finally:
+            log.removeHandler(handler)
     folder = settings.downloads_dir / "comtrade"
     console.print(f"Kept under {folder}: a refresh of these years uses it.")
 
@@ -188,22 +194,12 @@ def read_years(text: str) -> list[int]:
     return list(range(first, last + 1))
 
 
-@contextmanager
-def _logged_to(status: Status) -> Iterator[None]:
-    """Show each answer of UN Comtrade beside the spinner: the client logs it."""
+class _Shown(logging.Handler):
+    """Shows each answer of UN Comtrade beside the spinner: the client logs it."""
 
-    class Shown(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            status.update(record.getMessage())
+    def __init__(self, status: Status) -> None:
+        super().__init__(logging.INFO)
+        self.status = status
 
-    log, handler = logging.getLogger("minerals.sources.comtrade"), Shown(logging.INFO)
-    before, propagates = log.level, log.propagate
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(before)
-        log.propagate = propagates
+    def emit(self, record: logging.LogRecord) -> None:
+        self.status.update(record.getMessage())

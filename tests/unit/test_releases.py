@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -22,8 +21,6 @@ from minerals.releases import CURRENT, MANIFEST, ReleaseStore
 from minerals.releases.contract import (
     CONTRACT,
     RELEASE_ID,
-    agreed_contract,
-    as_markdown,
     breaking_changes,
     read_contract,
     unit_of,
@@ -35,7 +32,6 @@ from minerals.releases.serving import PINNED
 from minerals.releases.succession import PLACES, PREDECESSORS, SERVED
 from minerals.settings import PROJECT_ROOT
 from minerals.sources.snapshots import sha256_of
-from orchestration.releases_cli import BI_PAGE, form_of, with_columns
 
 MART = "ppml_fit"
 WORDY = "portfolio_concentration"  # gets columns named like words of SQL
@@ -574,15 +570,6 @@ def test_a_release_that_breaks_the_contract_is_not_published(store, warehouse):
     assert leftovers(store.root.parent) == []
 
 
-def test_the_page_for_bi_shows_the_agreed_contract():
-    page, agreed = BI_PAGE.read_text(encoding="utf-8"), agreed_contract()
-    assert with_columns(page, as_markdown(agreed)) == page, "run `minerals contract --write`"
-    keys = {mart: tuple(x.column for x in agreed if x.table == mart and x.is_key)
-            for mart in dict.fromkeys(x.table for x in agreed)}  # fmt: skip
-    for mart, key in re.findall(r"^### `(\w+)`: (.+)$", page, flags=re.MULTILINE):
-        assert sorted(key.split(", ")) == sorted(keys[mart]), mart
-
-
 def test_a_table_gone_and_another_key_break_the_contract_a_column_more_does_not(made):
     store = store_in(made)
     agreed = read_contract(store.root / served_id(store) / CONTRACT)
@@ -779,23 +766,3 @@ def test_where_an_export_cannot_be_written_is_said(made, tmp_path, form, place, 
     with pytest.raises(ReleaseError, match=words):
         export_mart(made / "releases" / CURRENT, MART, tmp_path / place, form, {})
     assert not (tmp_path / "nowhere").exists()
-
-
-@pytest.mark.parametrize(
-    ("output", "form", "expected"),
-    [
-        (None, None, "csv"),
-        (None, "xlsx", "xlsx"),
-        ("a.XLSX", None, "xlsx"),
-        ("a.txt", "csv", "csv"),
-    ],
-)
-def test_the_name_of_a_file_tells_its_format(output, form, expected):
-    assert form_of(output and Path(output), form) == expected
-
-
-def test_a_name_and_a_format_that_disagree_are_refused():
-    with pytest.raises(ReleaseError, match=r"a\.csv is the name of a csv file, --format says xlsx"):
-        form_of(Path("a.csv"), "xlsx")
-    with pytest.raises(ReleaseError, match=r"does not end in \.csv or \.xlsx"):
-        form_of(Path("a.txt"), None)
