@@ -307,7 +307,7 @@ def _print_changed_codes(console: Console, settings: Settings, folder: Path, mos
         changed = common.fetched(answer)
     title = f"{count(len(changed), 'code')} changed since the last refresh"
     if not changed:
-        console.print(f"{title}.")
+        console.print("No code changed since the last refresh.")
     print_first(console, changed, most, title)
 
 

@@ -56,11 +56,11 @@ def refresh(
     ] = "refresh",
 ) -> None:
     """Ingest, conform, check, estimate, rank and publish; then show what came out."""
+    limit_linear_algebra_threads()
     from orchestration.recovery import one_at_a_time
 
     settings = common.settings()
     job = common.known("job", job, _jobs(settings))
-    limit_linear_algebra_threads()
     try:
         with one_at_a_time(settings.warehouse_dir, timeout_seconds=0):
             _refresh(settings, quiet, job)

@@ -134,9 +134,7 @@ def print_markets(console: Console, markets: "Sequence[Market]", most: int) -> N
     """Where candidates, imports or headline ranks differ; at most `most` rows."""
     rows = [
         {
-            "importer": market.importer_iso3,
-            "category": market.category,
-            "mineral": market.mineral,
+            "market": f"{market.importer_iso3} {market.category} {market.mineral}",
             "coefficients": _before_after(market.source_before, market.source_after),
             "candidates": _before_after(market.candidates_before, market.candidates_after),
             "imports": _before_after(market.imports_before, market.imports_after),
@@ -153,9 +151,7 @@ def print_moves(console: Console, settings: Settings, moves: "Sequence[Move]", m
     """Suppliers that enter, leave or move; at most `most` rows."""
     rows = [
         {
-            "importer": move.importer_iso3,
-            "category": move.category,
-            "mineral": move.mineral,
+            "market": f"{move.importer_iso3} {move.category} {move.mineral}",
             "coefficients": move.coefficient_source,
             "supplier": country(settings, move.exporter_iso3),
             "before": move.rank_before or "enters",
@@ -228,8 +224,8 @@ def rebuild(
             console.print(f"[yellow]note[/]  {note}")
         with scratch.refresh(settings, manifest, console, into=into) as again:
             marts = differences(folder, again)
-        for mart, verdict in marts.items():
-            console.print(f"  {mart:<28} {verdict}")
+        rows = [{"mart": mart, "compared": verdict} for mart, verdict in marts.items()]
+        show(console, rows)
         is_identical = set(marts.values()) == {IDENTICAL}
         verdict = "identical to" if is_identical else "not identical to"
         console.print(f"The new release is {verdict} {folder.name}, except column release_id.")
