@@ -7,7 +7,7 @@ imports neither pandas nor Dagster nor dbt: it is run after every edit.
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -73,6 +73,7 @@ def preview(
     """
     limit_linear_algebra_threads()
     from minerals.releases.diff import diff_releases
+    from minerals.releases.reproduction import code_version
     from orchestration import run
     from orchestration.cli import scratch
 
@@ -89,13 +90,12 @@ def preview(
     store = common.releases(settings)
     served = common.find_release(store, "current")
     manifest = store.manifest() or {}
-    notes = scratch.notes(settings, manifest)
-    if not notes and _is_the_projects(settings, folder):
+    if manifest["code_version"] == code_version() and _is_the_projects(settings, folder):
         console.print(f"Nothing changes: release {served.name} was made from this mapping.")
         return
     most = 1_000_000 if show_all else LONGEST
     _print_changed_codes(console, settings, folder, most)
-    for note in [*notes, *_other_settings(settings, manifest)]:
+    for note in scratch.notes(settings, manifest):
         console.print(f"[yellow]note[/] {note}")
     with run.terminal() as stream:
         console = common.console(file=stream)
@@ -257,21 +257,11 @@ def _print_unmapped(
 
 
 def _is_the_projects(settings: Settings, folder: Path) -> bool:
-    """Whether the two files of the folder are those of the project, byte for byte."""
+    """Whether the folder's two files are the project's, which the code version covers."""
     return all(
         (folder / name).read_bytes() == (settings.seeds_dir / name).read_bytes()
         for name in (seeds.MAP, seeds.OUT_OF_SCOPE)
     )
-
-
-def _other_settings(settings: Settings, manifest: dict[str, Any]) -> list[str]:
-    """Where the settings now are not those of the release, which the preview uses."""
-    released = manifest["settings"]
-    return [
-        f"{name} is {released[name]} here, as in the release; it is set to {value} now"
-        for name, value in settings.recorded.items()
-        if name in released and released[name] != value
-    ]
 
 
 def _print_changed_codes(console: Console, settings: Settings, folder: Path, most: int) -> None:

@@ -68,7 +68,12 @@ def notes(settings: Settings, manifest: dict[str, Any]) -> list[str]:
     """What is not as it was when the release was made."""
     from minerals.releases.reproduction import code_version
 
-    found = []
+    released, now = manifest["settings"], settings.recorded
+    found = [
+        f"{name} is {released[name]} here, as in the release; it is set to {now[name]} now"
+        for name in released.keys() & now.keys()
+        if released[name] != now[name]
+    ]
     if manifest["code_version"] != code_version():
         found.append(
             f"The release was made by code {manifest['code_version']}, this is {code_version()}: "
@@ -79,7 +84,7 @@ def notes(settings: Settings, manifest: dict[str, Any]) -> list[str]:
             "The release was reconciled with a file of UN Comtrade, and MINERALS_COMTRADE_FILE is "
             "not set: trade_reconciliation is empty."
         )
-    return found
+    return sorted(found)
 
 
 def _settings_of(settings: Settings, manifest: dict[str, Any], into: Path) -> Settings:

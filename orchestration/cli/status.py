@@ -36,7 +36,8 @@ class Run:
 
 @dataclass
 class Status:
-    """What `minerals status` shows. The checks are those of the last run that publishes."""
+    """What `minerals status` shows. The checks are those of the last run that publishes;
+    `checks_failed` holds its failed steps, too."""
 
     exit_code: int = FINE
     release_id: str | None = None
@@ -121,25 +122,28 @@ def _read_runs(settings: Settings, found: Status) -> None:
     """The last run of any job; the last one that publishes, with its checks."""
     import dagster as dg
 
+    from orchestration.causes import causes_of_run
     from orchestration.run import instance_as_it_is
 
     with instance_as_it_is(settings) as instance:
         wanted = [dg.RunsFilter(), *(dg.RunsFilter(job_name=job) for job in PUBLISHING_JOBS)]
         last, *publishing = (instance.get_run_records(which, limit=1) for which in wanted)
         if last:
-            found.last_run = _run_of(instance, last[0])
+            causes = causes_of_run(instance, last[0].dagster_run.run_id)
+            found.last_run = _run_of(last[0], causes.failures)
         if records := [record for of_job in publishing for record in of_job]:
             record = max(records, key=lambda record: record.create_timestamp)
-            found.last_publishing_run = _run_of(instance, record)
-            _read_checks(instance, record.dagster_run.run_id, found)
+            causes = causes_of_run(instance, record.dagster_run.run_id)
+            found.last_publishing_run = _run_of(record, causes.failures)
+            found.checks_failed, found.checks_warned = causes.failures, causes.warnings
+            found.checks_not_comparable = len(causes.not_run)
 
 
-def _run_of(instance: "dg.DagsterInstance", record: "dg.RunRecord") -> Run:
+def _run_of(record: "dg.RunRecord", failures: list[str]) -> Run:
     """The run, with its cause when it failed. One whose process died has failed, even before
     `recovery.recover` records it."""
     from dagster import DagsterRunStatus
 
-    from orchestration.causes import causes_of_run
     from orchestration.recovery import IN_PROGRESS, KILLED, is_alive
 
     run, began, ended = record.dagster_run, record.start_time, record.end_time
@@ -150,36 +154,15 @@ def _run_of(instance: "dg.DagsterInstance", record: "dg.RunRecord") -> Run:
         DagsterRunStatus.QUEUED: "queued",
     }
     is_dead = run.status in IN_PROGRESS and not is_alive(record)
-    status, cause = ("failed" if is_dead else words.get(run.status, "running")), None
-    if status == "failed":
-        cause = next(iter(causes_of_run(instance, run.run_id).failures), KILLED)
+    status = "failed" if is_dead else words.get(run.status, "running")
     return Run(
         run_id=run.run_id,
         job=run.job_name,
         status=status,
         started_at=_iso(began) if began else None,
         seconds=round(ended - began, 1) if began and ended else None,
-        cause=cause,
+        cause=(failures or [KILLED])[0] if status == "failed" else None,
     )
-
-
-def _read_checks(instance: "dg.DagsterInstance", run_id: str, found: Status) -> None:
-    import dagster as dg
-
-    from orchestration.causes import is_not_run, words_of
-
-    kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    for entry in instance.all_logs(run_id, of_type=kind):
-        check = entry.get_dagster_event().asset_check_evaluation_data
-        if check.passed:
-            continue
-        if is_not_run(check):
-            found.checks_not_comparable += 1
-            continue
-        is_warning = check.severity == dg.AssetCheckSeverity.WARN
-        shown = found.checks_warned if is_warning else found.checks_failed
-        name = f"{check.asset_key.to_user_string()}.{check.check_name}"
-        shown.append(f"{name}: {words_of(check)}")
 
 
 def _lines(settings: Settings, found: Status) -> list[tuple[str, str]]:
@@ -203,7 +186,8 @@ def _lines(settings: Settings, found: Status) -> list[tuple[str, str]]:
         words = f"{source['dataset']} {source['snapshot_id']}: {source['row_count']:,} rows, "
         lines.append(("source", f"{words}{_ago(source['age_days'])}, {source['provider']}"))
     lines += [("damaged", words) for words in found.damaged_sources]
-    lines += [("failed", words) for words in found.checks_failed]
+    causes = [run.cause for run in (found.last_run, found.last_publishing_run) if run]
+    lines += [("failed", words) for words in found.checks_failed if words not in causes]
     lines += [("warned", words) for words in found.checks_warned]
     if found.checks_not_comparable:
         checks = common.count(found.checks_not_comparable, "check")
