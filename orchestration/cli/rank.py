@@ -243,7 +243,7 @@ def _print_portfolio_without(
     console: Console, settings: Settings, rows: "pd.DataFrame", lost: Sequence[str]
 ) -> None:
     """The recommended portfolio of one market without the lost suppliers."""
-    from minerals.sourcing.derive import weights
+    from minerals.sourcing.portfolio_tables import weights
     from minerals.sourcing.shocks import recommend_without
 
     # The release's own choices: what differs from it is due to the loss alone.

@@ -57,10 +57,12 @@ def refresh(
 ) -> None:
     """Ingest, conform, check, estimate, rank and publish; then show what came out."""
     limit_linear_algebra_threads()
+    from orchestration.jobs import BUILD_ALL, INGEST_ONE
     from orchestration.recovery import one_at_a_time
 
     settings = common.settings()
-    job = common.known("job", job, _jobs(settings))
+    ingest = [one.name for one in INGEST_ONE.values() if settings.profile == "live"]
+    job = common.known("job", job, [*BUILD_ALL, *ingest])
     try:
         with one_at_a_time(settings.warehouse_dir, timeout_seconds=0):
             _refresh(settings, quiet, job)
@@ -69,13 +71,6 @@ def refresh(
         common.console(stderr=True).print(waiting)
         with one_at_a_time(settings.warehouse_dir, timeout_seconds=wait):
             _refresh(settings, quiet, job)
-
-
-def _jobs(settings: Settings) -> list[str]:
-    from minerals.sources import DATASETS
-
-    ingest = [f"ingest_{dataset}" for dataset in DATASETS] if settings.profile == "live" else []
-    return ["refresh", "rebuild", *ingest]
 
 
 def _refresh(settings: Settings, quiet: bool, job: str) -> None:
@@ -93,10 +88,10 @@ def _refresh(settings: Settings, quiet: bool, job: str) -> None:
         if not result.succeeded:
             _print_failure(console, settings, result)
             raise typer.Exit(1)
-        if job.startswith("ingest_"):
-            console.print(f"{job} ended after {result.seconds:.0f} s; nothing was published")
-        else:
+        if job in jobs.BUILD_ALL:
             _print_success(console, settings, result)
+        else:
+            console.print(f"{job} ended after {result.seconds:.0f} s; nothing was published")
 
 
 def _print_failure(console: Console, settings: Settings, result: "RefreshResult") -> None:
@@ -231,6 +226,8 @@ def _print_replication(console: Console, marts: "duckdb.DuckDBPyConnection", top
         console.print(
             f"replication of the study's {row['category']} ranking with its own coefficients: mean "
             f"top-{top_k} overlap {row['mean_overlap_share']:.1%}, mean Spearman "
-            f"{row['mean_spearman_rho']:.2f}, over {row['n_minerals']} minerals",
+            f"{row['mean_spearman_rho']:.2f}, over {row['n_minerals']} minerals; the served "
+            f"ranking, with gaps filled in: mean overlap {row['mean_overlap_share_as_served']:.1%},"
+            f" over {row['n_minerals_as_served']:.0f}",
             soft_wrap=False,
         )

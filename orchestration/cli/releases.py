@@ -36,12 +36,12 @@ def contract(
     ] = False,
 ) -> None:
     """Compare the columns of the served release with the declarations that BI tools count on."""
+    from minerals.marts import published
     from minerals.releases.contract import (
         CONTRACT,
-        additions,
-        agreed_contract,
         as_markdown,
-        breaking_changes,
+        contract_changes,
+        declared_contract,
         read_contract,
     )
 
@@ -50,16 +50,14 @@ def contract(
     made = read_contract(release / CONTRACT)
     if write:
         COLUMNS_PAGE.write_text(as_markdown(made), encoding="utf-8")
-        console.print(f"{len(made)} columns written to {COLUMNS_PAGE}")
+        console.print(f"{common.count(len(made), 'mart')} written to {COLUMNS_PAGE}")
         return
-    broken = breaking_changes(agreed_contract(), made)
-    for line in broken:
-        console.print(f"[red]breaks[/]  {line}")
-    for name in additions(agreed_contract(), made):
-        console.print(f"[yellow]new[/]     {name}")
-    if broken:
+    changes = contract_changes(made, declared_contract(published().values()))
+    for line in changes:
+        console.print(f"[yellow]declared since[/]  {line}")
+    if changes:
         raise typer.Exit(1)
-    console.print(f"Release {release.name} keeps the contract.")
+    console.print(f"Release {release.name} holds what is declared.")
 
 
 @releases.command("list")

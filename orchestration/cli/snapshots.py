@@ -93,12 +93,12 @@ def diff(
     ] = None,
 ) -> None:
     """What a snapshot would create, update and delete, and whether it is within the tolerances."""
-    from minerals.sources.acceptance import Asked, compare
+    from minerals.sources.acceptance import Scope, compare
 
     store, dataset = _store(), _dataset(dataset)
     new = _find(store, dataset, candidate)
     old = _find(store, dataset, base) if base else store.current(dataset)
-    common.console().print(str(compare(old, new, Asked())))
+    common.console().print(str(compare(old, new, Scope())))
 
 
 @snapshots.command()

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 FINE, FAILED, STALE = 0, 1, 2  # exit codes
-PUBLISHING_JOBS = ("refresh", "rebuild")
 
 
 @dataclass
@@ -122,21 +121,22 @@ def _read_runs(settings: Settings, found: Status) -> None:
     """The last run of any job; the last one that publishes, with its checks."""
     import dagster as dg
 
-    from orchestration.causes import causes_of_run
-    from orchestration.run import instance_as_it_is
+    from orchestration.failures import problems_of_run
+    from orchestration.jobs import BUILD_ALL
+    from orchestration.run import existing_instance
 
-    with instance_as_it_is(settings) as instance:
-        wanted = [dg.RunsFilter(), *(dg.RunsFilter(job_name=job) for job in PUBLISHING_JOBS)]
+    with existing_instance(settings) as instance:
+        wanted = [dg.RunsFilter(), *(dg.RunsFilter(job_name=job) for job in BUILD_ALL)]
         last, *publishing = (instance.get_run_records(which, limit=1) for which in wanted)
         if last:
-            causes = causes_of_run(instance, last[0].dagster_run.run_id)
-            found.last_run = _run_of(last[0], causes.failures)
+            problems = problems_of_run(instance, last[0].dagster_run.run_id)
+            found.last_run = _run_of(last[0], problems.failures)
         if records := [record for of_job in publishing for record in of_job]:
             record = max(records, key=lambda record: record.create_timestamp)
-            causes = causes_of_run(instance, record.dagster_run.run_id)
-            found.last_publishing_run = _run_of(record, causes.failures)
-            found.checks_failed, found.checks_warned = causes.failures, causes.warnings
-            found.checks_not_comparable = len(causes.not_run)
+            problems = problems_of_run(instance, record.dagster_run.run_id)
+            found.last_publishing_run = _run_of(record, problems.failures)
+            found.checks_failed, found.checks_warned = problems.failures, problems.warnings
+            found.checks_not_comparable = len(problems.not_run)
 
 
 def _run_of(record: "dg.RunRecord", failures: list[str]) -> Run:

@@ -16,11 +16,13 @@ from uuid import uuid4
 
 import dagster as dg
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from minerals.releases import ReleaseStore
 from minerals.settings import Settings
-from minerals.sources import DATASETS, intake, providers
-from minerals.sources.provider import Provider
+from minerals.sources import DATASETS, ingest, providers
+from minerals.sources.provider import Fetched, Provider
 from minerals.sources.snapshots import Snapshot, SnapshotStore
 from orchestration.definitions import build_definitions
 from orchestration.resources import Warehouse
@@ -123,7 +125,7 @@ class Rehearsal:
         try:
             if damage.edit:
                 figures.write_bytes(damage.edit(original))
-            with mock.patch.object(intake, "providers", damaged_providers):
+            with mock.patch.object(ingest, "providers", damaged_providers):
                 yield
         finally:
             if damage.edit:
@@ -140,20 +142,17 @@ class Rehearsal:
 
     def _damaged_provider(self, sound: Provider, sql: str) -> Provider:
         """The provider of the dataset, as if the publisher had delivered the damaged rows."""
-        snapshot = self.snapshots[sound.dataset]
+        dataset = sound.source.dataset
+        snapshot = self.snapshots[dataset]
 
-        def write(folder: Path) -> dict[str, Path]:
-            files = {t.name: folder / f"{t.name}.parquet" for t in snapshot.tables}
-            for name, file in files.items():
-                shutil.copy(snapshot.parquet(name), file)
+        def tables() -> dict[str, pa.Table]:
+            made = {t.name: pq.read_table(snapshot.parquet(t.name)) for t in snapshot.tables}
             with duckdb.connect() as connection:
-                source = str(snapshot.parquet(sound.dataset))
-                connection.execute(f"create view rows as from read_parquet('{source}')")
-                target = str(files[sound.dataset])
-                connection.execute(f"copy ({sql}) to '{target}' (format parquet)")
-            return files
+                connection.register("rows", made[dataset])
+                made[dataset] = connection.execute(sql).to_arrow_table()
+            return made
 
-        return replace(sound, fingerprint=lambda: uuid4().hex * 2, write_tables=write)
+        return replace(sound, fetch=lambda: Fetched(uuid4().hex * 2, tables))
 
 
 def _what_stopped(result: dg.ExecuteInProcessResult) -> tuple[str, tuple[str, ...]]:

@@ -5,11 +5,11 @@ import re
 import dagster as dg
 import pytest
 import typer
+from orchestration.causes import Causes, RunFailedError
 
 from minerals.errors import ReleaseError
 from minerals.settings import PROJECT_ROOT, Settings
 from orchestration import run
-from orchestration.causes import Causes, RunFailedError
 from orchestration.cli import app
 from orchestration.cli.status import read_status
 from orchestration.metadata import watched

@@ -32,10 +32,11 @@ from tests.publishers import ComtradePublisher
 @pytest.fixture
 def live(refreshed, tmp_path: Path) -> Settings:
     """The live profile over a release and the snapshots it was made from (no data files)."""
-    kept = refreshed.settings
-    release = refreshed.release_id()
-    (tmp_path / "releases" / release).mkdir(parents=True)
-    shutil.copy(kept.releases_dir / release / "manifest.json", tmp_path / "releases" / release)
+    kept, release = refreshed.settings, refreshed.release()
+    copied = tmp_path / "releases" / release.parent.name / release.name
+    copied.mkdir(parents=True)
+    for name in ("manifest.json", "published.json"):
+        shutil.copy(release / name, copied)
     for dataset in DATASETS:
         (tmp_path / "raw" / dataset).mkdir(parents=True)
         shutil.copy(kept.raw_dir / dataset / "CURRENT", tmp_path / "raw" / dataset)
@@ -173,14 +174,14 @@ def test_it_waits_for_the_runs_under_way(live, instance, status):
 
 def test_a_release_that_was_rolled_back_is_not_rebuilt(live, instance):
     """The newest release counts, not the served one: going back is an operator's choice."""
-    newest = next((live.releases_dir).iterdir())
+    newest = next(live.releases_dir.glob("*/*"))
     older = newest.with_name("20000101T000000Z-00000000")
     shutil.copytree(newest, older)
     text = (older / "manifest.json").read_text()
     for dataset in DATASETS:
         text = text.replace((live.raw_dir / dataset / "CURRENT").read_text().strip(), "older")
     (older / "manifest.json").write_text(text)
-    (live.releases_dir / "current").symlink_to(older.name)
+    (older / "published.json").touch()  # served last
     assert asked(live, instance) == []
 
 

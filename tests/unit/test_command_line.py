@@ -89,13 +89,16 @@ def test_the_replication_names_the_number_of_places_of_the_release():
     marts, output = duckdb.connect(), io.StringIO()
     marts.execute(
         "create schema marts; create table marts.replication_scorecard as from (values "
-        "('ores', 'Copper', 6, 0.8, 0.9, true), ('ores', 'Tin', 9, 0.6, 0.7, true), "
-        "('ores', 'Indium', 5, 0.0, 0.0, false)) t(category, mineral, n_candidates, "
-        "overlap_share, spearman_rho, is_top1_match)"
+        "('ores', 'Copper', 6, 0.8, 0.9, true, 7, 0.6), "
+        "('ores', 'Tin', 9, 0.6, 0.7, true, 9, 0.4), "
+        "('ores', 'Indium', 5, 0.0, 0.0, false, 6, 0.8)) t(category, mineral, n_candidates, "
+        "overlap_share, spearman_rho, is_top1_match, n_candidates_as_served, "
+        "overlap_share_as_served)"
     )
-    refresh._print_replication(Console(file=output, width=200), marts, top_k=5)
-    words = "mean top-5 overlap 70.0%, mean Spearman 0.80, over 2 minerals"
-    assert output.getvalue().rstrip().endswith(words)
+    refresh._print_replication(Console(file=output, width=300), marts, top_k=5)
+    told = output.getvalue().strip()
+    assert "mean top-5 overlap 70.0%, mean Spearman 0.80, over 2 minerals; " in told
+    assert told.endswith("with gaps filled in: mean overlap 60.0%, over 3")
 
 
 def test_years_are_one_year_or_a_range():
