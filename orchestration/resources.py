@@ -250,7 +250,8 @@ def run_settings(settings: Settings) -> RunSettings:
 def dbt_project(settings: Settings) -> DbtProject:
     """The project as dbt describes it under a profile: each has its own staging models of trade."""
     target = Path("target") if settings.profile == "bundled" else Path("target") / settings.profile
-    return DbtProject(project_dir=DBT_PROJECT_DIR, profiles_dir=DBT_PROJECT_DIR, target_path=target)
+    folder = settings.dbt_project_dir
+    return DbtProject(project_dir=folder, profiles_dir=folder, target_path=target)
 
 
 def dbt_variables(settings: Settings) -> dict[str, object]:

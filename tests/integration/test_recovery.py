@@ -19,8 +19,8 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 from minerals.errors import AnotherRefreshRunsError
 from minerals.settings import Settings
 from orchestration import recovery, run
+from orchestration.cli.status import read_status
 from orchestration.sensors import end_dead_runs
-from orchestration.status import read_status
 
 POOL = "duckdb_writer"
 needs_proc = pytest.mark.skipif(
@@ -171,7 +171,7 @@ def test_a_killed_run_is_said_to_have_failed_before_anybody_recovers_it(settings
     process = subprocess.Popen(["sleep", "60"])
     start(instance, pid=str(process.pid))
     seen = read_status(settings).last_run
-    assert (seen.status, seen.cause) == ("under way", None)
+    assert (seen.status, seen.cause) == ("running", None)
     process.kill()
     process.wait()
     seen = read_status(settings).last_run
