@@ -1,8 +1,5 @@
 """The gates: each Great Expectations rule is one Dagster asset check, run before what builds on it.
 
-The raw gate lets the raw tables show the snapshots in use first, so that what it judges is what dbt
-builds from.
-
 One op a stage (raw, conformed, panel, estimates, rankings), so that the start of a process and the
 import of Great Expectations are paid five times, not once a table. A rule of severity `block` that
 fails, or that broke, stops everything after its table in the run, so the previous release stays
@@ -47,13 +44,10 @@ from minerals.inspection.tables import Shape
 from minerals.names import ESTIMATED
 from minerals.ppml import MIN_NONZERO_OBSERVATIONS
 from minerals.settings import Settings
-from orchestration.assets import WRITER_POOL
-from orchestration.assets.ingestion import show_snapshot_in_use
 from orchestration.resources import (
     DBT_PROJECT_DIR,
     Releases,
     RunSettings,
-    Snapshots,
     Warehouse,
 )
 
@@ -241,7 +235,6 @@ def gate(stage: str, gates: Sequence[Gate], deployed: Settings) -> dg.AssetCheck
     @dg.multi_asset_check(
         name=f"gate_{stage}",
         description=f"Great Expectations on {', '.join(g.table for g in gates)}.",
-        pool=WRITER_POOL if stage == "raw" else None,
         specs=[
             dg.AssetCheckSpec(
                 name=rule.name,
@@ -261,7 +254,6 @@ def gate(stage: str, gates: Sequence[Gate], deployed: Settings) -> dg.AssetCheck
         warehouse: Warehouse,
         releases: Releases,
         settings: RunSettings,
-        snapshots: Snapshots,
     ) -> Iterator[dg.AssetCheckResult]:
         asked = context.selected_asset_check_keys
         chosen = settings.chosen
@@ -269,8 +261,6 @@ def gate(stage: str, gates: Sequence[Gate], deployed: Settings) -> dg.AssetCheck
         for one in gates:
             if not any(key.asset_key == dg.AssetKey(one.table) for key in asked):
                 continue
-            if stage == "raw":
-                show_snapshot_in_use(context, one.table, snapshots.store(), warehouse)
             with warehouse.reader() as connection:
                 judged = one.judged(chosen, baseline, connection)
             reports = [validate(s.frame, suite, of_rows=s.of_rows) for suite, s in judged]

@@ -51,7 +51,9 @@ def reporter_code(seeds_dir: Path, iso3: str) -> str:
 
 def _rows(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     if not file.is_file():
-        raise SourceError(f"The seed {file} is missing: restore it, or set MINERALS_SEEDS_DIR.")
+        raise SourceError(
+            f"The seed {file} is missing: restore it, or set MINERALS_DBT_PROJECT_DIR."
+        )
     with file.open(encoding="utf-8", newline="") as lines:
         reader = csv.DictReader(lines)
         missing = [c for c in columns if c not in (reader.fieldnames or ())]

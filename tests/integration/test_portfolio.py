@@ -146,7 +146,7 @@ def test_the_command_line_shows_a_portfolio_and_a_shock(refreshed):
         "shock", "--lose", "chn", "--mineral", "Rare Earths", "--category", "products"
     )
     assert lost.returncode == 0, lost.stderr
-    assert "IND without CHN" in lost.stdout and "Recommended without them" in lost.stdout
+    assert "IND India without CHN" in lost.stdout and "Recommended without them" in lost.stdout
     wrong = refreshed.ask("shock", "--lose", "XX")
     assert wrong.returncode == 1
     assert "--lose XX: no supplier" in wrong.stderr

@@ -1,8 +1,8 @@
-"""Why a run failed, in the words that somebody wrote for the reader.
+"""Why a run failed, in one plain sentence.
 
 Dagster wraps an error in its own, and says of a run only which steps failed. Here the innermost
-message is taken, and the sentence of each failed check, so that the first line tells the cause in
-the UI as on the terminal.
+message is taken, and the sentence of each failed check, so that the first line names the cause in
+the UI and on the terminal.
 """
 
 import re
@@ -16,7 +16,7 @@ from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from minerals.errors import MineralsError
 
 _DBT_ERRORS = "Errors parsed from dbt logs:"  # before it, dagster-dbt repeats the whole command
-_FAILURE = "dagster._core.definitions.events.Failure: "  # what `told_in_words` raises
+_FAILURE = "dagster._core.definitions.events.Failure: "  # what `one_sentence` raises
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -27,7 +27,7 @@ class RunFailedError(MineralsError):
 
 
 @contextmanager
-def told_in_words() -> Iterator[None]:
+def one_sentence() -> Iterator[None]:
     """Let a step fail with the sentence first, not with the name of Dagster's wrapping error."""
     try:
         yield
@@ -35,7 +35,7 @@ def told_in_words() -> Iterator[None]:
         raise dg.Failure(_plain(str(error))) from error
 
 
-class Causes:
+class Problems:
     """What went wrong in a run, in the order of its events. `first_step` is where it began."""
 
     def __init__(self) -> None:
@@ -55,51 +55,51 @@ class Causes:
     def _note_check(self, check: dg.AssetCheckEvaluation) -> None:
         if check.passed:
             return
-        name = f"{check.asset_key.to_user_string()}.{check.check_name}"
         if is_not_run(check):
-            self.not_run.append(name)
+            self.not_run.append(name_of(check))
             return
-        words = f"{name}: {words_of(check)}"
-        if check.severity == dg.AssetCheckSeverity.ERROR:
-            self.failures.append(words)
-        else:
-            self.warnings.append(words)
+        is_error = check.severity == dg.AssetCheckSeverity.ERROR
+        found = self.failures if is_error else self.warnings
+        found.append(f"{name_of(check)}: {sentence_of(check)}")
 
     def raise_first(self) -> None:
-        """Raise RunFailedError with the first failure, from which the others mostly follow."""
+        """Raise RunFailedError with the first failure; the others mostly follow from it."""
         if self.failures:
             others = len(self.failures) - 1
             raise RunFailedError(self.failures[0] + (f" ({others} more below)" if others else ""))
 
 
-def causes_of_run(instance: dg.DagsterInstance, run_id: str) -> Causes:
-    """What went wrong in a run that is in Dagster's records; of one that failed outside of its
-    steps, what its end says."""
-    steps = {DagsterEventType.ASSET_CHECK_EVALUATION, DagsterEventType.STEP_FAILURE}
+def problems_of_run(instance: dg.DagsterInstance, run_id: str) -> Problems:
+    """What went wrong in a recorded run. If no step failed, the message of the run's end."""
     end = DagsterEventType.RUN_FAILURE
-    causes = Causes()
-    events = [e.get_dagster_event() for e in instance.all_logs(run_id, of_type={*steps, end})]
+    kinds = {DagsterEventType.ASSET_CHECK_EVALUATION, DagsterEventType.STEP_FAILURE, end}
+    problems = Problems()
+    events = [e.get_dagster_event() for e in instance.all_logs(run_id, of_type=kinds)]
     for event in events:
-        causes.note(event)
-    if not causes.failures:
-        causes.failures += [cause_of(event) for event in events if event.event_type == end]
-    return causes
+        problems.note(event)
+    if not problems.failures:
+        problems.failures += [cause_of(event) for event in events if event.event_type == end]
+    return problems
+
+
+def name_of(check: dg.AssetCheckEvaluation) -> str:
+    return f"{check.asset_key.to_user_string()}.{check.check_name}"
 
 
 def is_not_run(check: dg.AssetCheckEvaluation) -> bool:
-    """Whether a check could not be judged, which is neither a pass nor a failure."""
+    """Whether a check had nothing to compare with, which is neither a pass nor a failure."""
     status = check.metadata.get("status")
     return status is not None and status.value == "not_run"
 
 
-def words_of(check: dg.AssetCheckEvaluation) -> str:
-    """The sentence of a check; of a dbt test without one, how many rows broke it."""
+def sentence_of(check: dg.AssetCheckEvaluation) -> str:
+    """What a check found; of a dbt test, how many rows broke it."""
     rows = check.metadata.get("dagster_dbt/failed_row_count")
-    return check.description or (f"{rows.value} rows" if rows else "did not hold")
+    return check.description or (f"{rows.value} rows" if rows else "did not pass")
 
 
 def cause_of(event: dg.DagsterEvent) -> str:
-    """The sentence that somebody wrote for the reader; of a bug, the innermost message."""
+    """The sentence written for the reader; of a bug, the innermost message."""
     error = getattr(event.event_specific_data, "error", None)
     if error is None:
         return event.message or "failed"
