@@ -51,7 +51,7 @@ from decided
 where
     hs_revision = 'H0'
     and hs_description is null
-    and (select count(codes.hs_description) from codes where codes.hs_revision = 'H0') > 4000
+    and (select count(codes.hs_description) filter (codes.hs_revision = 'H0') from codes) > 4000
 union all
 select
     codes.hs_revision,

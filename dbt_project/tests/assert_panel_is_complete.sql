@@ -5,7 +5,22 @@
     'dagster': {'ref': {'name': 'import_panel'}},
 }) }}
 
-with panel as (
+with importers as (
+
+    select importer_iso3 from {{ importers() }}
+
+),
+
+window_years as (
+
+    select
+        year,
+        list(year order by year) over () as all_years,
+    from {{ window_years() }}
+
+),
+
+panel as (
 
     select
         *,
@@ -22,8 +37,8 @@ imports as (
         trade.year,
         sum(trade.value_usd) as value_usd,
     from {{ ref('fct_trade_flow') }} as trade
-    inner join {{ importers() }} as importers on trade.importer_iso3 = importers.importer_iso3
-    inner join {{ window_years() }} as window_years on trade.year = window_years.year
+    inner join importers on trade.importer_iso3 = importers.importer_iso3
+    inner join window_years on trade.year = window_years.year
     where trade.importer_iso3 <> trade.exporter_iso3
     group by all
 
@@ -49,7 +64,7 @@ select
     null as years,
     null as value_usd,
     coalesce(sum(panel_imports.value_usd), 0) as panel_value_usd,
-from {{ importers() }} as importers
+from importers
 left join {{ ref('dim_country') }} as countries on importers.importer_iso3 = countries.country_iso3
 left join panel_imports on importers.importer_iso3 = panel_imports.importer_iso3
 group by importers.importer_iso3, countries.country_iso3
@@ -65,7 +80,7 @@ select
     sum(value_usd) as panel_value_usd,
 from panel
 group by importer_iso3, exporter_iso3, mineral
-having list(year order by year) <> (select list(year order by year) from {{ window_years() }})
+having list(year order by year) <> (select any_value(window_years.all_years) from window_years)
 union all
 select
     'the imports of the year are not all in the panel' as problem,

@@ -7,7 +7,26 @@
 
 with classified as (
 
-    select * from {{ ref('int_production__classified') }}
+    select
+        *,
+        regexp_replace(trim(country_name), '\s+', ' ', 'g') as tidy_name,
+    from {{ ref('int_production__classified') }}
+
+),
+
+figures as (
+
+    select mineral
+    from classified
+    where disposition = 'conformed' and quantity > 0
+
+),
+
+known_names as (
+
+    select code as tidy_name
+    from {{ ref('int_country_code__resolved') }}
+    where code_system = 'world_mining_data_name'
 
 ),
 
@@ -43,21 +62,19 @@ select
     null as quantity,
     null as raw_quantity,
 from {{ ref('dim_mineral') }} as minerals
-anti join (from classified where disposition = 'conformed' and quantity > 0) as figures
-    on minerals.mineral = figures.mineral
+anti join figures on minerals.mineral = figures.mineral
 where minerals.has_production_data
 union all
 select
     'the country name is unknown: add it to seeds/country_aliases.csv (world_mining_data_name)' as problem,
     string_agg(distinct sheet, ', ' order by sheet) as sheet,
-    country_name || ' (' || country_code || ')' as what,
+    country_name || coalesce(' (' || country_code || ')', '') as what,
     count(*) as n_rows,
     null as raw_n_rows,
     sum(quantity) as quantity,
     null as raw_quantity,
 from classified
-anti join (from {{ ref('int_country_code__resolved') }} where code_system = 'world_mining_data_name') as known
-    on regexp_replace(trim(classified.country_name), '\s+', ' ', 'g') = known.code
+where tidy_name not in (select known_names.tidy_name from known_names)
 group by country_name, country_code
 union all
 select

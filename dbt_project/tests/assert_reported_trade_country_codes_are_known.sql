@@ -21,7 +21,7 @@ with known as (
         count(*) as n_rows,
         sum(value_usd) as value_usd,
     from {{ ref('stg_comtrade__reported_flow') }}
-    anti join known on {{ role }}_code = known.code
+    where {{ role }}_code not in (select known.code from known)
     group by {{ role }}_code
     {{ 'union all' if not loop.last }}
 {% endfor %}

@@ -22,7 +22,7 @@ with known as (
         min(year) as first_year,
         max(year) as last_year,
     from {{ ref('int_trade_flow__classified') }}
-    anti join known on {{ role }}_code = known.code
+    where {{ role }}_code not in (select known.code from known)
     group by {{ role }}_code
     {{ 'union all' if not loop.last }}
 {% endfor %}
