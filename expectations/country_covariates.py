@@ -33,6 +33,7 @@ from expectations.rules import (
 )
 
 KEY_COLUMNS: Final = ("country_iso3", "year")
+MEASURED_IN: Final = ("observed", "register")
 FILLED_FROM: Final = ("nearest_year", "region_income_median", "region_median", "global_median")
 
 
@@ -155,7 +156,10 @@ def _of(name: str, covariate: Covariate) -> list[Rule]:
             arguments={
                 "column_A": flag,
                 "column_B": origin,
-                "value_pairs_set": [(False, "observed"), *((True, f) for f in FILLED_FROM)],
+                "value_pairs_set": [
+                    *((False, f) for f in MEASURED_IN),
+                    *((True, f) for f in FILLED_FROM),
+                ],
             },
         ),
     ]

@@ -13,7 +13,7 @@ from rich.table import Table
 from minerals.errors import ReleaseError
 from minerals.releases import ReleaseStore
 from minerals.settings import Choices, Settings
-from minerals.sourcing.derive import weights
+from minerals.sourcing.portfolio_tables import weights
 from minerals.sourcing.shocks import lose, recommend_without
 from orchestration.asked import known_category, known_importer, known_mineral
 from orchestration.summary import number, open_marts, percent, release_id

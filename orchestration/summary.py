@@ -322,7 +322,9 @@ def _replication(marts: duckdb.DuckDBPyConnection, top_k: int) -> str:
     return "\n".join(
         f"replication of the study's {row['category']} ranking with its own coefficients: mean "
         f"top-{top_k} overlap {row['mean_overlap_share']:.1%}, mean Spearman "
-        f"{row['mean_spearman_rho']:.2f}, over {row['n_minerals']} minerals"
+        f"{row['mean_spearman_rho']:.2f}, over {row['n_minerals']} minerals; the served ranking, "
+        f"with gaps filled in: mean overlap {row['mean_overlap_share_as_served']:.1%}, over "
+        f"{row['n_minerals_as_served']:.0f}"
         for row in means.to_dict("records")
     )
 

@@ -37,7 +37,7 @@ facts as (
 sides as (
 
     select
-        'the raw rows are not all in trade_balance' as problem,
+        'raw trade and trade_balance differ' as problem,
         'before' as side,
         importer_code as importer,
         year,
@@ -48,7 +48,7 @@ sides as (
     group by importer_code, year
     union all
     select
-        'the raw rows are not all in trade_balance' as problem,
+        'raw trade and trade_balance differ' as problem,
         'after' as side,
         importer_code as importer,
         year,
@@ -59,7 +59,7 @@ sides as (
     group by importer_code, year
     union all
     select
-        'the ' || disposition || ' rows are not all in the facts' as problem,
+        'trade_balance and the ' || disposition || ' facts differ' as problem,
         'before' as side,
         importer,
         year,
@@ -71,7 +71,7 @@ sides as (
     group by disposition, importer, year
     union all
     select
-        'the ' || disposition || ' rows are not all in the facts' as problem,
+        'trade_balance and the ' || disposition || ' facts differ' as problem,
         'after' as side,
         importer,
         year,

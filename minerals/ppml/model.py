@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minerals.characteristics import average_characteristics
 from minerals.ppml.bootstrap import Bootstrap, cluster_bootstrap, leave_one_out
 from minerals.ppml.columns import FloatArray, IntArray
 from minerals.ppml.design import Design, ModelSpec, build_design
@@ -96,8 +97,6 @@ def _candidates(
 
     Candidates that a separated dummy rules out are left out, as they rank last in any case.
     """
-    from minerals.sourcing.ranking import average_characteristics
-
     ruled_out = [t.name for t in design.dropped.separated if t.term_type == "covariate"]
     complete = panel.dropna(subset=[*names, *ruled_out])
     frame = average_characteristics(complete, [*names, *ruled_out])

@@ -105,6 +105,7 @@ PPML_FIT = Contract(
         "category": "str",
         "n_observations": "Int64",
         "n_nonzero": "Int64",
+        "n_estimated_qty": "Int64",
         "n_clusters": "Int64",
         "n_missing_dropped": "Int64",
         "n_separated_dropped": "Int64",
@@ -194,7 +195,10 @@ def estimate_categories(
         bootstrap=_stack(
             [bootstrap_frame(importer, c, m.bootstrap) for c, m in models.items()], PPML_BOOTSTRAP
         ),
-        fit=_stack([fit_frame(importer, c, result) for c, result in results.items()], PPML_FIT),
+        fit=_stack(
+            [fit_frame(importer, c, result, _n_estimated(own, c)) for c, result in results.items()],
+            PPML_FIT,
+        ),
         models=models,
     )
 
@@ -283,14 +287,29 @@ def published_coefficients_frame(importer: str, published: pd.DataFrame) -> pd.D
     )
 
 
-def fit_frame(importer: str, category: str, result: Model | Fit | EstimationError) -> pd.DataFrame:
+def _n_estimated(panel: pd.DataFrame, category: str) -> int | None:
+    """Rows whose quantity rests on an estimated weight; None where the panel does not say."""
+    column = f"{category}_estimated_qty_kg"
+    return int((panel[column] > 0).sum()) if column in panel.columns else None
+
+
+def fit_frame(
+    importer: str,
+    category: str,
+    result: Model | Fit | EstimationError,
+    n_estimated_qty: int | None = None,
+) -> pd.DataFrame:
     """The one row of `ppml_fit`, of a model, of a fit without evidence, or of the reason why there
     is none.
 
     `reason` is null when the fit is publishable. Statistics that do not exist are null, among them
     wald_chi2 where the clustered covariance is singular (see `inference.wald_statistic`).
     """
-    row: dict[str, object] = {"importer_iso3": importer, "category": category}
+    row: dict[str, object] = {
+        "importer_iso3": importer,
+        "category": category,
+        "n_estimated_qty": n_estimated_qty,
+    }
     if isinstance(result, Model):
         reasons = unpublishable_reasons(result.fit, result.bootstrap, result.comparison)
         row |= _fit(result.fit, reasons) | _evidence(result)

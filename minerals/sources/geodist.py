@@ -112,7 +112,7 @@ def _resolve(codes: Iterable[str], aliases: Mapping[str, str], name: str) -> dic
     if unknown := [code for code in codes if code not in aliases]:
         raise SourceError(
             f"{name}: codes that country_aliases.csv does not know: {', '.join(unknown)}. Add a "
-            "line `geodist,<code>,<iso3>,` for each."
+            "line `geodist,<code>,<iso3>,,` for each."
         )
     return {code: aliases[code] for code in codes}
 

@@ -236,7 +236,7 @@ def read_economies(rows: Iterable[Mapping[str, Any]], aliases: Mapping[str, str]
     if unknown:
         raise SourceError(
             f"The World Bank lists economies that country_aliases.csv does not know: "
-            f"{', '.join(unknown)}. Add a line `world_bank,<code>,<iso3>,` for each."
+            f"{', '.join(unknown)}. Add a line `world_bank,<code>,<iso3>,,` for each."
         )
     return Economies(economies, iso3_of, frozenset(aggregates))
 

@@ -16,7 +16,6 @@ UPSTREAM = [
     "ranking_forward",
     "ranking_persistence",
     "supply_events",
-    "trade_unit_value_outliers",
 ]
 SPECS = {
     "portfolio_concentration": "How concentrated imports are, in fact and by the model, per "
@@ -50,11 +49,11 @@ SPECS = {
 def portfolio(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult]:
-    from minerals.sourcing import derive
+    from minerals.sourcing.portfolio_tables import Inputs, portfolio_tables
 
     production = warehouse.frame("conformed.fct_production")
-    tables = derive.portfolio_tables(
-        derive.Inputs(
+    tables = portfolio_tables(
+        Inputs(
             panel=warehouse.frame("marts.import_panel"),
             production=production.loc[
                 production["year"].between(
@@ -65,7 +64,6 @@ def portfolio(
             ranking_forward=warehouse.frame("marts.ranking_forward"),
             ranking_persistence=warehouse.frame("marts.ranking_persistence"),
             supply_events=warehouse.frame("seeds.supply_events"),
-            outliers=warehouse.frame("marts.trade_unit_value_outliers"),
         ),
         settings.chosen.choices,
     )
@@ -108,6 +106,7 @@ def _figures(name: str, frame: pd.DataFrame) -> dict[str, object]:
             deps=[
                 "import_panel",
                 "ppml_coefficients",
+                "ranking_forward",
                 "published_forward_ranking",
                 "country_aliases",
             ],
@@ -135,17 +134,21 @@ def replication(
         coefficients.query("coefficient_source == 'published'"),
         warehouse.frame("seeds.published_forward_ranking"),
         dict(zip(aliases["code"], aliases["iso3"], strict=True)),
-        settings.top_k,
     )
     tables = {
-        "replication_scorecard": scorecard(*compared),
-        "replication_differences": differences(*compared),
+        "replication_scorecard": scorecard(
+            *compared, warehouse.frame("marts.ranking_forward"), settings.top_k
+        ),
+        "replication_differences": differences(*compared, settings.top_k),
     }
     warehouse.save_marts(tables)
     means: dict[str, object] = {}
     for row in summary(tables["replication_scorecard"], settings.top_k).to_dict("records"):
         category = row["category"]
         means[f"{category}_mean_overlap_share"] = float(row["mean_overlap_share"])
+        means[f"{category}_mean_overlap_share_as_served"] = float(
+            row["mean_overlap_share_as_served"]
+        )
         means[f"{category}_mean_spearman_rho"] = float(row["mean_spearman_rho"])
         context.log.info(
             f"{category}: mean top-{settings.top_k} overlap {row['mean_overlap_share']:.3f}, mean "

@@ -60,7 +60,7 @@ def rankings(warehouse: Warehouse, settings: RunSettings) -> Iterator[dg.Materia
     tables = {
         "ranking_annual": annual,
         "ranking_forward": forward,
-        "ranking_persistence": persistence(annual, settings.top_k),
+        "ranking_persistence": persistence(annual),
         "portfolio_alignment": alignment_by_year(annual),
     }
     warehouse.save_marts(tables)

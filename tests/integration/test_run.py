@@ -97,9 +97,12 @@ def test_the_replication_is_told_with_the_number_of_places_of_the_release():
     marts = duckdb.connect()
     marts.execute(
         "create schema marts; create table marts.replication_scorecard as from (values "
-        "('ores', 'Copper', 6, 0.8, 0.9, true), ('ores', 'Tin', 9, 0.6, 0.7, true), "
-        "('ores', 'Indium', 5, 0.0, 0.0, false)) t(category, mineral, n_candidates, "
-        "overlap_share, spearman_rho, is_top1_match)"
+        "('ores', 'Copper', 6, 0.8, 0.9, true, 7, 0.6), "
+        "('ores', 'Tin', 9, 0.6, 0.7, true, 9, 0.4), "
+        "('ores', 'Indium', 5, 0.0, 0.0, false, 6, 0.8)) t(category, mineral, n_candidates, "
+        "overlap_share, spearman_rho, is_top1_match, n_candidates_as_served, "
+        "overlap_share_as_served)"
     )
     told = summary._replication(marts, top_k=5)
-    assert told.endswith("mean top-5 overlap 70.0%, mean Spearman 0.80, over 2 minerals")
+    assert "mean top-5 overlap 70.0%, mean Spearman 0.80, over 2 minerals; " in told
+    assert told.endswith("with gaps filled in: mean overlap 60.0%, over 3")

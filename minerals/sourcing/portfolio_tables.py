@@ -1,4 +1,4 @@
-"""The portfolio's tables from the rankings, in their order: what the portfolio stage computes.
+"""All tables of the portfolio stage, computed from the rankings in their order.
 
 Belongs here: which function feeds which, and the choices they take. Does not belong here: any
 definition; each is in the module that is called.
@@ -13,22 +13,21 @@ import pandas as pd
 from minerals.settings import Choices
 from minerals.sourcing.capacity import capacity
 from minerals.sourcing.concentration import (
-    Thresholds,
     concentration,
     concentration_by_year,
     production_concentration,
 )
 from minerals.sourcing.core_partners import core_partners
-from minerals.sourcing.portfolio import governance, recommend, suppliers
+from minerals.sourcing.governance import governance
+from minerals.sourcing.portfolio import recommend, suppliers
 from minerals.sourcing.programme import Weights
-from minerals.sourcing.roles import Rules, partners, strategies
+from minerals.sourcing.roles import partners, strategies
 from minerals.sourcing.shocks import standing_shocks
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Frames by the names of their tables; `production` is `fct_production` of the window,
-    `outliers` is `trade_unit_value_outliers`."""
+    """Frames by the names of their tables; `production` is `fct_production` of the window."""
 
     panel: pd.DataFrame
     production: pd.DataFrame
@@ -36,7 +35,6 @@ class Inputs:
     ranking_forward: pd.DataFrame
     ranking_persistence: pd.DataFrame
     supply_events: pd.DataFrame
-    outliers: pd.DataFrame
 
 
 def portfolio_tables(inputs: Inputs, choices: Choices) -> dict[str, pd.DataFrame]:
@@ -47,28 +45,24 @@ def portfolio_tables(inputs: Inputs, choices: Choices) -> dict[str, pd.DataFrame
         inputs.ranking_forward,
         production_concentration(inputs.production, wgi),
         wgi,
-        Thresholds(hhi=choices.concentrated_above),
+        choices.concentrated_above,
     )
     candidates = suppliers(
         inputs.ranking_forward,
         inputs.ranking_persistence,
-        capacity(
-            inputs.panel, inputs.outliers, choices.capacity_fraction, choices.excluded_suppliers
-        ),
+        capacity(inputs.panel, choices.capacity_fraction, choices.excluded_suppliers),
         wgi,
-        choices.top_k,
     )
     recommended = recommend(candidates, weights(choices))
-    rules = Rules(top_k=choices.top_k)
-    with_roles = partners(recommended.suppliers, concentrated, rules)
+    with_roles = partners(recommended.suppliers, concentrated)
     return {
         "portfolio_concentration": concentrated,
         "portfolio_concentration_annual": concentration_by_year(inputs.panel),
         "portfolio_partners": with_roles,
         "portfolio_optimization": recommended.optimization,
         "portfolio_frontier": recommended.frontier,
-        "portfolio_strategy": strategies(with_roles, recommended.optimization, concentrated, rules),
-        "portfolio_core_partners": core_partners(with_roles, choices.top_k),
+        "portfolio_strategy": strategies(with_roles, recommended.optimization, concentrated),
+        "portfolio_core_partners": core_partners(with_roles),
         "portfolio_shocks": standing_shocks(
             with_roles, import_value(inputs.panel), inputs.supply_events
         ),
