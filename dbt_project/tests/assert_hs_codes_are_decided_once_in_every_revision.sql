@@ -25,9 +25,9 @@ decided as (
 )
 
 select
+    'a text begins or ends with a space, or holds a non-breaking one' as problem,
     hs_revision,
     hs_code,
-    'a text begins or ends with a space, or holds a non-breaking one' as problem,
 from decided
 where
     regexp_matches(
@@ -37,16 +37,16 @@ where
 union all
 -- The mapping would be ignored.
 select
+    'both mapped (' || mineral || ') and out of scope (' || commodity || '): delete one row' as problem,
     hs_revision,
     hs_code,
-    'both mapped (' || mineral || ') and out of scope (' || commodity || '): delete one row' as problem,
 from decided
 where scope = 'out_of_scope' and mineral is not null
 union all
 select
+    'there is no such code in HS92: look it up in the list of that revision' as problem,
     hs_revision,
     hs_code,
-    'there is no such code in HS92: look it up in the list of that revision' as problem,
 from decided
 where
     hs_revision = 'H0'
@@ -54,9 +54,9 @@ where
     and (select count(codes.hs_description) filter (codes.hs_revision = 'H0') from codes) > 4000
 union all
 select
+    'mapped in H4 and forgotten in H0: map it, or declare it out of scope' as problem,
     codes.hs_revision,
     codes.hs_code,
-    'mapped in H4 and forgotten in H0: map it, or declare it out of scope' as problem,
 from codes
 inner join decided on codes.hs_code = decided.hs_code
 where
@@ -67,9 +67,9 @@ where
 union all
 -- Not over a longer gap: 854800 of HS92 was deleted, and came back in 2022 with another meaning.
 select
+    'decided on in an earlier and a later revision, forgotten here' as problem,
     ['H0', 'H4', 'H5', 'H6'][place + 1] as hs_revision,
     hs_code,
-    'decided on in an earlier and a later revision, forgotten here' as problem,
 from decided
 where next_place = place + 2
 order by hs_code, hs_revision, problem
