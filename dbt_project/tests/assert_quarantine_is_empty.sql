@@ -1,5 +1,5 @@
 -- Raw rows that break a rule are counted and kept, and nothing is calculated from them (a missing
--- production figure is not zero); somebody should look. Unknown codes, names and units have tests that
+-- production figure is not zero); look at them. Unknown codes, names and units have tests that
 -- stop the build.
 {{ config(
     severity='warn',
