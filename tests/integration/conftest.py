@@ -1,20 +1,28 @@
-"""One real refresh of the real bundle, shared by the tests that read what it left.
+"""One real refresh of the real bundle, shared by all tests that read what it left.
 
-The warehouse of these tests lies in a temporary folder; only the fetched bundle is taken from the
-project's own, so that nothing is downloaded twice.
+It is made once for each state of the code and kept under `.pytest_cache`: two workers, or a second
+run of the tests, share it. Tests that change a warehouse take a copy (`own`). The fetched bundle is
+taken from the project's own warehouse, so that nothing is downloaded twice.
 """
 
+import hashlib
+import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import duckdb
 import pytest
+from filelock import FileLock
 
+from minerals.releases import ReleaseStore
+from minerals.releases.reproduction import code_version
 from minerals.settings import PROJECT_ROOT, Settings
 from minerals.sources import bundle
 
@@ -22,17 +30,36 @@ IMPORTERS = "IND,JPN"
 # Real rows of UN Comtrade, which may not be passed on with the project.
 COMTRADE_FILE = PROJECT_ROOT.parent / "shared/data/comtrade/india_imports_2019_2021.csv"
 MINERALS = str(Path(sys.executable).with_name("minerals"))
+KEPT = 3  # shared warehouses, of the states of the code that were tested last
 
 
 @dataclass
 class TestWarehouse:
-    """A warehouse in a temporary folder and the command line that works on it."""
+    """A warehouse in a folder of its own and the command line that works on it."""
 
     __test__ = False
     settings: Settings
     environment: dict[str, str]
 
+    def ask(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in this process: for those that read."""
+        from orchestration.cli import main
+
+        out, err, code = io.StringIO(), io.StringIO(), 0
+        with (
+            mock.patch.dict(os.environ, {**self.environment, **variables}, clear=True),
+            mock.patch.object(sys, "argv", ["minerals", *arguments]),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            try:
+                main()
+            except SystemExit as end:
+                code = int(end.code or 0)
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
     def command(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in a process of its own: for those that run the pipeline."""
         return subprocess.run(
             [MINERALS, *arguments],
             env={**self.environment, **variables},
@@ -63,8 +90,36 @@ class TestWarehouse:
         with duckdb.connect(str(self.settings.serving_database), read_only=True) as connection:
             return connection.execute(sql).fetchall()
 
+    def store(self) -> ReleaseStore:
+        return ReleaseStore(self.settings.releases_dir, self.settings.serving_database)
+
+    def release(self) -> Path:
+        """The folder of the release being served."""
+        folder = self.store().current()
+        assert folder is not None
+        return folder
+
     def release_id(self) -> str:
-        return (self.settings.releases_dir / "current").resolve().name
+        return self.release().name
+
+    def copied_to(self, folder: Path, **variables: str) -> "TestWarehouse":
+        """A copy of it, with other variables in its environment."""
+        shutil.copytree(self.settings.warehouse_dir, folder, symlinks=True)
+        return warehouse_in(folder, **variables)
+
+
+def warehouse_in(folder: Path, **variables: str) -> TestWarehouse:
+    """The warehouse of a folder, as the tests set it up: few bootstrap samples, two importers."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MINERALS_", "DBT_"))}
+    chosen = {
+        "MINERALS_WAREHOUSE_DIR": str(folder),
+        "MINERALS_IMPORTERS": IMPORTERS,
+        "MINERALS_BOOTSTRAP_REPLICATIONS": "100",  # enough to see that it is used
+        "COLUMNS": "160",
+        **variables,
+    }
+    with mock.patch.dict(os.environ, {**inherited, **chosen}, clear=True):
+        return TestWarehouse(Settings(), {**inherited, **chosen})
 
 
 def kill_group(process: subprocess.Popen[str]) -> None:
@@ -82,23 +137,42 @@ def bundle_wheel() -> Path:
 
 
 @pytest.fixture(scope="session")
-def refreshed(bundle_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> TestWarehouse:
-    """A warehouse after one refresh for two importers."""
-    folder = tmp_path_factory.mktemp("warehouse")
-    (folder / "downloads").mkdir()
-    shutil.copy(bundle_wheel, folder / "downloads")
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MINERALS_", "DBT_"))}
-    environment = {
-        **inherited,
-        "MINERALS_WAREHOUSE_DIR": str(folder),
-        "MINERALS_IMPORTERS": IMPORTERS,
-        "MINERALS_BOOTSTRAP_REPLICATIONS": "100",  # enough to see that it is used
-        "COLUMNS": "160",
-    }
+def refreshed(bundle_wheel: Path) -> TestWarehouse:
+    """The shared warehouse, after one refresh for two importers. It must not be changed."""
+    variables = {}
     if COMTRADE_FILE.exists():
-        environment["MINERALS_COMTRADE_FILE"] = str(COMTRADE_FILE)
-    warehouse = TestWarehouse(Settings(warehouse_dir=folder, importers=IMPORTERS), environment)
-    done = warehouse.command("refresh", "--quiet")
-    assert done.returncode == 0, done.stdout + done.stderr
-    (folder / "refresh.out").write_text(done.stdout)
-    return warehouse
+        variables["MINERALS_COMTRADE_FILE"] = str(COMTRADE_FILE)
+    lock_file = (PROJECT_ROOT / "requirements.lock").read_text()
+    state = hashlib.sha256(f"{code_version()} {lock_file} {variables}".encode()).hexdigest()
+    root = PROJECT_ROOT / ".pytest_cache" / "warehouses"
+    root.mkdir(parents=True, exist_ok=True)
+    folder, done = root / state[:12], root / f"{state[:12]}.done"
+    with FileLock(root / ".lock"):
+        if not done.exists():
+            _forget_old(root)
+            shutil.rmtree(folder, ignore_errors=True)
+            (folder / "downloads").mkdir(parents=True)
+            shutil.copy(bundle_wheel, folder / "downloads")
+            ran = warehouse_in(folder, **variables).command("refresh", "--quiet")
+            assert ran.returncode == 0, ran.stdout + ran.stderr
+            (folder / "refresh.out").write_text(ran.stdout)
+            done.touch()
+    return warehouse_in(folder, **variables)
+
+
+def _forget_old(root: Path) -> None:
+    marks = sorted(root.glob("*.done"), key=lambda mark: mark.stat().st_mtime)
+    for mark in marks[: max(0, len(marks) - KEPT + 1)]:
+        mark.unlink()
+        shutil.rmtree(mark.with_suffix(""), ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def own(refreshed: TestWarehouse, tmp_path_factory: pytest.TempPathFactory) -> TestWarehouse:
+    """A copy of the shared warehouse for the tests of one module, which may change it."""
+    variables = {
+        name: value
+        for name, value in refreshed.environment.items()
+        if name.startswith("MINERALS_") and name != "MINERALS_WAREHOUSE_DIR"
+    }
+    return refreshed.copied_to(tmp_path_factory.mktemp("own") / "warehouse", **variables)

@@ -114,18 +114,18 @@ def test_the_questions_of_the_page_are_answered(refreshed, sql):
 
 
 def test_the_database_of_the_release_answers_too(refreshed, answer):
-    file = refreshed.settings.releases_dir / "current" / "release.duckdb"
+    file = refreshed.release() / "release.duckdb"
     with duckdb.connect(str(file), read_only=True) as connection:
         assert connection.execute(QUESTION).fetchall() == answer
 
 
 def test_pandas_reads_the_parquet_file(refreshed, answer):
-    file = refreshed.settings.releases_dir / "current" / "ranking_forward.parquet"
+    file = refreshed.release() / "ranking_forward.parquet"
     assert _first_five(pd.read_parquet(file)) == answer
 
 
 def test_polars_scans_the_parquet_file(refreshed, answer):
-    file = refreshed.settings.releases_dir / "current" / "ranking_forward.parquet"
+    file = refreshed.release() / "ranking_forward.parquet"
     chosen = (
         pl.scan_parquet(file)
         .filter(
@@ -151,7 +151,7 @@ def test_who_attaches_the_database_from_elsewhere_reads_it_too(refreshed, answer
 
 def test_people_without_bi_get_a_workbook(refreshed, answer, tmp_path):
     target = tmp_path / "copper.xlsx"
-    done = refreshed.command(
+    done = refreshed.ask(
         "export", "--mart", "ranking_forward", "--format", "xlsx", "--mineral", "copper",
         "--category", "ores", "--importer", "ind", "--output", str(target),
     )  # fmt: skip
@@ -160,12 +160,12 @@ def test_people_without_bi_get_a_workbook(refreshed, answer, tmp_path):
 
 
 def test_the_release_commands_answer(refreshed):
-    listed = refreshed.command("releases", "list")
+    listed = refreshed.ask("releases", "list")
     assert refreshed.release_id() in listed.stdout
-    shown = refreshed.command("releases", "show")
+    shown = refreshed.ask("releases", "show")
     assert "checks passed" in shown.stdout and "ranking_forward" in shown.stdout
-    assert "sound" in refreshed.command("releases", "verify").stdout
-    kept = refreshed.command("contract")
+    assert "sound" in refreshed.ask("releases", "verify").stdout
+    kept = refreshed.ask("contract")
     assert kept.returncode == 0, kept.stdout
     assert "keeps the contract" in kept.stdout
     assert "new" not in kept.stdout, "run `minerals contract --write` and commit what it writes"

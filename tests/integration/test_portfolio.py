@@ -118,18 +118,18 @@ def test_core_partners_of_india(refreshed):
 
 
 def test_the_command_line_shows_a_portfolio_and_a_shock(refreshed):
-    shown = refreshed.command("portfolio", "--mineral", "copper", "--category", "ores")
+    shown = refreshed.ask("portfolio", "--mineral", "copper", "--category", "ores")
     assert shown.returncode == 0, shown.stderr
     assert "Copper ores for IND" in shown.stdout and "What binds: capacity of" in shown.stdout
-    lost = refreshed.command(
+    lost = refreshed.ask(
         "shock", "--lose", "chn", "--mineral", "Rare Earths", "--category", "products"
     )
     assert lost.returncode == 0, lost.stderr
     assert "IND without CHN" in lost.stdout and "Recommended without them" in lost.stdout
-    wrong = refreshed.command("shock", "--lose", "XX")
+    wrong = refreshed.ask("shock", "--lose", "XX")
     assert wrong.returncode == 1
     assert "--lose XX: no supplier" in wrong.stderr
-    absent = refreshed.command("portfolio", "--importer", "DEU")
+    absent = refreshed.ask("portfolio", "--importer", "DEU")
     assert "MINERALS_IMPORTERS=IND,JPN,DEU" in absent.stderr
 
 

@@ -37,7 +37,7 @@ def test_every_published_column_is_described(refreshed):
 
 
 def test_manifest_names_inputs_and_hashes(refreshed):
-    current = refreshed.settings.releases_dir / "current"
+    current = refreshed.release()
     manifest = json.loads((current / "manifest.json").read_text())
     assert manifest["release_id"] == refreshed.release_id()
     assert {s["dataset"] for s in manifest["snapshots"]} == {
@@ -172,7 +172,7 @@ def test_summary_shows_fits_leaders_release_and_next_steps(refreshed):
 
 
 def test_rank_command_prints_a_ranking(refreshed):
-    done = refreshed.command("rank", "--mineral", "lithium", "--category", "products")
+    done = refreshed.ask("rank", "--mineral", "lithium", "--category", "products")
     assert done.returncode == 0, done.stderr
     assert "Lithium products for IND" in done.stdout
     first = refreshed.served(
@@ -181,9 +181,7 @@ def test_rank_command_prints_a_ranking(refreshed):
         "and forward_rank = 1"
     )[0][0]
     assert first in done.stdout
-    other = refreshed.command(
-        "rank", "--mineral", "Copper", "--category", "ores", "--importer", "JPN"
-    )
+    other = refreshed.ask("rank", "--mineral", "Copper", "--category", "ores", "--importer", "JPN")
     assert "for JPN" in other.stdout
 
 
@@ -197,7 +195,7 @@ def test_rank_command_prints_a_ranking(refreshed):
     ],
 )
 def test_wrong_questions_get_an_answer_that_helps(refreshed, arguments, words):
-    done = refreshed.command(*arguments)
+    done = refreshed.ask(*arguments)
     assert done.returncode == 1
     assert words in done.stderr
     assert "Traceback" not in done.stderr
@@ -226,12 +224,10 @@ def test_an_answer_loads_neither_dagster_nor_dbt(refreshed, arguments):
 
 def test_every_supplier_named_falls_away_however_they_are_named(refreshed):
     market = ("--mineral", "Copper", "--category", "ORES")
-    both = refreshed.command("shock", "--lose", "CHL,PNG", *market)
+    both = refreshed.ask("shock", "--lose", "CHL,PNG", *market)
     assert both.returncode == 0, both.stderr
     assert "IND without CHL, PNG" in both.stdout
-    assert refreshed.command("shock", "--lose", "chl", "--lose", "PNG", *market).stdout == (
-        both.stdout
-    )
+    assert refreshed.ask("shock", "--lose", "chl", "--lose", "PNG", *market).stdout == (both.stdout)
 
 
 @pytest.mark.parametrize(
@@ -241,16 +237,14 @@ def test_every_supplier_named_falls_away_however_they_are_named(refreshed):
 )  # fmt: skip
 def test_a_narrow_terminal_shows_the_same_words(refreshed, arguments):
     """Wrapped, not cut; only paths are broken within a word."""
-    narrow, wide = (
-        refreshed.command(*arguments, COLUMNS=columns).stdout for columns in ("80", "400")
-    )
+    narrow, wide = (refreshed.ask(*arguments, COLUMNS=columns).stdout for columns in ("80", "400"))
     assert "…" not in narrow
     words = [re.findall(r"[\w.,%+-]+", re.sub(r"\S*/\S*", "", text)) for text in (narrow, wide)]
     assert Counter(words[1]) - Counter(words[0]) == Counter()
 
 
 def test_status_names_release_and_sources(refreshed):
-    done = refreshed.command("status")
+    done = refreshed.ask("status")
     assert done.returncode == 0
     for words in (refreshed.release_id(), "bilateral_trade", "1,264,888", "CEPII"):
         assert words in done.stdout
