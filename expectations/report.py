@@ -83,7 +83,7 @@ class Report:
             return f"not compared: {self.not_compared}"
         first, *others = self.not_passed or [None]
         if first is None:
-            return f"{len(self.outcomes)} rules passed."
+            return f"{len(self.outcomes)} rule{'s' * (len(self.outcomes) > 1)} passed."
         more = f" ({len(others)} more not passed)" if others else ""
         return first.sentence() + more
 

@@ -133,7 +133,7 @@ def _outcome(
     if causes := _exceptions(result.exception_info):
         return Outcome(rule, "broken", f"The check could not run: {' / '.join(causes)}")
     details = result.result or {}
-    message = _finding(rule, details, shape.of_rows, bool(result.success))
+    message = _finding(rule, details, shape.of_rows)
     if result.success:
         return Outcome(rule, "passed", message)
     labels = details.get("partial_unexpected_index_list") or []
@@ -163,9 +163,7 @@ def _exceptions(info: Mapping[str, Any] | None) -> list[str]:
     )
 
 
-def _finding(
-    rule: Rule, details: Mapping[str, Any], of_rows: int | None, is_passed: bool
-) -> str:
+def _finding(rule: Rule, details: Mapping[str, Any], of_rows: int | None) -> str:
     """What was found, beside what is allowed: of rows, of a set of values, or of one figure."""
     low, high = (rule.arguments.get(bound) for bound in ("min_value", "max_value"))
     allowed = ""
@@ -177,8 +175,9 @@ def _finding(
         n_rows = of_rows or details["element_count"] - (details.get("missing_count") or 0)
         at_most = f"; at most {1 - mostly:.0%} may" if mostly < 1 else ""
         return f"{details['unexpected_count']:,} of {n_rows:,} rows break it{allowed}{at_most}."
-    found = details.get("observed_value")
     if "value_set" in rule.arguments:
-        missing = [str(v) for v in rule.arguments["value_set"] if v not in (found or [])]
-        return "Nothing is missing." if is_passed else f"Missing: {', '.join(missing)}."
+        missing = details.get("partial_missing_list") or []
+        more = f" and {n} more" if (n := (details.get("missing_count") or 0) - len(missing)) else ""
+        return f"Missing: {', '.join(map(str, missing))}{more}." if missing else "None is missing."
+    found = details.get("observed_value")
     return f"Found {'no such rows' if found is None else figure(found)}{allowed}."

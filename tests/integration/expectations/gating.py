@@ -19,10 +19,19 @@ def gate_of(table: str) -> Gate:
 
 
 def judged(
-    table: str, given: Given, connection: duckdb.DuckDBPyConnection, previous: Previous
+    table: str,
+    given: Given,
+    connection: duckdb.DuckDBPyConnection,
+    previous: Previous,
+    by_rule: str = "",
 ) -> list[Report]:
+    """The reports on a table; `by_rule` chooses the suites that have such a rule."""
     gate = gate_of(table)
-    return [judge(gate, suite, connection, previous) for suite in gate.suites(given)]
+    return [
+        judge(gate, suite, connection, previous)
+        for suite in gate.suites(given)
+        if any(by_rule in rule.name for rule in suite.rules)
+    ]
 
 
 def not_passed(reports: list[Report]) -> dict[str, Outcome]:
