@@ -53,7 +53,8 @@ def ppml(
     published = warehouse.frame("seeds.published_ppml_coefficients")
     chosen = settings.chosen
     estimates = {
-        importer: estimate_categories(panel, importer, chosen) for importer in chosen.importers
+        importer: estimate_categories(panel, importer, chosen.choices)
+        for importer in chosen.importers
     }
     parts: dict[str, list[pd.DataFrame]] = {
         "ppml_coefficients": [e.coefficients for e in estimates.values()],
