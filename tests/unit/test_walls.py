@@ -62,7 +62,7 @@ def calls(file: Path, function: str) -> Iterator[ast.Call]:
     [
         ("minerals", {"orchestration", "expectations", "dagster", "dagster_dbt", "dbt",
                       "great_expectations"}),
-        ("expectations", {"minerals", "orchestration", "dagster", "dagster_dbt", "dbt", "duckdb"}),
+        ("expectations", {"orchestration", "dagster", "dagster_dbt", "dbt"}),
     ],
 )  # fmt: skip
 def test_imports_go_one_way(package, forbidden):
@@ -73,6 +73,26 @@ def test_imports_go_one_way(package, forbidden):
         if name in forbidden
     ]
     assert crossing == []
+
+
+def test_expectations_know_of_the_domain_only_names_and_marts():
+    crossing = [
+        f"{name_of(file)}:{node.lineno} imports {node.module}"
+        for file in modules("expectations")
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").startswith("minerals")
+        and node.module not in {"minerals.names", "minerals.marts"}
+    ]
+    direct = [
+        f"{name_of(file)}:{line}"
+        for file in modules("expectations")
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Import)
+        for line, name in [(node.lineno, alias.name) for alias in node.names]
+        if name.startswith("minerals")
+    ]
+    assert crossing + direct == []
 
 
 def test_only_the_settings_read_the_environment():
