@@ -1,10 +1,9 @@
-"""Alerts: what somebody should look at, written down here and posted to a webhook if there is one.
+"""Alerts: what somebody should look at, written to a local log and posted to a webhook if one is
+set. What deserves an alert is decided in the orchestration.
 
-Belongs here: how an alert is kept and sent. What deserves one is for the orchestration to say.
-
-The local log, `logs/alerts.jsonl`, is written first: a webhook that is down loses nothing and fails
-nothing. Its address carries a token, so it is in no log line, exception or alert; httpx, which
-would log it, is kept quiet while it is asked.
+The local log, `logs/alerts.jsonl`, is written first: when the webhook is down, no alert is lost and
+nothing fails. The webhook's address carries a token, so it is in no log line, exception or alert;
+httpx, which would log it, is silenced during the request.
 """
 
 import json
@@ -12,7 +11,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -23,7 +22,6 @@ from minerals.settings import Settings
 
 Kind = Literal["run failed", "source not up to date", "webhook failed"]
 CONNECT_SECONDS, READ_SECONDS = 5.0, 10.0
-_CHATTY = ("httpx", "httpcore")
 
 
 def _now() -> str:
@@ -32,7 +30,7 @@ def _now() -> str:
 
 @dataclass(frozen=True)
 class Alert:
-    """One thing to look at. `cause` is its first line, for a person."""
+    """One thing to look at. `cause` is one line, for a person."""
 
     kind: Kind
     job: str
@@ -47,25 +45,19 @@ class Alert:
 
 
 def send(settings: Settings, alert: Alert) -> str | None:
-    """Write the alert down and post it. Returns why the webhook did not take it, if it did not."""
-    alert = _clean(settings, alert)
+    """Log the alert and post it. Returns what went wrong with the webhook, or None."""
+    cause = (alert.cause.strip().splitlines() or ["no cause was given"])[0]
+    for secret in (settings.comtrade_api_key, settings.alert_webhook_url):
+        if secret is not None:
+            cause = cause.replace(secret.get_secret_value(), "(secret)")
+    alert = replace(alert, cause=cause)
     _write(settings, alert)
     if settings.alert_webhook_url is None:
         return None
     problem = _post(settings.alert_webhook_url, alert)
     if problem:
-        failed = Alert("webhook failed", alert.job, alert.run_id, alert.step, problem)
-        _write(settings, failed)
+        _write(settings, replace(alert, kind="webhook failed", cause=problem, at=_now()))
     return problem
-
-
-def _clean(settings: Settings, alert: Alert) -> Alert:
-    """The first line of the cause, without any secret that may have got into it."""
-    cause = (alert.cause.strip().splitlines() or ["no cause was given"])[0]
-    for secret in (settings.comtrade_api_key, settings.alert_webhook_url):
-        if secret is not None:
-            cause = cause.replace(secret.get_secret_value(), "(secret)")
-    return Alert(**{**asdict(alert), "cause": cause})
 
 
 def _write(settings: Settings, alert: Alert) -> None:
@@ -81,14 +73,14 @@ def _write(settings: Settings, alert: Alert) -> None:
 
 
 def _post(url: SecretStr, alert: Alert) -> str | None:
-    """Post the alert: `text` is what chat services show. Returns what went wrong."""
+    """Post the alert: `text` is what chat services show. Returns what went wrong, or None."""
     body = {"text": str(alert), **asdict(alert)}
     timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
     try:
-        with _quiet(), httpx.Client(timeout=timeout) as client:
+        with _silenced("httpx"), _silenced("httpcore"), httpx.Client(timeout=timeout) as client:
             response = client.post(url.get_secret_value(), json=body)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        # Not its words: they may hold the address.
+        # The message of the error is left out: it may hold the address.
         return f"the webhook did not answer ({type(error).__name__})"
     if not response.is_success:
         return f"the webhook answered with status {response.status_code}"
@@ -96,14 +88,12 @@ def _post(url: SecretStr, alert: Alert) -> str | None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """No line of httpx, which logs the address of every request."""
-    loggers = [logging.getLogger(name) for name in _CHATTY]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
+def _silenced(name: str) -> Iterator[None]:
+    """Log nothing by this logger meanwhile."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
+        logger.setLevel(before)

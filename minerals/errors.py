@@ -1,12 +1,12 @@
-"""The errors this project raises on purpose, each a sentence for the person who reads it.
+"""The errors that this project raises on purpose, each with a message for the person who reads it.
 
-A message says what was wrong, where (file, row, column), and what to do. Errors of the estimator
-live beside it.
+A message says what is wrong, where (file, row, column), and what to do. Errors of the estimator are
+defined beside it.
 """
 
 
 class MineralsError(Exception):
-    """Base of the errors that carry a message for the operator, not a bug of ours."""
+    """Base of the errors whose message is for the operator; any other exception is a bug."""
 
 
 class SourceError(MineralsError):
@@ -14,7 +14,7 @@ class SourceError(MineralsError):
 
 
 class TransientSourceError(SourceError):
-    """A source failed in a way that a later try may not: busy, cut off, out of reach.
+    """A source failed in a way that may pass: busy, cut off, out of reach.
 
     Raised only after the retries of `sources/http.py` are used up.
     """
@@ -29,8 +29,8 @@ class PermanentSourceError(SourceError):
 
 
 class QuotaExhaustedError(TransientSourceError):
-    """No more calls for now: the day's allowance of a source is used up. What was fetched is kept,
-    and the next refresh goes on from there."""
+    """The day's allowance of a source is used up. What was fetched is kept, and a later refresh
+    continues from there."""
 
 
 class SnapshotDamagedError(MineralsError):
@@ -42,8 +42,8 @@ class ReleaseError(MineralsError):
 
 
 class WarehouseError(MineralsError):
-    """The warehouse cannot be opened, or what would be written does not fit its description."""
+    """The warehouse cannot be opened, or a table does not fit its description."""
 
 
 class AnotherRefreshRunsError(WarehouseError):
-    """Another refresh of the same warehouse is under way."""
+    """Another refresh of the same warehouse is running."""

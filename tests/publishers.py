@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-from minerals.sources.workbooks import address
+from xlsxwriter.utility import xl_rowcol_to_cell
 
 HTML = b"<!DOCTYPE html><html><body><h1>Service under maintenance</h1></body></html>"
 
@@ -357,6 +357,21 @@ class FilePublisher(Publisher):
         return Reply(200, content, {"ETag": etag})
 
 
+def geodist_workbook(economies: Iterable[Mapping[str, Any]], code_of: Mapping[str, str]) -> bytes:
+    """GeoDist's file of cities, from rows of our own geography figures; `code_of` gives GeoDist's
+    code of each ISO3 code that it has."""
+    names = ("iso2", "iso3", "country", "area", "landlocked", "city_en", "lat", "lon", "cap",
+             "maincity")  # fmt: skip
+    rows: list[list[object]] = [list(names)]
+    for row in economies:
+        if code := code_of.get(row["iso3"]):
+            country = [code[:2], code, row["name"], row["area_km2"], row["landlocked_geodist"]]
+            for city, is_capital in (("main_city", 0), ("capital", 1)):
+                place = [row[city], row[f"{city}_lat_deg"], row[f"{city}_lon_deg"]]
+                rows.append([*country, *place, is_capital, 1 - is_capital])
+    return make_workbook({"geo_cepii": rows})
+
+
 def make_workbook(sheets: Mapping[str, list[list[object]]]) -> bytes:
     """The bytes of an .xlsx workbook with these cells, numbers as numbers, None as no cell.
 
@@ -416,7 +431,7 @@ def make_workbook(sheets: Mapping[str, list[list[object]]]) -> bytes:
 def _row(number: int, cells: list[object]) -> str:
     made = []
     for column, value in enumerate(cells):
-        place = address(number, column)
+        place = xl_rowcol_to_cell(number, column)
         if isinstance(value, int | float):
             made.append(f'<c r="{place}"><v>{value}</v></c>')
         elif value is not None:

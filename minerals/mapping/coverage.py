@@ -1,8 +1,7 @@
-"""What the mapping covers: codes a mineral, category and revision, and the trade they carry.
+"""What the mapping covers: codes per mineral, category and revision, and the trade they carry.
 
-Belongs here: counting rows, and reading the importer's trade from the raw snapshot's Parquet files
-(never from the warehouse, which a refresh may hold). Does not belong here: whether the rows are
-right (`rules`), or tables on a terminal.
+The importer's trade is read from the Parquet files of the raw snapshot, never from the warehouse,
+which a refresh may hold. Whether the rows are right belongs to `rules`.
 """
 
 import csv
@@ -26,8 +25,7 @@ _COLUMNS = {"t", "i", "j", "k", "v", "q"}
 @dataclass(frozen=True)
 class Trade:
     """The importer's imports over the years, USD, by six-digit code of `TRADE_REVISION`. Codes that
-    some country trades but not this importer are there with 0; a code that is not there is not in
-    the data at all."""
+    some country trades but not this importer have 0; a code that is absent is not in the data."""
 
     importer_iso3: str
     first_year: int
@@ -71,12 +69,7 @@ def read_products(folder: Path) -> list[tuple[str, str]]:
     file = folder / f"{TRADE}__products.parquet"
     if not file.is_file():
         return []
-    with duckdb.connect(":memory:") as memory:
-        try:
-            query = "select code, description from read_parquet(?) order by code"
-            return memory.execute(query, [str(file)]).fetchall()
-        except duckdb.Error as error:
-            raise SnapshotDamagedError(_damaged(file, error)) from error
+    return _query(file, "select code, description from raw order by code")
 
 
 def read_trade(
@@ -93,43 +86,46 @@ def read_trade(
         ]
     if not codes:
         return None
-    file = folder / f"{TRADE}.parquet"
+    query = """
+        select lpad(cast(k as varchar), 6, '0'), 1000 * coalesce(sum(cast(v as double)) filter (
+            list_contains(?, cast(j as varchar)) and cast(t as integer) between ? and ?), 0)
+        from raw group by 1 order by 1
+    """
+    rows_found = _query(folder / f"{TRADE}.parquet", query, codes, first_year, last_year)
+    return Trade(importer_iso3, first_year, last_year, dict(rows_found))
+
+
+def _query(file: Path, query: str, *parameters: object) -> list[tuple]:
+    """Rows of a query on a Parquet file, called `raw`. Raises SnapshotDamagedError."""
     with duckdb.connect(":memory:") as memory:
         try:
-            trade = memory.read_parquet(str(file))
-            if not set(trade.columns) >= _COLUMNS:
-                names = ", ".join(trade.columns)
-                raise SnapshotDamagedError(f"{file} is not laid out as BACI is: it has {names}.")
-            rows_found = memory.execute(
-                "select lpad(cast(k as varchar), 6, '0'), coalesce(sum(cast(v as double)) filter ("
-                "list_contains(?, cast(j as varchar)) and cast(t as integer) between ? and ?), 0) "
-                "* 1000 from read_parquet(?) group by 1 order by 1",
-                [codes, first_year, last_year, str(file)],
-            ).fetchall()
+            raw = memory.read_parquet(str(file))
+            raw.create_view("raw")
+            if file.stem == TRADE and not set(raw.columns) >= _COLUMNS:
+                raise SnapshotDamagedError(
+                    f"{file} does not have BACI's layout: it has {', '.join(raw.columns)}."
+                )
+            return memory.execute(query, parameters).fetchall()
         except duckdb.Error as error:
-            raise SnapshotDamagedError(_damaged(file, error)) from error
-    return Trade(importer_iso3, first_year, last_year, dict(rows_found))
+            raise SnapshotDamagedError(
+                f"{file} cannot be read ({error}); the next `minerals refresh` writes it again."
+            ) from error
 
 
 def coverage(seeds: MappingSeeds, trade: Trade | None) -> list[Coverage]:
     """Every mineral and category that has a code in some revision, in the order of the study."""
-    counts: dict[tuple[str, str], Counter[str]] = {}
+    counts: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     values: defaultdict[tuple[str, str], float] = defaultdict(float)
-    traded = dict(trade.value_usd) if trade else {}
+    traded = trade.value_usd if trade else {}
     for row in seeds.mapped.rows:
         key = (row["mineral"], row["category"])
-        counts.setdefault(key, Counter())[row["hs_revision"]] += 1
+        counts[key][row["hs_revision"]] += 1
         if row["hs_revision"] == TRADE_REVISION and row["hs_code"] in traded:
             values[key] += traded[row["hs_code"]]
     order = {category: place for place, category in enumerate(CATEGORIES)}
     return [
-        Coverage(
-            mineral,
-            category,
-            {revision: counts[mineral, category][revision] for revision in REVISIONS},
-            values.get((mineral, category)),
-        )
-        for mineral, category in sorted(counts, key=lambda k: (k[0], order.get(k[1], 9), k[1]))
+        Coverage(*key, {r: counts[key][r] for r in REVISIONS}, values.get(key))
+        for key in sorted(counts, key=lambda k: (k[0], order.get(k[1], 9), k[1]))
     ]
 
 
@@ -141,28 +137,25 @@ def without_codes(seeds: MappingSeeds) -> list[str]:
 
 def decided_codes(seeds: MappingSeeds) -> dict[str, set[str]]:
     """The codes of each revision that are in either file."""
-    decided: dict[str, set[str]] = {revision: set() for revision in REVISIONS}
-    for seed in (seeds.mapped, seeds.out_of_scope):
-        for row in seed.rows:
-            decided.setdefault(row["hs_revision"], set()).add(row["hs_code"])
-    return decided
+    return {revision: set(codes) for revision, codes in seeds.decided().items()}
 
 
 def unmapped(seeds: MappingSeeds, lists: HsLists, trade: Trade | None) -> list[Unmapped]:
     """Lines in neither file, the largest trade first: those of `CHAPTERS` in every list at hand,
     and those of any chapter in the trade."""
     decided = decided_codes(seeds)
-    traded = dict(trade.value_usd) if trade else {}
-    found = {
-        (revision, code)
-        for revision, lines in lists.lines.items()
-        for code in lines
-        if code[:2] in CHAPTERS and code not in decided[revision]
-    }
-    found |= {(TRADE_REVISION, code) for code in traded if code not in decided[TRADE_REVISION]}
+    traded = trade.value_usd if trade else {}
+    found = {(TRADE_REVISION, code) for code in traded}
+    found |= {(r, c) for r, lines in lists.lines.items() for c in lines if c[:2] in CHAPTERS}
     lines = [
-        Unmapped(revision, code, _text(lists, revision, code), _value(trade, revision, code))
+        Unmapped(
+            revision,
+            code,
+            line.text if (line := lists.line(revision, code)) else "",
+            traded.get(code) if revision == TRADE_REVISION else None,
+        )
         for revision, code in found
+        if code not in decided[revision]
     ]
     return sorted(lines, key=lambda u: (-(u.value_usd or 0.0), u.hs_revision, u.hs_code))
 
@@ -171,18 +164,3 @@ def out_of_scope_value(seeds: MappingSeeds, trade: Trade) -> float:
     """The importer's trade in the codes that are deliberately left out, USD."""
     codes = {r["hs_code"] for r in seeds.out_of_scope.rows if r["hs_revision"] == TRADE_REVISION}
     return sum(value for code, value in trade.value_usd.items() if code in codes)
-
-
-def _text(lists: HsLists, revision: str, code: str) -> str:
-    line = lists.line(revision, code)
-    return line.text if line else ""
-
-
-def _value(trade: Trade | None, revision: str, code: str) -> float | None:
-    if trade is None or revision != TRADE_REVISION:
-        return None
-    return trade.value_usd.get(code)
-
-
-def _damaged(file: Path, error: Exception) -> str:
-    return f"{file} cannot be read ({error}); the next `minerals refresh` writes it again."

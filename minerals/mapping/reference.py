@@ -1,8 +1,8 @@
 """The lists of all six-digit HS codes of each revision, with their texts.
 
-Belongs here: finding and reading the lists as UN Comtrade publishes them. They are not part of the
-project; where one is missing, what is known of the revision is said, never assumed. Does not belong
-here: what a text means for the mapping (`rules`).
+The lists are read as UN Comtrade publishes them; they are not part of the project. Where one is
+missing, the check says what is known of the revision. What a text means for the mapping belongs to
+`rules`.
 """
 
 import csv
@@ -34,7 +34,7 @@ class Line:
 
 @dataclass(frozen=True)
 class HsLists:
-    """The lists at hand. `sources` says where each one comes from."""
+    """The lists at hand: {revision: {code: line}}, and the file that each one comes from."""
 
     lines: Mapping[str, Mapping[str, Line]] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -51,35 +51,29 @@ class HsLists:
 
     def line(self, revision: str, code: str) -> Line | None:
         """The line of a code; in a revision without a list, the one of its neighbours (the newer
-        first: the wording of the lists is the newer one's)."""
-        if self.has(revision):
-            return self.lines[revision].get(code)
-        for other in reversed(self.neighbours(revision)):
-            if code in self.lines[other]:
-                return self.lines[other][code]
-        return None
+        first: the lists are worded as the newer revision)."""
+        revisions = [revision] if self.has(revision) else reversed(self.neighbours(revision))
+        return next((self.lines[r][code] for r in revisions if code in self.lines[r]), None)
 
     def exists(self, revision: str, code: str) -> bool:
-        """Whether the revision's own list, or in its absence a neighbour's, holds the code."""
+        """Whether the revision's own list, or without one a neighbour's, holds the code."""
         return self.line(revision, code) is not None
 
     def under(self, revision: str, heading: str) -> list[str]:
         """The six-digit codes of the revision that begin with these digits."""
-        codes: Iterable[str] = self.lines.get(revision, {})
-        return sorted(code for code in codes if code.startswith(heading))
+        return sorted(c for c in self.lines.get(revision, {}) if c.startswith(heading))
 
 
-def read_lists(folder: Path | None) -> HsLists:
-    """Every list found in `folder`. Raises SourceError for one that cannot be understood."""
+def read_lists(folder: Path) -> HsLists:
+    """Every list found in `folder`, which may be absent. Raises SourceError for a damaged one."""
     lines: dict[str, Mapping[str, Line]] = {}
     sources: dict[str, str] = {}
-    if folder is None:
-        return HsLists()
     for revision in REVISIONS:
-        for file in (folder / name for name in _names(revision)):
+        small = revision.lower()
+        names = (f"hs_{small}.csv", f"{revision}.json", f"{small}.json", f"hs_{small}.json")
+        for file in (folder / name for name in names):
             if file.is_file():
-                lines[revision] = _read_list(file)
-                sources[revision] = str(file)
+                lines[revision], sources[revision] = _read_list(file), str(file)
                 break
     return HsLists(lines, sources)
 
@@ -87,12 +81,10 @@ def read_lists(folder: Path | None) -> HsLists:
 def with_products(lists: HsLists, products: Iterable[tuple[str, str]], source: str) -> HsLists:
     """The lists, and for H0 the trade data's own product table if there is no other: (code, text).
 
-    Its texts stand on their own, so there is no heading.
+    Its texts are complete in themselves, so there is no heading.
     """
-    if lists.has("H0"):
-        return lists
     found = {str(code).zfill(6): Line(str(text or "")) for code, text in products}
-    if not found:
+    if lists.has("H0") or not found:
         return lists
     return HsLists({**lists.lines, "H0": found}, {**lists.sources, "H0": source})
 
@@ -102,40 +94,26 @@ def how_to_get(revision: str) -> str:
     return f"save {URL.format(revision)} as {revision}.json in the folder of the lists"
 
 
-def _names(revision: str) -> list[str]:
-    small = revision.lower()
-    return [f"hs_{small}.csv", f"{revision}.json", f"{small}.json", f"hs_{small}.json"]
-
-
 def _read_list(file: Path) -> dict[str, Line]:
     try:
         text = file.read_text(encoding="utf-8-sig")
-        rows = _json_rows(text) if file.suffix == ".json" else list(csv.DictReader(StringIO(text)))
-        texts = {str(row["id"]).strip(): _without_code(str(row["text"])) for row in rows}
-        parents = {str(row["id"]).strip(): str(row["parent"]).strip() for row in rows}
+        content = json.loads(text) if file.suffix == ".json" else csv.DictReader(StringIO(text))
+        rows = [
+            (str(row["id"]).strip(), str(row["text"]).strip(), str(row["parent"]).strip())
+            for row in (content["results"] if isinstance(content, dict) else content)
+        ]
     except (OSError, UnicodeError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise SourceError(
             f"{file} is not a list of HS codes as UN Comtrade publishes it (fields id, text, "
-            f"parent): {type(error).__name__} {error}. Replace it, or take it away."
+            f"parent): {type(error).__name__} {error}. Replace it, or delete it."
         ) from error
+    # UN Comtrade puts the code before the text: '2504 - Natural graphite'.
+    texts = {code: re.sub(r"^[0-9]{2,6}\s+-\s+", "", words) for code, words, _ in rows}
     lines = {
-        code: Line(words, texts.get(parents[code], texts.get(code[:4], "")))
-        for code, words in texts.items()
+        code: Line(texts[code], texts.get(parent, texts.get(code[:4], "")))
+        for code, _, parent in rows
         if re.fullmatch(r"[0-9]{6}", code)
     }
     if not lines:
-        raise SourceError(f"{file} holds no six-digit code. Replace it, or take it away.")
+        raise SourceError(f"{file} holds no six-digit code. Replace it, or delete it.")
     return lines
-
-
-def _json_rows(text: str) -> list[dict[str, object]]:
-    content = json.loads(text)
-    rows = content["results"] if isinstance(content, dict) else content
-    if not isinstance(rows, list):
-        raise ValueError("`results` is not a list")
-    return rows
-
-
-def _without_code(text: str) -> str:
-    """The text without the code that UN Comtrade puts before it: '2504 - Natural graphite'."""
-    return re.sub(r"^[0-9]{2,6}\s+-\s+", "", text.strip())

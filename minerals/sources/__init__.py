@@ -1,9 +1,9 @@
-"""Where raw data come from: one module a source, the snapshots they land in, and what may be in
-them.
+"""Where raw data come from: how each source is fetched and parsed, and the snapshots of it.
 
-`providers(settings)` is the only choice between profiles. Both write the same tables, but for
+`sources.yml` declares every source: its publisher, its raw tables and the rules for their rows.
+`providers(settings)` is the only choice between profiles. Both write the same tables, except for
 trade: that of `bundled` has BACI's columns, that of `live` UN Comtrade's. Renaming, unit conversion
-and joining belong to dbt, not here.
+and joining belong to dbt.
 """
 
 from minerals.settings import Settings
@@ -23,11 +23,11 @@ def providers(settings: Settings) -> dict[str, Provider]:
             "country_indicators": world_bank.indicators_provider(settings),
             "country_geography": geodist.geography_provider(settings),
         }
-    from minerals.sources import bundle, figures
+    from minerals.sources import bundle, csv_files
 
     return {
         "bilateral_trade": bundle.trade_provider(settings),
         "production": bundle.production_provider(settings),
-        "country_indicators": figures.indicators_provider(settings),
-        "country_geography": figures.geography_provider(settings),
+        "country_indicators": csv_files.indicators_provider(settings),
+        "country_geography": csv_files.geography_provider(settings),
     }

@@ -1,81 +1,99 @@
-"""A raw dataset that is one CSV file: read as text, typed with the row and column named when a
-value does not fit, written as Parquet. Which columns and what they mean is the source's module's.
+"""Sources that are one CSV file: the country figures of this package, and a UN Comtrade download.
+
+A file is read as text and typed as `sources.yml` declares; a value that does not fit is named with
+its row and column. Renaming and imputing belong to dbt.
 """
 
-from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from minerals.errors import SourceError
-from minerals.sources.provider import Provider, RawTable
-from minerals.sources.snapshots import SourceDescription, sha256_of
+from minerals.files import sha256_of
+from minerals.settings import Settings
+from minerals.sources.provider import Fetched, Provider
+from minerals.sources.tables import RawTable, sources
+
+_CORRECT = "Nothing of the file is used; correct it and refresh again."
 
 
-def csv_provider(
-    file: Path,
-    table: RawTable,
-    source: SourceDescription,
-    types: Mapping[str, pa.DataType],
-    *,
-    layout: str,
-    where_from: str,
-) -> Provider:
-    """The provider of a dataset that is one CSV file.
+def indicators_provider(settings: Settings) -> Provider:
+    """One row per economy and year, one column per indicator under its World Bank code."""
+    return _figures_provider("indicators_file", settings.figures_dir / "country_indicators.csv")
 
-    Columns in `types` are parsed, others kept as text. `where_from` ends the sentence about a file
-    that is missing or empty: what to do. Raises SourceError when the file is read, not here.
+
+def geography_provider(settings: Settings) -> Provider:
+    """One row per economy: main city and capital with coordinates, area, landlocked, region."""
+    return _figures_provider("geography_file", settings.figures_dir / "country_geography.csv")
+
+
+def reported_trade_provider(settings: Settings) -> Provider | None:
+    """UN Comtrade imports as `MINERALS_COMTRADE_FILE` holds them, to reconcile the trade data with;
+    None when it names no file. dbt decides which of the rows are compared."""
+    if settings.comtrade_file is None:
+        return None
+    remedy = "download it again, or unset MINERALS_COMTRADE_FILE"
+    return csv_provider("comtrade_file", settings.comtrade_file, remedy)
+
+
+def _figures_provider(source: str, file: Path) -> Provider:
+    return csv_provider(source, file, "restore it from the repository")
+
+
+def csv_provider(source: str, file: Path, remedy: str) -> Provider:
+    """The provider of a source that is one CSV file.
+
+    `remedy` ends the sentence about a file that is missing or empty. Raises SourceError when the
+    file is read, not here.
     """
-    return Provider(
-        dataset=table.name,
-        layout=layout,
-        source=source,
-        tables=(table,),
-        fingerprint=partial(_fingerprint, file, where_from),
-        write_tables=partial(_write, file, table.name, types, where_from),
-        origin=file.name,
-    )
+    ((name, table),) = sources()[source].tables.items()
+
+    def fetch() -> Fetched:
+        if not file.is_file():
+            raise SourceError(f"The file {file} is missing: {remedy}.")
+        return Fetched(sha256_of(file), lambda: {name: read_csv(file, table, remedy)})
+
+    return Provider.of(source, fetch, file.name)
 
 
-def _fingerprint(file: Path, where_from: str) -> str:
-    if not file.is_file():
-        raise SourceError(f"The file {file} is missing: {where_from}.")
-    return sha256_of(file)
+def read_csv(file: Path, table: RawTable, remedy: str) -> pa.Table:
+    """The file's columns, those of the table in their types; a further column as Arrow finds it.
 
-
-def _write(
-    file: Path, name: str, types: Mapping[str, pa.DataType], where_from: str, folder: Path
-) -> Mapping[str, Path]:
-    options = pacsv.ConvertOptions(
-        column_types=dict.fromkeys(types, pa.string()),
-        null_values=[""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=True,
-    )
+    Raises SourceError naming the line, or row, column and value. A column that is missing is left
+    to the check of the table, which names all that are.
+    """
     try:
         # One thread, so that an error names the row.
-        text = pacsv.read_csv(
-            pa.BufferReader(_utf8(file, where_from)),
+        rows = pacsv.read_csv(
+            pa.BufferReader(_utf8(file, remedy)),
             read_options=pacsv.ReadOptions(use_threads=False),
-            convert_options=options,
+            convert_options=pacsv.ConvertOptions(
+                column_types=dict.fromkeys((*table.columns, *table.optional), pa.string()),
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
+            ),
         )
     except pa.ArrowInvalid as error:
         raise SourceError(
             f"{file.name} cannot be read as comma-separated text: {error}. A number has a decimal "
             f"point, never a comma, and text with a comma stands in quotes. {_CORRECT}"
         ) from error
-    target = folder / f"{name}.parquet"
-    pq.write_table(_typed(file.name, text, types), target, compression="zstd")
-    return {name: target}
+    names = rows.column_names
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise SourceError(f"{file.name}: more than one column {', '.join(repeated)}. {_CORRECT}")
+    for place, column in enumerate(table.schema_of(names)):
+        if column.name in table.columns or column.name in table.optional:
+            try:
+                values = rows[column.name].cast(column.type)
+            except pa.ArrowInvalid as error:
+                raise SourceError(_misfit(file.name, rows, column)) from error
+            rows = rows.set_column(place, column.name, values)
+    return rows
 
 
-_CORRECT = "Nothing of the file is used; correct it and refresh again."
-
-
-def _utf8(file: Path, where_from: str) -> bytes:
+def _utf8(file: Path, remedy: str) -> bytes:
     """The bytes of the file. Raises SourceError unless they are UTF-8, with a header and a row."""
     content = file.read_bytes()
     try:
@@ -90,37 +108,22 @@ def _utf8(file: Path, where_from: str) -> bytes:
     if filled < 2:
         raise SourceError(
             f"{file.name} {'has a header and no rows' if filled else 'is empty'}: "
-            f"it is not used; {where_from}."
+            f"it is not used; {remedy}."
         )
     return content
 
 
-def _typed(file: str, text: pa.Table, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """The text as numbers where they are due. Raises SourceError naming row, column and value.
-
-    A column that is missing is left to the check of the table, which names all that are.
-    """
-    names = text.column_names
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise SourceError(f"{file}: more than one column {', '.join(twice)}. {_CORRECT}")
-    for column in [name for name in types if name in names]:
+def _misfit(file: str, rows: pa.Table, column: pa.Field) -> str:
+    """The message about the first value of a column that cannot be cast."""
+    is_whole = pa.types.is_integer(column.type)
+    expected = "a whole number" if is_whole else "a number (with a decimal point)"
+    for number, value in enumerate(rows[column.name]):
         try:
-            values = text[column].cast(types[column])
-        except pa.ArrowInvalid as error:
-            raise SourceError(_misfit(file, text, column, types[column])) from error
-        text = text.set_column(names.index(column), column, values)
-    return text
-
-
-def _misfit(file: str, text: pa.Table, column: str, kind: pa.DataType) -> str:
-    due = "a whole number" if pa.types.is_integer(kind) else "a number (with a decimal point)"
-    for row, value in enumerate(text[column]):
-        try:
-            value.cast(kind)
+            value.cast(column.type)
         except pa.ArrowInvalid:
-            start = ", ".join(str(cell) for cell in text.slice(row, 1).to_pylist()[0].values())
+            start = ", ".join(str(cell) for cell in rows.slice(number, 1).to_pylist()[0].values())
             return (
-                f"{file}, row {row + 1} after the header ({start[:40]} ...), column {column}: "
-                f"'{value}' is not {due}. {_CORRECT}"
+                f"{file}, row {number + 1} after the header ({start[:40]} ...), column "
+                f"{column.name}: '{value}' is not {expected}. {_CORRECT}"
             )
-    return f"{file}, column {column}: a value is not {due}. {_CORRECT}"
+    return f"{file}, column {column.name}: a value is not {expected}. {_CORRECT}"

@@ -1,29 +1,31 @@
-"""Answers of publishers on disk, as received, each with a note of where it came from.
+"""Answers of publishers on disk, as received, each with a note that says where it came from.
 
-What a client has fetched lies here until a snapshot is made of it, so that a process that was
-killed, or stopped by a quota, goes on where it was. A file whose bytes do not match its note is not
-used.
-What to fetch and how to read it belongs to the module of each source.
+What a client has fetched stays here until a snapshot is made of it, so that a process that was
+killed, or stopped by a quota, continues where it was. A file that does not match its note is not
+used. What to fetch and how to read it belongs to the module of each source.
 """
 
-import json
 import shutil
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
+from minerals.files import fsync_path, sha256_of, write_atomically
 from minerals.sources.http import Answer, Client, Expected
-from minerals.sources.snapshots import Original, fsync_path, sha256_of, write_atomically
+from minerals.sources.snapshots import Original
 
 _NOTE = ".note.json"
-_LEFTOVER_SECONDS = 86_400.0  # younger ones may be of a process that is writing
+_LEFTOVER_SECONDS = 86_400.0  # a younger file may belong to a process that is writing it
+_AS_JSON = TypeAdapter(Original)
 
 
 @dataclass(frozen=True)
 class Downloads:
-    """One folder of answers. Names are file names; a note `<name>.note.json` lies beside each."""
+    """One folder of answers. Names are file names; each has a note `<name>.note.json`."""
 
     folder: Path
 
@@ -31,17 +33,20 @@ class Downloads:
         return self.folder / name
 
     def names(self) -> set[str]:
-        """The names of what is stored, whole or not."""
+        """The names of all stored answers, whole or not."""
         return {note.name.removesuffix(_NOTE) for note in self.folder.glob(f"*{_NOTE}")}
 
     def find(self, name: str) -> Original | None:
         """The stored answer, if it is there and whole."""
-        file = self.path(name)
         try:
-            original = Original(**json.loads(self.path(name + _NOTE).read_text()))
-            return original if sha256_of(file) == original.sha256 else None
-        except (OSError, ValueError, TypeError):
+            original = _AS_JSON.validate_json(self.path(name + _NOTE).read_bytes())
+            return original if sha256_of(self.path(name)) == original.sha256 else None
+        except (OSError, ValueError):
             return None
+
+    def all(self) -> list[Original]:
+        """All whole answers, sorted by name."""
+        return [found for name in sorted(self.names()) if (found := self.find(name))]
 
     def keep(self, name: str, answer: Answer) -> Original:
         """Store an answer: first its bytes, then its note, so that half of it is never found."""
@@ -51,19 +56,8 @@ class Downloads:
         temporary.write_bytes(answer.body)
         fsync_path(temporary)
         temporary.replace(file)
-        original = Original(
-            name=name,
-            url=answer.url,
-            params=dict(answer.params),
-            status=answer.status,
-            etag=answer.etag,
-            last_modified=answer.last_modified,
-            retrieved_at=answer.retrieved_at,
-            sha256=sha256_of(file),
-            n_bytes=len(answer.body),
-        )
-        write_atomically(self.path(name + _NOTE), json.dumps(asdict(original), indent=2) + "\n")
-        return original
+        facts = {k: v for k, v in vars(answer).items() if k != "body"}
+        return self._note(Original(name, sha256=sha256_of(file), n_bytes=len(answer.body), **facts))
 
     def fetch(
         self,
@@ -75,7 +69,7 @@ class Downloads:
         expected: Expected = "json",
         check: Callable[[Answer], object] | None = None,
     ) -> Original:
-        """Ask whether the stored answer is still the publisher's; fetch the new one if not."""
+        """Ask whether the stored answer is still valid; fetch the new one if it is not."""
         stored = self.find(name)
         answer = client.get(
             path,
@@ -85,20 +79,21 @@ class Downloads:
             etag=stored.etag if stored else None,
             last_modified=stored.last_modified if stored else None,
         )
-        if answer.is_unchanged and stored:
-            return stored
-        return self.keep(name, answer)
+        return stored if answer.is_unchanged and stored else self.keep(name, answer)
 
     def copy(self, original: Original, name: str) -> Original:
         """Keep a stored answer under a second name, which later answers do not replace."""
         shutil.copyfile(self.path(original.name), self.path(name))
         fsync_path(self.path(name))
-        copied = Original(**{**asdict(original), "name": name})
-        write_atomically(self.path(name + _NOTE), json.dumps(asdict(copied), indent=2) + "\n")
-        return copied
+        return self._note(replace(original, name=name))
 
     def read(self, original: Original) -> bytes:
         return self.path(original.name).read_bytes()
+
+    def remove(self, name: str) -> None:
+        """Delete an answer, so that it is fetched again."""
+        self.path(name + _NOTE).unlink(missing_ok=True)
+        self.path(name).unlink(missing_ok=True)
 
     def remove_leftovers(self) -> int:
         """Delete what a killed process left half-written long ago; return how many files."""
@@ -108,9 +103,18 @@ class Downloads:
             file.unlink(missing_ok=True)
         return len(old)
 
+    def _note(self, original: Original) -> Original:
+        text = _AS_JSON.dump_json(original, indent=2).decode() + "\n"
+        write_atomically(self.path(original.name + _NOTE), text)
+        return original
 
-def remove_folder(folder: Path) -> int:
-    """Delete a folder of answers; return how many files it held."""
-    n_files = sum(1 for file in folder.rglob("*") if file.is_file())
-    shutil.rmtree(folder)
+
+def remove_superseded(folder: Path, pattern: str, kept: Downloads) -> int:
+    """Delete the folders that match `pattern`, but for the kept one, and its leftovers; return how
+    many files that were."""
+    n_files = kept.remove_leftovers()
+    for older in set(folder.glob(pattern)) - {kept.folder}:
+        if older.is_dir():
+            n_files += sum(1 for file in older.rglob("*") if file.is_file())
+            shutil.rmtree(older)
     return n_files

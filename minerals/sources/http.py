@@ -1,19 +1,18 @@
 """One way to ask a publisher: time-outs, retries, a rate and a daily quota, checked answers.
 
-Belongs here: everything about HTTP that is the same for all sources. What to ask for, and what an
-answer means, belongs to the module of each source.
+Everything about HTTP that is the same for all sources is here. What to ask for, and what an answer
+means, belongs to the module of each source.
 
-What can pass on a second try (a time-out, a dropped connection, 408, 425, 429, 5xx, a page of HTML
-or half a body where data were promised) is tried again, later each time; everything else stops at
-once with a sentence. A project that retried all failures alike once sent the same refused request
-5,363 times.
+A failure that may pass (a time-out, a dropped connection, 408, 425, 429, 5xx, a page of HTML or
+half a body where data were expected) is retried, later each time; every other failure stops at once
+with a message. A project that retried all failures alike once sent the same refused request 5,363
+times.
 
 The key of a source travels in a request header. It is in no URL, and no exception raised here holds
 the request that carried it: httpx's own exceptions do, so they are not chained.
 """
 
 import json
-import random
 import re
 import ssl
 import time
@@ -28,8 +27,15 @@ from typing import Any, Literal, NoReturn
 
 import httpx
 from filelock import FileLock
-from pydantic import SecretStr
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+from pydantic import BaseModel, SecretStr
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_not_exception_type,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
 
 from minerals.errors import (
     PermanentSourceError,
@@ -37,15 +43,12 @@ from minerals.errors import (
     SourceError,
     TransientSourceError,
 )
-from minerals.sources.snapshots import write_atomically
+from minerals.files import write_atomically
 
-Expected = Literal["json", "zip", "xls"]
+Expected = Literal["json", "workbook"]
 USER_AGENT = "mineral-sourcing-warehouse"
-_MAGIC: Mapping[Expected, tuple[bytes, str]] = {
-    "zip": (b"PK\x03\x04", "a zip archive or an .xlsx workbook"),
-    "xls": (b"\xd0\xcf\x11\xe0", "an .xls workbook"),
-}
-_PASSING_STATUS = frozenset({408, 425, 429})
+_WORKBOOK_STARTS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx, .xls
+_TRANSIENT_STATUS = frozenset({408, 425, 429})
 _EXCERPT = 200
 
 
@@ -54,7 +57,7 @@ class RetryPolicy:
     """How long to wait for an answer, how often to ask again, and when to give up. Seconds."""
 
     attempts: int = 6
-    first_wait: float = 1.0
+    first_wait: float = 0.5
     longest_wait: float = 60.0
     longest_retry_after: float = 120.0
     connect_timeout: float = 10.0
@@ -63,7 +66,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a publisher sent, with what a sidecar says of it. `body` is empty when unchanged."""
+    """What a publisher sent, with what its note records. `body` is empty when it is unchanged."""
 
     url: str
     params: Mapping[str, str]
@@ -75,20 +78,29 @@ class Answer:
 
     @property
     def is_unchanged(self) -> bool:
-        """True for 304: what the caller holds is still what the publisher offers."""
+        """True for status 304: the stored answer is still the publisher's."""
         return self.status == httpx.codes.NOT_MODIFIED
 
     def json(self) -> Any:
-        """The body as JSON; `Client.get` has made sure that it is."""
+        """The body as JSON, which `Client.get` has checked."""
         return json.loads(self.body)
+
+
+class _Use(BaseModel):
+    """What is stored of a source's calls. Times are seconds since 1970; the day is UTC's."""
+
+    day: str = ""
+    used: int = 0
+    next_slot: float = 0.0
+    blocked_until: float = 0.0
 
 
 @dataclass
 class Allowance:
     """The rate and the daily quota of one source, in a file, so that a restart changes nothing.
 
-    A call is counted before it is sent: a process that dies in between has used it. The day is
-    UTC's. Safe between processes.
+    A call is counted before it is sent, so a process that dies in between has used it. Safe between
+    processes.
     """
 
     file: Path
@@ -102,61 +114,56 @@ class Allowance:
 
         Raises QuotaExhaustedError, without waiting, when the day's calls are used up.
         """
-        with self._state() as state:
+        with self._use() as use:
             now = self.now()
-            if state["blocked_until"] > now:
-                self._refuse(state["blocked_until"], "the publisher asked to wait")
-            if state["used"] >= self.per_day:
-                midnight = datetime.fromtimestamp(now, UTC).replace(
+            if use.blocked_until > now:
+                self._refuse(use.blocked_until, "the publisher asked to wait")
+            if use.used >= self.per_day:
+                today = datetime.fromtimestamp(now, UTC).replace(
                     hour=0, minute=0, second=0, microsecond=0
-                ) + timedelta(days=1)
-                self._refuse(midnight.timestamp(), f"all {self.per_day} calls of today are used")
-            slot = max(now, state["next_slot"])
-            state["used"] += 1
-            state["next_slot"] = slot + self.seconds_between
+                )
+                midnight = (today + timedelta(days=1)).timestamp()
+                self._refuse(midnight, f"all {self.per_day} calls of today are used")
+            slot = max(now, use.next_slot)
+            use.used += 1
+            use.next_slot = slot + self.seconds_between
         if slot > now:
             self.sleep(slot - now)
 
     def block(self, seconds: float) -> None:
-        """Let no call out for so long: the publisher said so."""
-        with self._state() as state:
-            state["blocked_until"] = self.now() + seconds
+        """Allow no call for this long, because the publisher said so."""
+        with self._use() as use:
+            use.blocked_until = self.now() + seconds
 
     @property
     def used_today(self) -> int:
-        with self._state() as state:
-            return int(state["used"])
+        with self._use() as use:
+            return use.used
 
     def _refuse(self, until: float, why: str) -> NoReturn:
-        moment = datetime.fromtimestamp(until, UTC)
         raise QuotaExhaustedError(
             f"No call is left for {self.file.stem}: {why}. What was fetched is kept; a refresh "
-            f"after {moment:%Y-%m-%d %H:%M} UTC goes on from there.",
+            f"after {datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M} UTC continues from there.",
             until - self.now(),
         )
 
     @contextmanager
-    def _state(self) -> Iterator[dict[str, Any]]:
+    def _use(self) -> Iterator[_Use]:
+        """The stored use, to be changed. A file that cannot be read starts again: the publisher
+        counts too, and its refusal is stored here."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{self.file}.lock"):
-            before = _read_state(self.file)
-            state = {"used": 0, "next_slot": 0.0, "blocked_until": 0.0} | before
+            try:
+                before = _Use.model_validate_json(self.file.read_bytes())
+            except (OSError, ValueError):
+                before = _Use()
+            use = before.model_copy()
             today = datetime.fromtimestamp(self.now(), UTC).date().isoformat()
-            if state.get("day") != today:
-                state |= {"day": today, "used": 0}
-            yield state
-            if state != before:
-                write_atomically(self.file, json.dumps(state) + "\n")
-
-
-def _read_state(file: Path) -> dict[str, Any]:
-    """The stored state; nothing when there is none or it cannot be read (the publisher counts too,
-    and its refusal is kept here)."""
-    try:
-        content = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+            if use.day != today:
+                use.day, use.used = today, 0
+            yield use
+            if use != before:
+                write_atomically(self.file, use.model_dump_json() + "\n")
 
 
 @dataclass
@@ -169,7 +176,6 @@ class Client:
     secrets: Mapping[str, SecretStr] = field(default_factory=dict)
     allowance: Allowance | None = None
     sleep: Callable[[float], None] = time.sleep
-    randomness: random.Random = field(default_factory=random.Random, repr=False)
     max_bytes: int = 200 << 20
 
     def get(
@@ -182,7 +188,7 @@ class Client:
         etag: str | None = None,
         last_modified: str | None = None,
     ) -> Answer:
-        """Ask until there is an answer that is what was promised.
+        """Ask until there is an answer of the expected kind.
 
         `etag` and `last_modified` make the request conditional: the answer may then be unchanged.
         `check(answer)` may raise TransientSourceError to have it asked again. Raises
@@ -195,12 +201,13 @@ class Client:
         retrying = Retrying(
             stop=stop_after_attempt(self.policy.attempts),
             wait=self._wait,
-            retry=retry_if_exception(_may_pass),
+            retry=retry_if_exception_type(TransientSourceError)
+            & retry_if_not_exception_type(QuotaExhaustedError),
             sleep=self.sleep,
             reraise=True,
         )
         try:
-            answer: Answer = retrying(self._once, path, params, headers, expected, check)
+            answer: Answer = retrying(self._ask_once, path, params, headers, expected, check)
         except QuotaExhaustedError:
             raise
         except TransientSourceError as error:
@@ -212,14 +219,13 @@ class Client:
         return answer
 
     def _wait(self, state: RetryCallState) -> float:
-        """Twice as long each time, with jitter; longer when the publisher says so."""
+        """Twice as long each time, with jitter; longer when the publisher asks for it."""
+        first = self.policy.first_wait
+        backoff = wait_exponential_jitter(first, self.policy.longest_wait, jitter=first)
         error = state.outcome.exception() if state.outcome else None
-        backoff = self.policy.first_wait * 2.0 ** (state.attempt_number - 1)
-        wait = min(backoff, self.policy.longest_wait) * self.randomness.uniform(0.5, 1.0)
-        asked = error.retry_after_seconds if isinstance(error, TransientSourceError) else None
-        return max(wait, asked or 0.0)
+        return max(backoff(state), getattr(error, "retry_after_seconds", None) or 0.0)
 
-    def _once(
+    def _ask_once(
         self,
         path: str,
         params: Mapping[str, str],
@@ -230,21 +236,24 @@ class Client:
         if self.allowance:
             self.allowance.take()
         url = f"{self.base_url.rstrip('/')}/{path.lstrip('/')}" if path else self.base_url
-        shown = f"{self.name}: GET {httpx.URL(url, params=dict(params) or None)}"
+        request = f"{self.name}: GET {httpx.URL(url, params=dict(params) or None)}"
         problem: SourceError | None = None
         try:
-            response, body = self._send(url, params, headers, shown)
-        except SourceError:
-            raise
+            response, body = self._send(url, params, headers, request)
         except httpx.HTTPError as error:
             # Raised below, outside of the handler: the exception of httpx holds the request, and
             # the request holds the key.
-            problem = _of_transport(error, shown, self._without_secrets(str(error)))
+            problem = _transport_problem(error, request, self._without_secrets(str(error)))
         except httpx.InvalidURL as error:
-            problem = PermanentSourceError(f"{shown} is no address: {error}. Correct the setting.")
+            problem = PermanentSourceError(
+                f"{request}: invalid address: {error}. Correct the setting."
+            )
         if problem:
             raise problem
-        self._check_status(response, body, shown, conditional=bool(headers))
+        if response.status_code != httpx.codes.OK and not (
+            response.status_code == httpx.codes.NOT_MODIFIED and headers
+        ):
+            self._refuse_status(response, body, request)
         answer = Answer(
             url=str(httpx.URL(url)),
             params=dict(params),
@@ -255,38 +264,34 @@ class Client:
             retrieved_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         if not answer.is_unchanged:
-            self._check_content(response, body, expected, shown)
+            _check_content(body, expected, request)
             if check:
                 check(answer)
         return answer
 
     def _send(
-        self, url: str, params: Mapping[str, str], headers: Mapping[str, str], shown: str
+        self, url: str, params: Mapping[str, str], headers: Mapping[str, str], request: str
     ) -> tuple[httpx.Response, bytes]:
         timeout = httpx.Timeout(self.policy.read_timeout, connect=self.policy.connect_timeout)
         secret = {name: value.get_secret_value() for name, value in self.secrets.items()}
+        headers = {"User-Agent": USER_AGENT, **headers, **secret}
+        body = bytearray()
         with (
-            # A redirect would carry the key to whoever it names, so none is followed with one.
+            # A redirect would carry the key to another server, so none is followed with a key.
             httpx.Client(timeout=timeout, follow_redirects=not secret, verify=_tls()) as client,
-            client.stream(
-                "GET",
-                url,
-                params=dict(params) or None,
-                headers={"User-Agent": USER_AGENT, **headers, **secret},
-            ) as response,
+            client.stream("GET", url, params=dict(params) or None, headers=headers) as response,
         ):
-            body = bytearray()
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > self.max_bytes:
                     raise PermanentSourceError(
-                        f"{shown}: the answer is larger than {self.max_bytes:,} bytes, which "
-                        "cannot be what was asked for. Nothing of it is used."
+                        f"{request}: the answer is larger than {self.max_bytes:,} bytes, which "
+                        "cannot be the expected data. Nothing of it is used."
                     )
         if any(value.encode() in body for value in secret.values()):
             raise PermanentSourceError(
-                f"{shown}: the answer repeats the key it was asked with, so it is not kept. "
-                "Check what answers at this address, and renew the key."
+                f"{request}: the answer repeats the key of the request, so it is not kept. "
+                "Check which server answers at this address, and renew the key."
             )
         return response, bytes(body)
 
@@ -296,99 +301,88 @@ class Client:
                 text = text.replace(form, "(the key)")
         return text
 
-    def _check_status(
-        self, response: httpx.Response, body: bytes, shown: str, *, conditional: bool
-    ) -> None:
-        status = response.status_code
-        if status == httpx.codes.OK or (status == httpx.codes.NOT_MODIFIED and conditional):
-            return
-        said = _excerpt(body)
+    def _refuse_status(self, response: httpx.Response, body: bytes, request: str) -> NoReturn:
+        """Raise the error of a status that brings no answer."""
+        status, said = response.status_code, _excerpt(body)
         if status == httpx.codes.FORBIDDEN and (seconds := quota_seconds(body)) is not None:
-            self._out_of_quota(shown, seconds)
-        if status in _PASSING_STATUS or status >= 500:
-            asked = _retry_after(response.headers.get("Retry-After"))
-            if asked is not None and asked > self.policy.longest_retry_after:
-                self._out_of_quota(shown, asked)
-            raise TransientSourceError(f"{shown} was answered with status {status}{said}.", asked)
+            self._refuse_quota(request, seconds)
+        if status in _TRANSIENT_STATUS or status >= 500:
+            wait = _retry_after(response.headers.get("Retry-After"))
+            if wait is not None and wait > self.policy.longest_retry_after:
+                self._refuse_quota(request, wait)
+            raise TransientSourceError(f"{request} was answered with status {status}{said}.", wait)
         raise PermanentSourceError(
-            f"{shown} was refused with status {status}{said}. {_advice(status, bool(self.secrets))}"
+            f"{request} was refused with status {status}{said}. "
+            f"{_advice(status, bool(self.secrets))}"
         )
 
-    def _out_of_quota(self, shown: str, seconds: float) -> NoReturn:
+    def _refuse_quota(self, request: str, seconds: float) -> NoReturn:
         if self.allowance:
             self.allowance.block(seconds)
         raise QuotaExhaustedError(
-            f"{shown}: the publisher gives no more answers for {timedelta(seconds=int(seconds))} "
-            "(hours:minutes:seconds). What was fetched is kept; a refresh after that goes on from "
-            "there.",
+            f"{request}: the publisher gives no more answers for "
+            f"{timedelta(seconds=int(seconds))} (hours:minutes:seconds). What was fetched is kept; "
+            "a later refresh continues from there.",
             seconds,
         )
-
-    def _check_content(
-        self, response: httpx.Response, body: bytes, expected: Expected, shown: str
-    ) -> None:
-        if not body.strip():
-            raise TransientSourceError(f"{shown} was answered with status 200 and an empty body.")
-        start = body.lstrip()[:32].lower()
-        if start.startswith((b"<!doctype html", b"<html")):
-            raise TransientSourceError(
-                f"{shown} was answered with a page of HTML where {expected} was promised"
-                f"{_excerpt(body)}. It is usually a notice of maintenance or a gateway's."
-            )
-        if expected == "json":
-            _parse_json(body, shown)
-        elif not body.startswith(_MAGIC[expected][0]):
-            raise TransientSourceError(
-                f"{shown}: the answer is not {_MAGIC[expected][1]}, it begins with {body[:8]!r}."
-            )
 
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Reading the certificates takes a tenth of a second: once a process."""
+    """Reading the certificates takes a tenth of a second, so they are read once per process."""
     return httpx.create_ssl_context()
 
 
-def _parse_json(body: bytes, shown: str) -> None:
+def _check_content(body: bytes, expected: Expected, request: str) -> None:
+    """Raise TransientSourceError unless the body is of the expected kind."""
+    if not body.strip():
+        raise TransientSourceError(f"{request} was answered with status 200 and an empty body.")
+    if body.lstrip()[:32].lower().startswith((b"<!doctype html", b"<html")):
+        raise TransientSourceError(
+            f"{request} was answered with a page of HTML where {expected} was expected"
+            f"{_excerpt(body)}. It is usually a maintenance notice or comes from a gateway."
+        )
+    if expected == "workbook":
+        if not body.startswith(_WORKBOOK_STARTS):
+            raise TransientSourceError(
+                f"{request}: the answer is not an .xlsx or .xls workbook; it begins with "
+                f"{body[:8]!r}."
+            )
+        return
     try:
-        json.loads(body, parse_constant=_no_number)
+        json.loads(body, parse_constant=_refuse_constant)
     except ValueError as error:
         raise TransientSourceError(
-            f"{shown}: the answer of {len(body):,} bytes is not whole JSON ({error}). It was cut "
-            "short or damaged on the way."
+            f"{request}: the answer of {len(body):,} bytes is not whole JSON ({error}). It was cut "
+            "short or damaged in transit."
         ) from error
 
 
-def _no_number(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number")
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number")
 
 
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, TransientSourceError) and not isinstance(error, QuotaExhaustedError)
-
-
-def _of_transport(error: httpx.HTTPError, shown: str, words: str) -> SourceError:
-    """The failure to get any answer, as passing or as lasting."""
+def _transport_problem(error: httpx.HTTPError, request: str, words: str) -> SourceError:
+    """The error for a request without any answer: transient or permanent."""
     kind = type(error).__name__
     if isinstance(error, httpx.UnsupportedProtocol | httpx.TooManyRedirects):
-        return PermanentSourceError(f"{shown}: {kind}: {words}. Correct the address it is set to.")
+        return PermanentSourceError(
+            f"{request}: {kind}: {words}. Correct the address it is set to."
+        )
     if isinstance(error, httpx.LocalProtocolError):
-        return PermanentSourceError(f"{shown} could not be asked: {words}. Correct the settings.")
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return PermanentSourceError(
-                f"{shown}: the server's certificate is not trusted ({cause.verify_message}). Check "
-                "the address; behind a proxy that signs anew, set SSL_CERT_FILE to its certificate."
-            )
-        cause = cause.__cause__ or cause.__context__
-    return TransientSourceError(f"{shown} got no whole answer: {kind}: {words}.")
+        return PermanentSourceError(f"{request} cannot be sent: {words}. Correct the settings.")
+    if "CERTIFICATE_VERIFY_FAILED" in words:
+        return PermanentSourceError(
+            f"{request}: the server's certificate is not trusted: {words}. Check the address; "
+            "behind a proxy with certificates of its own, set SSL_CERT_FILE to the proxy's."
+        )
+    return TransientSourceError(f"{request} got no whole answer: {kind}: {words}.")
 
 
 def _advice(status: int, has_key: bool) -> str:
     if status in {401, 403}:
         given = "The key given is not accepted" if has_key else "A key is needed"
-        return f"{given}: see docs/operations.md on how to get one. It is not asked again."
+        return f"{given}: see docs/operations.md on how to get one. The request is not repeated."
     if 300 <= status < 400:
         return "The publisher moved: set the address in the settings to the new one."
     return "The same request would be refused again, so it is not repeated."
@@ -396,13 +390,13 @@ def _advice(status: int, has_key: bool) -> str:
 
 def quota_seconds(body: bytes) -> float | None:
     """Seconds until the quota is filled again, from a body such as 'Out of call volume quota. Quota
-    will be replenished in 07:12:09.'; None when the body says nothing about a quota."""
+    will be replenished in 07:12:09.'; None when the body does not mention a quota."""
     text = body.decode("utf-8", "replace")
     if "quota" not in text.lower():
         return None
     if found := re.search(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})", text):
         days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-        return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+        return timedelta(days, seconds, hours=hours, minutes=minutes).total_seconds()
     return 3600.0
 
 

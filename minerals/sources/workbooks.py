@@ -1,8 +1,7 @@
-"""Workbooks of publishers, .xlsx and .xls, as plain cells with addresses.
+"""Workbooks of publishers, .xlsx and .xls, as plain cells.
 
-Belongs here: opening a workbook and naming a cell as a spreadsheet does. What a sheet means belongs
-to the module of its source. Read with calamine, since openpyxl refuses workbooks whose table names
-occur twice, as World Mining Data 6.1 has them.
+Read with calamine, since openpyxl refuses workbooks in which table names occur twice, as World
+Mining Data 6.1 has them. What a sheet means belongs to the module of its source.
 """
 
 import io
@@ -30,17 +29,8 @@ def sheets(content: bytes, name: str) -> Iterator[tuple[str, Rows]]:
         ) from error
 
 
-def address(row: int, column: int) -> str:
-    """The name of a cell, from positions that begin with 0: (2, 27) is 'AB3'."""
-    letters, rest = "", column + 1
-    while rest:
-        rest, letter = divmod(rest - 1, 26)
-        letters = chr(ord("A") + letter) + letters
-    return f"{letters}{row + 1}"
-
-
 def text(cell: Cell) -> str:
-    """A cell as text, without blanks around it; a whole number without its point."""
+    """A cell as text, without spaces around it; a whole number without its point."""
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     return str(cell).strip()

@@ -4,40 +4,33 @@ API: https://datahelpdesk.worldbank.org/knowledgebase/articles/898581, version 2
 is `[meta, rows]`; an error comes with status 200 as `[{"message": [...]}]`. Renaming and imputing
 belong to dbt.
 
-Each database says when it was last updated; what was fetched is stored under that date, so that an
-unchanged database costs one small request. Regions and income groups are told apart from economies
-by the list of economies (`region` is Aggregates), never by name.
+Each database says when it was last updated; answers are stored under that date, so that an
+unchanged database costs one small request. The list of economies tells economies from regions and
+income groups (`region` is Aggregates).
 """
 
-import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from minerals.errors import PermanentSourceError, SourceError, TransientSourceError
 from minerals.settings import Settings
 from minerals.sources import seeds
-from minerals.sources.downloads import Downloads, remove_folder
-from minerals.sources.figures import INDICATORS_TABLE
+from minerals.sources.downloads import Downloads, remove_superseded
 from minerals.sources.http import Answer, Client, RetryPolicy
-from minerals.sources.provider import Provider, RawTable
-from minerals.sources.snapshots import Original, SourceDescription
+from minerals.sources.provider import Fetched, Provider
+from minerals.sources.snapshots import Original
+from minerals.sources.tables import sources
 
 log = logging.getLogger(__name__)
 
-WORLD_BANK = SourceDescription(
-    provider="World Bank",
-    citation="World Bank, World Development Indicators and Worldwide Governance Indicators",
-    licence="CC BY 4.0",
-    url="https://data.worldbank.org",
-)
+SOURCE = "world_bank"
 WDI, WGI = "2", "3"
 DATABASES: Mapping[str, tuple[str, ...]] = {
     WDI: (
@@ -47,46 +40,20 @@ DATABASES: Mapping[str, tuple[str, ...]] = {
     ),
     WGI: ("CC.EST", "GE.EST", "PV.EST", "RL.EST", "RQ.EST", "VA.EST"),
 }  # fmt: skip
-# No regressor needs these: one that is withdrawn leaves an empty column, not a refused snapshot.
+# No regressor needs these: when one is withdrawn, its column is empty and the snapshot is used.
 OPTIONAL = frozenset({"LP.LPI.OVRL.XQ", "TX.VAL.MMTL.ZS.UN"})
 # Medians of a region need a few years around the window; the API gives a decade in one page.
 LEAST_YEARS = 10
 PER_PAGE = 20_000
 _AGGREGATES = "NA"
 # "Service currently unavailable" and "unknown error" in the API's list of error codes.
-_PASSING_MESSAGES = frozenset({"105", "199"})
-
-_TEXT, _REAL = pa.string(), pa.float64()
-INDICATORS_SCHEMA = pa.schema(
-    [("iso3", _TEXT), ("year", pa.int32())]
-    + [(c, _REAL) for c in INDICATORS_TABLE.columns if c not in {"iso3", "year"}]
-)
-ECONOMIES_SCHEMA = pa.schema(
-    [("iso3", _TEXT), ("name", _TEXT), ("region", _TEXT), ("income_group", _TEXT)]
-)
-SERIES_SCHEMA = pa.schema(
-    [("indicator", _TEXT), ("database", _TEXT), ("last_updated", _TEXT), ("n_values", pa.int32())]
-)
-TABLES = (
-    INDICATORS_TABLE,
-    RawTable(
-        name="country_indicators__economies",
-        columns=tuple(ECONOMIES_SCHEMA.names),
-        key=("iso3",),
-        required=("iso3", "name"),
-    ),
-    RawTable(
-        name="country_indicators__series",
-        columns=tuple(SERIES_SCHEMA.names),
-        key=("indicator",),
-        required=("indicator", "database", "n_values"),
-    ),
-)
+_TRANSIENT_MESSAGES = frozenset({"105", "199"})
+_FORMAT = {"format": "json"}
 
 
 @dataclass(frozen=True)
 class Economies:
-    """The list of economies: {iso3: its row}; and the codes of what is no economy."""
+    """The list of economies: {iso3: its row}; and the codes of regions and groups."""
 
     rows: Mapping[str, Mapping[str, str | None]]
     iso3_of: Mapping[str, str]
@@ -102,13 +69,13 @@ class WorldBank:
     aliases: Mapping[str, str]
 
     def economies(self) -> tuple[Economies, Original]:
-        """The economies with region and income group; asked for again only when it changed."""
+        """The economies with region and income group; fetched again only when they changed."""
         downloads = Downloads(self.folder)
         original = downloads.fetch(
             self.client,
             "economies.json",
             "v2/country",
-            {"format": "json", "per_page": "500"},
+            _FORMAT | {"per_page": "500"},
             check=partial(_check, page=1),
         )
         meta, rows = json.loads(downloads.read(original))
@@ -123,7 +90,7 @@ class WorldBank:
         """The day of the database's last update: one small request."""
         answer = self.client.get(
             f"v2/country/all/indicator/{DATABASES[database][0]}",
-            {"format": "json", "per_page": "1", "source": database},
+            _FORMAT | {"per_page": "1", "source": database},
             check=partial(_check, page=1),
         )
         return str(answer.json()[0].get("lastupdated") or "unknown")
@@ -131,63 +98,48 @@ class WorldBank:
     def pages(
         self, database: str, updated: str, code: str, years: Sequence[int]
     ) -> list[tuple[Original, Path]]:
-        """All pages of one indicator, stored ones first; together as many rows as they say."""
+        """All pages of one indicator, stored or fetched.
+
+        Raises TransientSourceError when they hold fewer rows than they say.
+        """
         downloads = Downloads(self.folder / f"{database}-{updated}")
-        pages, n_rows = [], 0
-        number, n_pages, total = 1, 1, 0
-        while number <= n_pages:
-            name = f"{code}-{years[0]}-{years[-1]}-{number}.json"
+        pages: list[tuple[Original, Path]] = []
+        n_rows, n_pages, total = 0, 1, 0
+        while len(pages) < n_pages:
+            page = len(pages) + 1
+            name = f"{code}-{years[0]}-{years[-1]}-{page}.json"
+            params = {"per_page": str(PER_PAGE), "date": f"{years[0]}:{years[-1]}"}
+            params |= _FORMAT | {"source": database, "page": str(page)}
             original = downloads.find(name) or downloads.keep(
                 name,
                 self.client.get(
                     f"v2/country/all/indicator/{code}",
-                    {
-                        "format": "json",
-                        "per_page": str(PER_PAGE),
-                        "date": f"{years[0]}:{years[-1]}",
-                        "source": database,
-                        "page": str(number),
-                    },
-                    check=partial(_check, page=number, code=code, updated=updated),
+                    params,
+                    check=partial(_check, page=page, code=code, updated=updated),
                 ),
             )
             meta, rows = json.loads(downloads.read(original))
-            n_pages, total, n_rows = (
-                int(meta["pages"]),
-                int(meta["total"]),
-                n_rows + len(rows or ()),
-            )
+            n_pages, total = int(meta["pages"]), int(meta["total"])
+            n_rows += len(rows or ())
             pages.append((original, downloads.path(name)))
-            number += 1
         if n_rows != total:
-            for _, path in pages:
-                path.unlink()
+            for original, _ in pages:
+                downloads.remove(original.name)
             raise TransientSourceError(
                 f"World Bank: {code} has {total} rows by its own count and {n_rows} in its pages. "
                 "Nothing is used; the next refresh asks again."
             )
         return pages
 
-    def prune(self, updates: Mapping[str, str]) -> int:
-        """Delete the answers of earlier updates of these databases, {database: day}, which no
-        fetch would look for again; return how many files that were."""
-        n_files = 0
-        for database, updated in updates.items():
-            kept = self.folder / f"{database}-{updated}"
-            older = set(self.folder.glob(f"{database}-*")) - {kept}
-            n_files += sum(remove_folder(folder) for folder in older if folder.is_dir())
-            n_files += Downloads(kept).remove_leftovers()
-        return n_files
-
 
 def _check(answer: Answer, page: int, code: str | None = None, updated: str | None = None) -> None:
-    """Refuse an answer that is an error with status 200, or of another page or indicator."""
+    """Refuse an error with status 200, and an answer of another page, update or indicator."""
     content = answer.json()
     where = f"World Bank: {answer.url}"
     if isinstance(content, list) and content and "message" in (content[0] or {}):
         messages = content[0]["message"]
         said = "; ".join(f"{m.get('key')}: {m.get('value')} (code {m.get('id')})" for m in messages)
-        if {str(m.get("id")) for m in messages} & _PASSING_MESSAGES:
+        if {str(m.get("id")) for m in messages} & _TRANSIENT_MESSAGES:
             raise TransientSourceError(f"{where} was answered with an error: {said}.")
         raise PermanentSourceError(
             f"{where} was refused: {said}. The indicator may have been renamed or withdrawn: see "
@@ -200,20 +152,19 @@ def _check(answer: Answer, page: int, code: str | None = None, updated: str | No
         )
     meta, rows = content
     if int(meta.get("page", 0)) != page:
-        raise TransientSourceError(f"{where}: page {page} was asked for, {meta.get('page')} came.")
+        raise TransientSourceError(f"{where}: page {page} was requested, {meta.get('page')} came.")
     if updated and str(meta.get("lastupdated") or "unknown") != updated:
         raise TransientSourceError(
             f"{where}: the database was updated ({meta.get('lastupdated')}) while it was read."
         )
-    strange = {row["indicator"]["id"] for row in rows or () if code} - {code}
-    if strange:
+    if code and (strange := {row["indicator"]["id"] for row in rows or ()} - {code}):
         raise TransientSourceError(
             f"{where}: rows of {', '.join(sorted(strange))} came for {code}."
         )
 
 
 def read_economies(rows: Iterable[Mapping[str, Any]], aliases: Mapping[str, str]) -> Economies:
-    """Tell economies from groups. Raises SourceError for an economy that no alias names."""
+    """Tell economies from groups. Raises SourceError for an economy that has no alias."""
     economies: dict[str, dict[str, str | None]] = {}
     iso3_of: dict[str, str] = {}
     aggregates: set[str] = set()
@@ -221,40 +172,32 @@ def read_economies(rows: Iterable[Mapping[str, Any]], aliases: Mapping[str, str]
     for row in rows:
         if row["region"]["id"] == _AGGREGATES:
             aggregates |= {row["id"], row["iso2Code"]}
-            continue
-        iso3 = aliases.get(row["id"])
-        if iso3 is None:
+        elif (iso3 := aliases.get(row["id"])) is None:
             unknown.append(f"{row['id']} ({row['name']})")
-            continue
-        iso3_of |= {row["id"]: iso3, row["iso2Code"]: iso3}
-        economies[iso3] = {
-            "iso3": iso3,
-            "name": row["name"].strip(),
-            "region": row["region"]["value"].strip() or None,
-            "income_group": _group(row["incomeLevel"]["value"]),
-        }
+        else:
+            iso3_of |= {row["id"]: iso3, row["iso2Code"]: iso3}
+            group = row["incomeLevel"]["value"].strip()
+            economies[iso3] = {
+                "region": row["region"]["value"].strip() or None,
+                "income_group": None if group in {"", "Not classified"} else group,
+            }
     if unknown:
         raise SourceError(
             f"The World Bank lists economies that country_aliases.csv does not know: "
-            f"{', '.join(unknown)}. Add a line `world_bank,<code>,<iso3>,` for each."
+            f"{', '.join(unknown)}. Add a row with code_system world_bank for each."
         )
     return Economies(economies, iso3_of, frozenset(aggregates))
 
 
-def _group(value: str) -> str | None:
-    value = value.strip()
-    return None if value in {"", "Not classified"} else value
-
-
 def read_values(
     pages: Iterable[Path], code: str, economies: Economies
-) -> Iterator[tuple[str, int, float]]:
-    """The figures of one indicator, those of economies only, once each.
+) -> dict[tuple[str, int], float]:
+    """{(iso3, year): figure} of one indicator, economies only.
 
     Raises SourceError for a code that is neither economy nor group, and for two different figures
     of one economy and year.
     """
-    seen: dict[tuple[str, int], float | None] = {}
+    found: dict[tuple[str, int], float | None] = {}
     for page in pages:
         for row in json.loads(page.read_bytes())[1] or ():
             place = row.get("countryiso3code") or row["country"]["id"]
@@ -268,90 +211,57 @@ def read_values(
                 )
             key = (iso3, int(row["date"]))
             value = None if row["value"] is None else float(row["value"])
-            if seen.setdefault(key, value) != value:
+            if found.setdefault(key, value) != value:
                 raise SourceError(
-                    f"World Bank: {code} of {iso3} in {key[1]} is {seen[key]} and {value} in one "
+                    f"World Bank: {code} of {iso3} in {key[1]} is {found[key]} and {value} in one "
                     "answer. Nothing is used; delete its downloads to ask again."
                 )
-    return ((iso3, year, value) for (iso3, year), value in seen.items() if value is not None)
-
-
-@dataclass
-class Fetched:
-    """One whole fetch: the economies, the answers, and the figures by indicator."""
-
-    economies: Economies
-    years: Sequence[int]
-    originals: list[tuple[Original, Path]]
-    values: dict[str, dict[tuple[str, int], float]] = field(repr=False)
-    series: list[dict[str, Any]] = field(repr=False)
-
-    @property
-    def sha256(self) -> str:
-        """Of the answers' hashes, in the order of their names."""
-        lines = sorted(f"{o.name} {o.sha256}" for o, _ in self.originals)
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def fetch(source: WorldBank, years: Sequence[int]) -> Fetched:
-    """All indicators of these years. An optional one that is withdrawn is empty, and said so."""
-    economies, original = source.economies()
-    done = Fetched(economies, years, [(original, source.folder / original.name)], {}, [])
+    """All indicators of these years. An optional one that is withdrawn stays empty, with a
+    warning. Raises SourceError when another one has no figure at all."""
+    economies, listed = source.economies()
+    originals = [(listed, source.folder / listed.name)]
+    values: dict[str, dict[tuple[str, int], float]] = {}
+    updates = {database: source.last_updated(database) for database in DATABASES}
     for database, codes in DATABASES.items():
-        updated = source.last_updated(database)
         for code in codes:
             try:
-                pages = source.pages(database, updated, code, years)
+                pages = source.pages(database, updates[database], code, years)
             except PermanentSourceError as error:
                 if code not in OPTIONAL:
                     raise
                 log.warning("World Bank: %s is left empty: %s", code, error)
                 pages = []
-            paths = [path for _, path in pages]
-            figures = read_values(paths, code, economies)
-            done.values[code] = {(iso3, year): value for iso3, year, value in figures}
-            done.originals += pages
-            done.series.append(
-                {
-                    "indicator": code,
-                    "database": database,
-                    "last_updated": updated,
-                    "n_values": len(done.values[code]),
-                }
-            )
-    if bare := [c for c in done.values if not done.values[c] and c not in OPTIONAL]:
+            values[code] = read_values([path for _, path in pages], code, economies)
+            originals += pages
+    if bare := [code for code in values if not values[code] and code not in OPTIONAL]:
         raise SourceError(
             f"World Bank: no figure at all of {', '.join(bare)} in {years[0]}-{years[-1]}. "
             "Nothing is used; the next refresh asks again."
         )
-    if n_files := source.prune({one["database"]: one["last_updated"] for one in done.series}):
-        log.info("World Bank: %d files of answers deleted that newer ones replaced", n_files)
-    return done
+    for database, updated in updates.items():
+        kept = Downloads(source.folder / f"{database}-{updated}")
+        if n_files := remove_superseded(source.folder, f"{database}-*", kept):
+            log.info("World Bank: deleted %d files of answers that newer ones replaced", n_files)
 
+    def read_tables() -> dict[str, pa.Table]:
+        rows = (
+            {"iso3": iso3, "year": year}
+            | {code: figures.get((iso3, year)) for code, figures in values.items()}
+            for iso3 in sorted(economies.rows)
+            for year in years
+        )
+        table = sources()[SOURCE].tables["country_indicators"]
+        return {"country_indicators": table.read(rows, "World Bank API")}
 
-def write_tables(fetched: Fetched, folder: Path) -> Mapping[str, Path]:
-    """Indicators, one row an economy and year; the economies; the series with their dates."""
-    rows = [
-        {"iso3": iso3, "year": year}
-        | {code: values.get((iso3, year)) for code, values in fetched.values.items()}
-        for iso3 in sorted(fetched.economies.rows)
-        for year in fetched.years
-    ]
-    economies = [fetched.economies.rows[iso3] for iso3 in sorted(fetched.economies.rows)]
-    tables = {
-        "country_indicators": pa.Table.from_pylist(rows, schema=INDICATORS_SCHEMA),
-        "country_indicators__economies": pa.Table.from_pylist(economies, schema=ECONOMIES_SCHEMA),
-        "country_indicators__series": pa.Table.from_pylist(fetched.series, schema=SERIES_SCHEMA),
-    }
-    written = {}
-    for name, table in tables.items():
-        written[name] = folder / f"{name}.parquet"
-        pq.write_table(table, written[name], compression="zstd")
-    return written
+    return Fetched.from_files(originals, read_tables)
 
 
 def source(settings: Settings, policy: RetryPolicy | None = None) -> WorldBank:
-    """The client these settings describe."""
+    """The client that these settings describe."""
     return WorldBank(
         Client(settings.world_bank_url, "World Bank", policy or RetryPolicy()),
         settings.downloads_dir / "world_bank",
@@ -360,29 +270,18 @@ def source(settings: Settings, policy: RetryPolicy | None = None) -> WorldBank:
 
 
 def years_to_fetch(settings: Settings) -> tuple[int, ...]:
-    """The panel's years, and as many before them as make a decade."""
+    """The panel's years, and enough years before them to make a decade."""
     first = min(settings.first_year, settings.last_year - LEAST_YEARS + 1)
     return tuple(range(first, settings.last_year + 1))
 
 
 def indicators_provider(settings: Settings, policy: RetryPolicy | None = None) -> Provider:
-    """One row an economy and year, one column an indicator under its World Bank code.
+    """One row per economy and year, one column per indicator under its World Bank code.
 
     `UN.IDEALPOINT`, which is not the World Bank's, is empty.
     """
-    state: dict[str, Fetched] = {}
 
-    def fingerprint() -> str:
-        state["fetched"] = fetch(source(settings, policy), years_to_fetch(settings))
-        return state["fetched"].sha256
+    def fetched() -> Fetched:
+        return fetch(source(settings, policy), years_to_fetch(settings))
 
-    return Provider(
-        dataset="country_indicators",
-        layout="world-bank-api-1",
-        source=WORLD_BANK,
-        tables=TABLES,
-        fingerprint=fingerprint,
-        write_tables=lambda folder: write_tables(state["fetched"], folder),
-        origin="World Bank API",
-        originals=lambda: state["fetched"].originals,
-    )
+    return Provider.of(SOURCE, fetched, "World Bank API")

@@ -1,7 +1,6 @@
 """GeoDist: legacy codes, missing values, corrections; and the real files, where they are."""
 
 import csv
-import io
 import zipfile
 from math import acos, cos, radians, sin
 
@@ -10,7 +9,7 @@ import pytest
 
 from minerals.errors import SourceError
 from minerals.settings import PROJECT_ROOT, Settings
-from minerals.sources import geodist, seeds
+from minerals.sources import geodist, seeds, workbooks
 from minerals.sources.http import RetryPolicy
 from minerals.sources.snapshots import SnapshotStore
 from tests.publishers import FilePublisher, WorldBankPublisher, make_workbook
@@ -27,11 +26,6 @@ CITIES = [
     ["RO", "ROM", "Romania", 238391, 0, "Bucharest", 44.4, 26.1, 1, 1],
     ["AD", "AND", "Andorra", 468, 0, "Andorra la Vella", 42.5, 1.5, 1, 1],
 ]
-DISTANCES = [
-    ["iso_o", "iso_d", "contig", "dist", "distcap", "distw", "distwces"],
-    ["ROM", "AND", 0, 1850.5, 1850.5, ".", "."],
-    ["AND", "ROM", 0, 1850.5, 1850.5, 1840.0, 1839.0],
-]
 
 
 def km_between(one: tuple[float, float], other: tuple[float, float]) -> float:
@@ -39,13 +33,6 @@ def km_between(one: tuple[float, float], other: tuple[float, float]) -> float:
     (lat_1, lon_1), (lat_2, lon_2) = [(radians(lat), radians(lon)) for lat, lon in (one, other)]
     cosine = sin(lat_1) * sin(lat_2) + cos(lat_1) * cos(lat_2) * cos(lon_1 - lon_2)
     return 6376.97 * acos(cosine)
-
-
-def zipped(content: bytes, name: str = "dist_cepii.xls") -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name, content)
-    return packed.getvalue()
 
 
 def cities(rows=CITIES, header=HEADER) -> bytes:
@@ -67,7 +54,7 @@ def test_a_country_is_its_main_city_and_its_capital_under_its_present_code():
         (cities(CITIES[:1]), ["one row with maincity = 1", "BOL has 0"]),
         (cities([*CITIES, CITIES[2]]), ["one row with maincity = 1", "ROM has 2"]),
         (cities([*CITIES, ["XX", "XXX", "Atlantis", 1, 0, "A", 1, 1, 1, 1]]),
-         ["does not know: XXX", "geodist,<code>"]),
+         ["country_aliases.csv does not know the codes XXX", "code_system geodist"]),
         (b"\xd0\xcf\x11\xe0 cut", ["geo_cepii.xls is not a readable workbook"]),
     ],
 )  # fmt: skip
@@ -79,22 +66,8 @@ def test_another_layout_is_refused(content, words):
 
 
 def test_a_dot_is_missing_and_not_zero():
-    made = geodist.read_distances(zipped(make_workbook({"dist": DISTANCES})), ALIASES).to_pylist()
-    assert [(r["origin_iso3"], r["distw_km"]) for r in made] == [("AND", 1840.0), ("ROU", None)]
-    assert made[1]["dist_km"] == 1850.5
-    assert made[1]["is_contiguous"] is False
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (zipped(b"", "readme.txt"), "holds readme.txt, not one .xls file"),
-        (zipped(make_workbook({"dist": DISTANCES}))[:-60], "not a whole zip archive"),
-    ],
-)
-def test_an_archive_that_is_none_is_refused(content, words):
-    with pytest.raises(SourceError, match=words):
-        geodist.read_distances(content, ALIASES)
+    row = [*CITIES[2][:3], ".", *CITIES[2][4:]]
+    assert geodist.read_geography(cities([row]), ALIASES)["ROU"]["area_km2"] is None
 
 
 def test_known_errors_are_corrected_from_the_register_and_the_flag_is_kept():
@@ -117,11 +90,10 @@ def test_the_real_files_give_the_figures_of_the_bundled_profile(tmp_path):
     with (FIGURES / "country_geography.csv").open(encoding="utf-8") as file:
         figures = list(csv.DictReader(file))
     listed = [row for row in figures if row["region"]]
-    served = {
-        "/distance/geo_cepii.xls": geography.read_bytes(),
-        "/distance/dist_cepii.zip": distances.read_bytes(),
-    }
-    with FilePublisher(served) as server, WorldBankPublisher({}, listed) as bank:
+    with (
+        FilePublisher({"/distance/geo_cepii.xls": geography.read_bytes()}) as server,
+        WorldBankPublisher({}, listed) as bank,
+    ):
         settings = Settings(
             profile="live", warehouse_dir=tmp_path, geodist_url=server.url, world_bank_url=bank.url
         )
@@ -138,11 +110,13 @@ def test_the_real_files_give_the_figures_of_the_bundled_profile(tmp_path):
             value = row[column]
             expected = None if text == "" else type(value)(text) if value is not None else text
             assert value == expected, (row["iso3"], column)
-    pairs = pq.read_table(snapshot.parquet("country_geography__distances")).to_pylist()
-    assert len(pairs) == 224 * 224
     places = {r["iso3"]: (r["main_city_lat_deg"], r["main_city_lon_deg"]) for r in made}
-    for pair in pairs:
-        if pair["origin_iso3"] == "IND" != pair["destination_iso3"]:
-            great_circle = km_between(places["IND"], places[pair["destination_iso3"]])
-            assert pair["dist_km"] == pytest.approx(great_circle, rel=1e-4)
-    assert sum(p["distw_km"] is None for p in pairs) == 2215
+    with zipfile.ZipFile(distances) as archive:
+        _, rows = next(workbooks.sheets(archive.read("dist_cepii.xls"), "dist_cepii.xls"))
+    header = rows[0]
+    origin, destination, km = (header.index(name) for name in ("iso_o", "iso_d", "dist"))
+    of_india = [row for row in rows if row[origin] == "IND" != row[destination]]
+    assert len(of_india) == 223
+    for row in of_india:
+        great_circle = km_between(places["IND"], places[ALIASES[row[destination]]])
+        assert row[km] == pytest.approx(great_circle, rel=1e-4)

@@ -20,7 +20,7 @@ import pyarrow.csv as pacsv
 import pytest
 
 from minerals.settings import PROJECT_ROOT
-from minerals.sources import DATASETS, world_bank, world_mining_data
+from minerals.sources import DATASETS, seeds, world_bank, world_mining_data
 from minerals.sources.snapshots import SnapshotStore
 from tests.integration.conftest import COMTRADE_FILE, MINERALS
 from tests.publishers import (
@@ -28,11 +28,12 @@ from tests.publishers import (
     FilePublisher,
     Webhook,
     WorldBankPublisher,
+    geodist_workbook,
     make_workbook,
 )
 
-CEPII = PROJECT_ROOT.parent / "shared" / "data" / "cepii"
 FIGURES = PROJECT_ROOT / "minerals" / "sources" / "figures"
+SEEDS = PROJECT_ROOT / "dbt_project" / "seeds"
 KEY = "a-key-that-nobody-may-see"
 YEARS = range(2019, 2024)
 MONDAY_THE_FIRST, FIRST_OF_JULY = "2026-06-01T03:00", "2026-07-01T03:00"
@@ -153,9 +154,6 @@ def workbook(production: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def publishers(refreshed) -> Iterator[Publishers]:
-    geography, distances = CEPII / "geo_cepii.xls", CEPII / "dist_cepii.zip"
-    if not geography.exists():
-        pytest.skip(f"the real files of GeoDist are not in {CEPII}")
     store = SnapshotStore(refreshed.settings.raw_dir)
     trade, production = (
         str(store.current(name).parquet(name)) for name in ("bilateral_trade", "production")
@@ -167,17 +165,14 @@ def publishers(refreshed) -> Iterator[Publishers]:
         for codes in world_bank.DATABASES.values()
         for code in codes
     }
+    code_of = {iso3: code for code, iso3 in seeds.aliases(SEEDS, "geodist").items()}
+    cities = geodist_workbook(countries, code_of)
     economies = [c for c in countries if c["iso3"] in {r["iso3"] for r in indicators}]
     with (
         ComtradePublisher(comtrade_rows(trade), key=KEY) as comtrade,
         WorldBankPublisher(figures, economies) as bank,
         FilePublisher({"/" + world_mining_data.WORKBOOK_PATH: workbook(production)}) as mining,
-        FilePublisher(
-            {
-                "/distance/geo_cepii.xls": geography.read_bytes(),
-                "/distance/dist_cepii.zip": distances.read_bytes(),
-            }
-        ) as geodist,
+        FilePublisher({"/distance/geo_cepii.xls": cities}) as geodist,
     ):
         yield Publishers(comtrade, bank, mining, geodist)
 
@@ -227,7 +222,7 @@ def test_from_the_ticks_of_the_schedules_to_one_published_release(live):
     assert (published["job"], published["runs"]) == ("rebuild", ["succeeded"])
     assert again["runs"] == []
     assert "was made from the snapshots in use" in again["skipped"]
-    assert len(list((live.folder / "releases").glob("*/manifest.json"))) == 2  # and `current`
+    assert len(list((live.folder / "releases").glob("*/*/manifest.json"))) == 1
 
 
 def test_a_first_fetch_costs_what_the_handbook_says(live, publishers):
@@ -235,7 +230,7 @@ def test_a_first_fetch_costs_what_the_handbook_says(live, publishers):
     assert len(publishers.comtrade.seen) == 1 + 2 * len(YEARS) + len(FAULTS)
     assert len(publishers.world_bank.seen) == 18 + 1  # and the groups of the geography
     assert len(publishers.world_mining_data.seen) == 1
-    assert len(publishers.geodist.seen) == 2
+    assert len(publishers.geodist.seen) == 1
 
 
 def test_it_comes_to_the_panel_of_the_bundle(live, refreshed):
@@ -287,12 +282,10 @@ def test_a_backfill_is_used_and_asks_for_nothing_twice(live, publishers):
     assert "first-last" in wrong.stderr
 
 
-def test_with_one_source_down_what_is_new_elsewhere_is_published_and_it_says_so(
+def test_with_one_source_down_the_others_are_ingested_and_an_alert_says_so(
     live, publishers, webhook
 ):
     """UN Comtrade has revised 2021; World Mining Data answers every request with 404."""
-    used = "select dataset, snapshot_id from marts.source_snapshots"
-    before, value = dict(live.served(used)), live.served(COPPER_OF_CHILE)[0][0]
     for row in publishers.comtrade.rows:
         if (row["period"], row["cmdCode"]) == ("2021", "260300") and row["partnerCode"] in (0, 152):
             row["primaryValue"] += 1_000_000.0
@@ -300,22 +293,14 @@ def test_with_one_source_down_what_is_new_elsewhere_is_published_and_it_says_so(
     publishers.world_mining_data.files.clear()
     n_calls = len(publishers.comtrade.data_calls)
 
-    news, *monthly, published, again = live.ticks(
-        "ask_comtrade_what_is_new", f"schedules@{FIRST_OF_JULY}", ASKS, ASKS
-    )
-    assert (news["job"], news["runs"]) == ("ingest_bilateral_trade", ["succeeded"])
+    revised, *monthly = live.ticks("ask_comtrade_what_is_new", f"schedules@{FIRST_OF_JULY}")
+    assert (revised["job"], revised["runs"]) == ("ingest_bilateral_trade", ["succeeded"])
     years = {seen.params["period"] for seen in publishers.comtrade.data_calls[n_calls:]}
     assert years == {"2021"}  # just what is new
     assert {line["job"] for line in monthly} == {
         "ingest_production", "ingest_country_indicators", "ingest_country_geography",
     }  # fmt: skip
     assert [line["runs"] for line in monthly] == [["succeeded"]] * 3
-    assert (published["job"], published["runs"]) == ("rebuild", ["succeeded"])
-    assert again["runs"] == []
-
-    after = dict(live.served(used))
-    assert {d for d in after if after[d] != before[d]} == {"bilateral_trade"}
-    assert live.served(COPPER_OF_CHILE)[0][0] == pytest.approx(value + 1_000_000.0, abs=0.01)
     older = [f.name for f in (live.folder / "downloads" / "comtrade").glob("699-2021-*")]
     assert older == ["699-2021-H0-2"]  # the answers of the first checksum are gone
 
@@ -345,13 +330,16 @@ def test_the_age_of_a_source_that_fails_is_that_of_its_last_answer(live):
     assert record.status.value == "FAILED"
 
 
-def test_a_whole_refresh_with_a_source_down_publishes_and_says_so_on_the_screen(live):
-    before = (live.folder / "releases" / "current").resolve().name
+def test_a_refresh_with_a_source_down_publishes_what_is_new_elsewhere_and_says_so(live):
+    used = "select dataset, snapshot_id from marts.source_snapshots"
+    before, value = dict(live.served(used)), live.served(COPPER_OF_CHILE)[0][0]
     done = live.command("refresh", "--quiet")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (live.folder / "releases" / "current").resolve().name != before
+    after = dict(live.served(used))
+    assert {d for d in after if after[d] != before[d]} == {"bilateral_trade"}
+    assert live.served(COPPER_OF_CHILE)[0][0] == pytest.approx(value + 1_000_000.0, abs=0.01)
     (warning,) = [line for line in done.stdout.splitlines() if "is_up_to_date" in line]
-    for words in ("raw_production", "status 404", "the last accepted snapshot, of 20", "goes on"):
+    for words in ("raw_production", "status 404", "the last accepted snapshot, of 20"):
         assert words in warning
     assert [alert["job"] for alert in live.alerts()] == ["ingest_production", "refresh"]
 

@@ -72,10 +72,6 @@ def test_the_figures_come_back_in_the_shape_of_the_bundle(provider, store, figur
     snapshot, _ = provider.ingest(store)
     assert table(snapshot) == expected(figures)
     assert len(server.seen) == 1 + 2 + 15  # economies, two dates of update, the indicators
-    (india,) = [r for r in table(snapshot, "country_indicators__economies") if r["iso3"] == "IND"]
-    assert india["region"] == "South Asia"  # the API writes blanks after it
-    series = {r["indicator"]: r for r in table(snapshot, "country_indicators__series")}
-    assert series["CC.EST"]["last_updated"] == "2025-11-01"
     assert {o.name for o in snapshot.originals} >= {"economies.json", "CC.EST-2014-2023-1.json"}
     store.verify_originals(snapshot)
 
@@ -140,7 +136,7 @@ def test_an_indicator_without_any_figure_is_refused(provider, store, server):
 def test_an_economy_that_nobody_named_is_refused_with_the_line_to_add(provider, store, server):
     new = {"iso3": "XYZ", "name": "Atlantis", "region": "South Asia", "income_group": ""}
     server.economies.append(new)
-    with pytest.raises(SourceError, match=r"XYZ \(Atlantis\).*world_bank,<code>,<iso3>"):
+    with pytest.raises(SourceError, match=r"XYZ \(Atlantis\).*row with code_system world_bank"):
         provider.ingest(store)
 
 
@@ -173,4 +169,4 @@ def test_two_figures_for_one_year_are_refused(tmp_path):
     page = tmp_path / "page.json"
     page.write_text(json.dumps([{}, rows]))
     with pytest.raises(SourceError, match=r"SP.POP.TOTL of IND in 2020 is 1.0 and 2.0"):
-        list(world_bank.read_values([page], "SP.POP.TOTL", groups))
+        world_bank.read_values([page], "SP.POP.TOTL", groups)

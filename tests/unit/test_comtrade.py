@@ -2,10 +2,11 @@
 
 import copy
 
+import pyarrow as pa
 import pytest
 
 from minerals.errors import PermanentSourceError, SourceError
-from minerals.sources import comtrade, comtrade_rows
+from minerals.sources import comtrade
 from tests.comtrade_rows import (
     as_expected,
     client,
@@ -47,7 +48,7 @@ def test_a_column_that_is_gone_and_needed_is_refused_and_nothing_kept(tmp_path, 
         for row in server.rows:
             del row[column]
         with pytest.raises(PermanentSourceError, match=rf"no column {column}; they have: period"):
-            source.fetch(published)
+            source.answers(published)
         assert len(server.data_calls) == 1
     assert list((tmp_path / "comtrade").rglob("*.json")) == []
 
@@ -105,8 +106,9 @@ def test_a_missing_world_row_or_partner_is_seen(tmp_path, few):
 
 
 def test_a_known_difference_is_published_and_not_refused(tmp_path, few, monkeypatch):
-    gap = comtrade_rows.KnownGap("699", 2021, "260300", "the reporter's own total")
-    monkeypatch.setattr(comtrade, "known_gaps", lambda: [gap])
+    reason = "the reporter's own total"
+    gap = {"reporter_code": "699", "year": 2021, "hs_code": "260300", "reason": reason}
+    monkeypatch.setattr(comtrade, "known_gaps", lambda: pa.Table.from_pylist([gap]))
     few[0]["primaryValue"] *= 1.1
     with ComtradePublisher(few) as server:
         lines = comtrade.fetch(client(server, tmp_path, few), ["699"], [2021]).reconciliation
@@ -114,10 +116,11 @@ def test_a_known_difference_is_published_and_not_refused(tmp_path, few, monkeypa
     assert lines.to_pylist()[0]["relative_difference"] == pytest.approx(-0.0909, abs=1e-4)
 
 
-def test_a_year_that_is_not_published_is_said_and_none_at_all_is_refused(tmp_path, few):
+def test_a_year_that_is_not_published_is_said_and_none_at_all_is_refused(tmp_path, few, caplog):
     with ComtradePublisher(few) as server:
         made = comtrade.fetch(client(server, tmp_path, few), ["699"], [2020, 2021])
-        assert made.not_published == [("699", 2020)]
+        assert [p.year for p in made.published] == [2021]
+        assert "nothing is published of reporter 699 in 2020" in caplog.text
         with pytest.raises(SourceError, match=r"published none of 2018-2019 for reporter 699"):
             fetched(client(server, tmp_path, few), [2018, 2019])
 
@@ -146,7 +149,7 @@ def test_rows_of_another_revision_than_published_are_refused_at_once(tmp_path, f
         for row in server.rows:
             row["classificationCode"] = "H6"
         with pytest.raises(PermanentSourceError, match=r"rows are of HS revision H6"):
-            source.fetch(published)
+            source.answers(published)
         assert len(server.data_calls) == 1
 
 

@@ -9,17 +9,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from minerals.errors import SourceError
+from minerals.files import sha256_of
 from minerals.settings import Settings
-from minerals.sources.figures import (
-    GEOGRAPHY_TABLE,
-    INDICATORS,
-    INDICATORS_TABLE,
-    geography_provider,
-    indicators_provider,
-)
+from minerals.sources.csv_files import geography_provider, indicators_provider
 from minerals.sources.provider import Provider
-from minerals.sources.snapshots import Snapshot, SnapshotStore, sha256_of
+from minerals.sources.snapshots import Snapshot, SnapshotStore
+from minerals.sources.tables import sources
 
+COLUMNS = {
+    "country_indicators": list(sources()["indicators_file"].tables["country_indicators"].columns),
+    "country_geography": list(sources()["geography_file"].tables["country_geography"].columns),
+}
+INDICATORS = COLUMNS["country_indicators"][2:]
 POPULATION = "SP.POP.TOTL"
 CHILE = {"iso3": "CHL", "year": "2019", **dict.fromkeys(INDICATORS, "1.5"), POPULATION: "18.5e6"}
 KENYA = {"iso3": "KEN", "year": "2019", **dict.fromkeys(INDICATORS, ""), POPULATION: "5e7"}
@@ -126,13 +127,13 @@ def test_a_file_saved_on_windows_reads_the_same(figures, mark):
     assert tables[0].equals(tables[1])
 
 
-@pytest.mark.parametrize("table", [INDICATORS_TABLE, GEOGRAPHY_TABLE])
-def test_each_missing_column_is_named(figures, table):
-    rows = (CHILE, KENYA) if table is INDICATORS_TABLE else (PERU, IVORY_COAST)
-    gone = table.columns[-1]
+@pytest.mark.parametrize("dataset", list(COLUMNS))
+def test_each_missing_column_is_named(figures, dataset):
+    rows = (CHILE, KENYA) if dataset == "country_indicators" else (PERU, IVORY_COAST)
+    gone = COLUMNS[dataset][-1]
     kept = [{k: v for k, v in row.items() if k != gone} for row in rows]
-    message = figures.refusal(table.name, as_csv(*kept))
-    for words in (f"{table.name}.csv", f"no column {gone}", "It has: iso3", "restore the header"):
+    message = figures.refusal(dataset, as_csv(*kept))
+    for words in (f"{dataset}.csv", f"no column {gone}", "It has: iso3", "restore the header"):
         assert words in message
 
 
@@ -185,7 +186,7 @@ def test_a_key_that_occurs_twice_is_named(figures):
     message = figures.refusal("country_indicators", as_csv(CHILE, KENYA, CHILE))
     for words in (
         "country_indicators.csv", "the key (iso3, year) is not unique",
-        "iso3=CHL, year=2019: 2 rows", "Nothing of this file is used", "correct it",
+        "iso3=CHL, year=2019, rows=2", "Nothing of this file is used", "correct it",
     ):  # fmt: skip
         assert words in message
 

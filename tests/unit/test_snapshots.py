@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from minerals.errors import SnapshotDamagedError
+from minerals.files import sha256_of
 from minerals.sources.snapshots import (
     POINTER,
     SIDECAR,
     Snapshot,
     SnapshotStore,
     SourceDescription,
-    sha256_of,
 )
 
 SOURCE = SourceDescription("A publisher", "A publisher (2026)", "CC BY 4.0", "https://example.org")

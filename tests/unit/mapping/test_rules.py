@@ -323,7 +323,7 @@ def test_a_code_mapped_in_one_revision_and_forgotten_in_the_next_is_an_error(
 ):
     write(folder, [row for row in ROWS if not row.startswith(f"{revision},260300")])
     text = words(check(folder))
-    assert f"260300 is Copper ores in {other} and forgotten in {revision}" in text
+    assert f"260300 is Copper ores in {other} and missing in {revision}" in text
     assert f"add a row {revision},260300," in text
 
 
@@ -336,7 +336,7 @@ def test_an_out_of_scope_code_forgotten_in_the_next_revision_is_a_warning(folder
     (folder / "hs_out_of_scope.csv").write_text("\n".join([OUT_HEADER, *OUTSIDE[:2], ""]))
     (problem,) = check(folder).problems
     assert problem.severity == "warning"
-    assert "forgotten in H5" in problem.what
+    assert "missing in H5" in problem.what
 
 
 def test_a_revision_without_a_row_is_said_once(folder):
@@ -351,7 +351,7 @@ def test_a_meaning_that_changes_while_the_text_does_not_is_a_warning(folder):
     warning = next(p for p in report.problems if p.column == "hs_code")
     assert warning.severity == "warning"
     assert "Copper ores in H6, but Graphite ores in H5" in warning.what
-    assert "the text speaks of Graphite, not of Copper" in words(report)
+    assert "the text names Graphite, not Copper" in words(report)
     assert report.n_errors == 0
 
 
