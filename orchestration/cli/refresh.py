@@ -132,8 +132,8 @@ def _print_success(console: Console, settings: Settings, result: "RefreshResult"
     console.print(f"trade rows: {trade}")
     for warning in result.warnings:
         console.print(f"[yellow]warning[/] {warning}")
-    if result.not_run:
-        checks = common.count(len(result.not_run), "check")
+    if result.not_compared:
+        checks = common.count(len(result.not_compared), "check")
         console.print(f"{checks} had no earlier release to compare with")
     console.print(f"\n[bold green]Released[/] {manifest['release_id']} in {result.seconds:.0f} s")
     console.print(f"  {store.current()}")
