@@ -70,7 +70,7 @@ def rank(
         title = f"{markets[1]} {markets[2]} for {country(settings, markets[0])}"
         found = marts.execute(
             f"""
-            select coefficient_source, is_headline, headline_reason, count(*), release_id
+            select coefficient_source, is_headline, headline_reason, effective_k, count(*), release_id
             from marts.ranking_forward
             where {OF_MARKETS} and coefficient_source = coalesce(?, coefficient_source)
             group by all order by is_headline desc limit 1
@@ -79,11 +79,11 @@ def rank(
         ).fetchone()
         if found is None:
             raise ReleaseError(f"There is no {source or ''} ranking of {title}.")
-        source, is_headline, reason, n_candidates, release = found
+        source, is_headline, reason, top_k, n_candidates, release = found
         answer = marts.execute(
             f"""
             select forward_rank as rank, country(exporter_iso3) as supplier,
-                rank_low || '-' || rank_high as "rank, 90%", pct(top_k_probability) as "in top k",
+                rank_low || '-' || rank_high as "rank, 90%", pct(top_k_probability) as "in top {top_k}",
                 pct(actual_share) as "actual share", tons(predicted_qty_kg) as "predicted t/year"
             from marts.ranking_forward
             where {OF_MARKETS} and coefficient_source = ? order by forward_rank limit ?
