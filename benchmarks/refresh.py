@@ -130,7 +130,7 @@ def floor(folder: Path) -> dict[str, float]:
     with clock(stages, "estimation"):
         panel = database.sql("select * from marts.import_panel order by all").df()
         published = database.sql("select * from seeds.published_ppml_coefficients").df()
-        estimates = estimate_categories(panel, "IND")
+        estimates = estimate_categories(panel, "IND", settings.choices)
         study = published_coefficients_frame("IND", published)
     with clock(stages, "ranking"):
         import pandas as pd

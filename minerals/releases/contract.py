@@ -49,9 +49,11 @@ def made_contract(
         comment, columns = made[mart.name]
         types = {column.name: column.type for column in mart.columns}
         for name in dict.fromkeys([*types, *columns]):
-            here, there = types.get(name, "nowhere"), columns.get(name, ("nowhere", ""))[0]
+            here, there = types.get(name), columns.get(name, (None, ""))[0]
             if here != there:
-                problems.append(f"{mart.name}.{name}: declared {here}, made {there}")
+                declared = f"declared {here}" if here else "not declared"
+                made_as = f"made {there}" if there else "not made"
+                problems.append(f"{mart.name}.{name}: {declared}, {made_as}")
         described = tuple(
             replace(c, description=c.description or columns.get(c.name, ("", ""))[1] or "")
             for c in mart.columns

@@ -12,25 +12,27 @@ release in `current.csv` of the contract that `serving.duckdb` reads (`serving.p
 2. Replace `current.csv`. The release is served now, unless its contract is another one.
 3. Replace `serving.duckdb` when the contract or its words changed. A new contract is served now;
    whoever still has the database before open keeps seeing the last release of that contract.
-4. Write `published.json` into the release, turn the link, remove what is too old.
+4. Write `published.json` into the release, point the link at it, remove what is too old.
 
 After a crash before the step that serves it, a release has no `published.json`, is not served and
 not listed, and goes with the next publication. After a crash behind that step it is served and
 listed, and the next publication writes `published.json`. To roll back is to do steps 2 to 4 with
-an older release. A release in another layout is not listed, and removed after a day.
+an older release.
+
+Releases of the layout before this one (`releases/<release_id>/`) are not listed; a publication
+removes them when they are older than a day.
 
 What goes into a mart, and whether it may be published, is decided before this module is called.
 """
 
 import errno
-import json
 import os
 import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,43 +41,35 @@ import duckdb
 from filelock import FileLock
 
 from minerals.errors import ReleaseError
-from minerals.files import fsync_path, sha256_of, write_atomically
+from minerals.files import fsync_path
 from minerals.marts import Mart, published
 from minerals.releases.contract import (
     CONTRACT,
-    RELEASE_ID,
     contract_changes,
     fingerprint,
     made_contract,
     read_contract,
-    write_contract,
 )
-from minerals.releases.reproduction import code_version
+from minerals.releases.folder import (
+    MANIFEST,
+    PUBLISHED,
+    PublishedMart,
+    mark_served,
+    problems_in,
+    read_manifest,
+    write_release,
+)
 from minerals.releases.serving import (
-    PINNED,
     contract_served,
-    quoted,
     read_pointer,
     write_pointer,
-    write_release_database,
     write_serving_database,
 )
 
 CURRENT = "current"
-MANIFEST = "manifest.json"
-PUBLISHED = "published.json"
 DAY = 86_400  # seconds: a release stays that long after it was served last
 _CONTRACTS = "[0-9a-f]" * 12
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-@dataclass(frozen=True)
-class PublishedMart:
-    """One Parquet file of a release; `sha256` is of the file."""
-
-    name: str
-    row_count: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -152,17 +146,7 @@ class ReleaseStore:
 
         Raises ReleaseError when there is no such release.
         """
-        folder = self.folder(release_id)
-        recorded = _read_manifest(folder)["files"]
-        problems = []
-        for name, sha256 in recorded.items():
-            file = folder / name
-            if not file.is_file():
-                problems.append(f"{name} is missing")
-            elif sha256_of(file) != sha256:
-                problems.append(f"{name} is not the file that was published (sha256)")
-        strange = {file.name for file in folder.glob("*.parquet")} - recorded.keys()
-        return [*problems, *(f"{name} was added after publication" for name in sorted(strange))]
+        return problems_in(self.folder(release_id))
 
     def folder(self, release_id: str) -> Path:
         """The folder of a release. Raises ReleaseError when there is none of that id."""
@@ -182,7 +166,8 @@ class ReleaseStore:
         for folder in [contract / name for name in read_pointer(contract)] if contract else ():
             if folder.is_dir():
                 return folder
-        return max(self._marked(), key=_last_served, default=None)
+        marked = {folder: (folder / PUBLISHED).stat().st_mtime_ns for folder in self._marked()}
+        return max(marked, key=marked.__getitem__, default=None)
 
     def manifest(self, release_id: str | None = None) -> dict[str, Any] | None:
         """The manifest of a release, by default the one being served; None when there is none.
@@ -193,7 +178,7 @@ class ReleaseStore:
             folder = self.current()
         else:
             folder = next((f for f in self._folders() if f.name == release_id), None)
-        return None if folder is None else _read_manifest(folder)
+        return None if folder is None else read_manifest(folder)
 
     def list(self) -> list[str]:
         """Release ids, oldest first."""
@@ -229,23 +214,14 @@ class ReleaseStore:
         release_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z-{os.urandom(2).hex()}"
         target = self.root / fingerprint(contract) / release_id
         folder = self.root / f".writing-{release_id}" / release_id
-        folder.mkdir(parents=True)
-        marts = [_export(warehouse, mart, folder, release_id) for mart in contract]
         changes = self._changes(contract)
-        write_contract(folder / CONTRACT, contract)
-        _write_readme(folder, release_id, contract, marts)
-        write_release_database(folder, target, contract)
-        _write_manifest(folder, release_id, marts, {**facts, "contract_changes": changes})
-        for file in folder.iterdir():
-            if file.suffix in (".parquet", ".duckdb"):
-                file.chmod(0o444)  # not the folder: its owner could not delete or move it then
-            fsync_path(file)
-        fsync_path(folder)
+        facts = {**facts, "contract_changes": changes}
+        marts = write_release(warehouse, contract, facts, folder, target)
         target.parent.mkdir(exist_ok=True)
         folder.rename(target)
         folder.parent.rmdir()
         fsync_path(target.parent)
-        return Release(release_id, target, tuple(marts), tuple(changes))
+        return Release(release_id, target, marts, tuple(changes))
 
     def _changes(self, contract: Sequence[Mart]) -> Sequence[str]:
         """How the contract differs from that of the release being served."""
@@ -262,7 +238,7 @@ class ReleaseStore:
         contract, before = folder.parent, self.current()
         served, marts = read_pointer(contract), read_contract(folder / CONTRACT)
         if before is not None:
-            _mark(before)  # it was served until now
+            mark_served(before)  # it was served until now
         try:
             write_pointer(contract, [folder.name, *served])
             self._drop_damaged(contract)
@@ -270,8 +246,8 @@ class ReleaseStore:
         except BaseException:
             write_pointer(contract, served)
             raise
-        _mark(folder)
-        self._turn_link(folder)
+        mark_served(folder)
+        self._point_link(folder)
 
     def _drop_damaged(self, contract: Path) -> None:
         """Remove the oldest release of a contract while DuckDB cannot read the columns of its
@@ -288,7 +264,7 @@ class ReleaseStore:
                     raise
             self._remove(contract / name)
 
-    def _turn_link(self, folder: Path) -> None:
+    def _point_link(self, folder: Path) -> None:
         link, temporary = self.root / CURRENT, self.root / f".{CURRENT}-{uuid.uuid4().hex[:8]}"
         temporary.symlink_to(folder.relative_to(self.root), target_is_directory=True)
         if link.is_dir() and not link.is_symlink():  # in a copy that followed the link
@@ -297,7 +273,7 @@ class ReleaseStore:
         fsync_path(self.root)
 
     def _clean(self) -> None:
-        """Put right what an interruption left; called under the lock, so nobody else writes."""
+        """Repair what an interruption left. The caller holds the lock, so nobody else writes."""
         for leftover in self.serving_database.parent.glob(".serving-*.duckdb*"):
             leftover.unlink()
         patterns = [".writing-*", ".removing-*", f".{CURRENT}-*", ".serving-contract"]
@@ -306,7 +282,7 @@ class ReleaseStore:
                 _delete(leftover)
         current = self.current()
         if current is not None and not (current / PUBLISHED).exists():
-            _mark(current)
+            mark_served(current)
         for contract in self._contracts():
             releases = [entry for entry in contract.iterdir() if entry.is_dir()]
             unserved = [release for release in releases if not (release / PUBLISHED).exists()]
@@ -329,12 +305,12 @@ class ReleaseStore:
                 self._remove(manifest.parent)
 
     def _remove(self, folder: Path) -> None:
-        """Remove a release, or a contract with its releases: gone in one step for who looks."""
+        """Remove a release, or a contract with its releases: readers never list a part of it."""
         _delete(folder.rename(self.root / f".removing-{folder.name}"))
 
     @contextmanager
     def _room(self) -> Iterator[None]:
-        """Say it in a sentence when the disk, or a quota, is full."""
+        """Raise a ReleaseError with the cure when the disk, or a quota, is full."""
         try:
             yield
         except (OSError, duckdb.IOException) as error:
@@ -347,20 +323,6 @@ class ReleaseStore:
             ) from error
 
 
-def _mark(folder: Path) -> None:
-    """Write into a release that it was published, or, when it says so, that it is served now."""
-    file = folder / PUBLISHED
-    if file.exists():
-        os.utime(file)
-        return
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    write_atomically(file, json.dumps({"published_at": at}) + "\n")
-
-
-def _last_served(folder: Path) -> int:
-    return (folder / PUBLISHED).stat().st_mtime_ns
-
-
 def _is_old(file: Path) -> bool:
     return time.time() - file.stat().st_mtime > DAY
 
@@ -370,69 +332,3 @@ def _delete(path: Path) -> None:
         path.unlink()
     else:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        if not isinstance(content, dict) or "files" not in content:
-            raise ValueError("it is no manifest")
-    except (OSError, ValueError) as error:
-        raise ReleaseError(
-            f"{folder / MANIFEST} cannot be read ({error}): the release was changed after it "
-            "was published. Run `minerals refresh` to publish a new one."
-        ) from error
-    return content
-
-
-def _export(
-    warehouse: duckdb.DuckDBPyConnection, mart: Mart, folder: Path, release_id: str
-) -> PublishedMart:
-    """Write a mart as a Parquet file, in the order of its key."""
-    table, key = f"marts.{mart.name}", ", ".join(mart.key)
-    twice = warehouse.execute(
-        f"select {key}, count(*) from {table} group by all having count(*) > 1 limit 3"
-    ).fetchall()
-    if twice:
-        raise ReleaseError(
-            f"Mart {mart.name} has more than one row for ({key}), for example {twice}; "
-            "nothing is published and the previous release stays served."
-        )
-    columns = ", ".join(f'"{c.name}"' for c in mart.columns if c != RELEASE_ID)
-    file = folder / f"{mart.name}.parquet"
-    n_rows = warehouse.execute(
-        f"copy (select {columns}, '{release_id}' as {RELEASE_ID.name} from {table} order by {key}) "
-        f"to '{quoted(file)}' (format parquet, compression zstd)"
-    ).fetchall()[0][0]
-    return PublishedMart(mart.name, n_rows, sha256_of(file))
-
-
-def _write_manifest(
-    folder: Path, release_id: str, marts: Sequence[PublishedMart], facts: Mapping[str, Any]
-) -> None:
-    content = {
-        "release_id": release_id,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "code_version": code_version(),
-        **facts,
-        "files": {file.name: sha256_of(file) for file in sorted(folder.iterdir())},
-        "marts": [asdict(mart) for mart in marts],
-    }
-    (folder / MANIFEST).write_text(json.dumps(content, indent=2, default=str) + "\n")
-
-
-def _write_readme(
-    folder: Path, release_id: str, contract: Sequence[Mart], marts: Sequence[PublishedMart]
-) -> None:
-    rows = "\n".join(
-        f"| `{mart.name}` | {mart.row_count:,} | {described.description} |"
-        for mart, described in zip(marts, contract, strict=True)
-    )
-    (folder / "README.md").write_text(
-        f"# Release {release_id}\n\nOne Parquet file per mart.\n\n"
-        f"| mart | rows | what it holds |\n|---|---:|---|\n{rows}\n\n"
-        f"`{PINNED}` is a DuckDB database of views over these files, with the descriptions as "
-        "comments: open it read-only to stay with this release.\n\n"
-        f"Hashes, inputs, checks and fits are in `{MANIFEST}`; every column with its type, unit "
-        f"and description is in `{CONTRACT}`.\n"
-    )

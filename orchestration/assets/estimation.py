@@ -53,13 +53,7 @@ def ppml(
     published = warehouse.frame("seeds.published_ppml_coefficients")
     chosen = settings.chosen
     estimates = {
-        importer: estimate_categories(
-            panel,
-            importer,
-            replications=chosen.bootstrap_replications,
-            seed=chosen.seed,
-            top_k=chosen.top_k,
-        )
+        importer: estimate_categories(panel, importer, chosen.choices)
         for importer in chosen.importers
     }
     parts: dict[str, list[pd.DataFrame]] = {

@@ -73,8 +73,10 @@ def layer_assets(
     )
     def build(context: dg.AssetExecutionContext, dbt: Dbt, warehouse: Warehouse) -> Iterator[Any]:
         target = settings.warehouse_dir / "dbt" / layer
-        arguments = ["build", "--exclude-resource-type", "unit_test", "--vars", variables]
+        # A full refresh lets a seed have other columns than last time.
+        arguments = ["build", "--full-refresh", "--exclude-resource-type", "unit_test"]
         arguments += ["--indirect-selection", "buildable", "--target-path", str(target)]
+        arguments += ["--vars", variables]
         events: list[Any] = []
         try:
             with one_sentence(), warehouse.writing():

@@ -150,8 +150,8 @@ def test_each_failed_run_makes_one_alert_also_with_a_dead_webhook(tmp_path, webh
 def test_the_alert_for_a_failed_gate_says_what_was_found(tmp_path):
     live = settings(tmp_path, None)
     gated = dg.Definitions(
-        assets=[panel], asset_checks=[is_observed], jobs=[dg.define_asset_job("rebuild_marts")]
-    ).resolve_job_def("rebuild_marts")
+        assets=[panel], asset_checks=[is_observed], jobs=[dg.define_asset_job("rebuild")]
+    ).resolve_job_def("rebuild")
     with run.open_instance(live) as instance:
         sensor = Sensor(instance, live)
         assert not gated.execute_in_process(instance=instance, raise_on_error=False).success
@@ -178,4 +178,4 @@ def test_a_run_whose_process_was_killed_makes_an_alert_too(tmp_path):
         sensor.tick()
     (line,) = written(tmp_path)
     assert (line["job"], line["step"]) == ("rebuild", "")
-    assert line["cause"] == "Its process ended without a word (killed?)."
+    assert line["cause"] == recovery.KILLED

@@ -20,7 +20,8 @@ import pytest
 
 from minerals.releases import ReleaseStore
 from minerals.releases import store as store_module
-from minerals.releases.store import DAY, PUBLISHED
+from minerals.releases.folder import PUBLISHED
+from minerals.releases.store import DAY
 from tests.declared import declared
 
 READERS = 8

@@ -1,18 +1,22 @@
 """The stages a person is shown while the job runs."""
 
 import re
+from collections.abc import Iterator
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 import typer
-from orchestration.causes import Causes, RunFailedError
+from dagster._core.utils import make_new_run_id
 
 from minerals.errors import ReleaseError
 from minerals.settings import PROJECT_ROOT, Settings
 from orchestration import run
 from orchestration.cli import app
 from orchestration.cli.status import read_status
-from orchestration.metadata import watched
+from orchestration.failures import Problems, RunFailedError
+from orchestration.history import history_open
+from orchestration.metadata import step as with_sentence
 
 
 @pytest.mark.parametrize(
@@ -29,8 +33,9 @@ def test_each_step_belongs_to_a_stage_with_words(step, stage):
 
 
 @dg.asset
-@watched
-def broken() -> dg.MaterializeResult:
+@with_sentence
+def broken() -> Iterator[dg.MaterializeResult]:
+    yield dg.MaterializeResult(metadata={"rows": 1})
     try:
         raise OSError(28, "No space left on device")
     except OSError as error:
@@ -43,11 +48,11 @@ def test_a_failure_tells_its_cause_before_anything_else():
     assert failure.step_failure_data.error.message.strip().endswith(
         "Failure: There is no room left."
     )
-    causes = Causes()
-    causes.note(failure)
-    assert causes.failures == ["broken: There is no room left."]
+    problems = Problems()
+    problems.note(failure)
+    assert problems.failures == ["broken: There is no room left."]
     with pytest.raises(RunFailedError, match=r"^broken: There is no room left\.$"):
-        causes.raise_first()
+        problems.raise_first()
 
 
 def test_the_instance_is_the_one_that_the_settings_name(tmp_path):
@@ -78,9 +83,29 @@ def test_the_history_of_a_warehouse_that_was_moved_is_read_where_it_is_now(tmp_p
         dg.materialize([dg.asset(lambda: None, name="fine")], instance=instance)
     before.warehouse_dir.rename(after.warehouse_dir)
     assert read_status(after).last_run.status == "succeeded"
-    with run.instance_as_it_is(after) as instance:
+    with run.existing_instance(after) as instance:
         assert instance.get_latest_materialization_event(dg.AssetKey("fine")) is not None
     assert not before.warehouse_dir.exists()
+
+
+def test_the_history_of_a_run_is_written_without_a_sync_per_event(tmp_path):
+    """In Dagster's own storage, whose databases stay open while a run lasts."""
+    settings, run_id = Settings(warehouse_dir=tmp_path), make_new_run_id()
+    folder = settings.dagster_home / "history" / "runs"
+    with run.open_instance(settings) as instance:
+        with history_open(settings.dagster_home, run_id):
+            job = dg.Definitions([dg.asset(lambda: None, name="fine")])
+            job = job.resolve_implicit_global_asset_job_def()
+            job.execute_in_process(instance=instance, run_id=run_id)
+            assert (folder / f"{run_id}.db-wal").exists()
+            assert (folder / "index.db-wal").exists()
+        engine = sa.create_engine(f"sqlite:///{folder / 'index.db'}")
+        with engine.connect() as connection:
+            assert connection.execute(sa.text("pragma synchronous")).scalar() == 1  # normal
+        engine.dispose()
+        events = {entry.dagster_event_type for entry in instance.all_logs(run_id)}
+        assert dg.DagsterEventType.ASSET_MATERIALIZATION in events
+    assert not (folder / f"{run_id}.db-wal").exists()
 
 
 def test_a_service_calls_commands_that_are_there_and_fetches_the_bundle_first():
