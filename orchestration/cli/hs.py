@@ -94,7 +94,7 @@ def preview(
         console.print(f"Nothing changes: release {served.name} was made from this mapping.")
         return
     most = 1_000_000 if show_all else LONGEST
-    _print_changed_codes(console, settings, folder, most)
+    _print_changed_codes(console, settings, report.mapping, most)
     for note in scratch.notes(settings, manifest):
         console.print(f"[yellow]note[/] {note}")
     with run.terminal() as stream:
@@ -264,41 +264,36 @@ def _is_the_projects(settings: Settings, folder: Path) -> bool:
     )
 
 
-def _print_changed_codes(console: Console, settings: Settings, folder: Path, most: int) -> None:
+def _print_changed_codes(
+    console: Console, settings: Settings, mapping: rules.MappingSeeds, most: int
+) -> None:
     """The codes that mean something else than in the last refresh."""
     from orchestration.resources import Warehouse
 
-    files = {name: str(folder / name) for name in (seeds.MAP, seeds.OUT_OF_SCOPE)}
+    after = {_code(row): f"{row['mineral']} {row['category']}" for row in mapping.mapped.rows}
+    after |= {_code(row): "out of scope" for row in mapping.out_of_scope.rows}
     with Warehouse(database=str(settings.database)).reader() as warehouse:
-        answer = warehouse.execute(
-            """
-            with before as (
-                select hs_revision, hs_code, mineral || ' ' || category as meaning
-                from seeds.hs_mineral_map
-                union all
-                select hs_revision, hs_code, 'out of scope' from seeds.hs_out_of_scope
-            ),
-            after as (
-                select hs_revision, hs_code, mineral || ' ' || category as meaning
-                from read_csv($map, all_varchar = true)
-                union all
-                select hs_revision, hs_code, 'out of scope'
-                from read_csv($outside, all_varchar = true)
-            )
-            select hs_revision as revision, hs_code as code,
-                coalesce(before.meaning, 'unmapped') as before,
-                coalesce(after.meaning, 'unmapped') as after
-            from before full join after using (hs_revision, hs_code)
-            where before.meaning is distinct from after.meaning
-            order by hs_code, hs_revision
-            """,
-            {"map": files[seeds.MAP], "outside": files[seeds.OUT_OF_SCOPE]},
-        )
-        changed = common.fetched(answer)
-    title = f"{count(len(changed), 'code')} changed since the last refresh"
-    if not changed:
-        console.print("No code changed since the last refresh.")
-    print_first(console, changed, most, title)
+        loaded = warehouse.execute(
+            "select hs_code, hs_revision, mineral || ' ' || category from seeds.hs_mineral_map "
+            "union all select hs_code, hs_revision, 'out of scope' from seeds.hs_out_of_scope"
+        ).fetchall()
+    before = {(code, revision): meaning for code, revision, meaning in loaded}
+    rows = [
+        {
+            "revision": code[1],
+            "code": code[0],
+            "before": before.get(code, "unmapped"),
+            "after": after.get(code, "unmapped"),
+        }
+        for code in sorted(before.keys() | after.keys())
+        if before.get(code) != after.get(code)
+    ]
+    title = f"{count(len(rows), 'code')} changed since the last refresh"
+    print_first(console, rows, most, title)
+
+
+def _code(row: seeds.Row) -> tuple[str, str]:
+    return row["hs_code"], row["hs_revision"]
 
 
 def _millions(value: float) -> str:
