@@ -74,8 +74,6 @@ def preview(
     limit_linear_algebra_threads()
     from minerals.releases.diff import diff_releases
     from minerals.releases.reproduction import code_version
-    from orchestration import run
-    from orchestration.cli import scratch
 
     settings, console = common.settings(), common.console()
     folder = seeds_dir or settings.seeds_dir
@@ -93,7 +91,10 @@ def preview(
     if manifest["code_version"] == code_version() and _is_the_projects(settings, folder):
         console.print(f"Nothing changes: release {served.name} was made from this mapping.")
         return
-    most = 1_000_000 if show_all else LONGEST
+    from orchestration import run
+    from orchestration.cli import scratch
+
+    most = None if show_all else LONGEST
     _print_changed_codes(console, settings, report.mapping, most)
     for note in scratch.notes(settings, manifest):
         console.print(f"[yellow]note[/] {note}")
@@ -102,7 +103,7 @@ def preview(
         with scratch.refresh(settings, manifest, console, seeds_dir=folder) as after:
             found = diff_releases(served, after, mineral)
         print_markets(console, found.markets, most)
-        print_moves(console, settings, found.headline_moves, 2 * most)
+        print_moves(console, settings, found.headline_moves, most and 2 * most)
         if not found.markets:
             console.print("Nothing changes in the ranks: no candidate, import or place differs.")
         console.print(f"Compared with release {served.name}. Nothing was published.")
@@ -265,7 +266,7 @@ def _is_the_projects(settings: Settings, folder: Path) -> bool:
 
 
 def _print_changed_codes(
-    console: Console, settings: Settings, mapping: rules.MappingSeeds, most: int
+    console: Console, settings: Settings, mapping: rules.MappingSeeds, most: int | None
 ) -> None:
     """The codes that mean something else than in the last refresh."""
     from orchestration.resources import Warehouse
