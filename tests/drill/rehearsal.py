@@ -149,7 +149,7 @@ class Rehearsal:
             made = {t.name: pq.read_table(snapshot.parquet(t.name)) for t in snapshot.tables}
             with duckdb.connect() as connection:
                 connection.register("rows", made[dataset])
-                made[dataset] = connection.execute(sql).to_arrow_table()
+                made[dataset] = connection.sql(sql).to_arrow_table()
             return made
 
         return replace(sound, fetch=lambda: Fetched(uuid4().hex * 2, tables))
