@@ -1,163 +1,140 @@
 """How fast the estimator is beside pyfixest and statsmodels, in one run on one machine.
 
-    python benchmarks/ppml.py [--large]
+    python benchmarks/ppml.py [--quick]
 
-Prints ratios, not only times: on a shared machine a second means little, but all candidates of a
-line run within moments of each other. Each is run once to warm up, then the best of several is
-taken. Every line also says how far our coefficients are from the other's. `--large` adds a million
-rows (about 3 GB for pyfixest).
+The fit of a refresh, from the panel to coefficients with standard errors, on a panel of the study's
+size; its bootstrap; and the fit of a model of all importers, which absorbs its effects. Prints
+ratios, not only times: on a shared machine a second means little, but all candidates of a line run
+within moments of each other. Each runs once to warm up, then the best of several is taken. Each
+line also says how far our coefficients are from the other's. `--quick` takes smaller panels and one
+repetition, to see that everything runs.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from minerals.ppml.absorbed import fit_absorbed
 from minerals.ppml.bootstrap import cluster_bootstrap
-from minerals.ppml.columns import Columns
 from minerals.ppml.design import ModelSpec, build_design
 from minerals.ppml.estimator import fit_ppml
-from minerals.ppml.separation import separated_rows
+from minerals.ppml.two_way import fit_two_way
 
+Fit = Callable[[pd.DataFrame], np.ndarray]
+"""A panel to the coefficients of its regressors."""
 REGRESSORS = tuple(f"x{j}" for j in range(11))
+DYADIC = ("ln_distance", "is_neighbour")
 
 
-def panel(n: int, sizes: tuple[int, ...], seed: int = 0) -> pd.DataFrame:
-    """n rows of 11 regressors and effects of the given sizes, 120 clusters, over-dispersed."""
-    rng = np.random.default_rng(seed)
+def panel(n: int) -> pd.DataFrame:
+    """n rows of 120 exporters, 37 minerals and 5 years, 11 regressors, over-dispersed."""
+    rng = np.random.default_rng(0)
     frame = pd.DataFrame({name: rng.normal(size=n) for name in REGRESSORS})
     eta = 0.1 * frame.sum(axis=1)
-    for position, size in enumerate(sizes):
-        frame[f"f{position}"] = rng.integers(0, size, n)
-        eta += rng.normal(0, 0.5, size)[frame[f"f{position}"]]
-    frame["y"] = rng.poisson(np.exp(eta) * rng.gamma(1.0, 1.0, n)).astype(float)
-    return frame.assign(cluster=rng.integers(0, 120, n))
+    for effect, size in (("mineral", 37), ("year", 5)):
+        frame[effect] = rng.integers(0, size, n)
+        eta += rng.normal(0, 0.5, size)[frame[effect]]
+    frame["qty"] = rng.poisson(np.exp(eta) * rng.gamma(1.0, 1.0, n)).astype(float)
+    return frame.assign(exporter_iso3=rng.integers(0, 120, n))
 
 
-def ours(frame: pd.DataFrame, effects: int) -> np.ndarray:
-    return fit_absorbed(
-        frame["y"].to_numpy(),
-        frame[list(REGRESSORS)].to_numpy(),
-        [frame[f"f{e}"].to_numpy() for e in range(effects)],
-        frame["cluster"].to_numpy(),
-    ).coefficients
+def world(importers: int, exporters: int, minerals: int) -> pd.DataFrame:
+    """All pairs of countries for each mineral, seven of eight without trade."""
+    rng = np.random.default_rng(0)
+    frame = pd.MultiIndex.from_product(
+        [range(importers), range(exporters), range(minerals)],
+        names=["importer_iso3", "exporter_iso3", "mineral"],
+    ).to_frame(index=False)
+    n = len(frame)
+    frame["ln_distance"] = rng.normal(8, 1, n)
+    frame["is_neighbour"] = (rng.random(n) < 0.1).astype(float)
+    frame["importer"] = frame["importer_iso3"] * minerals + frame["mineral"]
+    frame["exporter"] = frame["exporter_iso3"] * minerals + frame["mineral"]
+    eta = frame["is_neighbour"] - frame["ln_distance"]
+    for effect in ("importer", "exporter"):
+        eta += rng.normal(0, 2, frame[effect].max() + 1)[frame[effect]]
+    sold = rng.random(n) < 0.12
+    return frame.assign(qty=1e6 * np.exp(eta) * rng.gamma(0.5, 2.0, n) * sold)
 
 
-def ours_from_panel(frame: pd.DataFrame, effects: int) -> np.ndarray:
-    """With everything the warehouse does: design, names, HC1 and clustered covariance."""
-    spec = ModelSpec("y", REGRESSORS, tuple(f"f{e}" for e in range(effects)), {}, "cluster", None)
-    return fit_ppml(build_design(frame, spec)).coefficients[:11]
+def of_a_refresh(frame: pd.DataFrame) -> np.ndarray:
+    """The design, its names, and HC1, clustered and two-way covariances included."""
+    return fit_ppml(build_design(frame, ModelSpec("qty", REGRESSORS))).coefficients[:11]
 
 
-def pyfixest(frame: pd.DataFrame, effects: int) -> np.ndarray:
-    import pyfixest as pf
-
-    right = " + ".join(f"f{e}" for e in range(effects))
-    model = pf.fepois(f"y ~ {' + '.join(REGRESSORS)} | {right}", frame, vcov={"CRV1": "cluster"})
-    return model.coef().to_numpy()
+def of_all_importers(frame: pd.DataFrame) -> np.ndarray:
+    effects = ["importer_iso3", "mineral"], ["exporter_iso3", "mineral"]
+    return fit_two_way(frame, "qty", DYADIC, effects, "exporter_iso3").coefficients
 
 
-def statsmodels(frame: pd.DataFrame, effects: int) -> np.ndarray:
+def pyfixest(regressors: tuple[str, ...], effects: str) -> Fit:
+    def fit(frame: pd.DataFrame) -> np.ndarray:
+        import pyfixest as pf
+
+        formula = f"qty ~ {' + '.join(regressors)} | {effects}"
+        return pf.fepois(formula, frame, vcov={"CRV1": "exporter_iso3"}).coef().to_numpy()
+
+    return fit
+
+
+def statsmodels(frame: pd.DataFrame) -> np.ndarray:
     import statsmodels.api as sm
     import statsmodels.formula.api as smf
 
-    right = " + ".join(f"C(f{e})" for e in range(effects))
-    model = smf.glm(f"y ~ {' + '.join(REGRESSORS)} + {right}", frame, family=sm.families.Poisson())
-    result = model.fit(cov_type="cluster", cov_kwds={"groups": frame["cluster"]})
+    formula = f"qty ~ {' + '.join(REGRESSORS)} + C(mineral) + C(year)"
+    model = smf.glm(formula, frame, family=sm.families.Poisson())
+    result = model.fit(cov_type="cluster", cov_kwds={"groups": frame["exporter_iso3"]})
     return result.params[list(REGRESSORS)].to_numpy()
 
 
-def best(call: Callable[[], np.ndarray], repeats: int) -> tuple[float, np.ndarray]:
-    value = call()
+def best(fit: Fit, frame: pd.DataFrame, repeats: int) -> tuple[float, np.ndarray]:
+    value = fit(frame)
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
-        value = call()
+        value = fit(frame)
         times.append(time.perf_counter() - started)
     return min(times), value
 
 
-def compare(title: str, n: int, sizes: tuple[int, ...], others: dict, repeats: int) -> None:
-    frame = panel(n, sizes)
-    seconds, b = best(lambda: ours(frame, len(sizes)), repeats)
-    print(f"{title}: ours {seconds:.3f} s")
+def compare(
+    title: str, frame: pd.DataFrame, ours: Fit, others: dict[str, Fit], repeats: int
+) -> None:
+    seconds, b = best(ours, frame, repeats)
+    print(f"{title}, {len(frame):,} rows: ours {seconds:.3f} s")
     for name, other in others.items():
-        theirs, c = best(lambda other=other: other(frame, len(sizes)), repeats)
+        theirs, c = best(other, frame, repeats)
         difference = np.max(np.abs(b / c - 1))
-        print(f"  {name:<28} {theirs:8.3f} s   {theirs / seconds:5.1f} x ours   "
+        print(f"  {name:<12} {theirs:8.3f} s   {theirs / seconds:5.1f} x ours   "
               f"coefficients within {difference:.0e}")  # fmt: skip
 
 
-def peak_memory(name: str, n: int, sizes: tuple[int, ...]) -> float:
-    """Peak memory in MB of a process that makes the panel and fits once."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_fit_and_measure, (name, n, sizes))
-
-
-def _fit_and_measure(name: str, n: int, sizes: tuple[int, ...]) -> float:
-    {"ours": ours, "pyfixest": pyfixest}[name](panel(n, sizes), len(sizes))
-    status = Path("/proc/self/status").read_text()  # of this process alone, unlike ru_maxrss
-    return float(status.split("VmHWM:")[1].split()[0]) / 1024
-
-
-def bootstrap() -> None:
-    total = 0.0
-    for seed in range(3):
-        frame = panel(3859, (37, 5), seed)
-        design = build_design(frame, ModelSpec("y", REGRESSORS, ("f0", "f1"), {}, "cluster", None))
-        fit = fit_ppml(design)
-        started = time.perf_counter()
-        drawn = cluster_bootstrap(design, fit, 500, seed)
-        total += time.perf_counter() - started
-        assert len(drawn.draws) == 500
-    print(f"500 bootstrap replications of three models of 3,859 rows: {total:.1f} s (limit 15 s)")
-
-
-def separation() -> None:
-    rng = np.random.default_rng(1)
-    n = 100_000
-    a, b = rng.integers(0, 1000, n), rng.integers(0, 1000, n)
-    y = (rng.random(n) < 0.5).astype(float)
-    x = rng.normal(size=(n, 11))
-    x[:, 3] = np.where(y > 0, 0.0, np.abs(x[:, 3]) * (rng.random(n) < 0.3))
-    for title, regressors in {"none": np.delete(x, 3, axis=1), "by a regressor": x}.items():
-        columns = Columns.of(regressors, [a, b], [999, 999])
-        started = time.perf_counter()
-        count = int(separated_rows(y, columns).sum())
-        seconds = time.perf_counter() - started
-        print(f"separation on 100,000 rows, 2,000 columns of effects, {title}: "
-              f"{seconds:.2f} s, {count:,} rows (limit 5 s)")  # fmt: skip
+def bootstrap(frame: pd.DataFrame, replications: int) -> None:
+    design = build_design(frame, ModelSpec("qty", REGRESSORS))
+    fit = fit_ppml(design)
+    started = time.perf_counter()
+    drawn = cluster_bootstrap(design, fit, replications, seed=0)
+    seconds = time.perf_counter() - started
+    print(f"{len(drawn.draws)} of {replications} bootstrap samples of it: {seconds:.2f} s")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--large", action="store_true", help="add a million rows")
-    large = parser.parse_args().large
+    parser.add_argument("--quick", action="store_true", help="small panels, one repetition")
+    quick = parser.parse_args().quick
     warnings.simplefilter("ignore")
-    study = {
-        "pyfixest": pyfixest,
-        "statsmodels formula": statsmodels,
-        "ours, from the panel up": ours_from_panel,
-    }
-    compare("3,859 rows, 52 parameters", 3859, (37, 5), study, 7)
-    three = (200, 200, 40)
-    compare("100,000 rows, three effects", 100_000, three, {"pyfixest": pyfixest}, 3)
-    if large:
-        compare("1,000,000 rows, three effects", 1_000_000, three, {"pyfixest": pyfixest}, 1)
-        memory = {name: peak_memory(name, 1_000_000, three) for name in ("ours", "pyfixest")}
-        print(
-            f"  peak memory: ours {memory['ours']:,.0f} MB, pyfixest {memory['pyfixest']:,.0f} MB"
-        )
-    bootstrap()
-    separation()
+    study = panel(1000 if quick else 3859)
+    others = {"pyfixest": pyfixest(REGRESSORS, "mineral + year"), "statsmodels": statsmodels}
+    compare("a model of a refresh", study, of_a_refresh, others, 1 if quick else 7)
+    bootstrap(study, 100 if quick else 500)
+    trade = world(40, 25, 10) if quick else world(160, 100, 10)
+    others = {"pyfixest": pyfixest(DYADIC, "importer + exporter")}
+    compare("a model of all importers", trade, of_all_importers, others, 1 if quick else 3)
 
 
 if __name__ == "__main__":

@@ -118,8 +118,8 @@ def floor(folder: Path) -> dict[str, float]:
             publishable_coefficients,
             published_coefficients_frame,
         )
-        from minerals.sourcing.concentration import concentration
         from minerals.sourcing.persistence import persistence
+        from minerals.sourcing.portfolio_tables import Inputs, portfolio_tables
         from minerals.sourcing.ranking import annual_ranking, forward_ranking
     settings = Settings(warehouse_dir=folder)
     database = duckdb.connect(str(settings.database))
@@ -130,7 +130,7 @@ def floor(folder: Path) -> dict[str, float]:
     with clock(stages, "estimation"):
         panel = database.sql("select * from marts.import_panel order by all").df()
         published = database.sql("select * from seeds.published_ppml_coefficients").df()
-        estimates = estimate_categories(panel, "IND")
+        estimates = estimate_categories(panel, "IND", settings.choices)
         study = published_coefficients_frame("IND", published)
     with clock(stages, "ranking"):
         import pandas as pd
@@ -138,11 +138,31 @@ def floor(folder: Path) -> dict[str, float]:
         coefficients = publishable_coefficients(
             pd.concat([estimates.coefficients, study], ignore_index=True), estimates.fit
         )
-        annual = annual_ranking(panel, coefficients)
-        forward = forward_ranking(panel, coefficients, estimates.covariance, seed=settings.seed)
-        persistence(annual)
+        annual = annual_ranking(panel, coefficients, settings.top_k)
+        forward = forward_ranking(
+            panel,
+            coefficients,
+            estimates.covariance,
+            top_k=settings.top_k,
+            draws=settings.simulation_draws,
+            seed=settings.seed,
+            bootstrap=estimates.bootstrap,
+        )
+        persisting = persistence(annual)
     with clock(stages, "portfolio"):
-        concentration(panel, forward)
+        production = database.sql(
+            f"from conformed.fct_production where year between {settings.first_year} "
+            f"and {settings.last_year}"
+        ).df()
+        inputs = Inputs(
+            panel=panel,
+            production=production,
+            country_covariates=database.sql("from conformed.fct_country_covariates").df(),
+            ranking_forward=forward,
+            ranking_persistence=persisting,
+            supply_events=database.sql("from seeds.supply_events").df(),
+        )
+        portfolio_tables(inputs, settings.choices)
     with clock(stages, "publication"):
         for mart in PUBLISHED_MARTS:
             target = folder / f"{mart}.parquet"

@@ -1,14 +1,15 @@
-"""What a table must satisfy before anything is built on it: one module of rules a gated table.
+"""The quality gates: what each table must satisfy before anything is built on it.
 
-A module such as `import_panel` holds the rules of that table and the thresholds with their reasons;
-`rules` is the vocabulary they are written in; `custom` adds the three expectations Great
-Expectations lacks; `validation` runs a suite on a frame and reports in plain values.
+One module per gated table (`import_panel`, `raw_production`, ...) holds its thresholds with their
+reasons, its rules, the SQL of the frames that are judged, and the comparison with the previous
+release. To add a rule, add a line to the tuple of rules in the module of the table. `gates` lists
+the tables, `rules` is the vocabulary, `previous` reads the previous release, `validation` runs
+Great Expectations, and `report` says what was found.
 
-What does not belong here: reading the warehouse, Dagster, and anything else of ours. Callers hand
-in a frame and the parameters (years, importers, minerals). Structure that a database can guard
-(keys, relationships, contracts) is tested in dbt; content is judged here.
+What does not belong here: Dagster, and anything else of ours but `minerals.names` and
+`minerals.marts`. Structure (keys, nulls, types, accepted values, balance) is tested in dbt, and for
+raw tables when a snapshot is taken in.
 
-Great Expectations takes seconds to import, so only `custom` imports it at the top and everything
-else imports it, and `custom`, inside functions: names, severities and reasons of the rules can be
+Great Expectations takes seconds to import, so it is imported when a suite is run: the rules can be
 listed without it.
 """

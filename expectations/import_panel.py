@@ -1,417 +1,251 @@
-"""What `import_panel` must satisfy before a model is fitted on it and suppliers are ranked from it.
+"""The panel that models are fitted on: one row per importer, exporter, mineral and year.
 
-One row an importer, exporter, mineral and year. Here belong the rules and thresholds of that table.
-Bands are set well outside what the open data of 2019-2023 show and do not depend on the importer,
-so that a rule fails for a broken source, a lost join or a slip of unit, not for another importer.
-The rules on countries, whatever they supply, are in `country_covariates`.
+Bands are well outside what the open data of 2019-2023 show and do not depend on the importer, so
+that a rule fails for a broken source, a lost join or a slip of unit, not for another importer. The
+rules on countries, whatever they supply, are in `fct_country_covariates`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
+from expectations.previous import Previous, Tolerance, comparable, totals
 from expectations.rules import (
     FULL_SHARE_PCT,
-    NO_RELEASE,
-    ColumnKind,
-    Figures,
+    Connection,
+    Gate,
+    Given,
     Rule,
+    Shape,
     Suite,
-    columns_are_present,
-    columns_have_kind,
-    every,
-    every_group_counts,
+    at_least,
+    figure_in_band,
     has_all,
-    has_rows,
     in_range,
-    in_set,
-    is_iso3,
-    is_observed,
-    key_is_unique,
-    median_in_band,
-    near_previous,
-    needs,
-    not_null,
-    total_in_band,
+    is_known,
+    query,
     where,
-    years_are,
+    within,
 )
+from minerals.names import CATEGORIES
 
-KEY_COLUMNS: Final = ("importer_iso3", "exporter_iso3", "mineral", "year")
-CATEGORIES: Final = ("ores", "products", "scrap")
+MIN_MINERALS: Final = 25
+LEADING_SHARE: Final = 0.01
 
 
-@dataclass(frozen=True)
-class Regressor:
-    """What a regressor may look like. `observed_floor` is a share of the rows (0 to 1)."""
+class Regressor(NamedTuple):
+    """What a regressor that can be imputed looks like over all rows.
 
-    low: float
-    high: float
+    `floor_share` is the least share of the rows (0 to 1) with an observed value. `drift` is how far
+    the median of the observed values may be from the previous release's, in the column's unit:
+    publishers revise single countries and years, which hardly moves it.
+    """
+
+    name: str
     unit: str
-    observed_floor: float
-    median_band: tuple[float, float] | None = None
+    floor_share: float
+    median_low: float | None
+    median_high: float | None
+    drift: float
 
 
 # Observed shares measured on the panel of India, 2019-2023: debt 0.38, every other 0.97 or more.
-REGRESSORS: Final[Mapping[str, Regressor]] = {
-    "ln_production_qty": Regressor(0, 28, "ln(1 + kg)", 0.85),
-    "ln_gdp": Regressor(16, 32.5, "ln of USD of 2021 at PPP", 0.85, (24, 30)),
-    "ln_population": Regressor(6, 21.5, "ln of persons", 0.85, (14.5, 19)),
-    "ln_distance": Regressor(0, 9.91, "ln of km, half the Earth's girth at most", 1, (6, 9.7)),
-    "access_to_electricity_pct": Regressor(
-        0, FULL_SHARE_PCT, "% of population", 0.85, (60, FULL_SHARE_PCT)
-    ),
-    "central_govt_debt_pct_gdp": Regressor(0, 400, "% of GDP", 0.20, (20, 150)),
-    "electricity_fossil_pct": Regressor(0, FULL_SHARE_PCT, "% of generation", 0.70, (20, 95)),
-    "electricity_renewable_ex_hydro_pct": Regressor(
-        0, FULL_SHARE_PCT, "% of generation", 0.70, (1.5, 50)
-    ),
-    "fdi_pct_gdp": Regressor(-5000, 5000, "% of GDP", 0.85, (0.2, 20)),
-    "wgi_average": Regressor(-3.5, 3.5, "points of a standard normal scale", 0.85, (-1.5, 1.5)),
-    "landlocked": Regressor(0, 1, "0 or 1", 1),
-}
+# A distance is never imputed.
+REGRESSORS: Final = (
+    Regressor("ln_production_qty", "ln(1 + kg)", 0.85, None, None, 2.0),
+    Regressor("ln_gdp", "ln of USD of 2021 at PPP", 0.85, 24, 30, 0.3),
+    Regressor("ln_population", "ln of persons", 0.85, 14.5, 19, 0.3),
+    Regressor("ln_distance", "ln of km", 0, 6, 9.7, 0.2),
+    Regressor("access_to_electricity_pct", "% of population", 0.85, 60, FULL_SHARE_PCT, 5),
+    Regressor("central_govt_debt_pct_gdp", "% of GDP", 0.20, 20, 150, 15),
+    Regressor("electricity_fossil_pct", "% of generation", 0.70, 20, 95, 10),
+    Regressor("electricity_renewable_ex_hydro_pct", "% of generation", 0.70, 1.5, 50, 8),
+    Regressor("fdi_pct_gdp", "% of GDP", 0.85, 0.2, 20, 1.5),
+    Regressor("wgi_average", "points of a standard normal scale", 0.85, -1.5, 1.5, 0.3),
+)
 
-# The leading producer's output in kg a year, 2019-2023. Each may be thirty times less or more: far
-# enough for any importer to be left out of its own panel, near enough for a factor of 1,000 to
-# show. The first three come in metric tons, the others in kg.
-LEADING_PRODUCER_KG: Final[Mapping[str, float]] = {
-    "Copper": 5.8e9,
-    "Lithium": 2.0e8,
-    "Rare Earths": 2.6e8,
-    "Palladium": 9.3e4,
-    "Platinum": 1.4e5,
-    "Rhenium": 5.1e4,
-    "Rhodium": 2.1e4,
-}
-_LEADING_PRODUCER_FACTOR: Final = 30
 
-# USD a kg. In the trade of 2019-2023 at least half of each importer's flows lie inside (importers
+class Leader(NamedTuple):
+    """What the leading producer of a mineral mines in a year, in kg."""
+
+    mineral: str
+    usual_kg: float
+
+
+# Measured 2019-2023. Each may be thirty times less or more: far enough for any importer to be left
+# out of its own panel, near enough for a factor of 1,000 to show. The first three come in metric
+# tons, the others in kg.
+LEADERS: Final = (
+    Leader("Copper", 5.8e9),
+    Leader("Lithium", 2.0e8),
+    Leader("Rare Earths", 2.6e8),
+    Leader("Palladium", 9.3e4),
+    Leader("Platinum", 1.4e5),
+    Leader("Rhenium", 5.1e4),
+    Leader("Rhodium", 2.1e4),
+)
+
+# USD per kg. In the trade of 2019-2023 at least half of each importer's flows lie inside (importers
 # with thirty flows or more), and with a factor of 1,000 up or down fewer than half of any. The open
 # bundle holds no scrap: that band is a guess from the other two, and only warns.
-UNIT_VALUE_USD_PER_KG: Final[Mapping[str, tuple[float, float]]] = {
-    "ores": (0.02, 200),
-    "products": (1, 4000),
-    "scrap": (0.05, 4000),
-}
+USD_PER_KG: Final = {"ores": (0.02, 200), "products": (1, 4000), "scrap": (0.05, 4000)}
 
 # World mine production of the minerals with a sheet is 1.5e11 kg a year, mostly phosphate, potash
 # and copper.
-_PRODUCTION_KG_A_YEAR: Final = (2e10, 1e12)
+PRODUCTION_KG_A_YEAR: Final = (2e10, 1e12)
 
 
-# How far a figure may be from the release served. Publishers revise single countries and years;
-# the median over all suppliers and years hardly moves.
-DRIFT: Final[Mapping[str, float]] = {
-    "ln_production_qty": 2.0,
-    "ln_gdp": 0.3,
-    "ln_population": 0.3,
-    "ln_distance": 0.2,
-    "access_to_electricity_pct": 5,
-    "central_govt_debt_pct_gdp": 15,
-    "electricity_fossil_pct": 10,
-    "electricity_renewable_ex_hydro_pct": 8,
-    "fdi_pct_gdp": 1.5,
-    "wgi_average": 0.3,
-}
-"""Tolerated change of the median of the observed values, in the column's own unit."""
-
-LEADING_SUPPLIER_SHARE: Final = 0.01
-
-
-def suite(
-    years: Sequence[int],
-    importers: Sequence[str],
-    minerals: Sequence[str],
-    *,
-    mined: Sequence[str] = (),
-    min_minerals: int = 25,
-) -> Suite:
-    """The rules for a window of these years, these importers (ISO3) and this list of minerals.
-
-    Each importer must have candidate suppliers for at least `min_minerals` of the minerals, and for
-    all of those in `mined`: the minerals with a sheet in the production statistics.
-    """
+def rows(given: Given) -> Suite:
+    low, high = (kg * len(given.years) * len(given.importers) for kg in PRODUCTION_KG_A_YEAR)
     rules = (
-        *_shape(importers, minerals),
-        *_coverage(years, importers, mined, min_minerals),
-        *(rule for name, regressor in REGRESSORS.items() for rule in _of(name, regressor)),
         *(rule for category in CATEGORIES for rule in _trade(category)),
-        *_production(len(years) * len(importers), minerals),
-        *_universe(),
+        in_range("production_kg", 0, 1e12, unit="kg",
+                 why="No country mines a billion tons of these minerals."),
+        figure_in_band("sum", "production_kg", low, high, unit="kg",
+                       name="world_production_in_band",
+                       why="The world mines that much of these minerals over the window, whoever "
+                       "is left out as importer."),
+        in_range("ln_distance", 0, None, unit="ln of km",
+                 why="Two countries are a kilometre apart at least; less is a copied coordinate."),
+        has_all("importer_iso3", given.importers, name="every_importer_has_trade",
+                rows=where("is_trading_partner", "==", True),
+                why="An importer of the settings without a single trading partner has no data."),
+        in_range("n_minerals", MIN_MINERALS, None, name="enough_minerals_have_candidates",
+                 why="With fewer minerals for an importer a source or the mapping of codes was "
+                 "lost."),
+    )  # fmt: skip
+    of_categories = "".join(
+        f", {c}_qty_kg, {c}_value_usd, if({c}_qty_kg > 0 and {c}_value_usd > 0, "
+        f"{c}_value_usd / {c}_qty_kg, null) as {c}_usd_per_kg"
+        for c in CATEGORIES
     )
-    return Suite("import_panel", KEY_COLUMNS, rules)
+    sql = f"""
+        select importer_iso3, exporter_iso3, mineral, year, is_trading_partner, production_kg,
+            ln_distance, count(distinct mineral) over (partition by importer_iso3) as n_minerals
+            {of_categories}
+        from marts.import_panel order by importer_iso3, mineral, exporter_iso3, year"""
+    key = ("importer_iso3", "exporter_iso3", "mineral", "year")
+    row = "One row per importer, exporter, mineral and year."
+    return Suite("rows", row, key, rules, query(sql))
 
 
-def totals_suite(previous: Figures | None, why_not: str = NO_RELEASE) -> Suite:
-    """The panel's figures, one row, against those of the release served."""
-    near = [
-        near_previous("n_rows", previous, 0.05, 0.15, "the panel's rows"),
-        near_previous("n_suppliers", previous, 0.05, 0.15, "the number of suppliers"),
-        near_previous("n_minerals", previous, 0.0, 0.3, "the number of minerals"),
-        near_previous("import_value_usd", previous, 0.10, 0.25, "the value of imports (USD)"),
-        near_previous("import_qty_kg", previous, 0.20, 0.40, "the quantity of imports (kg)"),
-        near_previous("production_kg", previous, 0.15, 0.30, "production (kg)"),
-        *(_drift(name, tolerated, previous) for name, tolerated in DRIFT.items()),
-    ]
-    return Suite("import_panel__totals", (), tuple(needs(previous, near, why_not)))
+def _trade(category: str) -> tuple[Rule, ...]:
+    quantity, value, price = (f"{category}_{n}" for n in ("qty_kg", "value_usd", "usd_per_kg"))
+    low, high = USD_PER_KG[category]
+    return (
+        in_range(quantity, 0, 1e12, "A quantity is finite and not negative.", unit="kg"),
+        in_range(value, 0, 1e12, "A value is finite and not negative.", unit="USD"),
+        is_known(quantity, name=f"{category}_quantities_are_known", mostly=0.5,
+                 rows=where(value, ">", 0),
+                 why="Traded but not weighed rows leave the model; it must not lose half of the "
+                 "trade."),
+        in_range(price, low, high, name=f"{category}_unit_values_in_range", mostly=0.5,
+                 unit="USD per kg", severity="warn" if category == "scrap" else "block",
+                 why="Most are worth that much; tons taken for kg, or thousands of dollars for "
+                 "dollars, move most of them out."),
+    )  # fmt: skip
 
 
-def suppliers_suite() -> Suite:
-    """The suppliers of the release served, one row an importer and exporter, as they are now."""
-    leading = where("share_before", ">=", LEADING_SUPPLIER_SHARE)
+def minerals(given: Given) -> Suite:
     rules = (
-        in_range(
-            "value_to_previous",
-            0.5,
-            2.0,
-            f"A supplier of at least {LEADING_SUPPLIER_SHARE:.0%} of the imports of the release "
-            "served neither vanishes nor doubles over the window; a code that means another "
-            "country now, or a reporter left out, looks like that.",
-            name="leading_suppliers_keep_their_trade",
-            rows=leading,
-        ),
-    )
-    return Suite("import_panel__suppliers", ("importer_iso3", "exporter_iso3"), rules)
+        has_all("mineral", given.sheets, name="every_mined_mineral_has_candidates",
+                why="A mineral with a sheet in the production statistics has producers, and so "
+                "candidates. For the others the codes of the trade source decide."),
+        within("leader_kg", "low_kg", "high_kg", name="leading_producers_in_band",
+               why="The leading producer of the mineral mines within a factor of thirty of the "
+               "usual; a factor of 1,000 is a slip of unit."),
+    )  # fmt: skip
+    sql = """
+        select mineral, max(production_kg) as leader_kg, usual_kg / 30 as low_kg,
+            usual_kg * 30 as high_kg
+        from marts.import_panel left join leaders using (mineral) group by all order by mineral"""
+    return Suite("minerals", "One row per mineral.", ("mineral",), rules, query(sql))
 
 
-def _drift(name: str, tolerated: float, previous: Figures | None) -> Rule:
-    unit = REGRESSORS[name].unit
-    before = (previous or {}).get(f"median_{name}", 0.0)
-    return in_range(
-        f"median_{name}",
-        before - tolerated,
-        before + tolerated,
-        f"The median of the observed values ({unit}) stays within {tolerated:g} of that of the "
-        "release served; another definition, base year or unit moves it further.",
-        name=f"{name}_near_previous",
-    )
-
-
-def _shape(importers: Iterable[str], minerals: Iterable[str]) -> list[Rule]:
-    kinds: dict[str, ColumnKind] = {
-        "importer_iso3": "text",
-        "exporter_iso3": "text",
-        "mineral": "text",
-        "year": "integer",
-        "is_producer": "boolean",
-        "is_trading_partner": "boolean",
-        **{f"{category}_qty_kg": "number" for category in CATEGORIES},
-        **{f"{category}_value_usd": "number" for category in CATEGORIES},
-        "production_kg": "number",
-        "has_production_data": "boolean",
-        **dict.fromkeys(REGRESSORS, "number"),
-        **{f"is_imputed_{name}": "boolean" for name in REGRESSORS},
-    }
-    return [
-        has_rows(),
-        columns_are_present(kinds),
-        columns_have_kind(kinds),
-        key_is_unique(KEY_COLUMNS, "A repeated row counts a supplier's trade twice."),
-        *(not_null(column, "A row without its whole key is nobody's.") for column in KEY_COLUMNS),
-        in_set(
-            "importer_iso3",
-            importers,
-            "The panel is built for the importers of the settings.",
-            name="importers_are_the_asked",
-        ),
-        is_iso3("exporter_iso3"),
-        in_set(
-            "mineral",
-            minerals,
-            "A mineral spelt otherwise than in the list of minerals joins nothing.",
-            name="minerals_are_the_listed",
-        ),
-        Rule(
-            name="importer_is_not_exporter",
-            severity="block",
-            why="A country does not import from itself; such rows are re-imports or a wrong join.",
-            expectation="expect_select_column_values_to_be_unique_within_record",
-            arguments={"column_list": ["importer_iso3", "exporter_iso3"]},
-        ),
-    ]
-
-
-def _coverage(
-    years: Sequence[int], importers: Sequence[str], mined: Sequence[str], min_minerals: int
-) -> list[Rule]:
-    return [
-        years_are(years),
-        has_all(
-            "mineral",
-            mined,
-            "A mineral with a sheet in the production statistics has producers, and so candidates. "
-            "For the others the codes of the trade source decide.",
-            name="every_mined_mineral_has_candidates",
-        ),
-        every_group_counts(
-            ["importer_iso3", "exporter_iso3", "mineral"],
-            "year",
-            len(years),
-            len(years),
-            "The panel is balanced: a candidate missing in a year would be a zero left out.",
-            name="every_candidate_has_every_year",
-        ),
-        every_group_counts(
-            ["importer_iso3"],
-            "mineral",
-            min_minerals,
-            None,
-            f"Fewer than {min_minerals} minerals with candidate suppliers means that a source or "
-            "the mapping of codes was lost.",
-            name="enough_minerals_have_candidates",
-        ),
-        has_all(
-            "importer_iso3",
-            importers,
-            "An importer of the settings without a single trading partner has no data.",
-            name="every_importer_has_trade",
-            rows=where("is_trading_partner", "==", True),
-        ),
-    ]
-
-
-def _of(name: str, regressor: Regressor) -> list[Rule]:
-    found = [
-        not_null(name, "The model takes complete rows; an empty cell would drop the supplier."),
-        in_range(
-            name,
-            regressor.low,
-            regressor.high,
-            f"In {regressor.unit}, a value outside {regressor.low:g} to {regressor.high:g} "
-            "is an error of unit or of parsing.",
-        ),
-        is_observed(
-            f"is_imputed_{name}",
-            name,
-            regressor.observed_floor,
-            "Below this share the model would be fitted on imputed values.",
-        ),
-    ]
-    if regressor.median_band:
-        found.append(
-            median_in_band(
-                name,
-                *regressor.median_band,
-                f"The median supplier ({regressor.unit}) moves little; a slip of unit moves it.",
-            )
+OVERALL: Final = Suite(
+    "regressors",
+    "One row per regressor that can be imputed, over all rows.",
+    ("regressor", "unit"),
+    (
+        at_least("observed_share", "floor_share", name="regressors_are_observed",
+                 why="Below this share of the rows the model would be fitted on imputed values."),
+        within("median", "median_low", "median_high", name="medians_in_band",
+               why="The value of the median row moves little; a slip of unit moves it."),
+    ),
+    query(
+        " union all ".join(
+            f"""
+            select name as regressor, unit, avg((not is_imputed_{one.name})::int) as observed_share,
+                floor_share, median({one.name}) as median, median_low, median_high
+            from marts.import_panel, regressors where name = '{one.name}' group by all"""
+            for one in REGRESSORS
         )
-    return found
+    ),
+)  # fmt: skip
 
-
-def _trade(category: str) -> list[Rule]:
-    quantity, value = f"{category}_qty_kg", f"{category}_value_usd"
-    low, high = UNIT_VALUE_USD_PER_KG[category]
-    return [
-        in_range(
-            quantity, 0, 1e12, "A quantity (kg) is finite and not negative; zero is no trade."
-        ),
-        in_range(value, 0, 1e12, "A value (USD) is finite and not negative; zero is no trade."),
-        not_null(value, "Trade without a value is set aside earlier; no trade is zero."),
-        Rule(
-            name=f"{category}_no_trade_has_zero_quantity",
-            severity="block",
-            why="Without trade the quantity is zero; empty means traded but not weighed.",
-            expectation="expect_column_values_to_not_be_null",
-            arguments={"column": quantity, "row_condition": where(value, "==", 0)},
-        ),
-        Rule(
-            name=f"{category}_quantities_are_known",
-            severity="block",
-            why="Traded but not weighed rows leave the model; it must not lose half of the trade.",
-            expectation="expect_column_values_to_not_be_null",
-            arguments={"column": quantity, "mostly": 0.5, "row_condition": where(value, ">", 0)},
-        ),
-        Rule(
-            name=f"{category}_unit_values_in_range",
-            severity="warn" if category == "scrap" else "block",
-            why=f"Most {category} are worth {low:g} to {high:,} USD a kg; tons taken for kg, or "
-            "thousands of dollars for dollars, move most of them out.",
-            expectation="expect_column_pair_ratio_to_be_between",
-            arguments={
-                "column_A": value,
-                "column_B": quantity,
-                "min_value": low,
-                "max_value": high,
-                "mostly": 0.5,
-                "row_condition": every(where(quantity, ">", 0), where(value, ">", 0)),
-            },
-        ),
-    ]
-
-
-def _production(n_importer_years: int, minerals: Iterable[str]) -> list[Rule]:
-    low, high = _PRODUCTION_KG_A_YEAR
-    return [
-        not_null("production_kg", "A year without a figure is imputed; no production is zero."),
-        in_range("production_kg", 0, 1e12, "No country mines a billion tons of these minerals."),
-        total_in_band(
-            "production_kg",
-            low * n_importer_years,
-            high * n_importer_years,
-            f"The world mines {low:,.6g} to {high:,.6g} kg of these minerals a year, "
-            "whoever is left out as importer.",
-            name="world_production_in_band",
-        ),
+_VALUE: Final = " + ".join(f"{category}_value_usd" for category in CATEGORIES)
+_QUANTITY: Final = " + ".join(f"coalesce({category}_qty_kg, 0)" for category in CATEGORIES)
+_MEDIANS: Final = ", ".join(
+    f"median({one.name}) filter (not is_imputed_{one.name}) as median_{one.name}"
+    for one in REGRESSORS
+)
+_FIGURES: Final = f"""
+    select count(*) as n_rows, count(distinct exporter_iso3) as n_suppliers,
+        count(distinct mineral) as n_minerals, sum({_VALUE}) as import_value_usd,
+        sum({_QUANTITY}) as import_qty_kg, sum(production_kg) as production_kg, {_MEDIANS}"""
+TOTALS: Final = totals(
+    (
+        Tolerance("n_rows", 0.05, 0.15, "rows"),
+        Tolerance("n_suppliers", 0.05, 0.15, "exporting countries"),
+        Tolerance("n_minerals", 0.0, 0.3, "minerals"),
+        Tolerance("import_value_usd", 0.10, 0.25, "USD"),
+        Tolerance("import_qty_kg", 0.20, 0.40, "kg"),
+        Tolerance("production_kg", 0.15, 0.30, "kg"),
         *(
-            _leading_producer(mineral, kg)
-            for mineral, kg in LEADING_PRODUCER_KG.items()
-            if mineral in set(minerals)
+            Tolerance(f"median_{one.name}", one.drift, one.drift, one.unit, is_absolute=True)
+            for one in REGRESSORS
         ),
-    ]
+    ),
+    "import_panel",
+    before=f"{_FIGURES} from {{file}}",
+    now=f"{_FIGURES} from marts.import_panel",
+)
 
 
-def _leading_producer(mineral: str, kg: float) -> Rule:
-    low, high = kg / _LEADING_PRODUCER_FACTOR, kg * _LEADING_PRODUCER_FACTOR
-    return Rule(
-        name=f"{mineral.lower().replace(' ', '_')}_leader_in_band",
-        severity="block",
-        why=f"The leading producer of {mineral.lower()} mines about {kg:,.6g} kg a year.",
-        expectation="expect_column_max_to_be_between",
-        arguments={
-            "column": "production_kg",
-            "min_value": low,
-            "max_value": high,
-            "row_condition": where("mineral", "==", mineral),
-        },
-    )
+def _suppliers(connection: Connection, previous: Previous) -> Shape:
+    by_supplier = f"""
+        select importer_iso3, exporter_iso3, sum({_VALUE}) as value_usd
+        from {{table}} group by all"""
+    previous.load(connection, "import_panel", by_supplier.format(table="{file}"))
+    sql = f"""
+        select importer_iso3, exporter_iso3, before.value_usd as value_before_usd,
+            coalesce(now.value_usd, 0) as value_now_usd,
+            before.value_usd / sum(before.value_usd) over (partition by importer_iso3)
+                as share_before,
+            value_now_usd / before.value_usd as value_to_previous
+        from previous_import_panel as before
+        left join ({by_supplier.format(table="marts.import_panel")}) as now
+            using (importer_iso3, exporter_iso3)
+        where before.value_usd > 0 order by importer_iso3, exporter_iso3"""
+    return comparable(connection, sql, "nothing was imported in the previous release")
 
 
-def _universe() -> list[Rule]:
-    not_producer = where("is_producer", "==", False)
-    not_partner = where("is_trading_partner", "==", False)
-    return [
-        in_set(
-            "is_trading_partner",
-            [True],
-            "A candidate mines the mineral or sold it to the importer; one that did neither is no "
-            "candidate.",
-            name="candidates_mine_or_trade",
-            rows=not_producer,
-        ),
-        in_set(
-            "production_kg",
-            [0],
-            "Who mined nothing in any year of the window is no producer.",
-            name="only_producers_produce",
-            rows=not_producer,
-        ),
-        in_set(
-            "production_kg",
-            [0],
-            "Where the mining statistics have no sheet for a mineral, production is unknown.",
-            name="production_only_where_known",
-            rows=where("has_production_data", "==", False),
-        ),
-        *(
-            in_set(
-                f"{category}_value_usd",
-                [0],
-                "Who sold the importer nothing in any year of the window is no trading partner.",
-                name=f"only_partners_trade_{category}",
-                rows=not_partner,
-            )
-            for category in CATEGORIES
-        ),
-    ]
+SUPPLIERS: Final = Suite(
+    "suppliers",
+    "One row per importer and supplier of the previous release.",
+    ("importer_iso3", "exporter_iso3", "value_before_usd", "value_now_usd"),
+    (
+        in_range("value_to_previous", 0.5, 2.0, name="leading_suppliers_keep_their_trade",
+                 rows=where("share_before", ">=", LEADING_SHARE),
+                 why=f"A supplier of at least {LEADING_SHARE:.0%} of the imports of the previous "
+                 "release neither vanishes nor doubles over the window; a code that means another "
+                 "country now, or a reporter left out, looks like that."),
+    ),
+    _suppliers,
+)  # fmt: skip
+GATE: Final = Gate(
+    "import_panel",
+    "panel",
+    lambda given: (rows(given), minerals(given), OVERALL, TOTALS, SUPPLIERS),
+    {"regressors": REGRESSORS, "leaders": LEADERS},
+)

@@ -1,246 +1,126 @@
-"""What the estimates must satisfy before suppliers are ranked with them.
+"""The estimates, before suppliers are ranked with them.
 
-Judged in three shapes: `terms` (a coefficient), `models` (an importer and category: whether it
-converged, and what it explains) and `previous` (a covariate of an estimated model beside its value
-in the release served). Whether the numbers are right is statsmodels' to say, in `ppml_fit`.
+Whether the numbers are right is for statsmodels to say, in the check of `ppml_fit`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
-from expectations.import_panel import CATEGORIES, REGRESSORS
+from expectations.previous import Previous, comparable
 from expectations.rules import (
-    ColumnKind,
+    Connection,
+    Gate,
+    Shape,
     Suite,
-    columns_are_present,
-    columns_have_kind,
-    every,
-    every_group_counts,
-    has_all,
-    has_rows,
-    in_order,
     in_range,
-    in_set,
-    key_is_unique,
-    not_null,
+    is_always,
+    is_known,
+    query,
     where,
 )
+from minerals.names import ESTIMATED, SE_BOOTSTRAP, SE_CLUSTERED, STATUS_FREE
 
-TABLE: Final = "ppml_coefficients"
-KEY_COLUMNS: Final = ("importer_iso3", "category", "coefficient_source", "term", "se_type")
-SOURCES: Final = ("estimated", "published")
 SIGNIFICANT: Final = 1.96
 MAX_MOVE_SE: Final = 10.0
 
-_KINDS: Final[dict[str, ColumnKind]] = {
-    "importer_iso3": "text",
-    "category": "text",
-    "coefficient_source": "text",
-    "term_type": "text",
-    "term": "text",
-    "status": "text",
-    "estimate": "number",
-    "std_error": "number",
-    "conf_low": "number",
-    "conf_high": "number",
-    "is_publishable": "boolean",
-}
-_FREE: Final = where("status", "==", "free")
 # What suppliers are ranked on. A constant, a mineral's or a year's effect may be of any size: it
 # takes up the units of the others.
-_RANKED_ON: Final = every(
-    where("is_publishable", "==", True), where("term_type", "==", "covariate"), _FREE
-)
-BOOTSTRAP: Final = "bootstrap_exporter"
+RANKED_ON: Final = f"""coefficient_source = '{ESTIMATED}' and coalesce(is_publishable, false)
+    and term_type = 'covariate' and status = '{STATUS_FREE}'"""
+
+# Bands are those of 30 importers, 2019-2023: covariates up to 17, standard errors up to 11.
+TERMS: Final = Suite(
+    "terms",
+    "One row per coefficient of ours that suppliers are ranked on, and kind of standard error.",
+    ("importer_iso3", "category", "term", "se_type"),
+    (
+        is_known("estimate", name="estimates_are_known",
+                 why="A coefficient that is ranked on has a value."),
+        in_range("estimate", -25, 25, name="estimates_are_not_separated",
+                 why="An estimate of the order of -30 is separation taken for a number; such terms "
+                 "carry no estimate of ours."),
+        is_known("std_error", name="std_errors_are_known",
+                 why="An estimate that is ranked on has a standard error."),
+        in_range("std_error", 1e-9, 50, name="std_errors_in_range",
+                 rows=where("se_type", "!=", SE_BOOTSTRAP),
+                 why="The standard error of an estimate of ours is positive and finite."),
+        in_range("std_error", 1e-9, 50, name="bootstrap_std_errors_in_range", severity="warn",
+                 rows=where("se_type", "==", SE_BOOTSTRAP),
+                 why="A few samples that nearly separate a regressor make the bootstrap's standard "
+                 "error as large as they are; its intervals are percentiles and hold."),
+    ),
+    query(
+        f"""
+        select importer_iso3, category, term, se_type, estimate, std_error
+        from marts.ppml_coefficients left join marts.ppml_fit using (importer_iso3, category)
+        where {RANKED_ON} order by all"""
+    ),
+)  # fmt: skip
+
+MODELS: Final = Suite(
+    "models",
+    "One row per importer and category.",
+    ("importer_iso3", "category"),
+    (
+        in_range("pseudo_r2", 0.05, 0.995, name="published_models_explain",
+                 rows=where("is_publishable", "==", True),
+                 why="A model explains something, and not everything."),
+        in_range("bootstrap_failed_share", 0, 0.1, name="bootstrap_samples_are_estimated",
+                 severity="warn",
+                 why="Intervals rest on the samples that could be estimated; nearly all can."),
+    ),
+    query(
+        """
+        select importer_iso3, category, pseudo_r2, is_publishable,
+            n_bootstrap_failed / n_bootstrap_replications as bootstrap_failed_share
+        from marts.ppml_fit order by importer_iso3, category"""
+    ),
+)  # fmt: skip
 
 
-def terms_suite(importers: Sequence[str]) -> Suite:
-    """One row a coefficient; `is_publishable` where its model is ours and may be published.
-
-    Bands are those of 30 importers, 2019-2023: covariates up to 17, standard errors up to 11.
-    """
-    rules = (
-        has_rows(),
-        columns_are_present(_KINDS),
-        columns_have_kind(_KINDS),
-        key_is_unique(KEY_COLUMNS, "A term twice would count twice in a prediction."),
-        *(not_null(c, "A coefficient without its key is nobody's.") for c in KEY_COLUMNS),
-        in_set("category", CATEGORIES, "Ores, products or scrap.", name="categories_are_known"),
-        in_set("coefficient_source", SOURCES, "Ours or the study's.", name="sources_are_known"),
-        in_set(
-            "term_type",
-            ("constant", "covariate", "mineral", "year"),
-            "What a term may be.",
-            name="term_types_are_known",
-        ),
-        has_all(
-            "importer_iso3",
-            importers,
-            "Every importer of the settings has coefficients.",
-            name="every_importer_has_coefficients",
-        ),
-        every_group_counts(
-            ["importer_iso3"],
-            "category",
-            len(CATEGORIES),
-            len(CATEGORIES),
-            "All three categories have coefficients, be it the study's.",
-            name="every_category_has_coefficients",
-        ),
-        has_all(
-            "term",
-            REGRESSORS,
-            "The eleven regressors of the study are in the models.",
-            name="every_regressor_is_there",
-            rows=where("term_type", "==", "covariate"),
-        ),
-        not_null(
-            "estimate",
-            "A coefficient that was estimated has a value.",
-            name="free_estimates_are_known",
-            rows=_FREE,
-        ),
-        in_range(
-            "estimate",
-            -25,
-            25,
-            "A covariate's estimate of the order of -30 is separation taken for a number; such "
-            "terms carry no estimate of ours.",
-            name="estimates_are_not_separated",
-            rows=_RANKED_ON,
-        ),
-        not_null(
-            "std_error",
-            "An estimate that is ranked on has a standard error.",
-            name="std_errors_are_known",
-            rows=_RANKED_ON,
-        ),
-        in_range(
-            "std_error",
-            1e-9,
-            50,
-            "The standard error of an estimate of ours is positive and finite.",
-            name="std_errors_in_range",
-            rows=every(*_RANKED_ON["conditions"], where("se_type", "!=", BOOTSTRAP)),
-        ),
-        in_range(
-            "std_error",
-            1e-9,
-            50,
-            "A few samples that nearly separate a regressor make the bootstrap's standard error as "
-            "large as they are; its intervals are percentiles and hold.",
-            name="bootstrap_std_errors_in_range",
-            severity="warn",
-            rows=every(*_RANKED_ON["conditions"], where("se_type", "==", BOOTSTRAP)),
-        ),
-        in_order(
-            "conf_low",
-            "conf_high",
-            "The lower bound of an interval is below its upper bound.",
-            name="intervals_are_in_order",
-        ),
-    )
-    return Suite(f"{TABLE}__terms", KEY_COLUMNS, rules)
+def _previous(connection: Connection, previous: Previous) -> Shape:
+    fits = "select importer_iso3, category, is_publishable from {file}"
+    terms = """
+        select importer_iso3, category, coefficient_source, se_type, term_type, term, status,
+            estimate, std_error, z_value
+        from {file}"""
+    previous.load(connection, "ppml_fit", fits)
+    previous.load(connection, "ppml_coefficients", terms)
+    covariates = f"""
+        select importer_iso3, category, term, estimate, std_error, z_value
+        from {{schema}}ppml_coefficients join {{schema}}ppml_fit using (importer_iso3, category)
+        where {RANKED_ON} and se_type = '{SE_CLUSTERED}'"""
+    # Without a model now there is no sign to keep: that it is gone is the first rule's business.
+    sql = f"""
+        select importer_iso3, category, term, before.estimate as estimate_before, now.estimate,
+            abs(before.z_value) as abs_z_before,
+            (now.estimate - before.estimate) / before.std_error as move_in_se,
+            now.estimate is null or now.estimate * before.estimate >= 0 as keeps_its_sign
+        from ({covariates.format(schema="previous_")}) as before
+        left join ({covariates.format(schema="marts.")}) as now
+            using (importer_iso3, category, term)
+        order by importer_iso3, category, term"""
+    return comparable(connection, sql, "the previous release has no model of ours")
 
 
-def models_suite(importers: Sequence[str], min_nonzero: int) -> Suite:
-    """One row an importer and category: `ppml_fit`.
-
-    `min_nonzero` is the least number of positive imports that a model is published with.
-    """
-    published = where("is_publishable", "==", True)
-    rules = (
-        has_all(
-            "importer_iso3",
-            importers,
-            "Every importer of the settings has its fits.",
-            name="every_importer_has_models",
-        ),
-        *(
-            not_null(
-                column,
-                "Without it nobody knows whether the model may be published.",
-                name=f"published_models_have_{column}",
-                rows=published,
-            )
-            for column in ("is_converged", "pseudo_r2", "n_nonzero")
-        ),
-        in_set(
-            "is_converged",
-            [True],
-            "A model that is published has converged.",
-            name="published_models_converged",
-            rows=published,
-        ),
-        in_range(
-            "pseudo_r2",
-            0.05,
-            0.995,
-            "A model explains something, and not everything.",
-            name="published_models_explain",
-            rows=published,
-        ),
-        in_range(
-            "n_nonzero",
-            min_nonzero,
-            None,
-            f"A model of fewer than {min_nonzero} positive imports says little.",
-            name="published_models_have_trade",
-            rows=published,
-        ),
-        not_null(
-            "reason",
-            "A category without a model of ours says why, in words.",
-            name="unpublished_models_say_why",
-            rows=where("is_publishable", "==", False),
-        ),
-        in_range(
-            "bootstrap_failed_share",
-            0,
-            0.1,
-            "Intervals rest on the samples that could be estimated; nearly all can.",
-            name="bootstrap_samples_are_estimated",
-            severity="warn",
-        ),
-    )
-    return Suite(f"{TABLE}__models", ("importer_iso3", "category"), rules)
-
-
-def previous_suite() -> Suite:
-    """One row a covariate of a model of ours in the release served, as it is estimated now."""
-    significant = where("abs_z_before", ">", SIGNIFICANT)
-    rules = (
-        not_null(
-            "estimate",
-            "A category that had a model of ours in the release served has one now.",
-            name="models_are_still_published",
-            severity="warn",
-        ),
-        in_set(
-            "keeps_its_sign",
-            [True],
-            "A covariate that was significant in the release served keeps its sign.",
-            name="signs_as_in_previous",
-            severity="warn",
-            rows=significant,
-        ),
-        in_range(
-            "move_in_se",
-            -3,
-            3,
-            "An estimate moves by less than three of its former standard errors.",
-            name="sizes_near_previous",
-            severity="warn",
-        ),
-        in_range(
-            "move_in_se",
-            -MAX_MOVE_SE,
-            MAX_MOVE_SE,
-            f"An estimate that moves by {MAX_MOVE_SE:g} of its former standard errors is another "
-            "model, or the same on broken data.",
-            name="sizes_not_far_from_previous",
-        ),
-    )
-    return Suite(f"{TABLE}__previous", ("importer_iso3", "category", "term"), rules)
+PREVIOUS: Final = Suite(
+    "previous",
+    "One row per covariate of our models in the previous release.",
+    ("importer_iso3", "category", "term", "estimate_before", "estimate"),
+    (
+        is_known("estimate", name="models_are_still_published", severity="warn",
+                 why="A category that had a model of ours in the previous release has one now."),
+        is_always("keeps_its_sign", True, name="signs_as_in_previous", severity="warn",
+                  rows=where("abs_z_before", ">", SIGNIFICANT),
+                  why="A covariate that was significant in the previous release keeps its sign."),
+        in_range("move_in_se", -3, 3, name="sizes_near_previous", severity="warn",
+                 unit="former standard errors",
+                 why="An estimate moves by less than three of its former standard errors."),
+        in_range("move_in_se", -MAX_MOVE_SE, MAX_MOVE_SE, name="sizes_not_far_from_previous",
+                 unit="former standard errors",
+                 why="An estimate that moves further is another model, or broken data."),
+    ),
+    _previous,
+)  # fmt: skip
+GATE: Final = Gate("ppml_coefficients", "estimates", lambda _: (TERMS, MODELS, PREVIOUS))

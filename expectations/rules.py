@@ -1,115 +1,183 @@
-"""The vocabulary of the suites: a rule is one expectation with a name, a severity and a reason.
+"""The vocabulary of the gates: a rule, the suite of one shape of a table, and the gate of a table.
 
-Here belong the `Rule`, the `Suite` of one table, and short constructors for the rules that several
-tables share. Thresholds and reasons that concern one table belong in that table's module. Nothing
-here imports Great Expectations, except `build_suite` when it is called.
+Here belong short constructors for the rules that several tables share. A threshold with its reason
+belongs in the module of its table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-if TYPE_CHECKING:
-    from great_expectations import ExpectationSuite
+import duckdb
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from expectations.previous import Previous
+
+Connection = duckdb.DuckDBPyConnection
 Severity = Literal["block", "warn"]
-ColumnKind = Literal["text", "integer", "number", "boolean"]
+Stage = Literal["raw", "conformed", "panel", "estimates", "rankings"]
 
 # Sources publish shares such as 100.00001, from their own rounding.
-FULL_SHARE_PCT = 100.01
-
-# Great Expectations has its own scale, which its Data Docs show.
-_GX_SEVERITY: Mapping[Severity, str] = {"block": "critical", "warn": "warning"}
+FULL_SHARE_PCT: Final = 100.01
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One expectation on one table.
+    """One expectation on one shape of a table.
 
-    `name` is unique in its suite and a valid Dagster check name (letters, digits, underscores).
-    `severity` 'block' stops estimation and publication; 'warn' is shown and lets them pass.
-    `why` is a sentence for the person who reads the failure.
-    `expectation` and `arguments` are Great Expectations' type and keyword arguments.
-    `cannot_run` says what is missing for the rule to be judged now; None when nothing is. Such a
-    rule is reported as not run, never as passed.
+    `name` is unique in its suite. `severity` 'block' stops estimation and publication; 'warn' is
+    shown and lets them pass. `why` is a sentence for the person who reads the failure, `unit` that
+    of the bounds. `expectation` and `arguments` are Great Expectations' type and keyword arguments.
     """
 
     name: str
-    severity: Severity
     why: str
     expectation: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    cannot_run: str | None = None
+    arguments: Mapping[str, Any]
+    severity: Severity = "block"
+    unit: str = ""
 
-    def configuration(self) -> dict[str, Any]:
-        """This rule as Great Expectations' configuration dictionary."""
-        return {
-            "type": self.expectation,
-            "kwargs": dict(self.arguments),
-            "meta": {"name": self.name, "severity": self.severity, "why": self.why},
-            "notes": self.why,
-            "severity": _GX_SEVERITY[self.severity],
-        }
+
+@dataclass(frozen=True)
+class Shape:
+    """A frame to be judged. When it is a part of a table, `of_rows` counts the table's rows."""
+
+    frame: pd.DataFrame
+    of_rows: int | None = None
+
+
+ShapeOf = Callable[[Connection, "Previous"], Shape]
 
 
 @dataclass(frozen=True)
 class Suite:
-    """The rules of one frame of one table.
+    """The rules of one shape of a table: one asset check.
 
-    `name` is the table's, with a suffix where a table is judged in more than one shape.
-    `key_columns` identify the rows of the samples.
+    `name` is the shape's (`rows`, `years`, `totals`). `row` says what one row is. `key` names the
+    columns that identify a row in a report. `shape` reads the frame from the warehouse; it raises
+    `NotComparable` when it needs a previous release and there is none.
     """
 
     name: str
-    key_columns: tuple[str, ...]
+    row: str
+    key: tuple[str, ...]
     rules: tuple[Rule, ...]
+    shape: ShapeOf
+
+    @property
+    def is_blocking(self) -> bool:
+        return any(rule.severity == "block" for rule in self.rules)
 
 
-Figures = Mapping[str, float]
-NO_RELEASE: Final = "there is no previous release to compare with"
+@dataclass(frozen=True)
+class Given:
+    """What the gates are told: the window, the importers, the production sheet of each mineral that
+    has one, and how many suppliers lead.
 
-
-def needs(previous: object | None, rules: Iterable[Rule], why: str = NO_RELEASE) -> list[Rule]:
-    """The rules, marked as not to be run when what they compare with is not there."""
-    return [replace(rule, cannot_run=None if previous is not None else why) for rule in rules]
-
-
-def waiting(suite: Suite, why: str) -> Suite:
-    """The suite, with every rule marked as not to be run for this reason."""
-    return replace(suite, rules=tuple(needs(None, suite.rules, why)))
-
-
-def build_suite(name: str, key_columns: Sequence[str], rules: Sequence[Rule]) -> ExpectationSuite:
-    """Great Expectations' suite of these rules; `key_columns` identify the rows of its samples.
-
-    Raises ValueError when two rules share a name, or when Great Expectations refuses a rule: it
-    logs such a rule and leaves it out, and a gate that lost a rule in silence is worse than none.
+    `of_few_importers` says that the trade data hold the imports of a few countries only (the live
+    profile): what one importer buys changes from year to year as the world's trade does not.
     """
-    import great_expectations as gx
 
-    from expectations import custom  # noqa: F401  (registers our expectation types)
+    years: Sequence[int]
+    importers: Sequence[str]
+    sheets: Mapping[str, str]
+    top_k: int
+    of_few_importers: bool = False
 
-    names = [rule.name for rule in rules]
-    if repeated := sorted({n for n in names if names.count(n) > 1}):
-        raise ValueError(f"suite {name}: more than one rule is called {', '.join(repeated)}")
-    suite = gx.ExpectationSuite(
-        name=name,
-        expectations=[rule.configuration() for rule in rules],
-        meta={"key_columns": list(key_columns)},
-    )
-    kept = {(expectation.meta or {}).get("name") for expectation in suite.expectations}
-    if refused := [n for n in names if n not in kept]:
-        raise ValueError(
-            f"suite {name}: Great Expectations refused {', '.join(refused)}; "
-            "its log says which argument it does not take"
-        )
-    return suite
+
+@dataclass(frozen=True)
+class Gate:
+    """How one table is judged, and in which stage of the pipeline.
+
+    `thresholds` are tables that the SQL of its suites reads, by name; their rows are named tuples.
+    `prepare` makes a temporary table that several suites read, if it is not there yet.
+    """
+
+    table: str
+    stage: Stage
+    suites: Callable[[Given], tuple[Suite, ...]]
+    thresholds: Mapping[str, Sequence[tuple[Any, ...]]] = field(default_factory=dict)
+    prepare: Callable[[Connection], object] | None = None
+
+
+def in_range(column: str, low: float | None, high: float | None, why: str, **more: Any) -> Rule:
+    """The known values of `column` are in [low, high]. `more` is as for `_rule`."""
+    bounds = {"min_value": low, "max_value": high}
+    more = {"name": f"{column}_in_range", **more}
+    return _rule("expect_column_values_to_be_between", {"column": column, **bounds}, why, **more)
+
+
+def is_always(column: str, value: object, why: str, **more: Any) -> Rule:
+    """Every known value of `column` is `value`."""
+    arguments = {"column": column, "value_set": [value]}
+    return _rule("expect_column_values_to_be_in_set", arguments, why, **more)
+
+
+def is_known(column: str, why: str, **more: Any) -> Rule:
+    """No value of `column` is missing."""
+    return _rule("expect_column_values_to_not_be_null", {"column": column}, why, **more)
+
+
+def has_all(column: str, values: Iterable[object], why: str, **more: Any) -> Rule:
+    """Each of `values` occurs in `column`; others may, too."""
+    arguments = {"column": column, "value_set": list(values)}
+    return _rule("expect_column_distinct_values_to_contain_set", arguments, why, **more)
+
+
+def figure_in_band(
+    figure: Literal["mean", "median", "sum", "unique_value_count"],
+    column: str,
+    low: float,
+    high: float,
+    why: str,
+    **more: Any,
+) -> Rule:
+    """The mean (or other figure) of `column` is in [low, high]: a slip of unit moves it."""
+    arguments = {"column": column, "min_value": low, "max_value": high}
+    return _rule(f"expect_column_{figure}_to_be_between", arguments, why, **more)
+
+
+def within(column: str, low: str, high: str, why: str, **more: Any) -> Rule:
+    """The value of `column` lies between those of the columns `low` and `high` of its row.
+
+    A missing bound is no bound; a missing value beside a bound breaks the rule.
+    """
+    arguments = {"column_list": [column, low, high]}
+    return _rule("expect_value_within_bounds_of_its_row", arguments, why, **more)
+
+
+def at_least(column: str, floor: str, why: str, **more: Any) -> Rule:
+    """The value of `column` is not below that of the column `floor` of its row."""
+    arguments = {"column_A": column, "column_B": floor, "or_equal": True}
+    return _rule("expect_column_pair_values_a_to_be_greater_than_b", arguments, why, **more)
+
+
+def _rule(
+    expectation: str,
+    arguments: dict[str, Any],
+    why: str,
+    *,
+    name: str,
+    severity: Severity = "block",
+    unit: str = "",
+    rows: Mapping[str, Any] | None = None,
+    mostly: float = 1.0,
+) -> Rule:
+    """`rows` is the condition of the judged rows (see `where`), None for all; at least the share
+    `mostly` of them keeps the rule."""
+    if rows is not None:
+        arguments["row_condition"] = rows
+    if mostly < 1:
+        arguments["mostly"] = mostly
+    return Rule(name, why, expectation, arguments, severity, unit)
 
 
 def where(column: str, operator: str, value: object) -> dict[str, Any]:
-    """The condition `column operator value`, as a rule's `row_condition`."""
+    """The condition `column operator value` on the rows of a rule."""
     return {
         "type": "comparison",
         "column": {"name": column},
@@ -118,262 +186,34 @@ def where(column: str, operator: str, value: object) -> dict[str, Any]:
     }
 
 
-def every(*conditions: dict[str, Any]) -> dict[str, Any]:
-    """The rows for which all conditions hold."""
-    return {"type": "and", "conditions": list(conditions)}
+def query(sql: str, *, of_rows: str | None = None, **parameters: object) -> ShapeOf:
+    """The shape that a query makes; `of_rows` counts the rows of the table when it reads a part."""
+
+    def shape(connection: Connection, _: Previous) -> Shape:
+        total = connection.sql(of_rows).fetchall()[0][0] if of_rows else None
+        return Shape(connection.execute(sql, parameters or None).df(), total)
+
+    return shape
 
 
-def has_rows() -> Rule:
-    return Rule(
-        name="has_rows",
-        severity="block",
-        why="An empty table means that a step before this one lost everything.",
-        expectation="expect_table_row_count_to_be_between",
-        arguments={"min_value": 1},
-    )
+def breaks(rules: Iterable[Rule]) -> str:
+    """SQL: whether a row breaks one of these rules, each `in_range` or `is_always` on all rows.
 
-
-def columns_are_present(columns: Iterable[str]) -> Rule:
-    return Rule(
-        name="columns_are_present",
-        severity="block",
-        why="The steps after the gate read these columns by name.",
-        expectation="expect_table_columns_to_match_set",
-        arguments={"column_set": list(columns), "exact_match": False},
-    )
-
-
-def columns_have_kind(kinds: Mapping[str, ColumnKind]) -> Rule:
-    return Rule(
-        name="columns_have_kind",
-        severity="block",
-        why="A number that arrives as text (a decimal comma, a stray word) is not a number.",
-        expectation="expect_columns_to_be_of_kind",
-        arguments={"kinds": dict(kinds)},
-    )
-
-
-def key_is_unique(key_columns: Sequence[str], why: str) -> Rule:
-    single = len(key_columns) == 1
-    return Rule(
-        name="key_is_unique",
-        severity="block",
-        why=why,
-        expectation="expect_column_values_to_be_unique"
-        if single
-        else "expect_compound_columns_to_be_unique",
-        arguments={"column": key_columns[0]} if single else {"column_list": list(key_columns)},
-    )
-
-
-def not_null(
-    column: str,
-    why: str,
-    *,
-    name: str | None = None,
-    rows: dict[str, Any] | None = None,
-    severity: Severity = "block",
-) -> Rule:
-    """No value of `column` in `rows` (all, when None) is missing."""
-    return Rule(
-        name=name or f"{column}_is_never_null",
-        severity=severity,
-        why=why,
-        expectation="expect_column_values_to_not_be_null",
-        arguments={"column": column, "row_condition": rows} if rows else {"column": column},
-    )
-
-
-def in_range(
-    column: str,
-    low: float | None,
-    high: float | None,
-    why: str,
-    *,
-    name: str | None = None,
-    rows: dict[str, Any] | None = None,
-    mostly: float = 1.0,
-    severity: Severity = "block",
-) -> Rule:
-    """Of the values of `column` in `rows` at least the share `mostly` lies in [low, high].
-
-    Nulls are another rule's business.
+    A large table is judged on one year of it and the rows that this finds.
     """
-    arguments = {"column": column, "min_value": low, "max_value": high, "row_condition": rows}
-    return Rule(
-        name=name or f"{column}_in_range",
-        severity=severity,
-        why=why,
-        expectation="expect_column_values_to_be_between",
-        arguments=arguments if mostly == 1 else {**arguments, "mostly": mostly},
-    )
+    conditions = []
+    for rule in rules:
+        found = rule.arguments
+        column = found["column"]
+        conditions.append(
+            f"{column} <> {found['value_set'][0]}"
+            if "value_set" in found
+            else f"{column} not between {found['min_value']} and {found['max_value']}"
+        )
+    return " or ".join(conditions)
 
 
-def in_order(low: str, high: str, why: str, *, name: str) -> Rule:
-    """`low` is not above `high` where both are known."""
-    return Rule(
-        name=name,
-        severity="block",
-        why=why,
-        expectation="expect_column_pair_values_a_to_be_greater_than_b",
-        arguments={
-            "column_A": high,
-            "column_B": low,
-            "or_equal": True,
-            "ignore_row_if": "either_value_is_missing",
-        },
-    )
-
-
-def near_previous(
-    figure: str,
-    previous: Figures | None,
-    fall: float,
-    rise: float,
-    subject: str,
-    *,
-    severity: Severity = "block",
-) -> Rule:
-    """The column `figure`, of one row, is near `previous[figure]`: by these shares it may move.
-
-    To be wrapped in `needs`: without a previous figure the rule has no bounds.
-    """
-    before = (previous or {}).get(figure, 0.0)
-    return total_in_band(
-        figure,
-        before * (1 - fall),
-        before * (1 + rise),
-        f"Against the release served, {subject} may fall by {fall:.0%} and rise by {rise:.0%}; "
-        "more is a source cut short, or counted twice.",
-        name=f"{figure}_near_previous",
-        severity=severity,
-    )
-
-
-def median_in_band(
-    column: str,
-    low: float,
-    high: float,
-    why: str,
-    *,
-    name: str | None = None,
-    rows: dict[str, Any] | None = None,
-    severity: Severity = "block",
-) -> Rule:
-    """The median of `column` lies in [low, high]: what a slip of unit for all rows moves."""
-    return Rule(
-        name=name or f"{column}_median_in_band",
-        severity=severity,
-        why=why,
-        expectation="expect_column_median_to_be_between",
-        arguments={"column": column, "min_value": low, "max_value": high, "row_condition": rows},
-    )
-
-
-def total_in_band(
-    column: str,
-    low: float,
-    high: float | None,
-    why: str,
-    *,
-    name: str,
-    severity: Severity = "block",
-    rows: dict[str, Any] | None = None,
-) -> Rule:
-    """The sum of `column` over `rows` (all, when None) lies in [low, high]; nulls count as zero."""
-    return Rule(
-        name=name,
-        severity=severity,
-        why=why,
-        expectation="expect_column_sum_to_be_between",
-        arguments={"column": column, "min_value": low, "max_value": high, "row_condition": rows},
-    )
-
-
-def in_set(
-    column: str,
-    values: Iterable[object],
-    why: str,
-    *,
-    name: str,
-    severity: Severity = "block",
-    rows: dict[str, Any] | None = None,
-) -> Rule:
-    """Every value of `column` in `rows` is one of `values`; nulls are another rule's business."""
-    return Rule(
-        name=name,
-        severity=severity,
-        why=why,
-        expectation="expect_column_values_to_be_in_set",
-        arguments={"column": column, "value_set": list(values), "row_condition": rows},
-    )
-
-
-def has_all(
-    column: str,
-    values: Iterable[object],
-    why: str,
-    *,
-    name: str,
-    severity: Severity = "block",
-    rows: dict[str, Any] | None = None,
-) -> Rule:
-    """Each of `values` occurs in `column` of `rows`; others may, too."""
-    return Rule(
-        name=name,
-        severity=severity,
-        why=why,
-        expectation="expect_column_distinct_values_to_contain_set",
-        arguments={"column": column, "value_set": list(values), "row_condition": rows},
-    )
-
-
-def years_are(years: Sequence[int]) -> Rule:
-    return Rule(
-        name="years_are_the_window",
-        severity="block",
-        why="The table covers the years of the window, all of them and no other.",
-        expectation="expect_column_distinct_values_to_equal_set",
-        arguments={"column": "year", "value_set": list(years)},
-    )
-
-
-def is_iso3(column: str) -> Rule:
-    return Rule(
-        name=f"{column}_is_iso3",
-        severity="block",
-        why="Countries are joined and ranked by three capital letters of ISO 3166.",
-        expectation="expect_column_values_to_match_regex",
-        arguments={"column": column, "regex": "^[A-Z]{3}$"},
-    )
-
-
-def is_observed(flag_column: str, subject: str, floor_share: float, why: str) -> Rule:
-    """At least `floor_share` (0 to 1) of the rows carry a measured value, not an imputed one."""
-    return Rule(
-        name=f"{subject}_is_observed",
-        severity="block",
-        why=why,
-        expectation="expect_column_values_to_be_in_set",
-        arguments={"column": flag_column, "value_set": [False], "mostly": floor_share},
-    )
-
-
-def every_group_counts(
-    group_by: Sequence[str],
-    counted: str,
-    low: int,
-    high: int | None,
-    why: str,
-    *,
-    name: str,
-    severity: Severity = "block",
-) -> Rule:
-    """Each group of rows has between `low` and `high` distinct values of `counted`."""
-    return Rule(
-        name=name,
-        severity=severity,
-        why=why,
-        expectation="expect_distinct_values_within_groups_to_be_between",
-        arguments={"column_list": [*group_by, counted], "min_value": low, "max_value": high},
-    )
+def broken_letters(*columns: str) -> str:
+    """SQL: how many signs of a file read in the wrong encoding the texts of a row hold."""
+    text = f"concat_ws(' ', {', '.join(columns)})"
+    return f"length({text}) - length(regexp_replace({text}, '[\ufffdÃÂ]', '', 'g'))"

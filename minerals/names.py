@@ -1,7 +1,7 @@
 """The words the whole domain shares: categories, regressors, base levels, labels.
 
-Belongs here: constants that more than one module must spell the same way, and the two functions
-that turn a category into a column name. Does not belong here: the list of minerals and countries
+Belongs here: constants that more than one module must spell the same way, and the function
+that turns a category into a column name. Does not belong here: the list of minerals and countries
 (those are dbt seeds), thresholds of one method only, or any computation.
 """
 
@@ -10,6 +10,10 @@ from __future__ import annotations
 from typing import Final
 
 CATEGORIES: Final = ("ores", "products", "scrap")
+
+MARKET: Final = ["importer_iso3", "category", "mineral"]
+"""What a market is: one importer, category and mineral."""
+SUPPLIER: Final = [*MARKET, "exporter_iso3"]
 
 REGRESSORS: Final = (
     "ln_production_qty",
@@ -47,7 +51,6 @@ STATUS_SEPARATED: Final = "separated"
 """Why a coefficient has the value it has; `minerals.ppml.tables` says what each means."""
 
 ALIGNMENTS: Final = ("aligned", "overrepresented", "underutilized", "peripheral")
-PERSISTENCE_LABELS: Final = ("persistent", "recent_entrant", "faded", "episodic", "never")
 
 DEFAULT_TOP_K: Final = 10
 
@@ -57,15 +60,6 @@ STUDY_IMPORTER: Final = "IND"
 
 def quantity_column(category: str) -> str:
     """Name of the panel's import quantity (kg) of a category; ValueError when unknown."""
-    return f"{_known(category)}_qty_kg"
-
-
-def value_column(category: str) -> str:
-    """Name of the panel's import value (USD) of a category; ValueError when unknown."""
-    return f"{_known(category)}_value_usd"
-
-
-def _known(category: str) -> str:
     if category not in CATEGORIES:
         raise ValueError(f"category {category!r} is not one of {', '.join(CATEGORIES)}")
-    return category
+    return f"{category}_qty_kg"

@@ -169,9 +169,9 @@ class Settings(BaseSettings, Choices):
     geodist_url: str = Field(
         "https://www.cepii.fr", description="address of CEPII's GeoDist files (live profile)"
     )
-    seeds_dir: Path = Field(
-        PROJECT_ROOT / "dbt_project" / "seeds",
-        description="the mappings of HS codes and country names",
+    dbt_project_dir: Path = Field(
+        PROJECT_ROOT / "dbt_project",
+        description="the dbt project; its seeds map HS codes and country names",
     )
     schedules_on: bool = Field(
         False, description="let schedules and sensors run without being switched on in the UI"
@@ -229,7 +229,7 @@ class Settings(BaseSettings, Choices):
     @field_validator(
         "warehouse_dir",
         "figures_dir",
-        "seeds_dir",
+        "dbt_project_dir",
         "comtrade_file",
         "hs_reference_dir",
         "dagster_config",
@@ -274,6 +274,11 @@ class Settings(BaseSettings, Choices):
     def years(self) -> tuple[int, ...]:
         """The panel's years, first to last."""
         return tuple(range(self.first_year, self.last_year + 1))
+
+    @property
+    def seeds_dir(self) -> Path:
+        """The folder of the dbt seeds."""
+        return self.dbt_project_dir / "seeds"
 
     @property
     def raw_dir(self) -> Path:

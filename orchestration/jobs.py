@@ -1,102 +1,58 @@
-"""The jobs: what can be started as a whole. How a run is executed (processes, pools, one run at a
-time) is said here too.
+"""The jobs: what can be started as a whole, and how a run is executed (processes, pools, one run at
+a time).
 
-In the live profile a source is asked by a job of its own, and `rebuild` is all that follows, from
-the snapshots in use to the release.
+`refresh` is everything. In the live profile a source can be asked by a job of its own; `rebuild` is
+everything after the sources, from the snapshots in use to the release.
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
 from minerals.errors import WarehouseError
 from minerals.settings import Settings
 from minerals.sources import DATASETS, comtrade
-from orchestration.assets import UP_TO_DATE
-from orchestration.causes import Causes
-from orchestration.recovery import one_at_a_time, own_process_tags
-from orchestration.resources import Warehouse
+from orchestration.assets import SOURCES
+from orchestration.failures import Problems
+from orchestration.history import history_open
+from orchestration.recovery import one_at_a_time, run_tags
+from orchestration.resources import Warehouse, dbt_loaded
 
 # Step processes are copies of a server that has imported these once: a start costs a fork.
 PRELOADED = ["orchestration.definitions", "statsmodels.api", "great_expectations"]
 # A run that waits for another one to end gives up after this long.
-TURN_SECONDS = 3600.0
+WAIT_SECONDS = 3600.0
+NO_RETRIES = {"dagster/max_retries": "0"}
 
 REFRESH = dg.define_asset_job(
     name="refresh",
     description="Everything, from the sources to the published release. "
-    "An unchanged source is not read again; a failing gate leaves the last release served.",
+    "An unchanged source is not read again; a failed gate leaves the last release served.",
     selection=dg.AssetSelection.all(),
-    tags={"dagster/max_retries": "0"},
+    tags=NO_RETRIES,
 )
-INGEST = dg.define_asset_job(
-    name="ingest",
-    description="Asks the sources and takes what is new into use as raw snapshots. "
-    "Publishes nothing: `rebuild_marts` comes next.",
-    selection=dg.AssetSelection.groups("ingestion"),
-    tags={"dagster/max_retries": "0"},
+REBUILD = dg.define_asset_job(
+    name="rebuild",
+    description="Everything after the sources: from the snapshots in use, which the gates judge "
+    "again, to the published release. No source is asked.",
+    selection=dg.AssetSelection.all() - dg.AssetSelection.groups(SOURCES),
+    tags=NO_RETRIES,
 )
-RAW = [dg.AssetKey(f"raw_{dataset}") for dataset in DATASETS]
-# The checks that a raw table's own step makes: they belong to asking the source.
-WHEN_ASKED = dg.AssetSelection.checks(*(dg.AssetCheckKey(key, UP_TO_DATE) for key in RAW))
-ESTIMATE_AND_RANK = dg.define_asset_job(
-    name="estimate_and_rank",
-    description="Models, rankings and portfolio from the marts as they are, then the release. "
-    "Nothing is published when a mart is older than what it is made from, or a check of it failed.",
-    selection=dg.AssetSelection.groups("estimation", "ranking", "portfolio")
-    | dg.AssetSelection.assets("release"),
-    tags={"dagster/max_retries": "0"},
-)
-
-
-def rebuild_marts(settings: Settings) -> UnresolvedAssetJobDefinition:
-    """The job of that name, with the gate of the raw tables and without the sources."""
-    checks: dg.AssetSelection = dg.AssetSelection.checks_for_assets(*RAW)
-    if settings.profile == "live":
-        checks = checks - WHEN_ASKED
-    return dg.define_asset_job(
-        name="rebuild_marts",
-        description="The snapshots in use judged, then seeds, dbt models and their tests, gates. "
-        "Publishes nothing: `estimate_and_rank` comes next.",
-        selection=dg.AssetSelection.groups("seeds", "staging", "conformed", "marts")
-        | dg.AssetSelection.assets("source_snapshots")
-        | checks,
-        tags={"dagster/max_retries": "0"},
-    )
-
-
-def set_aside_damage(settings: Settings, job: str) -> str | None:
-    """Put a damaged warehouse file out of the way; a sentence on it, None when it is sound.
-
-    Raises WarehouseError when the job does not build all of it anew.
-    """
-    damage = Warehouse(database=str(settings.database)).set_aside_if_damaged()
-    if damage and job not in (REFRESH.name, REBUILD.name):
-        raise WarehouseError(f"{damage}: run `minerals refresh`, or the job `{REFRESH.name}`.")
-    return damage
-
-
+BUILD_ALL = (REFRESH.name, REBUILD.name)
 INGEST_ONE = {
     dataset: dg.define_asset_job(
         name=f"ingest_{dataset}",
         description=f"Ask the source of {dataset} and judge what it brings; nothing downstream.",
-        selection=dg.AssetSelection.assets(f"raw_{dataset}"),
-        tags={"dagster/max_retries": "0"},
+        selection=dg.AssetSelection.assets(f"source_{dataset}", f"raw_{dataset}"),
+        tags=NO_RETRIES,
     )
     for dataset in DATASETS
 }
-REBUILD = dg.define_asset_job(
-    name="rebuild",
-    description="From the snapshots in use, judged, to the published release; no source is asked.",
-    selection=(dg.AssetSelection.all() - dg.AssetSelection.assets(*RAW))
-    | (dg.AssetSelection.checks_for_assets(*RAW) - WHEN_ASKED),
-    tags={"dagster/max_retries": "0"},
-)
 
 
 class BackfillConfig(dg.Config):
@@ -118,9 +74,9 @@ def backfill_job(settings: Settings) -> dg.JobDefinition:
 
     @dg.job(
         name="backfill_trade",
-        description="Fetch years of one importer from UN Comtrade ahead of a refresh that asks for "
-        "them. Stopped by the quota, it goes on where it was when started again.",
-        tags={"dagster/max_retries": "0"},
+        description="Fetch years of one importer from UN Comtrade before a refresh that needs "
+        "them. If the daily quota stops it, start it again: it continues where it was.",
+        tags=NO_RETRIES,
     )
     def backfill_trade() -> None:
         fetch_years()
@@ -129,16 +85,30 @@ def backfill_job(settings: Settings) -> dg.JobDefinition:
 
 
 def build_jobs(settings: Settings) -> list[Any]:
-    """The jobs of the profile: there is nothing to ask for one by one, or to fetch ahead, in the
-    bundle."""
-    parts = [REFRESH, INGEST, rebuild_marts(settings), ESTIMATE_AND_RANK]
+    """The jobs of the profile. In the bundled profile there is no source to ask on its own."""
     if settings.profile == "bundled":
-        return parts
-    return [*parts, *INGEST_ONE.values(), REBUILD, backfill_job(settings)]
+        return [REFRESH, REBUILD]
+    return [REFRESH, REBUILD, *INGEST_ONE.values(), backfill_job(settings)]
+
+
+def dbt_for(settings: Settings, job: str) -> AbstractContextManager[None]:
+    """A dbt process kept at hand for a job that runs every layer."""
+    return dbt_loaded(settings) if job in BUILD_ALL else nullcontext()
+
+
+def set_aside_damage(settings: Settings, job: str) -> str | None:
+    """Move a damaged warehouse file away; return a sentence about it, None when it is sound.
+
+    Raises WarehouseError when the job does not build all of it again.
+    """
+    damage = Warehouse(database=str(settings.database)).set_aside_if_damaged()
+    if damage and job not in BUILD_ALL:
+        raise WarehouseError(f"{damage}: run the job {' or '.join(BUILD_ALL)}.")
+    return damage
 
 
 def build_executor(settings: Settings) -> dg.ExecutorDefinition:
-    """Steps in processes forked from a server; the run itself only while no other is under way."""
+    """Steps run in processes forked from a server; the run waits while another one is executed."""
 
     @dg.executor(
         name="one_refresh_at_a_time", requirements=multiple_process_executor_requirements()
@@ -150,9 +120,9 @@ def build_executor(settings: Settings) -> dg.ExecutorDefinition:
 
 
 class OneRefreshAtATime(MultiprocessExecutor):
-    """Dagster's executor of steps in processes, which waits for its turn first.
+    """Dagster's executor of steps in processes, which waits for the lock of the warehouse first.
 
-    The daemon starts one run at a time already; this holds beside `minerals refresh`, too.
+    The daemon starts one run at a time already; this also holds beside `minerals refresh`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -165,13 +135,14 @@ class OneRefreshAtATime(MultiprocessExecutor):
         self.settings = settings
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
-        plan_context.instance.add_run_tags(plan_context.run_id, own_process_tags())
-        causes = Causes()
-        with one_at_a_time(self.settings.warehouse_dir, TURN_SECONDS):
-            damage = set_aside_damage(self.settings, plan_context.job_name)
-            if damage:
+        plan_context.instance.add_run_tags(plan_context.run_id, run_tags(self.settings))
+        problems, job = Problems(), plan_context.job_name
+        with one_at_a_time(self.settings.warehouse_dir, WAIT_SECONDS):
+            if damage := set_aside_damage(self.settings, job):
                 yield dg.DagsterEvent.engine_event(plan_context, damage)
-            for event in super().execute(plan_context, execution_plan):
-                causes.note(event)
-                yield event
-        causes.raise_first()
+            held = history_open(self.settings.dagster_home, plan_context.run_id)
+            with held, dbt_for(self.settings, job):
+                for event in super().execute(plan_context, execution_plan):
+                    problems.note(event)
+                    yield event
+        problems.raise_first()

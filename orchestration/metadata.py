@@ -1,44 +1,48 @@
-"""What an asset tells the UI about itself: columns, tags, counts, totals, durations.
+"""What an asset shows in the UI: columns, tags, counts, totals, durations.
 
-Before a run, from the schema files; after it, from the warehouse. All of it is read from what is
-there, so that a new mart needs no line here. What a figure means is said beside the mart.
+Before a run this comes from the declarations of the marts, after it from the tables themselves, so
+a new mart needs no line here.
 """
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import wraps
-from inspect import isgeneratorfunction
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
-import duckdb
+import pandas as pd
 
 from minerals.marts import python_marts
 from minerals.names import CATEGORIES
 from minerals.settings import Settings
-from orchestration.causes import told_in_words
-from orchestration.resources import Warehouse
+from orchestration.failures import one_sentence
+from orchestration.resources import RunSettings, Warehouse
 from orchestration.schedules import DAILY
 
 COLUMNS = "dagster/column_schema"
-CHOICES = "choices"  # what a table was computed with; a release holds no two
-EVERY_IMPORTER = ("seeds", "staging", "conformed")  # groups of tables not cut to those asked for
-_TOTALLED = re.compile(r"(^|_)(value_usd|qty_kg|production_kg)$")
-Facts = dict[str, Any]
+CHOICES = "choices"  # the settings that a table was computed with
+EVERY_IMPORTER = ("seeds", "staging", "conformed")  # these groups hold all importers
+_SUMMED = re.compile(r"(^|_)(value_usd|qty_kg|production_kg)$")
+Metadata = dict[str, Any]
+Types = dict[str, dict[str, dict[str, str]]]  # schema, table, column: type
 
 
-def described(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
-    """The spec with its columns, tagged with the importers and categories it tells apart; the
-    release with the age it may reach."""
+def with_columns_and_tags(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
+    """The spec with its columns, and tags for the importers and categories that it tells apart."""
     name = spec.key.to_user_string()
     if name == "release" and settings.profile == "bundled":
         spec = spec.replace_attributes(freshness_policy=DAILY.freshness)
         spec = spec.merge_attributes(metadata={"schedule": DAILY.cron, "freshness": DAILY.reason})
-    if COLUMNS not in spec.metadata and name in python_marts():
-        spec = spec.merge_attributes(metadata={COLUMNS: _described_columns(name)})
-    columns = spec.metadata.get(COLUMNS)
-    names = {column.name for column in columns.columns} if columns else set()
+    if name in python_marts():
+        columns = [
+            dg.TableColumn(c.name, c.type, description=c.description)
+            for c in python_marts()[name].columns
+        ]
+        spec = spec.merge_attributes(metadata={COLUMNS: dg.TableSchema(columns)})
+    schema = spec.metadata.get(COLUMNS)
+    names = {column.name for column in schema.columns} if schema else set()
     tags = {}
     if "importer_iso3" in names and spec.group_name not in EVERY_IMPORTER:
         tags = {f"importer/{code}": "" for code in settings.importers}
@@ -48,88 +52,78 @@ def described(spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
     return spec.merge_attributes(tags=tags)
 
 
-def _described_columns(mart: str) -> dg.TableSchema:
-    """The declared columns of a mart made in Python."""
-    columns = python_marts()[mart].columns
-    return dg.TableSchema(
-        [dg.TableColumn(c.name, c.type, description=c.description) for c in columns]
-    )
+def step(compute: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """Let an asset fail with one plain sentence, and report the seconds it took.
 
-
-def table_facts(warehouse: Warehouse, names: Collection[str]) -> dict[str, Facts]:
-    """Of these tables and views: rows, columns as they are, totals of value and quantity.
-
-    No totals where the rows of one flow are repeated for each source of coefficients.
-    """
-    facts: dict[str, Facts] = {}
-    with warehouse.reader() as connection:
-        rows = connection.execute(
-            "select schema_name, table_name, list((column_name, data_type, comment) "
-            "order by column_index) from duckdb_columns() where schema_name in "
-            "('seeds', 'staging', 'conformed', 'marts') group by all"
-        ).fetchall()
-        for schema_name, table, columns in rows:
-            if table in names:
-                made = [dg.TableColumn(n, type_, description=words) for n, type_, words in columns]
-                counted = _counted(connection, f'"{schema_name}"."{table}"', [c.name for c in made])
-                facts[table] = {COLUMNS: dg.TableSchema(made), **counted}
-    return facts
-
-
-def column_types(warehouse: Warehouse) -> dict[str, dict[str, dict[str, str]]]:
-    """Schema, table, column, type: of all that the warehouse has."""
-    types: dict[str, dict[str, dict[str, str]]] = {}
-    with warehouse.reader() as connection:
-        rows = connection.execute(
-            "select schema_name, table_name, column_name, data_type from duckdb_columns() "
-            "where not internal order by all"
-        ).fetchall()
-    for schema_name, table, column, type_ in rows:
-        types.setdefault(schema_name, {}).setdefault(table, {})[column] = type_
-    return types
-
-
-def _counted(
-    connection: duckdb.DuckDBPyConnection, relation: str, columns: list[str]
-) -> dict[str, int | float]:
-    totalled = [c for c in columns if _TOTALLED.search(c) and "coefficient_source" not in columns]
-    sums = "".join(f', sum(try_cast("{column}" as double))' for column in totalled)
-    rows, *totals = connection.execute(f"select count(*){sums} from {relation}").fetchall()[0]
-    return {"dagster/row_count": rows} | {
-        f"total_{column}": total for column, total in zip(totalled, totals, strict=True) if total
-    }
-
-
-def watched(compute: Callable[..., Any]) -> Callable[..., Any]:
-    """Add to what an asset reports: how long it took and, of a mart, its facts and choices; and let
-    it fail with a sentence.
-
-    Stands under `@dg.asset` or `@dg.multi_asset` of a function that takes `warehouse`, and
-    `settings` where choices matter.
+    Stands under `@dg.asset` or `@dg.multi_asset` of a generator.
     """
 
-    def completed(result: Any, started: float, **resources: Any) -> Any:
-        if not isinstance(result, dg.MaterializeResult):
-            return result
-        key = result.asset_key or dg.AssetExecutionContext.get().asset_key
-        name = dg.AssetKey.from_coercible(key).to_user_string()
-        facts = table_facts(resources["warehouse"], {name})[name] if name in python_marts() else {}
-        if facts and "settings" in resources:
-            facts[CHOICES] = dg.MetadataValue.json(resources["settings"].chosen.recorded)
-        seconds = round(time.monotonic() - started, 3)
-        return result._replace(metadata={**facts, **(result.metadata or {}), "seconds": seconds})
-
     @wraps(compute)
-    def one(*arguments: Any, **resources: Any) -> Any:
+    def run(*arguments: Any, **resources: Any) -> Iterator[Any]:
         started = time.monotonic()
-        with told_in_words():
-            return completed(compute(*arguments, **resources), started, **resources)
-
-    @wraps(compute)
-    def several(*arguments: Any, **resources: Any) -> Iterator[Any]:
-        started = time.monotonic()
-        with told_in_words():
+        with one_sentence():
             for result in compute(*arguments, **resources):
-                yield completed(result, started, **resources)
+                if isinstance(result, dg.MaterializeResult):
+                    seconds = round(time.monotonic() - started, 3)
+                    metadata = {**(result.metadata or {}), "seconds": seconds}
+                    result = result._replace(metadata=metadata)
+                yield result
 
-    return several if isgeneratorfunction(compute) else one
+    return run
+
+
+def save(
+    warehouse: Warehouse,
+    settings: RunSettings,
+    tables: Mapping[str, pd.DataFrame],
+    figures: Mapping[str, Metadata] = MappingProxyType({}),
+) -> Iterator[dg.MaterializeResult]:
+    """Write marts made in Python, all or none, and report each with its counts and totals.
+
+    `figures` are further numbers by mart, which the UI plots over runs.
+    """
+    warehouse.save_marts(tables)
+    for name, frame in tables.items():
+        totals = {c: float(frame[c].sum()) for c in _summed(list(frame.columns))}
+        metadata = {
+            "dagster/row_count": len(frame),
+            CHOICES: dg.MetadataValue.json(settings.chosen.recorded),
+            **{f"total_{column}": total for column, total in totals.items() if total},
+            **figures.get(name, {}),
+        }
+        yield dg.MaterializeResult(asset_key=name, metadata=metadata)
+
+
+def table_metadata(
+    warehouse: Warehouse, names: Collection[str]
+) -> tuple[dict[str, Metadata], Types]:
+    """Of tables and views that dbt built: columns as they are, rows, totals. And the types of all
+    columns in the warehouse."""
+    found: dict[str, Metadata] = {}
+    types: Types = {}
+    with warehouse.reader() as connection:
+        tables = connection.execute(
+            "select schema_name, table_name, list((column_name, data_type, comment) "
+            "order by column_index) from duckdb_columns() where not internal group by all"
+        ).fetchall()
+        for schema, table, columns in tables:
+            types.setdefault(schema, {})[table] = {name: kind for name, kind, _ in columns}
+            if table not in names or schema == "raw":
+                continue
+            summed = _summed([name for name, _, _ in columns])
+            sums = "".join(f', sum(try_cast("{column}" as double))' for column in summed)
+            n_rows, *totals = connection.execute(
+                f'select count(*){sums} from "{schema}"."{table}"'
+            ).fetchall()[0]
+            described = [dg.TableColumn(n, kind, description=words) for n, kind, words in columns]
+            found[table] = {
+                COLUMNS: dg.TableSchema(described),
+                "dagster/row_count": n_rows,
+                **{f"total_{c}": t for c, t in zip(summed, totals, strict=True) if t},
+            }
+    return found, types
+
+
+def _summed(columns: list[str]) -> list[str]:
+    """The columns of value and quantity; none where each source of coefficients repeats a flow."""
+    return [c for c in columns if _SUMMED.search(c) and "coefficient_source" not in columns]

@@ -1,10 +1,12 @@
-"""One refresh at a time, and what becomes of those whose process died.
+"""One refresh at a time, and the recovery of runs whose process died.
 
-A run holds a file lock for as long as it executes, be it the daemon's or the command line's; the
-operating system frees it when its holder dies, also by kill -9. Each run carries the id of its
-process, so that a dead one is told from a living one and its place given back.
+A run holds a file lock for as long as it executes, whether the daemon or the command line started
+it; the operating system frees the lock when its holder dies, also by kill -9. Each run carries the
+id of its process, so that a dead run is told from a living one and its place given back.
 """
 
+import hashlib
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -16,21 +18,23 @@ from dagster import DagsterRunStatus, RunRecord
 from filelock import FileLock, Timeout
 
 from minerals.errors import AnotherRefreshRunsError
+from minerals.settings import Settings
 from orchestration.assets import WRITER_POOL
 
 IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
-KILLED = "Its process ended without a word (killed?)."
+KILLED = "Process died unexpectedly (killed?)."
 PID_TAG = "minerals/pid"
 PROCESS_START_TAG = "minerals/process_start"
-# A run that was launched says which process it is once its executor begins; until then it has this
-# long before it is taken for dead.
+SETTINGS_TAG = "minerals/settings"
+# A run tells its process when its executor begins; until then it has this long before it counts as
+# dead.
 LAUNCH_SECONDS = 180.0
 
 
 @contextmanager
 def one_at_a_time(warehouse_dir: Path, timeout_seconds: float) -> Iterator[None]:
     """Be the only refresh of this warehouse. Raises AnotherRefreshRunsError when
-    another one stays under way for longer than `timeout_seconds`."""
+    another one is still running after `timeout_seconds`."""
     warehouse_dir.mkdir(parents=True, exist_ok=True)
     lock = FileLock(warehouse_dir / ".refresh.lock")
     try:
@@ -46,17 +50,22 @@ def one_at_a_time(warehouse_dir: Path, timeout_seconds: float) -> Iterator[None]
         lock.release()
 
 
-def own_process_tags() -> dict[str, str]:
-    """What a run carries of the process that executes it."""
+def run_tags(settings: Settings) -> dict[str, str]:
+    """What a run carries of the process that executes it, and of the settings it has."""
     pid = os.getpid()
-    return {PID_TAG: str(pid), PROCESS_START_TAG: process_start(pid) or "unknown"}
+    chosen = json.dumps(settings.recorded, sort_keys=True).encode()
+    return {
+        PID_TAG: str(pid),
+        PROCESS_START_TAG: process_start(pid) or "unknown",
+        SETTINGS_TAG: hashlib.sha256(chosen).hexdigest()[:12],
+    }
 
 
 def recover(instance: dg.DagsterInstance) -> list[str]:
     """End the runs whose process died and free their places; return their ids.
 
     A run that was killed stays 'started' in Dagster's records and keeps the writer's slot, and the
-    daemon starts no other. The place of a run that ended without giving it back is freed too.
+    daemon starts no other. The slot of a run that ended without giving it back is freed too.
     """
     ended = []
     for record in instance.get_run_records(dg.RunsFilter(statuses=IN_PROGRESS)):
@@ -65,8 +74,7 @@ def recover(instance: dg.DagsterInstance) -> list[str]:
             instance.report_run_failed(run, message=KILLED)
             ended.append(run.run_id)
     storage = instance.event_log_storage
-    # Wiping the run history takes the pool's places with it and leaves its limit: then no step
-    # would ever be admitted again.
+    # Wiping the run history removes the pool's slots and keeps its limit: then no step would start.
     if storage.get_concurrency_info(WRITER_POOL).slot_count == 0:
         storage.set_concurrency_slots(WRITER_POOL, 1)
     for run_id in storage.get_concurrency_run_ids():
@@ -77,7 +85,7 @@ def recover(instance: dg.DagsterInstance) -> list[str]:
 
 
 def is_alive(record: RunRecord) -> bool:
-    """Whether the process of a run in progress is there, or may still come."""
+    """Whether the process of a run in progress exists, or may still start."""
     tags = record.dagster_run.tags
     if PID_TAG not in tags:
         return time.time() - record.update_timestamp.timestamp() < LAUNCH_SECONDS
@@ -86,11 +94,11 @@ def is_alive(record: RunRecord) -> bool:
 
 
 def process_start(pid: int) -> str | None:
-    """When a living process began, as the system counts it; None when it has ended.
+    """When a living process started, as the system counts it; None when it has ended.
 
-    A process id is given again, in a container at the next start already, so the id alone would
-    take a stranger for the run. A killed process that nobody has waited for has ended, too. Where
-    the system has no /proc the id is all there is, and the answer is 'unknown'.
+    Process ids are used again (in a container at its next start), so the id alone could belong to
+    another process. A killed process that its parent has not waited for has ended, too. A system
+    without /proc knows only the id; the answer is then 'unknown'.
     """
     try:
         os.kill(pid, 0)

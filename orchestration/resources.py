@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import dagster as dg
 import duckdb
@@ -28,12 +28,12 @@ from pydantic import Field
 from minerals import marts
 from minerals.errors import WarehouseError
 from minerals.releases import ReleaseStore
-from minerals.releases.contract import agreed_contract
 from minerals.settings import PROJECT_ROOT, Choices, Settings
 from minerals.sources.snapshots import Snapshot, SnapshotStore
+from orchestration import dbt_server
+from orchestration.dbt_server import DBT
 
 DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
-DBT = str(Path(sys.executable).with_name("dbt"))
 
 
 class Warehouse(dg.ConfigurableResource):
@@ -137,15 +137,11 @@ class Warehouse(dg.ConfigurableResource):
                     f"from read_parquet('{file}')"
                 )
 
-    def loaded_snapshot_id(self, dataset: str) -> str:
-        """The snapshot that `raw.<dataset>` shows. Raises WarehouseError when it shows none."""
+    def snapshot_id(self, table: str) -> str | None:
+        """The snapshot that `raw.<table>` shows; None when it has no rows."""
         with self.reader() as connection:
-            row = connection.execute(
-                f"select any_value(_snapshot_id) from raw.{dataset}"
-            ).fetchone()
-        if row is None or row[0] is None:
-            raise WarehouseError(f"raw.{dataset} shows no snapshot: run `minerals refresh`.")
-        return str(row[0])
+            rows = connection.execute(f"select any_value(_snapshot_id) from raw.{table}").fetchall()
+        return rows[0][0]
 
     def load_nothing(self, name: str, columns: Sequence[str]) -> None:
         """Let an optional raw table be there, without rows."""
@@ -191,12 +187,9 @@ def _replace_table(
 
 
 class Dbt(DbtCliResource):
-    """dbt as dagster-dbt runs it, without two things it does in this process before each command.
-
-    It would ask `dbt --version` in a process of its own (seconds, three times a refresh), and build
-    a dbt adapter here, which keeps a connection to the warehouse that our writer then stumbles
-    over. The version is the installed package's, and row counts are read by
-    `assets/transformation.py`.
+    """dbt as dagster-dbt runs it, without two things that it does in this process before each
+    command: asking `dbt --version` in a process of its own, and building a dbt adapter, which keeps
+    a connection to the warehouse that our writer then waits for.
     """
 
     @property
@@ -225,9 +218,7 @@ class Releases(dg.ConfigurableResource):
     data_docs: str
 
     def store(self) -> ReleaseStore:
-        return ReleaseStore(
-            Path(self.root), Path(self.serving_database), self.keep, agreed=agreed_contract()
-        )
+        return ReleaseStore(Path(self.root), Path(self.serving_database), self.keep)
 
 
 class RunSettings(Choices, dg.ConfigurableResource):
@@ -256,19 +247,22 @@ def run_settings(settings: Settings) -> RunSettings:
     return Deployed(**settings.choices.model_dump(exclude={"excluded_suppliers"}))
 
 
-def deployed_choices(settings: Settings) -> dict[str, Any]:
-    """What cannot change from run to run."""
-    return {n: v for n, v in settings.recorded.items() if n not in Choices.model_fields}
-
-
 def dbt_project(settings: Settings) -> DbtProject:
     """The project as dbt describes it under a profile: each has its own staging models of trade."""
     target = Path("target") if settings.profile == "bundled" else Path("target") / settings.profile
-    return DbtProject(project_dir=DBT_PROJECT_DIR, profiles_dir=DBT_PROJECT_DIR, target_path=target)
+    folder = settings.dbt_project_dir
+    return DbtProject(project_dir=folder, profiles_dir=folder, target_path=target)
+
+
+def dbt_variables(settings: Settings) -> dict[str, object]:
+    """The variables of every dbt command: with others, dbt would parse the project again."""
+    return {**settings.dbt_vars, "warehouse_path": str(settings.database)}
 
 
 def build_resources(settings: Settings) -> dict[str, object]:
     """All resources of the code location, from the settings."""
+    # Formatting thousands of debug lines a command is a fifth of dbt's time.
+    flags = ["--log-format", "json", "--log-level-file", "none"]
     return {
         "settings": run_settings(settings),
         "snapshots": Snapshots(root=str(settings.raw_dir)),
@@ -281,11 +275,42 @@ def build_resources(settings: Settings) -> dict[str, object]:
         ),
         "dbt": Dbt(
             project_dir=dbt_project(settings),
-            dbt_executable=DBT,
-            # Formatting thousands of debug lines a command is a fifth of its time.
-            global_config_flags=["--log-level-file", "none"],
+            dbt_executable=sys.executable,
+            global_config_flags=[
+                "-SP",
+                dbt_server.__file__,
+                "ask",
+                str(_dbt_dir(settings)),
+                *flags,
+            ],
         ),
     }
+
+
+def _dbt_dir(settings: Settings) -> Path:
+    """Where dbt writes what it compiled and ran."""
+    return settings.warehouse_dir / "dbt"
+
+
+@contextmanager
+def dbt_loaded(settings: Settings) -> Iterator[None]:
+    """Keep a dbt process at hand that has read the project (see `dbt_server.py`).
+
+    Raises WarehouseError when the project does not parse.
+    """
+    ensure_manifest(settings)
+    folder, project = _dbt_dir(settings), dbt_project(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-uP", "-W", "ignore", dbt_server.__file__, "serve", str(folder)]
+    command += ["--quiet", "--no-write-json", "--log-level-file", "none"]
+    command += [*_parse(settings), "--target-path", str(folder)]
+    with subprocess.Popen(command, cwd=project.project_dir, stdin=subprocess.PIPE):
+        yield
+
+
+def _parse(settings: Settings) -> list[str]:
+    variables = json.dumps(dbt_variables(settings))
+    return ["parse", "--profiles-dir", ".", "--vars", variables]
 
 
 def ensure_manifest(settings: Settings) -> None:
@@ -294,41 +319,33 @@ def ensure_manifest(settings: Settings) -> None:
     Raises WarehouseError with dbt's own words when the project does not parse.
     """
     project = dbt_project(settings)
-    described = project.manifest_path.with_name("described.sha256")
-    content = _content_of_dbt_project()
-    # Asked under the lock: who waited for another process to describe it need not do it again.
-    with FileLock(DBT_PROJECT_DIR / ".parse.lock"):
+    folder, target = Path(project.project_dir), project.manifest_path.parent
+    described = target / "described.sha256"
+    content = _hash_of(folder)
+    # Compared under the lock: who waited for another process to parse need not parse again.
+    with FileLock(folder / ".parse.lock"):
         if (
             project.manifest_path.exists()
             and described.exists()
             and described.read_text() == content
         ):
             return
-        command = [DBT, "--quiet", "parse"]
-        command += ["--profiles-dir", ".", "--vars", json.dumps(dbt_variables(settings))]
-        command += ["--target-path", str(project.manifest_path.parent)]
-        done = subprocess.run(
-            command, cwd=DBT_PROJECT_DIR, capture_output=True, text=True, check=False
-        )
+        command = [DBT, "--quiet", *_parse(settings), "--target-path", str(target)]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise WarehouseError(
-                f"The dbt project in {DBT_PROJECT_DIR} does not parse:\n{done.stdout}{done.stderr}"
+                f"The dbt project in {folder} does not parse:\n{done.stdout}{done.stderr}"
             )
         described.write_text(content)
 
 
-def _content_of_dbt_project() -> str:
+def _hash_of(project: Path) -> str:
     """A hash over the names and bytes of every file that dbt reads (times of files say little:
     copies keep old ones)."""
     patterns = ("*.yml", "models/**/*", "seeds/**/*", "macros/**/*", "tests/**/*")
-    files = {file for pattern in patterns for file in DBT_PROJECT_DIR.glob(pattern)}
+    files = {file for pattern in patterns for file in project.glob(pattern) if file.is_file()}
     content = hashlib.sha256()
-    for file in sorted(file for file in files if file.is_file()):
-        content.update(file.relative_to(DBT_PROJECT_DIR).as_posix().encode() + b"\0")
+    for file in sorted(files):
+        content.update(file.relative_to(project).as_posix().encode() + b"\0")
         content.update(hashlib.sha256(file.read_bytes()).digest())
     return content.hexdigest()
-
-
-def dbt_variables(settings: Settings) -> dict[str, object]:
-    """What every dbt command is told: the same each time, so that dbt need not parse anew."""
-    return {**settings.dbt_vars, "warehouse_path": str(settings.database)}

@@ -1,7 +1,7 @@
-"""Running the refresh job from the command line, stage by stage, with progress.
+"""Running a job from the command line, stage by stage, with progress.
 
-The job is the one the daemon runs; here its steps run in this process, which saves the start of one
-process a step. Words and tables for the reader are in `summary.py`.
+The jobs are those that the daemon runs; here the steps run in this process, which saves the start
+of one process per step. What the reader sees of it belongs to the command line.
 """
 
 import os
@@ -18,13 +18,12 @@ from typing import TextIO
 from uuid import uuid4
 
 import dagster as dg
-import yaml
 from dagster import DagsterEventType, EventLogEntry
-from dagster._core.instance.ref import InstanceRef
 
 from minerals.settings import Settings
-from orchestration.causes import Causes
-from orchestration.recovery import own_process_tags
+from orchestration.failures import Problems
+from orchestration.history import history_open
+from orchestration.recovery import run_tags
 
 STAGES = {
     "ingest": "ingest raw snapshots",
@@ -50,13 +49,12 @@ LATER_PACKAGES = (
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
 )
-JOBS_THAT_RELEASE = ("refresh", "estimate_and_rank")
 StepCallback = Callable[[str, str, str, float], None]
 
 
 @dataclass
 class RefreshResult:
-    """What became of one run of the job."""
+    """How one run of a job ended."""
 
     run_id: str
     succeeded: bool
@@ -68,7 +66,7 @@ class RefreshResult:
 
 
 def stage_of(step_key: str) -> str:
-    """The stage, as a person would call it, that a step belongs to."""
+    """The stage that a step belongs to; a key of STAGES."""
     if step_key.startswith("raw_"):
         return "ingest"
     if step_key.startswith("gate_"):
@@ -80,25 +78,17 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The Dagster instance under the warehouse folder, created or brought up to date."""
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    template = Template(settings.dagster_config.read_text())
-    config = template.substitute(DAGSTER_HOME=home)
+    config = Template(settings.dagster_config.read_text()).substitute(DAGSTER_HOME=home)
     target = home / "dagster.yaml"
     if not target.exists() or target.read_text() != config:
         target.write_text(config)
     return dg.DagsterInstance.from_config(str(home))
 
 
-def instance_as_it_is(settings: Settings) -> dg.DagsterInstance:
-    """The Dagster instance that is there, for those who only read: its configuration stays, be it
-    another than these settings name. Of a folder that was moved, the history is read where it is
-    now."""
-    home = settings.dagster_home
-    config = yaml.safe_load((home / "dagster.yaml").read_text()) or {}
-    overrides = {}
-    if (storage := config.get("event_log_storage", {})).get("module") == "orchestration.event_log":
-        here = {"base_dir": str(home / "history" / "runs")}
-        overrides = {"event_log_storage": {**storage, "config": here}}
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides=overrides))
+def existing_instance(settings: Settings) -> dg.DagsterInstance:
+    """The Dagster instance for those who only read: with the configuration that it has, even if
+    these settings name another one."""
+    return dg.DagsterInstance.from_config(str(settings.dagster_home))
 
 
 def refresh(
@@ -106,25 +96,31 @@ def refresh(
 ) -> RefreshResult:
     """Run the refresh job, or another one, to its end.
 
-    `on_step(stage, step, event, seconds)` is called as each step is 'started', 'done' or 'failed'.
-    Output of dbt and of Dagster goes to a log file; nothing is printed here. Raises WarehouseError
-    when the dbt project does not parse.
+    `on_step(stage, step, event, seconds)` is called when a step is 'started', 'done' or 'failed'.
+    The output of dbt and of Dagster goes to a log file; nothing is printed here. Raises
+    WarehouseError when the dbt project does not parse.
     """
     from orchestration.definitions import build_definitions
+    from orchestration.jobs import dbt_for
 
     started = time.monotonic()
     settings.log_dir.mkdir(parents=True, exist_ok=True)
     run_id = str(uuid4())
     log_file = settings.log_dir / f"{job}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{run_id[:8]}.log"
     watcher = _Watcher(on_step)
-    with open_instance(settings) as instance, streams_into(log_file):
+    with (
+        open_instance(settings) as instance,
+        streams_into(log_file),
+        history_open(settings.dagster_home, run_id),
+        dbt_for(settings, job),
+    ):
         definition = build_definitions(settings).resolve_job_def(job)
         instance.add_event_listener(run_id, watcher)
         outcome = definition.execute_in_process(
             instance=instance,
             run_id=run_id,
             raise_on_error=False,
-            tags={**own_process_tags(), "importers": ",".join(settings.importers)},
+            tags={**run_tags(settings), "importers": ",".join(settings.importers)},
             run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
         )
     return RefreshResult(
@@ -132,16 +128,16 @@ def refresh(
         succeeded=outcome.success,
         seconds=time.monotonic() - started,
         log_file=log_file,
-        failures=watcher.causes.failures,
-        warnings=watcher.causes.warnings,
-        not_run=watcher.causes.not_run,
+        failures=watcher.problems.failures,
+        warnings=watcher.problems.warnings,
+        not_run=watcher.problems.not_run,
     )
 
 
 def _import_ahead() -> None:
     """Import what later steps need while this process only waits for dbt: seconds on a second core.
 
-    A failure here is not one: the step that needs the package imports it and says what is wrong.
+    An import that fails here fails again in the step that needs it, with a message.
     """
     for package in LATER_PACKAGES:
         with suppress(ImportError):
@@ -153,29 +149,28 @@ class _Watcher:
 
     def __init__(self, on_step: StepCallback) -> None:
         self.on_step = on_step
-        self.causes = Causes()
+        self.problems = Problems()
         self._started: dict[str, float] = {}
 
     def __call__(self, entry: EventLogEntry) -> None:
         event = entry.dagster_event
         if event is None:
             return
-        self.causes.note(event)
+        self.problems.note(event)
         step = event.step_key
         if step is None:
             return
-        stage = stage_of(step)
         if event.event_type == DagsterEventType.STEP_START:
             self._started[step] = time.monotonic()
             if step == "dbt_staging":
                 # Before the thread: half imported, it breaks the queries of Dagster's storage.
                 import_module("sqlalchemy.orm")
                 threading.Thread(target=_import_ahead, daemon=True).start()
-            self.on_step(stage, step, "started", 0.0)
+            self.on_step(stage_of(step), step, "started", 0.0)
         elif event.event_type == DagsterEventType.STEP_SUCCESS:
-            self.on_step(stage, step, "done", self._elapsed(step))
+            self.on_step(stage_of(step), step, "done", self._elapsed(step))
         elif event.event_type == DagsterEventType.STEP_FAILURE:
-            self.on_step(stage, step, "failed", self._elapsed(step))
+            self.on_step(stage_of(step), step, "failed", self._elapsed(step))
 
     def _elapsed(self, step: str) -> float:
         return time.monotonic() - self._started.get(step, time.monotonic())
@@ -198,5 +193,5 @@ def streams_into(log_file: Path) -> Iterator[None]:
 
 
 def terminal() -> TextIO:
-    """The terminal as it is now, still the terminal while the streams go into a log file."""
+    """The terminal as it is now; it stays the terminal while the streams go into a log file."""
     return os.fdopen(os.dup(1), "w", buffering=1)

@@ -1,9 +1,8 @@
-"""What the daemon looks at between the schedules.
+"""What the daemon checks between the schedules.
 
-In both profiles: runs whose process died, and runs that failed. In the live profile, too: whether
+In both profiles: runs whose process died, and runs that failed. In the live profile also: whether
 UN Comtrade has something new, and whether a snapshot is in use that the last release was not made
-from. The bundle never changes between two daily refreshes, so there the last two make no sense and
-are not listed.
+from. The bundle does not change between two daily refreshes, so these two are not listed there.
 """
 
 import hashlib
@@ -19,11 +18,11 @@ from minerals.settings import Settings
 from minerals.sources import DATASETS, comtrade
 from minerals.sources.comtrade_rows import AVAILABILITY
 from minerals.sources.snapshots import SnapshotStore
-from orchestration.causes import cause_of, causes_of_run
+from orchestration.failures import cause_of, problems_of_run
 from orchestration.jobs import INGEST_ONE, REBUILD
 from orchestration.recovery import IN_PROGRESS, recover
 
-UNDER_WAY = [dg.DagsterRunStatus.QUEUED, *IN_PROGRESS]
+NOT_ENDED = [dg.DagsterRunStatus.QUEUED, *IN_PROGRESS]
 DAY_SECONDS = 86_400
 
 
@@ -31,31 +30,31 @@ DAY_SECONDS = 86_400
     name="end_dead_runs",
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Ends the runs whose process was killed, so that the next one can start. "
-    "A run of the command line is nobody's to look after otherwise.",
+    description="Ends the runs whose process was killed, so that the next one can start. Dagster "
+    "itself does not watch the runs of the command line.",
 )
 def end_dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     ended = recover(context.instance)
     if ended:
-        return dg.SkipReason(f"Ended, because their process had died: {', '.join(ended)}.")
-    return dg.SkipReason("Every run under way has a living process.")
+        return dg.SkipReason(f"Ended, because their process died: {', '.join(ended)}.")
+    return dg.SkipReason("Every run in progress has a living process.")
 
 
 def alert_failed_runs(settings: Settings) -> dg.SensorDefinition:
-    """One alert a failed run, whoever started it."""
+    """One alert per failed run, whoever started it."""
 
     @dg.run_failure_sensor(
         name="alert_failed_runs",
         monitor_all_code_locations=True,  # runs of the command line come from none
         default_status=_status(settings),
-        description="Writes every failed run to logs/alerts.jsonl and, if one is set, posts it to "
-        "the webhook.",
+        description="Writes every failed run to logs/alerts.jsonl, and posts it to the webhook if "
+        "one is set.",
     )
     def alert(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
-        causes = causes_of_run(context.instance, run.run_id)
-        step = causes.first_step or ""
-        cause = next(iter(causes.failures), cause_of(context.failure_event))
+        problems = problems_of_run(context.instance, run.run_id)
+        step = problems.first_step or ""
+        cause = next(iter(problems.failures), cause_of(context.failure_event))
         problem = alerts.send(
             settings,
             alerts.Alert(
@@ -67,7 +66,7 @@ def alert_failed_runs(settings: Settings) -> dg.SensorDefinition:
             ),
         )
         if problem:
-            context.log.warning(f"The alert is in {settings.alert_log} only: {problem}.")
+            context.log.warning(f"The alert is only in {settings.alert_log}: {problem}.")
 
     return alert
 
@@ -82,18 +81,18 @@ def publish_what_is_new(settings: Settings) -> dg.SensorDefinition:
         job=REBUILD,
         minimum_interval_seconds=60,
         default_status=_status(settings),
-        description="Compares the snapshots in use with those the newest release was made from. "
-        "When they differ and no run is under way, asks for one run of `rebuild`: once for all "
-        "sources that changed, and once only, also when that run fails.",
+        description="Compares the snapshots in use with those that the newest release was made "
+        "from. When they differ and no run is in progress, starts one run of `rebuild`: once for "
+        "all sources that changed, and only once, also when that run fails.",
     )
     def evaluate(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        under_way = context.instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY))
-        if under_way:
-            names = ", ".join(sorted({run.job_name for run in under_way}))
-            return dg.SkipReason(f"Waits for the runs under way: {names}.")
+        not_ended = context.instance.get_runs(dg.RunsFilter(statuses=NOT_ENDED))
+        if not_ended:
+            names = ", ".join(sorted({run.job_name for run in not_ended}))
+            return dg.SkipReason(f"Waiting for the runs in progress: {names}.")
         in_use = {dataset: snapshots.current_id(dataset) for dataset in DATASETS}
         if missing := [dataset for dataset, snapshot in in_use.items() if snapshot is None]:
-            return dg.SkipReason(f"There is no snapshot yet of {', '.join(missing)}.")
+            return dg.SkipReason(f"There is no snapshot of {', '.join(missing)} yet.")
         newest = (releases.list() or [None])[-1]
         published = _published(releases.manifest(newest) if newest else None)
         changed = [d for d, snapshot in in_use.items() if published.get(d) != snapshot]
@@ -114,7 +113,7 @@ def _published(manifest: Mapping[str, object] | None) -> dict[str, str]:
 
 
 def ask_comtrade_what_is_new(settings: Settings) -> dg.SensorDefinition:
-    """One ingestion when UN Comtrade publishes a year that we do not hold, or not so."""
+    """One ingestion when UN Comtrade publishes a year that we do not have, or revises one."""
     snapshots = SnapshotStore(settings.raw_dir)
 
     @dg.sensor(
@@ -122,29 +121,29 @@ def ask_comtrade_what_is_new(settings: Settings) -> dg.SensorDefinition:
         job=INGEST_ONE["bilateral_trade"],
         minimum_interval_seconds=DAY_SECONDS,
         default_status=_status(settings),
-        description="Once a day asks UN Comtrade which years it has published, one call an "
-        "importer. When a year is new or revised, asks for `ingest_bilateral_trade`, which fetches "
-        "that year and no other.",
+        description="Asks UN Comtrade once a day which years it has published, one call per "
+        "importer. When a year is new or revised, starts `ingest_bilateral_trade`, which fetches "
+        "only that year.",
     )
     def evaluate(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         snapshot_id = snapshots.current_id("bilateral_trade")
         if snapshot_id is None:
-            return dg.SkipReason("Nothing is held yet: the first fetch is the schedule's.")
+            return dg.SkipReason("There is no snapshot yet: the schedule starts the first fetch.")
         if snapshots.pinned_id("bilateral_trade"):
             return dg.SkipReason("An operator pinned the snapshot in use.")
         held = snapshots.read("bilateral_trade", snapshot_id)
         if AVAILABILITY not in {table.name for table in held.tables}:
             return dg.SkipReason(
-                f"Nothing is held yet of UN Comtrade: the snapshot in use is of {held.provider}. "
-                "The first fetch is the schedule's."
+                f"There is no snapshot of UN Comtrade yet: the one in use is of {held.provider}. "
+                "The schedule starts the first fetch."
             )
         try:
             news = comtrade.newly_published(settings, held.parquet(AVAILABILITY))
         except SourceError as error:
             context.log.warning(str(error))
-            return dg.SkipReason(f"UN Comtrade could not be asked; tomorrow again. {error}")
+            return dg.SkipReason(f"UN Comtrade did not answer; will retry tomorrow. {error}")
         if not news:
-            return dg.SkipReason("What UN Comtrade has published is held.")
+            return dg.SkipReason("We have all that UN Comtrade has published.")
         years = {f"{p.reporter} in {p.year}": p.checksum for p in news}
         return dg.RunRequest(
             run_key=_digest(years), tags={"minerals/published_anew": ", ".join(years)}

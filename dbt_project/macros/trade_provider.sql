@@ -1,5 +1,5 @@
-{# Which provider's trade the warehouse is built from: the variable `profile` says so. These four are
-   the only places that know; all models after staging ask them. #}
+{# Which provider's trade the warehouse is built from: the variable `profile` decides. Only these
+   macros know; all models after staging use them. #}
 
 {% macro is_live() -%}
     {{ return(var('profile') == 'live') }}

@@ -1,29 +1,43 @@
 """The cluster bootstrap: how far coefficients, and ranks made of them, move with the sample.
 
 Belongs here: resampling whole clusters and estimating on each sample. Does not belong here: ranks
-(`minerals.sourcing.ranking`), or standard errors by formula (`inference`).
+(`minerals.sourcing`), or standard errors by formula (`inference`).
 
-Few exporters carry most of the quantity, so formulas that lean on many clusters of like weight are
-optimistic; resampling exporters shows what happens when one of them is not there.
+Few exporters carry most of the quantity, so formulas that assume many clusters of similar weight
+are optimistic; resampling exporters shows what happens when one of them is absent.
+
+Samples differ in the weights of the rows only, so that Newton's steps of many samples are taken
+together: cross products of all samples are one product of matrices.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from minerals.ppml.columns import Columns, FloatArray, factorise
+from minerals.ppml.columns import BoolArray, Columns, FloatArray, factorise
 from minerals.ppml.design import Design
-from minerals.ppml.estimator import Fit, NormalEquations, NotEstimable, irls, standardise
-from minerals.ppml.inference import number_labels
-from minerals.ppml.separation import empty_levels, separated_by_combination
+from minerals.ppml.estimator import (
+    DEVIANCE_TOLERANCE,
+    HALVING_SLACK,
+    MAX_HALVINGS,
+    Fit,
+    saturated_likelihood,
+    standardise,
+)
+from minerals.ppml.separation import separated_by_combination
 
-DEFAULT_REPLICATIONS = 500
+AT_ONCE = 100
+"""Samples estimated together: weights of 100 samples of 2,500 rows take 2 MB."""
 MAX_ITERATIONS = 60
-SETTLED = 1e-6
-"""A replication need not be exact to rounding: its error is small beside its distance to the
-others."""
+MOVEMENT_TOLERANCE = 1e-6
+"""A sample is settled when a step moves no row's linear predictor by more than this. It need not be
+exact to rounding: its error is small beside its distance to other samples."""
+
+Gram = Callable[[FloatArray], FloatArray]
+"""Weights (r, n) of r samples to their cross products X' diag(w) X, (r, k, k)."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +56,6 @@ class Bootstrap:
     n_replications: int
     n_separated: int
     n_failed: int
-    seed: int
 
     @property
     def usable_share(self) -> float:
@@ -54,19 +67,16 @@ class Bootstrap:
             return np.full(len(self.terms), np.nan)
         return np.asarray(self.draws.std(axis=0, ddof=1))
 
-    def bounds(self, level: float = 0.95) -> tuple[FloatArray, FloatArray]:
-        """Percentile bounds, each (p,); Efron and Tibshirani (1993), 13.3."""
+    def bounds(self) -> tuple[FloatArray, FloatArray]:
+        """Percentile bounds of 95%, each (p,); Efron and Tibshirani (1993), 13.3."""
         if len(self.draws) < 2:
             nothing = np.full(len(self.terms), np.nan)
             return nothing, nothing
-        tail = (1.0 - level) / 2.0
-        low, high = np.quantile(self.draws, [tail, 1.0 - tail], axis=0)
+        low, high = np.quantile(self.draws, [0.025, 0.975], axis=0)
         return low, high
 
 
-def cluster_bootstrap(
-    design: Design, fit: Fit, replications: int = DEFAULT_REPLICATIONS, seed: int = 0
-) -> Bootstrap:
+def cluster_bootstrap(design: Design, fit: Fit, replications: int, seed: int) -> Bootstrap:
     """Pairs cluster bootstrap of a design: G clusters drawn with replacement from its G.
 
     A cluster drawn m times has weight m, so no row is copied. Effect levels that a sample has no
@@ -74,85 +84,166 @@ def cluster_bootstrap(
     coefficients. Source: Cameron, Gelbach and Miller, "Bootstrap-based improvements for inference
     with clustered errors" (2008), section III.A.
     """
-    p = design.columns.dense.shape[1]
-    codes, n_clusters = number_labels(design.clusters)
-    standard, back = standardise(design.columns)
-    gamma = np.asarray(np.linalg.solve(back, fit.coefficients), dtype=np.float64)
-    eta = fit.linear_predictor - np.log(fit.mean_dependent)
-    y = design.y / fit.mean_dependent
+    n_clusters = len(design.clusters.names)
     rng = np.random.default_rng(seed)
-    draws, numbers, n_separated = [], [], 0
-    for number in range(replications):
-        weights = rng.multinomial(n_clusters, np.full(n_clusters, 1.0 / n_clusters))[codes]
-        outcome = _sample_fit(y, standard, weights.astype(np.float64), gamma[:p], eta)
-        if isinstance(outcome, str):
-            n_separated += outcome == "separated"
-            continue
-        draws.append(outcome * np.diag(back)[:p])
-        numbers.append(number)
+    counts = rng.multinomial(n_clusters, np.full(n_clusters, 1.0 / n_clusters), replications)
+    estimates, outcomes = _estimate_samples(design, fit, counts)
+    (usable,) = np.nonzero(outcomes == "settled")
     return Bootstrap(
-        terms=tuple(term.name for term in design.terms[:p]),
-        draws=np.array(draws).reshape(-1, p),
-        replications=np.array(numbers, dtype=np.int64),
+        terms=design.covariates,
+        draws=estimates[usable],
+        replications=usable,
         n_replications=replications,
-        n_separated=n_separated,
-        n_failed=replications - len(draws) - n_separated,
-        seed=seed,
+        n_separated=int((outcomes == "separated").sum()),
+        n_failed=int((outcomes == "failed").sum()),
     )
 
 
-def leave_one_out(design: Design, fit: Fit) -> tuple[np.ndarray, FloatArray]:
-    """Coefficients of the p regressors without each cluster: labels (G,) and estimates (G, p).
+def leave_one_out(design: Design, fit: Fit) -> FloatArray:
+    """Coefficients (G, p) of the p regressors without each of the G clusters.
 
     NaN where what is left does not identify every regressor. Source: the delete-a-cluster jackknife
     of MacKinnon, Nielsen and Webb, "Leverage, influence, and the jackknife in clustered regression
     models" (2023), section 3.
     """
-    p = design.columns.dense.shape[1]
-    codes, n_clusters = number_labels(design.clusters)
+    return _estimate_samples(design, fit, 1 - np.eye(len(design.clusters.names), dtype=int))[0]
+
+
+def _estimate_samples(
+    design: Design, fit: Fit, counts: np.ndarray
+) -> tuple[FloatArray, np.ndarray]:
+    """Coefficients (r, p) of the regressors in r samples, in which a cluster occurs as often as
+    `counts` (r, G) say; and how each ended: settled, separated or failed. NaN unless settled."""
     standard, back = standardise(design.columns)
-    gamma = np.asarray(np.linalg.solve(back, fit.coefficients), dtype=np.float64)
-    eta = fit.linear_predictor - np.log(fit.mean_dependent)
-    estimates = np.full((n_clusters, p), np.nan)
-    for cluster in range(n_clusters):
-        weights = (codes != cluster).astype(np.float64)
-        outcome = _sample_fit(design.y / fit.mean_dependent, standard, weights, gamma[:p], eta)
-        if not isinstance(outcome, str):
-            estimates[cluster] = outcome * np.diag(back)[:p]
-    return np.unique(design.clusters.astype(str)), estimates
+    p = len(design.covariates)
+    y, Z = design.y / fit.mean_dependent_kg, standard.to_array()
+    eta = fit.linear_predictor - np.log(fit.mean_dependent_kg)
+    gram = _gram_of(Z)
+    estimates = np.full((len(counts), p), np.nan)
+    outcomes = np.full(len(counts), "failed", dtype="<U9")
+    for start in range(0, len(counts), AT_ONCE):
+        weights = counts[start : start + AT_ONCE, design.clusters.codes].astype(np.float64)
+        weights, is_kept = _without_empty_levels(y, standard, weights)
+        found = _identified(y, Z, gram, weights, is_kept)
+        (rows,) = np.nonzero(found == "settled")
+        moved, is_settled = _newton(y, Z, gram, weights[rows], is_kept[rows], eta)
+        found[rows[~is_settled]] = "failed"
+        done = rows[is_settled]
+        scaled = moved[is_settled, :p] * np.diag(back)[:p]
+        estimates[start + done] = fit.coefficients[:p] + scaled
+        outcomes[start : start + len(found)] = found
+    return estimates, outcomes
 
 
-def _sample_fit(
-    y: FloatArray, standard: Columns, weights: FloatArray, gamma: FloatArray, eta: FloatArray
-) -> FloatArray | str:
-    """Coefficients (p,) of the dense columns on the rows with a weight, or why there are none."""
-    drawn = np.flatnonzero(weights > 0)
-    columns = standard.take(drawn)
-    is_left = ~empty_levels(y[drawn], columns)
-    rows = drawn[is_left]
-    if not (y[rows] > 0).any():
-        return "failed"
-    columns = columns.take(is_left).present()
-    if not _is_full_rank(columns.take(y[rows] > 0)):
-        if separated_by_combination(y[rows], columns).any():
-            return "separated"
-        if not _is_full_rank(columns):  # else the rows without a quantity tell what it lacks
-            return "failed"
-    start = np.zeros(columns.shape[1])
-    start[: len(gamma)] = gamma
+def _gram_of(Z: FloatArray) -> Gram:
+    """The cross products of Z (n, k) for many weights: products of columns are taken once."""
+    k, occupied = Z.shape[1], (Z != 0).astype(np.float64)
+    first, second = np.nonzero(np.triu(occupied.T @ occupied))  # dummies of one effect never meet
+    products = Z[:, first] * Z[:, second]
+
+    def gram(weights: FloatArray) -> FloatArray:
+        G = np.zeros((len(weights), k, k))
+        G[:, first, second] = G[:, second, first] = weights @ products
+        return G
+
+    return gram
+
+
+def _without_empty_levels(
+    y: FloatArray, columns: Columns, weights: FloatArray
+) -> tuple[FloatArray, BoolArray]:
+    """The weights (r, n) of samples, zero at levels of which a sample has no positive quantity; and
+    the columns (r, k) left: of the levels that a sample has, all dummies but the last."""
+    is_drawn, positive = weights > 0, y > 0
+    is_left = is_drawn.copy()
+    for _, size, codes in columns.effects():
+        n_positive = is_drawn[:, positive].astype(float) @ np.eye(size + 1)[codes[positive]]
+        is_left &= (n_positive > 0)[:, codes]
+    is_kept = np.ones((len(weights), columns.shape[1]), dtype=bool)
+    for part, size, codes in columns.effects():
+        is_there = is_left.astype(float) @ np.eye(size + 1)[codes] > 0
+        last = size - np.argmax(is_there[:, ::-1], axis=1)
+        is_there[np.arange(len(weights)), last] = False
+        is_kept[:, part] = is_there[:, :size]
+    return np.where(is_left, weights, 0.0), is_kept
+
+
+def _identified(
+    y: FloatArray, Z: FloatArray, gram: Gram, weights: FloatArray, is_kept: BoolArray
+) -> np.ndarray:
+    """Whether the rows (r, n) of each sample identify every column: settled, separated, failed."""
+    found = np.full(len(weights), "settled", dtype="<U9")
+    on_positive = gram(((weights > 0) & (y > 0)).astype(np.float64))
+    for sample, kept in enumerate(is_kept):
+        rows = weights[sample] > 0
+        if not (y[rows] > 0).any():
+            found[sample] = "failed"
+        elif not factorise(on_positive[sample][np.ix_(kept, kept)]).is_full_rank:
+            X = Z[rows][:, kept]
+            if separated_by_combination(y[rows], X).any():
+                found[sample] = "separated"
+            elif not factorise(X.T @ X).is_full_rank:  # rows of zero may identify what is missing
+                found[sample] = "failed"
+    return found
+
+
+def _newton(
+    y: FloatArray,
+    Z: FloatArray,
+    gram: Gram,
+    weights: FloatArray,
+    is_kept: BoolArray,
+    start: FloatArray,
+) -> tuple[FloatArray, BoolArray]:
+    """Newton's method of `estimator.irls` for r samples: how far the coefficients (r, k) move from
+    the linear predictor `start` (n,), and whether each sample settled."""
+    r, k = is_kept.shape
+    saturated, total, weighted = weights @ saturated_likelihood(y), weights @ y, weights * y
+    diagonal = np.arange(k)
+    moved, is_settled, active = np.zeros((r, k)), np.zeros(r, dtype=bool), np.arange(r)
+    eta = np.tile(start, (r, 1))
+    mu = np.exp(eta)
+
+    def deviance_at(samples: np.ndarray, eta: FloatArray, mu: FloatArray) -> FloatArray:
+        changing = (weights[samples] * mu - weighted[samples] * eta).sum(axis=1)
+        return np.asarray(2.0 * (saturated[samples] + changing))
+
+    deviance = deviance_at(active, eta, mu)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for _ in range(MAX_ITERATIONS):
+            if not active.size:
+                break
+            kept = is_kept[active]
+            w = weights[active] * mu[active]
+            G = gram(w) * (kept[:, :, None] & kept[:, None, :])
+            G[:, diagonal, diagonal] += ~kept
+            jump = _solve(G, ((weighted[active] - w) @ Z) * kept)
+            step = (jump @ Z.T) * (weights[active] > 0)
+            share = np.ones(len(active))
+            for _ in range(MAX_HALVINGS):
+                new_eta = eta[active] + share[:, None] * step
+                new_mu = np.exp(new_eta)
+                lower = deviance_at(active, new_eta, new_mu)
+                slack = HALVING_SLACK * (np.abs(deviance[active]) + total[active])
+                is_lower = lower <= deviance[active] + slack
+                if is_lower.all():
+                    break
+                share[~is_lower] /= 2.0
+            change = np.abs(deviance[active] - lower)
+            movement = share * np.abs(step).max(axis=1, initial=0.0)
+            eta[active], mu[active], deviance[active] = new_eta, new_mu, lower
+            moved[active] += share[:, None] * jump
+            ended = (change <= DEVIANCE_TOLERANCE * (lower + 1e-3)) & (
+                movement <= MOVEMENT_TOLERANCE
+            )
+            is_settled[active] = ended & is_lower
+            active = active[is_lower & ~ended]
+    return moved, is_settled & np.isfinite(moved).all(axis=1)
+
+
+def _solve(G: FloatArray, right: FloatArray) -> FloatArray:
+    """The solutions (r, k) of r normal equations."""
     try:
-        fitted = irls(
-            y[rows],
-            NormalEquations(columns),
-            weights[rows],
-            start=(start, eta[rows]),
-            polished=SETTLED,
-            max_iterations=MAX_ITERATIONS,
-        )
-    except (NotEstimable, np.linalg.LinAlgError):
-        return "failed"
-    return fitted.coefficients[: len(gamma)] if fitted.is_converged else "failed"
-
-
-def _is_full_rank(columns: Columns) -> bool:
-    return factorise(columns.gram(np.ones(columns.shape[0]))).is_full_rank
+        return np.asarray(np.linalg.solve(G, right[:, :, None])[:, :, 0])
+    except np.linalg.LinAlgError:  # one of them is singular: leave columns out of that one
+        return np.stack([factorise(g).solve(s) for g, s in zip(G, right, strict=True)])

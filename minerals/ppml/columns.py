@@ -4,9 +4,8 @@ Belongs here: products of a design matrix with vectors and weights that never bu
 the solution of normal equations. Does not belong here: what the columns mean (`design`), or which
 model they serve (`estimator`).
 
-A dummy has one 1 a row, so a product with it is a sum by level. That makes the effects of a design
-cost as much as one regressor each, however many levels they have, until the (k, k) Gram matrix
-itself is large; beyond that `within` takes over.
+A dummy has one 1 per row, so a product with it is a sum by level. Summed by level, a mineral of
+small quantities keeps its digits beside one of large quantities.
 """
 
 from __future__ import annotations
@@ -22,20 +21,23 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 BoolArray = NDArray[np.bool_]
 
-BLOCK_ROWS = 1 << 13
-"""Rows taken at a time: a block of a dozen columns stays in the processor's cache."""
 SURE_PIVOT = 1e-7
 """A Gram matrix of unit diagonal has full rank without doubt when every pivot of its Cholesky
 factor is above this: what earlier columns leave unexplained of a column, squared."""
 RANK_PIVOT = 1e-12
 """Below this a pivot is rounding error: the column is left out of the solution."""
+COLLINEARITY_TOLERANCE = 1e-9
+"""A column is collinear when what other columns leave unexplained of it, as a share of the norm of
+the centred column, is not above this."""
+FLAT = 1e-12
+"""A column is constant when its deviation is not above this share of its norm."""
 
 
 @dataclass(frozen=True)
 class Columns:
     """n rows and k = p + sum(sizes) + 1 columns: p dense ones, dummies of the effects, a constant.
 
-    dense: (n, p). codes: one array (n,) an effect, numbering its levels from 0; rows of the base
+    dense: (n, p). codes: one array (n,) per effect, numbering its levels from 0; rows of the base
     level, which has no column, have the code `size`. sizes: the number of dummies of each effect.
     """
 
@@ -48,9 +50,10 @@ class Columns:
         cls, dense: FloatArray, codes: Sequence[IntArray] = (), sizes: Sequence[int] = ()
     ) -> Columns:
         """Columns laid out for speed; `dense` (n, p) may have no columns."""
-        laid_out = np.asfortranarray(dense, dtype=np.float64)
         return cls(
-            laid_out, tuple(np.ascontiguousarray(c, dtype=np.intp) for c in codes), tuple(sizes)
+            np.asfortranarray(dense, dtype=np.float64),
+            tuple(np.ascontiguousarray(c, dtype=np.intp) for c in codes),
+            tuple(sizes),
         )
 
     @property
@@ -67,11 +70,8 @@ class Columns:
 
     def take(self, rows: BoolArray | IntArray) -> Columns:
         """The same columns of some rows: a mask, or their numbers."""
-        if rows.dtype == bool and rows.all():
-            return self
-        return Columns(
-            np.asfortranarray(self.dense[rows]), tuple(c[rows] for c in self.codes), self.sizes
-        )
+        dense = np.asfortranarray(self.dense[rows])
+        return Columns(dense, tuple(codes[rows] for codes in self.codes), self.sizes)
 
     def keep(self, is_kept: BoolArray) -> Columns:
         """Some columns (k,) of the same rows; dropped dummies join the base. The constant stays."""
@@ -95,8 +95,12 @@ class Columns:
             sizes.append(int(is_there.sum()) - 1)
         return Columns(self.dense, tuple(codes), tuple(sizes))
 
+    def is_surely_full_rank(self) -> bool:
+        """A quick test by the Gram matrix; False proves nothing."""
+        return factorise(self.gram(np.ones(len(self.dense)))).is_full_rank
+
     def to_array(self) -> FloatArray:
-        """The matrix (n, k) itself: for small designs and for references."""
+        """The matrix (n, k) itself."""
         n, k = self.shape
         X = np.zeros((n, k))
         X[:, : self.dense.shape[1]] = self.dense
@@ -115,52 +119,57 @@ class Columns:
 
     def score(self, r: FloatArray) -> FloatArray:
         """X' r, of shape (k,)."""
-        sums: list[FloatArray] = [self.dense.T @ r]
-        sums += [
-            np.bincount(codes, r, size + 1)[:size].astype(np.float64, copy=False)
-            for _, size, codes in self.effects()
-        ]
-        return np.concatenate([*sums, [r.sum()]])
+        sums = [np.bincount(codes, r, size + 1)[:size] for _, size, codes in self.effects()]
+        return np.concatenate([self.dense.T @ r, *sums, [r.sum()]])
 
     def gram(self, w: FloatArray) -> FloatArray:
         """X' diag(w) X, of shape (k, k)."""
-        n, k = self.shape
-        p = self.dense.shape[1]
+        k, p = self.shape[1], self.dense.shape[1]
         G = np.zeros((k, k))
-        for start in range(0, n, BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
-            X = self.dense[rows]
-            WX = X * w[rows, None]
-            G[:p, :p] += X.T @ WX
-            G[-1, :p] += WX.sum(axis=0)
-            for part, size, codes in self.effects():
-                for column in range(p):
-                    sums = np.bincount(codes[rows], WX[:, column], size + 1)
-                    G[part, column] += sums[:size]
+        weighted = self.dense * w[:, None]
+        G[:p, :p] = self.dense.T @ weighted
+        G[:p, -1] = weighted.sum(axis=0)
         effects = list(self.effects())
         for position, (part, size, codes) in enumerate(effects):
+            for column in range(p):
+                G[column, part] = np.bincount(codes, weighted[:, column], size + 1)[:size]
+            for earlier, width, others in effects[:position]:
+                cells = np.bincount(others * (size + 1) + codes, w, (width + 1) * (size + 1))
+                G[earlier, part] = cells.reshape(width + 1, size + 1)[:width, :size]
             totals = np.bincount(codes, w, size + 1)[:size]
             G[part, part] = np.diag(totals)
-            G[-1, part] = totals
-            for earlier, width, others in effects[:position]:
-                cells = np.bincount(codes * (width + 1) + others, w, (size + 1) * (width + 1))
-                G[part, earlier] = cells.reshape(size + 1, width + 1)[:size, :width]
+            G[part, -1] = totals
         G[-1, -1] = w.sum()
-        whole = G + G.T
-        whole[:p, :p] = G[:p, :p]
-        whole.ravel()[:: k + 1] = G.ravel()[:: k + 1]
-        return whole
+        return np.triu(G) + np.triu(G, 1).T
 
-    def sums(self, r: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:
-        """X' r summed by group, of shape (n_groups, k); `groups` (n,) numbers them from 0."""
-        parts = [
-            np.bincount(groups, self.dense[:, j] * r, n_groups)[:, None]
-            for j in range(self.dense.shape[1])
-        ]
-        for _, size, codes in self.effects():
-            cells = np.bincount(groups * (size + 1) + codes, r, n_groups * (size + 1))
-            parts.append(cells.reshape(n_groups, size + 1)[:, :size])
-        return np.hstack([*parts, np.bincount(groups, r, n_groups)[:, None]])
+
+def centred(X: FloatArray) -> FloatArray:
+    """Columns of X (n, k) less their mean and of norm 1; zero where they are constant."""
+    around = X - X.mean(axis=0)
+    norms = np.linalg.norm(around, axis=0)
+    is_flat = norms <= FLAT * np.linalg.norm(X, axis=0)
+    return np.where(is_flat, 0.0, around / np.where(is_flat, 1.0, norms))
+
+
+def collinear_columns(Z: FloatArray, tolerance: float = COLLINEARITY_TOLERANCE) -> BoolArray:
+    """Which of the k columns of Z (n, k) earlier columns imply; `Z` is `centred`.
+
+    Gram-Schmidt in the order of the columns, each taken out twice (Golub and Van Loan, Matrix
+    Computations, 5.2.8), so that the result depends neither on the order of rows nor on scale.
+    """
+    n, k = Z.shape
+    basis, rank = np.empty((n, k), order="F"), 0
+    is_out = np.zeros(k, dtype=bool)
+    for column in range(k):
+        left = Z[:, column]
+        for _ in range(2):  # twice is enough to be orthogonal to rounding
+            left = left - basis[:, :rank] @ (basis[:, :rank].T @ left)
+        norm = np.linalg.norm(left)
+        is_out[column] = norm <= tolerance
+        if not is_out[column]:
+            basis[:, rank] = left / norm
+            rank += 1
+    return is_out
 
 
 @dataclass(frozen=True)

@@ -10,25 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import qr
 
-from minerals.errors import MineralsError
 from minerals.names import BASE_MINERAL, BASE_YEAR, CONSTANT, REGRESSORS, quantity_column
-from minerals.ppml.columns import BoolArray, Columns, FloatArray, IntArray, factorise
-from minerals.ppml.separation import (
-    COLLINEARITY_TOLERANCE,
-    FLAT,
-    SeparationError,
+from minerals.ppml import EstimationError
+from minerals.ppml.columns import (
+    BoolArray,
+    Columns,
+    FloatArray,
+    IntArray,
     centred,
-    separated_rows,
+    collinear_columns,
 )
+from minerals.ppml.separation import separated_rows
 
 if TYPE_CHECKING:  # a panel is a frame, but pandas takes half a second to import
     import pandas as pd
+
+CLUSTER, SECOND_CLUSTER = "exporter_iso3", "mineral"
+"""The columns of the panel whose values are the clusters of the standard errors."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,6 @@ class ModelSpec:
     regressors: numeric columns.
     effects: columns whose levels become dummies, less one base level each.
     base_levels: the level of each effect to leave out; the first in order where it is absent.
-    cluster: column that names the cluster of a row. second_cluster: the other way of two-way
-    clusters; none is computed where the panel lacks the column.
     """
 
     dependent: str
@@ -57,8 +58,13 @@ class ModelSpec:
     base_levels: Mapping[str, object] = field(
         default_factory=lambda: {"mineral": BASE_MINERAL, "year": BASE_YEAR}
     )
-    cluster: str = "exporter_iso3"
-    second_cluster: str | None = "mineral"
+
+
+class Clusters(NamedTuple):
+    """Groups of rows: the number (n,) of each row's group, from 0, and the groups' names."""
+
+    codes: IntArray
+    names: NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -86,36 +92,27 @@ class Design:
     """A model ready to be estimated, of n rows and k columns.
 
     y: (n,) kg. columns: (n, k), full column rank: regressors, effects, the constant. terms: the k
-    columns. rows: the panel's index of the n rows. clusters, second_clusters: (n,) labels.
-    base_levels: the level of each effect that was left out.
+    columns. clusters, second_clusters: exporters and minerals of the rows. base_levels: the level
+    of each effect that was left out.
     """
 
     y: FloatArray
     columns: Columns
     terms: tuple[Term, ...]
-    rows: pd.Index
-    clusters: NDArray[np.object_]
-    second_clusters: NDArray[np.object_] | None
+    clusters: Clusters
+    second_clusters: Clusters
     base_levels: tuple[Term, ...]
     dropped: Dropped
-    spec: ModelSpec
 
     @property
     def X(self) -> FloatArray:  # noqa: N802 - the matrix, as the literature writes it
         """The matrix (n, k) itself, with all its dummies."""
         return self.columns.to_array()
 
-
-class EstimationError(MineralsError):
-    """A model cannot be estimated; the message says why in a sentence."""
-
-    def __init__(self, message: str, dropped: Dropped | None = None) -> None:
-        super().__init__(message)
-        self.dropped = dropped or Dropped()
-
-
-class NothingToEstimate(EstimationError):  # noqa: N818 - it is an outcome, said as one
-    """No row has a positive quantity, so no coefficient exists."""
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """The names of the p regressors, the first columns."""
+        return tuple(term.name for term in self.terms[: self.columns.dense.shape[1]])
 
 
 def study_spec(category: str) -> ModelSpec:
@@ -128,14 +125,14 @@ def build_design(panel: pd.DataFrame, spec: ModelSpec) -> Design:
 
     Drops, in this order: rows whose dependent or a regressor is null; separated rows
     (`separation.separated_rows`); columns collinear with earlier ones, the constant counting first,
-    then regressors, then effects (`collinear_columns`). Rows dropped for separation are fitted
-    perfectly by an infinite coefficient and say nothing on the others (Santos Silva and Tenreyro,
-    "On the existence of the maximum likelihood estimates in Poisson regression", Economics Letters
-    2010). Effect levels with no row left, and regressors that only separated rows identify, are
-    named as separated.
+    then regressors, then effects (`columns.collinear_columns`). Rows dropped for separation are
+    fitted perfectly by an infinite coefficient and carry no information on the others (Santos Silva
+    and Tenreyro, "On the existence of the maximum likelihood estimates in Poisson regression",
+    Economics Letters 2010). Effect levels with no row left, and regressors that only separated rows
+    identify, are named as separated.
 
     Raises ValueError when a column is missing, several importers are mixed, a regressor is infinite
-    or the dependent negative; NothingToEstimate when no positive quantity is left.
+    or the dependent negative; EstimationError when no positive quantity is left.
     """
     _check_panel(panel, spec)
     no_quantity = panel[spec.dependent].isna()
@@ -146,28 +143,22 @@ def build_design(panel: pd.DataFrame, spec: ModelSpec) -> Design:
 
     y = sample[spec.dependent].to_numpy(dtype=np.float64)
     everything, all_terms, all_bases = _columns(sample, spec)
-    try:
-        is_separated = separated_rows(y, everything)
-    except SeparationError as error:
-        raise EstimationError(str(error)) from error
-    kept = sample.loc[~is_separated] if is_separated.any() else sample
+    is_separated = separated_rows(y, everything)
+    kept = sample.loc[~is_separated]
     columns, terms, bases = _columns(kept, spec)
     is_collinear = _collinear(columns)
     out = tuple(term for term, is_out in zip(terms, is_collinear, strict=True) if is_out)
-    separated: tuple[Term, ...] = ()
-    if is_separated.any():
-        separated = (
-            *_empty_levels(all_terms, all_bases, {*terms, *bases}, spec),
-            *_infinite_regressors(everything, all_terms, out),
-        )
-    second = spec.second_cluster if spec.second_cluster in kept.columns else None
+    gone = {*all_terms, *all_bases} - {*terms, *bases}
+    separated = (
+        *sorted(gone, key=lambda term: (spec.effects.index(term.term_type), term.name)),
+        *_infinite_regressors(everything, all_terms, out),
+    )
     return Design(
         y=y[~is_separated],
-        columns=columns.keep(~is_collinear) if out else columns,
+        columns=columns.keep(~is_collinear),
         terms=tuple(term for term in terms if term not in out),
-        rows=kept.index,
-        clusters=kept[spec.cluster].to_numpy(dtype=object),
-        second_clusters=None if second is None else kept[second].to_numpy(dtype=object),
+        clusters=_clusters(kept[CLUSTER]),
+        second_clusters=_clusters(kept[SECOND_CLUSTER]),
         base_levels=bases,
         dropped=replace(
             dropped,
@@ -176,52 +167,14 @@ def build_design(panel: pd.DataFrame, spec: ModelSpec) -> Design:
             separated=separated,
             collinear=tuple(term for term in out if term not in separated),
         ),
-        spec=spec,
     )
-
-
-def collinear_columns(
-    X: FloatArray, priority: IntArray, tolerance: float = COLLINEARITY_TOLERANCE
-) -> NDArray[np.bool_]:
-    """Which of the k columns of X (n, k) are combinations of columns that come before in
-    `priority`.
-
-    `priority` (k,) lists the columns, the first to be kept first; the first must be the constant.
-    Columns are centred and scaled to norm 1. A pivoted QR (Golub and Van Loan, Matrix
-    Computations, 5.4) tells whether any diagonal of R is within `tolerance`; only then the same
-    orthogonalisation is run with the pivots in the order of `priority`, so that what is dropped
-    depends neither on the order of rows nor on rounding.
-    """
-    is_out = np.zeros(X.shape[1], dtype=bool)
-    rest = priority[1:]
-    if rest.size == 0:
-        return is_out
-    around = X - X.mean(axis=0)
-    norms = np.linalg.norm(around, axis=0)
-    is_flat = norms <= FLAT * np.linalg.norm(X, axis=0)
-    Z = around / np.where(is_flat, 1.0, norms)
-    diagonal = np.abs(np.diag(qr(Z[:, rest], mode="r", pivoting=True, check_finite=False)[0]))
-    if diagonal.size == rest.size and np.all(diagonal > tolerance):
-        return is_out
-    basis = np.empty((X.shape[0], 0))
-    for column in rest:
-        left = Z[:, column]
-        for _ in range(2):  # twice is enough to be orthogonal to rounding
-            left = left - basis @ (basis.T @ left)
-        norm = np.linalg.norm(left)
-        if is_flat[column] or norm <= tolerance:
-            is_out[column] = True
-        else:
-            basis = np.column_stack([basis, left / norm])
-    return is_out
 
 
 def _check_panel(panel: pd.DataFrame, spec: ModelSpec) -> None:
     from minerals.frames import require_columns
 
-    require_columns(
-        panel, [spec.dependent, *spec.regressors, *spec.effects, spec.cluster], "the panel"
-    )
+    needed = [spec.dependent, *spec.regressors, *spec.effects, CLUSTER, SECOND_CLUSTER]
+    require_columns(panel, needed, "the panel")
     if "importer_iso3" in panel.columns and panel["importer_iso3"].nunique() > 1:
         names = ", ".join(sorted(panel["importer_iso3"].unique()))
         raise ValueError(f"a model is estimated for one importer; the panel mixes {names}")
@@ -238,21 +191,18 @@ def _require_positive(
 ) -> None:
     if (sample[spec.dependent] > 0).any():
         return
-    if (panel[spec.dependent] > 0).any():
-        raise NothingToEstimate(
-            f"every row with a positive {spec.dependent} lacks a regressor; "
-            "there is nothing to estimate",
-            dropped,
-        )
-    if panel.empty:
-        raise NothingToEstimate("the panel has no rows; there is nothing to estimate", dropped)
     unknown = dropped.n_missing_dependent
     beside = f", {unknown:,} have trade of unknown quantity" if unknown else ""
-    raise NothingToEstimate(
-        f"no positive quantity was observed: of {len(panel):,} rows of {spec.dependent}, "
-        f"{len(panel) - unknown:,} are zero{beside}; there is nothing to estimate",
-        dropped,
-    )
+    if panel.empty:
+        reason = "the panel has no rows"
+    elif (panel[spec.dependent] > 0).any():
+        reason = f"every row with a positive {spec.dependent} lacks a regressor"
+    else:
+        reason = (
+            f"no positive quantity was observed: of {len(panel):,} rows of {spec.dependent}, "
+            f"{len(panel) - unknown:,} are zero{beside}"
+        )
+    raise EstimationError(f"{reason}; there is nothing to estimate", dropped)
 
 
 def _columns(
@@ -279,28 +229,27 @@ def _columns(
     return Columns.of(dense, all_codes, sizes), tuple(terms), tuple(bases)
 
 
+def _clusters(labels: pd.Series) -> Clusters:
+    names, codes = np.unique(labels.to_numpy(dtype=object).astype(str), return_inverse=True)
+    return Clusters(codes.astype(np.intp), names)
+
+
 def _collinear(columns: Columns) -> BoolArray:
-    """Which of the k columns are collinear: a sure sign that none is, or the rule itself."""
-    n, k = columns.shape
-    if factorise(centred(columns).gram(np.ones(n))).is_full_rank:
-        return np.zeros(k, dtype=bool)
-    return collinear_columns(columns.to_array(), np.array([k - 1, *range(k - 1)], dtype=np.intp))
-
-
-def _empty_levels(
-    terms: tuple[Term, ...], bases: tuple[Term, ...], left: set[Term], spec: ModelSpec
-) -> list[Term]:
-    """Effect levels of which no row is left, by effect and name."""
-    gone = [term for term in {*terms, *bases} - left if term.term_type in spec.effects]
-    return sorted(gone, key=lambda term: (spec.effects.index(term.term_type), term.name))
+    """Which of the k columns the constant and earlier columns imply; never the constant."""
+    if columns.is_surely_full_rank():
+        return np.zeros(columns.shape[1], dtype=bool)
+    return np.append(collinear_columns(centred(columns.to_array()[:, :-1])), False)
 
 
 def _infinite_regressors(
     everything: Columns, terms: tuple[Term, ...], collinear: tuple[Term, ...]
 ) -> list[Term]:
     """Regressors that became collinear by dropping separated rows: only those identify them."""
+    suspects = [term for term in collinear if term.term_type == "covariate"]
+    if not suspects:
+        return []
     before = {term for term, out in zip(terms, _collinear(everything), strict=True) if out}
-    return [term for term in collinear if term.term_type == "covariate" and term not in before]
+    return [term for term in suspects if term not in before]
 
 
 def _by_combination(
@@ -308,11 +257,10 @@ def _by_combination(
 ) -> int:
     """Rows that no single separated term explains."""
     is_explained = np.zeros(len(sample), dtype=bool)
-    for effect in {term.term_type for term in separated} - {"covariate"}:
-        levels = [term.name for term in separated if term.term_type == effect]
-        is_explained |= sample[effect].astype(str).isin(levels).to_numpy()
-    for name in (term.name for term in separated if term.term_type == "covariate"):
-        x = sample[name].to_numpy(dtype=np.float64)
-        if set(np.unique(x)) == {0.0, 1.0}:
-            is_explained |= x == 1.0
+    for term in separated:
+        column = sample[term.term_type if term.term_type != "covariate" else term.name]
+        if term.term_type != "covariate":
+            is_explained |= (column.astype(str) == term.name).to_numpy()
+        elif column.isin([0, 1]).all():
+            is_explained |= (column == 1).to_numpy()
     return int((is_separated & ~is_explained).sum())

@@ -11,18 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minerals.ppml.columns import Columns, FloatArray, IntArray, factorise
-from minerals.ppml.design import Design
+from minerals.ppml import EstimationError
+from minerals.ppml.columns import Columns, FloatArray, IntArray, centred, factorise
+from minerals.ppml.design import Clusters, Design
 from minerals.ppml.estimator import (
     Fit,
     NormalEquations,
-    NotEstimable,
-    deviance_terms,
     irls,
+    saturated_likelihood,
     standardise,
 )
-from minerals.ppml.inference import clustered_covariance, normal_inference, number_labels
-from minerals.ppml.separation import centred
+from minerals.ppml.inference import clustered_covariance, normal_inference
 
 INFLUENTIAL = 5
 """How many observations count as the most influential ones."""
@@ -30,7 +29,10 @@ INFLUENTIAL = 5
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """What is known of a fit besides its coefficients. NaN or None where it does not exist."""
+    """What is known of a fit besides its coefficients, named as in `ppml_fit`.
+
+    rank_correlations: by mineral. NaN or None where a figure does not exist.
+    """
 
     reset_p_value: float
     dispersion_kg: float
@@ -45,57 +47,52 @@ class Diagnostics:
 
 def diagnose(design: Design, fit: Fit) -> Diagnostics:
     """All diagnostics of a fit that need nothing but its design."""
-    codes, _ = number_labels(design.clusters)
-    mu = np.exp(fit.linear_predictor)
-    dispersion, p_value = overdispersion(design.y, mu, fit.n_parameters)
-    vif = variance_inflation(design.columns)
-    worst = int(np.argmax(vif)) if vif.size else None
-    groups = design.second_clusters if design.second_clusters is not None else design.clusters
+    y, eta = design.y, fit.linear_predictor
+    mu = np.exp(eta)
+    dispersion, p_value = overdispersion(y, mu, fit.n_parameters)
+    vif = dict(zip(design.covariates, variance_inflation(design.columns), strict=True))
+    worst = max(vif, key=lambda name: vif[name], default=None)
     return Diagnostics(
-        reset_p_value=reset_p_value(design.y, design.columns, fit.coefficients, codes)
-        if fit.is_converged
-        else float("nan"),
+        reset_p_value=reset_p_value(design, fit) if fit.is_converged else float("nan"),
         dispersion_kg=dispersion,
         overdispersion_p_value=p_value,
         max_vif=float("nan") if worst is None else float(vif[worst]),
-        max_vif_term=None if worst is None else design.terms[worst].name,
-        top5_deviance_share=deviance_share(design.y, fit.linear_predictor, INFLUENTIAL),
-        zero_share=float(np.mean(design.y == 0)),
+        max_vif_term=worst,
+        top5_deviance_share=deviance_share(y, eta, INFLUENTIAL),
+        zero_share=float(np.mean(y == 0)),
         predicted_zero_share=float(np.mean(np.exp(-mu))),
-        rank_correlations=rank_correlations(design.y, fit.linear_predictor, groups),
+        rank_correlations=rank_correlations(y, eta, design.second_clusters),
     )
 
 
-def reset_p_value(y: FloatArray, columns: Columns, b: FloatArray, codes: IntArray) -> float:
+def reset_p_value(design: Design, fit: Fit) -> float:
     """Ramsey's RESET (1969) as in Santos Silva and Tenreyro (2006), section V: add the squared
-    linear predictor and test its coefficient by a z clustered on `codes`.
+    linear predictor and test its coefficient by a z clustered by exporter.
 
     A constant added to the predictor changes its square by a combination of the columns only, so
     the test does not depend on the unit of y. NaN when the enlarged model cannot be estimated.
     """
-    standard, back = standardise(columns)
-    gamma = np.asarray(np.linalg.solve(back, b), dtype=np.float64)
-    mean = float(y.mean())
+    standard, back = standardise(design.columns)
+    gamma = np.asarray(np.linalg.solve(back, fit.coefficients), dtype=np.float64)
+    mean = float(design.y.mean())
     gamma[-1] -= np.log(mean)
     eta = standard.predict(gamma)
     squared = eta**2 - np.mean(eta**2)
     deviation = squared.std()
-    if deviation == 0 or columns.shape[0] <= columns.shape[1] + 1:
+    if deviation == 0 or fit.n_observations <= fit.n_parameters + 1:
         return float("nan")
-    enlarged = Columns(
-        np.asfortranarray(np.column_stack([squared / deviation, standard.dense])),
-        columns.codes,
-        columns.sizes,
-    )
+    dense = np.column_stack([squared / deviation, standard.dense])
+    enlarged = Columns.of(dense, standard.codes, standard.sizes)
+    y = design.y / mean
     try:
-        again = irls(y / mean, NormalEquations(enlarged), start=(np.append(0.0, gamma), eta))
-    except (NotEstimable, np.linalg.LinAlgError):
+        again = irls(y, NormalEquations(enlarged), start=(np.append(0.0, gamma), eta))
+    except EstimationError:
         return float("nan")
     mu = np.exp(again.eta)
     normal = factorise(enlarged.gram(mu))
     if not (again.is_converged and normal.is_full_rank):
         return float("nan")
-    cov = clustered_covariance(enlarged, y / mean - mu, normal.inverse(), codes)
+    cov = clustered_covariance(enlarged.to_array(), y - mu, normal.inverse(), design.clusters.codes)
     _, p_value, _, _ = normal_inference(again.coefficients[:1], np.sqrt(np.diag(cov)[:1]))
     return float(p_value[0])
 
@@ -122,8 +119,9 @@ def variance_inflation(columns: Columns) -> FloatArray:
     Source: Belsley, Kuh and Welsch, Regression Diagnostics (1980), 3.1. Unweighted; effects count
     among the other columns.
     """
-    G = centred(columns).gram(np.ones(columns.shape[0]))
     p = columns.dense.shape[1]
+    around = Columns.of(centred(columns.dense), columns.codes, columns.sizes)
+    G = around.gram(np.ones(len(around.dense)))
     return np.asarray(np.diag(factorise(G).inverse())[:p] * np.diag(G)[:p])
 
 
@@ -132,25 +130,25 @@ def deviance_share(y: FloatArray, eta: FloatArray, m: int) -> float:
 
     Source: McCullagh and Nelder (1989), 2.4.3 (deviance residuals).
     """
-    parts = np.clip(deviance_terms(y, eta), 0.0, None)
+    parts = np.clip(saturated_likelihood(y) - y * eta + np.exp(eta), 0.0, None)
     total = float(parts.sum())
     return float(np.sort(parts)[-m:].sum() / total) if total > 0 else float("nan")
 
 
-def rank_correlations(y: FloatArray, eta: FloatArray, groups: np.ndarray) -> dict[str, float]:
+def rank_correlations(y: FloatArray, eta: FloatArray, groups: Clusters) -> dict[str, float]:
     """Spearman's rank correlation of fitted and actual, by group; NaN where either is constant.
 
     Source: Spearman (1904), with mean ranks for ties.
     """
-    names, codes = np.unique(groups.astype(str), return_inverse=True)
+    members = [groups.codes == code for code in range(len(groups.names))]
     return {
-        str(name): _spearman(y[codes == code], eta[codes == code])
-        for code, name in enumerate(names)
+        str(name): _spearman(y[rows], eta[rows])
+        for name, rows in zip(groups.names, members, strict=True)
     }
 
 
 def _spearman(a: FloatArray, b: FloatArray) -> float:
-    from scipy.stats import rankdata  # takes half a second to import
+    from scipy.stats import rankdata  # half a second to import
 
     ranks = np.vstack([rankdata(a), rankdata(b)])
     if len(a) < 2 or (ranks.std(axis=1) == 0).any():
@@ -163,7 +161,7 @@ def top_k_kept(
 ) -> FloatArray:
     """Mean over groups of the share of the top k by `scores` (n,) that stay so by others (n, m).
 
-    Shape (m,). Groups not larger than k are left out: nobody can leave. Ties go to the earlier row.
+    Shape (m,). Groups not larger than k are left out: they keep all. Ties go to the earlier row.
     """
     large = [rows for rows in groups if len(rows) > k]
     if not large:

@@ -17,15 +17,12 @@ from typing import Protocol
 
 import numpy as np
 
-from minerals.errors import MineralsError
-from minerals.ppml.columns import Columns, FloatArray, IntArray, factorise
-from minerals.ppml.design import Design, Dropped, EstimationError, Term
+from minerals.ppml import EstimationError
+from minerals.ppml.columns import Columns, FloatArray, factorise
+from minerals.ppml.design import Design, Dropped, Term
 from minerals.ppml.inference import (
     clustered_covariance,
-    information_criteria,
-    number_labels,
     poisson_log_likelihood,
-    pseudo_r2,
     robust_covariance,
     two_way_covariance,
     wald_statistic,
@@ -42,10 +39,8 @@ POLISHED = 1e-9
 """One more step is taken while the last moved a row by more than this and less than the one before:
 Newton's steps shrink quadratically, so the result is exact to rounding."""
 MAX_HALVINGS = 30
-
-
-class NotEstimable(MineralsError):  # noqa: N818 - it is an outcome, said as one
-    """The iterations broke down; the message says where."""
+HALVING_SLACK = 1e-12
+"""A step may raise the deviance by this share of it and of the total of y: rounding."""
 
 
 class LeastSquares(Protocol):
@@ -73,84 +68,61 @@ class NormalEquations:
 
 @dataclass(frozen=True)
 class Irls:
-    """Where the iterations ended. coefficients: (k,); eta: (n,), the linear predictor.
-
-    movement: by how much the last step moved the linear predictor of any row, at most.
-    """
+    """Where the iterations ended. coefficients: (k,); eta: (n,), the linear predictor."""
 
     coefficients: FloatArray
     eta: FloatArray
-    deviance: float
-    movement: float
     is_converged: bool
     n_iterations: int
 
 
 def irls(
-    y: FloatArray,
-    least_squares: LeastSquares,
-    weights: FloatArray | None = None,
-    start: tuple[FloatArray, FloatArray] | None = None,
-    polished: float = POLISHED,
-    max_iterations: int = MAX_ITERATIONS,
+    y: FloatArray, least_squares: LeastSquares, start: tuple[FloatArray, FloatArray] | None = None
 ) -> Irls:
-    """Maximise sum of w (y eta - exp(eta)) over eta = X b, y (n,) of mean about 1.
+    """Maximise sum of y eta - exp(eta) over eta = X b, y (n,) of mean about 1.
 
     `start` is a warm start: coefficients and their linear predictor. A step that does not lower the
     deviance is halved, which ends because the deviance is convex.
 
     Source: McCullagh and Nelder, Generalized Linear Models (1989), 2.5, in increments; starting
     values, and step-halving as in Correia, Guimaraes and Zylkin (Stata Journal 2020), section 3.
-    Raises NotEstimable when no step lowers a deviance that is not at its minimum.
+    Raises EstimationError when no step lowers a deviance that is not at its minimum.
     """
-    v = np.ones_like(y) if weights is None else weights
-    vy, saturated = v * y, _saturated(y, v)
+    saturated = saturated_likelihood(y).sum()
 
     def deviance_at(eta: FloatArray) -> float:
-        return float(2.0 * (saturated - vy @ eta + v @ np.exp(eta)))
+        return float(2.0 * (saturated - y @ eta + np.exp(eta).sum()))
 
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        b, eta, jump = _first_step(y, v, least_squares) if start is None else (*start, None)
+        jump = None
+        if start is None:  # from zero coefficients to the least-squares fit at mu = (y + 1)/2
+            mu = (y + 1.0) / 2.0
+            jump = least_squares.solve(mu, mu * np.log(mu) + y - mu)
+            start = np.zeros_like(jump[0]), np.zeros_like(y)
+        b, eta = start
         deviance = deviance_at(eta)
         previous = movement = np.inf
         n_iterations = 0
-        for _ in range(max_iterations):
+        for _ in range(MAX_ITERATIONS):
             n_iterations += 1
             if jump is None:
                 mu = np.exp(eta)
-                jump = least_squares.solve(v * mu, v * (y - mu))
-            share, lower = _halve(deviance_at, eta, jump[1], deviance, float(vy.sum()))
+                jump = least_squares.solve(mu, y - mu)
+            share, lower = _halve(deviance_at, eta, jump[1], deviance, float(y.sum()))
             change = deviance - lower
             b, eta, deviance = b + share * jump[0], eta + share * jump[1], lower
             previous, movement = movement, share * float(np.abs(jump[1]).max(initial=0.0))
             jump = None
             settled = abs(change) <= DEVIANCE_TOLERANCE * (deviance + 1e-3)
             close = settled and movement <= MOVEMENT_TOLERANCE
-            if close and (movement <= polished or movement >= 0.5 * previous):
+            if close and (movement <= POLISHED or movement >= 0.5 * previous):
                 break
-    is_converged = bool(close and np.isfinite(b).all())
-    return Irls(b, eta, deviance, movement, is_converged, n_iterations)
+    return Irls(b, eta, bool(close and np.isfinite(b).all()), n_iterations)
 
 
-def deviance_terms(y: FloatArray, eta: FloatArray) -> FloatArray:
-    """Half the deviance of each row (n,): y ln(y/mu) - (y - mu)."""
-    log_y = np.log(y, out=np.zeros_like(y), where=y > 0)
-    return y * (log_y - eta) - y + np.exp(eta)
-
-
-def _first_step(
-    y: FloatArray, v: FloatArray, least_squares: LeastSquares
-) -> tuple[FloatArray, FloatArray, tuple[FloatArray, FloatArray]]:
-    """From zero coefficients (the mean, 1) to the least-squares fit at mu = (y + 1)/2."""
-    mu = (y + 1.0) / 2.0
-    step = least_squares.solve(v * mu, v * (mu * np.log(mu) + y - mu))
-    return np.zeros_like(step[0]), np.zeros_like(y), step
-
-
-def _saturated(y: FloatArray, v: FloatArray) -> float:
-    """The part of half the deviance that no coefficient changes: sum of v (y ln y - y)."""
-    log_y = np.log(y, out=np.zeros_like(y), where=y > 0)
-    return float(np.sum(v * (y * log_y - y)))
+def saturated_likelihood(y: FloatArray) -> FloatArray:
+    """The part of half the deviance of each row (n,) that no coefficient changes: y ln y - y."""
+    return y * np.log(y, out=np.zeros_like(y), where=y > 0) - y
 
 
 def _halve(
@@ -162,83 +134,14 @@ def _halve(
 ) -> tuple[float, float]:
     """The largest share 1, 1/2, 1/4, ... of a step that does not raise the deviance; and that."""
     share = 1.0
-    slack = 1e-12 * (abs(deviance) + total)
     for _ in range(MAX_HALVINGS):
         new = deviance_at(eta + share * step)
-        if new <= deviance + slack:
+        if new <= deviance + HALVING_SLACK * (abs(deviance) + total):
             return share, new
         share /= 2.0
-    raise NotEstimable(
+    raise EstimationError(
+        "the Poisson iterations broke down: "
         f"no step lowers the deviance of {deviance:.6g}; the weights may be singular"
-    )
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """An estimated model in the units of its columns, with what inference needs.
-
-    coefficients: (k,). eta: (n,), ln of the unit of y. standard: the standardised columns; their
-    bread (k, k) and `back` (k, k), which carries coefficients to the units of the columns.
-    residual: (n,), y - mu in multiples of `mean`.
-    """
-
-    coefficients: FloatArray
-    eta: FloatArray
-    residual: FloatArray
-    standard: Columns
-    bread: FloatArray
-    back: FloatArray
-    mean: float
-    is_full_rank: bool
-    iterations: Irls
-
-    def carry_back(self, cov: FloatArray) -> FloatArray:
-        """A covariance of standardised coefficients in the units of the columns, symmetric."""
-        moved = self.back @ cov @ self.back.T
-        return np.asarray((moved + moved.T) / 2.0)
-
-
-def estimate(
-    y: FloatArray,
-    columns: Columns,
-    weights: FloatArray | None = None,
-    start: FloatArray | None = None,
-) -> Estimate:
-    """Poisson pseudo-maximum-likelihood of E[y|x] = exp(x'b) with weights, by the Gram matrix.
-
-    y: (n,), at least 0, some positive. weights: (n,), at least 0; rows of weight zero have no
-    influence. start: coefficients (k,) to begin at. Source: Santos Silva and Tenreyro, "The log of
-    gravity" (2006), equation 9.
-
-    Raises NotEstimable when the weighted quantities are all zero or the iterations break down. A
-    fit that merely did not converge is returned, its iterations not `is_converged`.
-    """
-    v = np.ones_like(y) if weights is None else weights
-    mean = float(np.sum(v * y) / max(float(np.sum(v)), np.finfo(float).tiny))
-    if not (mean > 0 and np.isfinite(mean)):
-        raise NotEstimable(f"the mean of the dependent is {mean}; it must be positive and finite")
-    standard, back = standardise(columns)
-    warm = None
-    if start is not None:
-        gamma = np.asarray(np.linalg.solve(back, start), dtype=np.float64)
-        gamma[-1] -= np.log(mean)
-        warm = gamma, standard.predict(gamma)
-    result = irls(y / mean, NormalEquations(standard), v, warm)
-    with np.errstate(over="ignore", under="ignore"):
-        mu = np.exp(result.eta)
-        normal = factorise(standard.gram(v * mu))
-    coefficients = back @ result.coefficients
-    coefficients[-1] += np.log(mean)
-    return Estimate(
-        coefficients=coefficients,
-        eta=result.eta + np.log(mean),
-        residual=v * (y / mean - mu),
-        standard=standard,
-        bread=normal.inverse(),
-        back=back,
-        mean=mean,
-        is_full_rank=normal.is_full_rank,
-        iterations=result,
     )
 
 
@@ -263,17 +166,17 @@ def standardise(columns: Columns) -> tuple[Columns, FloatArray]:
 
 @dataclass(frozen=True)
 class Fit:
-    """An estimated model of k terms on n rows, in kg.
+    """An estimated model of k terms on n rows, in kg; statistics are named as in `ppml_fit`.
 
-    coefficients: (k,). cov_robust, cov_clustered, cov_two_way: (k, k), None without a second
-    cluster. linear_predictor: (n,), ln kg. The constant counts in n_parameters. NaN stands for a
-    statistic that does not exist.
+    coefficients: (k,). cov_robust, cov_clustered, cov_two_way: (k, k). linear_predictor: (n,),
+    ln kg. The constant counts in n_parameters. NaN stands for a statistic that does not exist.
     """
 
     terms: tuple[Term, ...]
     coefficients: FloatArray
     cov_robust: FloatArray
     cov_clustered: FloatArray
+    cov_two_way: FloatArray
     linear_predictor: FloatArray
     log_likelihood: float
     null_log_likelihood: float
@@ -288,73 +191,72 @@ class Fit:
     n_iterations: int
     is_converged: bool
     is_full_rank: bool
-    mean_dependent: float
-    sd_dependent: float
+    mean_dependent_kg: float
+    sd_dependent_kg: float
     base_levels: tuple[Term, ...]
     dropped: Dropped
-    cov_two_way: FloatArray | None = None
 
 
 def fit_ppml(design: Design) -> Fit:
-    """The fit of a design, with robust, one-way and two-way clustered covariance.
+    """The PPML fit of a design, with robust, one-way and two-way clustered covariance.
 
+    E[y|x] = exp(x'b); Santos Silva and Tenreyro, "The log of gravity" (2006), equation 9.
     Log-likelihood: sum of y*eta - exp(eta) - lnGamma(y + 1), y in kg, as Stata's `poisson` prints;
-    null_log_likelihood is of the constant alone on the same rows. Sources: `estimate`, `inference`.
+    null_log_likelihood is of the constant alone on the same rows; pseudo_r2 is 1 - ll/ll_null
+    (McFadden 1974), aic -2 ll + 2 k (Akaike 1974), bic -2 ll + k ln n (Schwarz 1978). Other
+    sources: `irls`, `inference`.
 
     Raises EstimationError when there are not more rows than parameters or the iterations break
     down. A fit that merely did not converge is returned with is_converged False.
     """
-    n, k = design.columns.shape
+    y, (n, k) = design.y, design.columns.shape
     if n <= k:
-        raise EstimationError(
-            f"{n} observations cannot support {k} parameters", dropped=design.dropped
-        )
+        raise EstimationError(f"{n} observations cannot support {k} parameters", design.dropped)
+    mean = float(y.sum() / n)
+    standard, back = standardise(design.columns)
     try:
-        fitted = estimate(design.y, design.columns)
-    except (NotEstimable, np.linalg.LinAlgError) as error:
-        raise EstimationError(
-            f"the Poisson iterations broke down: {error}", dropped=design.dropped
-        ) from error
-    codes, n_clusters = number_labels(design.clusters)
-    log_likelihood = poisson_log_likelihood(design.y, fitted.eta)
-    null = poisson_log_likelihood(design.y, np.full(n, np.log(fitted.mean)))
-    aic, bic = information_criteria(log_likelihood, k, n)
-    cov_clustered = fitted.carry_back(
-        clustered_covariance(fitted.standard, fitted.residual, fitted.bread, codes)
-    )
+        result = irls(y / mean, NormalEquations(standard))
+    except EstimationError as error:
+        error.dropped = design.dropped
+        raise
+    with np.errstate(over="ignore", under="ignore"):
+        mu = np.exp(result.eta)
+    normal = factorise(standard.gram(mu))
+    sandwich = standard.to_array(), y / mean - mu, normal.inverse()
+    codes, others = design.clusters.codes, design.second_clusters.codes
+
+    def carry_back(cov: FloatArray) -> FloatArray:
+        moved = back @ cov @ back.T
+        return np.asarray((moved + moved.T) / 2.0)
+
+    cov_clustered = carry_back(clustered_covariance(*sandwich, codes))
+    coefficients = back @ result.coefficients
+    coefficients[-1] += np.log(mean)
+    eta = result.eta + np.log(mean)
+    log_likelihood = poisson_log_likelihood(y, eta)
+    null = poisson_log_likelihood(y, np.full(n, np.log(mean)))
     return Fit(
         terms=design.terms,
-        coefficients=fitted.coefficients,
-        cov_robust=fitted.carry_back(
-            robust_covariance(fitted.standard, fitted.residual, fitted.bread)
-        ),
+        coefficients=coefficients,
+        cov_robust=carry_back(robust_covariance(*sandwich)),
         cov_clustered=cov_clustered,
-        cov_two_way=_two_way(design, fitted, codes),
-        linear_predictor=fitted.eta,
+        cov_two_way=carry_back(two_way_covariance(*sandwich, codes, others)),
+        linear_predictor=eta,
         log_likelihood=log_likelihood,
         null_log_likelihood=null,
-        pseudo_r2=pseudo_r2(log_likelihood, null),
-        aic=aic,
-        bic=bic,
-        wald_chi2=wald_statistic(fitted.coefficients[:-1], cov_clustered[:-1, :-1]),
+        pseudo_r2=1.0 - log_likelihood / null,
+        aic=-2.0 * log_likelihood + 2.0 * k,
+        bic=-2.0 * log_likelihood + k * float(np.log(n)),
+        wald_chi2=wald_statistic(coefficients[:-1], cov_clustered[:-1, :-1]),
         n_observations=n,
-        n_nonzero=int((design.y > 0).sum()),
-        n_clusters=n_clusters,
+        n_nonzero=int((y > 0).sum()),
+        n_clusters=len(design.clusters.names),
         n_parameters=k,
-        n_iterations=fitted.iterations.n_iterations,
-        is_converged=fitted.iterations.is_converged,
-        is_full_rank=fitted.is_full_rank,
-        mean_dependent=fitted.mean,
-        sd_dependent=float(design.y.std(ddof=1)),
+        n_iterations=result.n_iterations,
+        is_converged=result.is_converged,
+        is_full_rank=normal.is_full_rank,
+        mean_dependent_kg=mean,
+        sd_dependent_kg=float(y.std(ddof=1)),
         base_levels=design.base_levels,
         dropped=design.dropped,
-    )
-
-
-def _two_way(design: Design, fitted: Estimate, codes: IntArray) -> FloatArray | None:
-    if design.second_clusters is None:
-        return None
-    others, _ = number_labels(design.second_clusters)
-    return fitted.carry_back(
-        two_way_covariance(fitted.standard, fitted.residual, fitted.bread, codes, others)
     )

@@ -5,8 +5,8 @@ here: the fit itself (`estimator`), tests of its specification (`diagnostics`), 
 (`bootstrap`).
 
 Small-sample factors: HC1 n/(n-k); one-way clusters G/(G-1), as Stata's `poisson, vce(cluster)`;
-two-way clusters min(G, H)/(min(G, H)-1), as `ppmlhdfe`. The factor (n-1)/(n-k), which pyfixest and
-`ppmlhdfe` multiply to clustered covariances besides, is not applied.
+two-way clusters min(G, H)/(min(G, H)-1), as `ppmlhdfe`. The factor (n-1)/(n-k), by which pyfixest
+and `ppmlhdfe` also multiply clustered covariances, is not applied.
 """
 
 from __future__ import annotations
@@ -14,62 +14,36 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammaln, ndtr
 
-from minerals.ppml.columns import Columns, FloatArray, IntArray
+from minerals.ppml.columns import FloatArray, IntArray
 
 NORMAL_975 = 1.959963984540054
-MANY_COLUMNS = 300
-ROWS_AT_ONCE = 20_000
 SINGULAR = 1e-10
 """A covariance scaled to unit diagonal is singular when its smallest eigenvalue is not above this
 share of its largest."""
 
 
-def poisson_log_likelihood(
-    y: FloatArray, eta: FloatArray, weights: FloatArray | None = None
-) -> float:
+def poisson_log_likelihood(y: FloatArray, eta: FloatArray) -> float:
     """Sum over the (n,) rows of y*eta - exp(eta) - lnGamma(y + 1); y need not be whole numbers.
 
     Source: Stata manual [R] poisson, Methods and formulas.
     """
-    terms = y * eta - np.exp(eta) - gammaln(y + 1.0)
-    return float(np.sum(terms if weights is None else weights * terms))
+    return float(np.sum(y * eta - np.exp(eta) - gammaln(y + 1.0)))
 
 
-def pseudo_r2(log_likelihood: float, null_log_likelihood: float) -> float:
-    """1 - ll/ll_null; McFadden, "Conditional logit analysis of qualitative choice behavior" (1974),
-    as Stata prints it."""
-    return 1.0 - log_likelihood / null_log_likelihood
-
-
-def information_criteria(log_likelihood: float, k: int, n: int) -> tuple[float, float]:
-    """AIC = -2 ll + 2 k (Akaike 1974) and BIC = -2 ll + k ln n (Schwarz 1978)."""
-    return -2.0 * log_likelihood + 2.0 * k, -2.0 * log_likelihood + k * float(np.log(n))
-
-
-def robust_covariance(
-    Z: FloatArray | Columns, residual: FloatArray, bread: FloatArray
-) -> FloatArray:
+def robust_covariance(Z: FloatArray, residual: FloatArray, bread: FloatArray) -> FloatArray:
     """HC1 sandwich (k, k): n/(n-k) * sum of e_i^2 (B z_i) (B z_i)', B the inverse of Z'WZ.
 
-    Up to MANY_COLUMNS columns the rows are multiplied with B before they are squared: where the
-    base level of an effect has a millionth of the imports, B (sum of e_i^2 z_i z_i') B loses half
-    of the digits. Source: White (1980); MacKinnon and White (1985) for the factor n/(n-k).
+    Rows of Z (n, k) are multiplied with B before they are squared: where the base level of an
+    effect has a millionth of the imports, B (sum of e_i^2 z_i z_i') B loses half of the digits.
+    Source: White (1980); MacKinnon and White (1985) for the factor n/(n-k).
     """
     n, k = Z.shape
-    if k > MANY_COLUMNS:
-        meat = Z.gram(residual**2) if isinstance(Z, Columns) else (Z.T * residual**2) @ Z
-        return (n / (n - k)) * (bread @ meat @ bread)
-    total = np.zeros((k, k))
-    for start in range(0, n, ROWS_AT_ONCE):
-        rows = np.arange(start, min(start + ROWS_AT_ONCE, n))
-        part = Z.take(rows).to_array() if isinstance(Z, Columns) else Z[rows]
-        influence = (part * residual[rows, None]) @ bread
-        total += influence.T @ influence
-    return (n / (n - k)) * total
+    influence = (Z * residual[:, None]) @ bread
+    return np.asarray((n / (n - k)) * (influence.T @ influence))
 
 
 def clustered_covariance(
-    Z: FloatArray | Columns, residual: FloatArray, bread: FloatArray, codes: IntArray
+    Z: FloatArray, residual: FloatArray, bread: FloatArray, codes: IntArray
 ) -> FloatArray:
     """One-way cluster-robust sandwich (k, k): G/(G-1) * B (sum over clusters of s_g s_g') B.
 
@@ -84,7 +58,7 @@ def clustered_covariance(
 
 
 def two_way_covariance(
-    Z: FloatArray | Columns,
+    Z: FloatArray,
     residual: FloatArray,
     bread: FloatArray,
     codes: IntArray,
@@ -143,26 +117,9 @@ def normal_inference(
     return z, 2.0 * ndtr(-np.abs(z)), estimate - half, estimate + half
 
 
-def number_labels(labels: np.ndarray) -> tuple[IntArray, int]:
-    """Labels (n,) numbered from 0 in their order, and how many there are."""
-    labels = np.asarray(labels)
-    if labels.dtype == object:
-        labels = labels.astype(str)
-    if labels.dtype.kind in "iu" and labels.size and 0 <= labels.min() <= labels.max() < 10**7:
-        is_there = np.bincount(labels) > 0
-        return (np.cumsum(is_there) - 1).astype(np.intp).take(labels), int(is_there.sum())
-    names, codes = np.unique(labels, return_inverse=True)
-    return codes.astype(np.intp), len(names)
-
-
 def _cluster_sandwich(
-    Z: FloatArray | Columns, residual: FloatArray, bread: FloatArray, codes: IntArray
+    Z: FloatArray, residual: FloatArray, bread: FloatArray, codes: IntArray
 ) -> FloatArray:
-    n_clusters = int(codes.max()) + 1
-    if isinstance(Z, Columns):
-        scores = Z.sums(residual, codes, n_clusters)
-    else:
-        scores = np.zeros((n_clusters, Z.shape[1]))
-        np.add.at(scores, codes, Z * residual[:, None])
+    scores = np.column_stack([np.bincount(codes, column * residual) for column in Z.T])
     half = scores @ bread
     return np.asarray(half.T @ half)

@@ -1,4 +1,4 @@
-"""One model from panel to evidence: its design, its fit, and all that speaks for or against it.
+"""One model from panel to evidence: its design, its fit, and all that supports or weakens it.
 
 Belongs here: the order in which the parts are called. Does not belong here: the parts, or their
 tables (`tables`).
@@ -21,18 +21,20 @@ from minerals.ppml.reference import Comparison, compare_with_statsmodels
 if TYPE_CHECKING:
     import pandas as pd
 
+    from minerals.settings import Choices
+
 
 @dataclass(frozen=True)
 class Stability:
     """How much of the leading suppliers stays when one exporter is left out of the estimation.
 
-    mean, least: share of the top k kept, averaged over minerals; over all exporters, and without
-    the exporter `least_without`. NaN and None where no mineral has more than k candidates.
+    Share of the top k kept, averaged over minerals; mean over all exporters, and least, without the
+    exporter named. NaN and None where no mineral has more than k candidates.
     """
 
-    mean: float
-    least: float
-    least_without: str | None
+    top_k_stability: float = float("nan")
+    top_k_stability_min: float = float("nan")
+    least_stable_exporter_iso3: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,21 +49,20 @@ class Model:
     comparison: Comparison
 
 
-def estimate_model(
-    panel: pd.DataFrame, spec: ModelSpec, replications: int, seed: int, top_k: int
-) -> Model:
+def estimate_model(panel: pd.DataFrame, spec: ModelSpec, choices: Choices) -> Model:
     """Estimate `spec` on the rows of one importer, with diagnostics, bootstrap and reference.
 
     Raises EstimationError when the model cannot be estimated. Sources: the functions called.
     """
     design = build_design(panel, spec)
     fit = fit_ppml(design)
+    replications = choices.bootstrap_replications if fit.is_converged else 0
     return Model(
         design=design,
         fit=fit,
         diagnostics=diagnose(design, fit),
-        bootstrap=cluster_bootstrap(design, fit, replications if fit.is_converged else 0, seed),
-        stability=leave_one_out_stability(panel, design, fit, top_k),
+        bootstrap=cluster_bootstrap(design, fit, replications, choices.seed),
+        stability=leave_one_out_stability(panel, design, fit, choices.top_k),
         comparison=compare_with_statsmodels(design, fit),
     )
 
@@ -72,32 +73,30 @@ def leave_one_out_stability(panel: pd.DataFrame, design: Design, fit: Fit, top_k
     Candidates are ranked on their characteristics averaged over the panel's years, as the forward
     ranking does. Source: `bootstrap.leave_one_out`, `diagnostics.top_k_kept`.
     """
-    nothing = Stability(float("nan"), float("nan"), None)
-    if not fit.is_converged or not {"mineral", "exporter_iso3"} <= set(panel.columns):
-        return nothing
-    names = [term.name for term in design.terms[: design.columns.dense.shape[1]]]
-    X, groups = _candidates(panel, names, design)
-    exporters, estimates = leave_one_out(design, fit)
+    if not (fit.is_converged and design.covariates):
+        return Stability()
+    X, groups = _candidates(panel, design)
+    estimates = leave_one_out(design, fit)
     is_identified = np.isfinite(estimates).all(axis=1)
-    if not is_identified.any() or not names:
-        return nothing
+    if not is_identified.any():
+        return Stability()
     others = X @ estimates[is_identified].T
-    kept = top_k_kept(X @ fit.coefficients[: len(names)], others, groups, top_k)
+    kept = top_k_kept(X @ fit.coefficients[: X.shape[1]], others, groups, top_k)
     if np.isnan(kept).any():
-        return nothing
+        return Stability()
     worst = int(np.argmin(kept))
-    return Stability(float(kept.mean()), float(kept[worst]), str(exporters[is_identified][worst]))
+    least_without = design.clusters.names[is_identified][worst]
+    return Stability(float(kept.mean()), float(kept[worst]), str(least_without))
 
 
-def _candidates(
-    panel: pd.DataFrame, names: list[str], design: Design
-) -> tuple[FloatArray, list[IntArray]]:
+def _candidates(panel: pd.DataFrame, design: Design) -> tuple[FloatArray, list[IntArray]]:
     """Characteristics (n, p) of each mineral's candidates, and the rows of each mineral.
 
     Candidates that a separated dummy rules out are left out, as they rank last in any case.
     """
-    from minerals.sourcing.ranking import average_characteristics
+    from minerals.characteristics import average_characteristics  # imports pandas
 
+    names = list(design.covariates)
     ruled_out = [t.name for t in design.dropped.separated if t.term_type == "covariate"]
     complete = panel.dropna(subset=[*names, *ruled_out])
     frame = average_characteristics(complete, [*names, *ruled_out])

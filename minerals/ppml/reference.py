@@ -16,7 +16,7 @@ import numpy as np
 from minerals.ppml.columns import FloatArray
 from minerals.ppml.design import Design
 from minerals.ppml.estimator import Fit, standardise
-from minerals.ppml.inference import number_labels, poisson_log_likelihood
+from minerals.ppml.inference import poisson_log_likelihood
 
 if TYPE_CHECKING:
     from statsmodels.genmod.generalized_linear_model import GLM
@@ -51,25 +51,25 @@ class Comparison:
 def compare_with_statsmodels(design: Design, fit: Fit) -> Comparison:
     """Fit the design by statsmodels too, and compare.
 
-    It is given a basis of the same columns that is orthonormal in the weights of our fit: on the
-    columns themselves its robust errors are off by 1e-4 where the base level of an effect has a
-    millionth of the imports (found in arithmetic of 80 bits). It starts where it will, but does not
-    halve its steps: where it breaks down, or ends below our likelihood, which has one maximum, it
-    starts again from our coefficients, and leaves them unless they are that maximum. Infinite
-    differences stand for a reference that breaks down from there, too. Source: statsmodels
+    statsmodels gets a basis of the same columns that is orthonormal in the weights of our fit: on
+    the columns themselves its robust errors are off by 1e-4 where the base level of an effect has a
+    millionth of the imports (found in arithmetic of 80 bits). It starts from its own start, but
+    does not halve its steps: where it breaks down, or ends below our likelihood, which has one
+    maximum, it starts again from our coefficients, and leaves them unless they are that maximum.
+    Differences are infinite where it breaks down from there, too. Source: statsmodels
     `genmod.generalized_linear_model.GLM`, Poisson family, covariance HC0 and cluster with the
     factors of `inference`.
     """
-    from statsmodels.genmod.families import Poisson  # 2 s to import: only when it is asked for
+    from statsmodels.genmod.families import Poisson  # half a second to import
     from statsmodels.genmod.generalized_linear_model import GLM
 
     standard, back = standardise(design.columns)
-    Z, mean = standard.to_array(), fit.mean_dependent
+    Z, mean = standard.to_array(), fit.mean_dependent_kg
     weights = np.exp(fit.linear_predictor) / mean
-    codes, n_clusters = number_labels(design.clusters)
+    n_clusters = fit.n_clusters
     n, k = Z.shape
     if n_clusters < 2:
-        return Comparison(np.inf, np.inf, np.inf)  # no errors by cluster, here as there
+        return Comparison(np.inf, np.inf, np.inf)  # clustered errors do not exist
     options: dict[str, object] = {"maxiter": 200, "atol": 0.0, "rtol": 1e-13}
     try:
         to_basis = np.linalg.inv(np.linalg.qr(Z * np.sqrt(weights)[:, None], mode="r"))
@@ -78,7 +78,7 @@ def compare_with_statsmodels(design: Design, fit: Fit) -> Comparison:
         scaled[-1] -= np.log(mean)
         ours_in_basis = np.asarray(np.linalg.solve(back, scaled), dtype=np.float64)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a fit that is off is reported by its difference
+            warnings.simplefilter("ignore")  # a difference reports a wrong fit
             model = GLM(design.y / mean, Z, family=Poisson())
             start = _settled(model, options)
             best = model.loglike(ours_in_basis)
@@ -89,7 +89,7 @@ def compare_with_statsmodels(design: Design, fit: Fit) -> Comparison:
             robust = model.fit(cov_type="HC0", **options)
             clustered = model.fit(
                 cov_type="cluster",
-                cov_kwds={"groups": codes, "use_correction": False},
+                cov_kwds={"groups": design.clusters.codes, "use_correction": False},
                 **options,
             )
     except (ValueError, FloatingPointError, np.linalg.LinAlgError):

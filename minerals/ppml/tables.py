@@ -1,8 +1,8 @@
 """Tables of estimation: coefficients, covariances and fit statistics, estimated and published.
 
-Belongs here: the contracts `ppml_coefficients`, `ppml_covariance`, `ppml_bootstrap` and `ppml_fit`,
-and the judgement whether a fit may be published. Does not belong here: the estimator's arithmetic,
-or ranking.
+Belongs here: the rows of the marts `ppml_coefficients`, `ppml_covariance`, `ppml_bootstrap` and
+`ppml_fit`, and the judgement whether a fit may be published. Does not belong here: the columns of
+these marts (`minerals/marts`), the estimator's arithmetic, or ranking.
 
 Which terms have a row in `ppml_coefficients`, by `status`:
 free       estimated, with standard errors.
@@ -15,18 +15,19 @@ A mineral or year without any import has no row: its effect does not exist.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from minerals.frames import Contract, empty, keep_contract, require_columns
+from minerals import marts
+from minerals.frames import require_columns
 from minerals.names import (
     BASE_MINERAL,
     BASE_YEAR,
     CATEGORIES,
-    DEFAULT_TOP_K,
     ESTIMATED,
     PUBLISHED,
     SE_BOOTSTRAP,
@@ -39,117 +40,26 @@ from minerals.names import (
     STATUS_FREE,
     STATUS_SEPARATED,
 )
-from minerals.ppml import MIN_NONZERO_OBSERVATIONS
-from minerals.ppml.bootstrap import DEFAULT_REPLICATIONS, Bootstrap
+from minerals.ppml import MIN_NONZERO_OBSERVATIONS, EstimationError
+from minerals.ppml.bootstrap import Bootstrap
 from minerals.ppml.columns import FloatArray
-from minerals.ppml.design import Dropped, EstimationError, Term, study_spec
+from minerals.ppml.design import Dropped, Term, study_spec
 from minerals.ppml.diagnostics import Diagnostics
 from minerals.ppml.estimator import Fit
 from minerals.ppml.inference import normal_inference
 from minerals.ppml.model import Model, estimate_model
 from minerals.ppml.reference import Comparison
 
+if TYPE_CHECKING:
+    from minerals.settings import Choices
+
 MIN_USABLE_SHARE = 0.5
 """A fit of which fewer bootstrap samples than this identify all regressors is not published."""
-
-PPML_COEFFICIENTS = Contract(
-    "ppml_coefficients",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "coefficient_source": "str",
-        "se_type": "str",
-        "term_type": "str",
-        "term": "str",
-        "status": "str",
-        "estimate": "float64",
-        "std_error": "float64",
-        "z_value": "float64",
-        "p_value": "float64",
-        "conf_low": "float64",
-        "conf_high": "float64",
-    },
-    key=("importer_iso3", "category", "coefficient_source", "se_type", "term_type", "term"),
-)
-
-PPML_COVARIANCE = Contract(
-    "ppml_covariance",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "coefficient_source": "str",
-        "term": "str",
-        "other_term": "str",
-        "covariance": "float64",
-    },
-    key=("importer_iso3", "category", "coefficient_source", "term", "other_term"),
-)
-
-PPML_BOOTSTRAP = Contract(
-    "ppml_bootstrap",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "coefficient_source": "str",
-        "replication": "int64",
-        "term": "str",
-        "estimate": "float64",
-    },
-    key=("importer_iso3", "category", "coefficient_source", "replication", "term"),
-)
-
-PPML_FIT = Contract(
-    "ppml_fit",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "n_observations": "Int64",
-        "n_nonzero": "Int64",
-        "n_clusters": "Int64",
-        "n_missing_dropped": "Int64",
-        "n_separated_dropped": "Int64",
-        "n_separated_by_combination": "Int64",
-        "n_parameters": "Int64",
-        "mean_dependent_kg": "float64",
-        "sd_dependent_kg": "float64",
-        "pseudo_r2": "float64",
-        "log_likelihood": "float64",
-        "null_log_likelihood": "float64",
-        "aic": "float64",
-        "bic": "float64",
-        "wald_chi2": "float64",
-        "reset_p_value": "float64",
-        "dispersion_kg": "float64",
-        "overdispersion_p_value": "float64",
-        "max_vif": "float64",
-        "max_vif_term": "str",
-        "top5_deviance_share": "float64",
-        "zero_share": "float64",
-        "predicted_zero_share": "float64",
-        "mean_rank_correlation": "float64",
-        "rank_correlations": "str",
-        "top_k_stability": "float64",
-        "top_k_stability_min": "float64",
-        "least_stable_exporter_iso3": "str",
-        "n_bootstrap_replications": "Int64",
-        "n_bootstrap_separated": "Int64",
-        "n_bootstrap_failed": "Int64",
-        "statsmodels_coefficient_difference": "float64",
-        "statsmodels_std_error_difference": "float64",
-        "statsmodels_log_likelihood_difference": "float64",
-        "is_converged": "boolean",
-        "is_publishable": "bool",
-        "reason": "str",
-        "separated_terms": "str",
-        "collinear_terms": "str",
-    },
-    key=("importer_iso3", "category"),
-)
 
 
 @dataclass(frozen=True)
 class Estimates:
-    """The four tables of one or more fits; each keeps its contract, and may be empty but `fit`.
+    """The four marts of one importer's fits; all but `fit` may be empty.
 
     models: the models behind them by category, where they could be estimated.
     """
@@ -161,93 +71,119 @@ class Estimates:
     models: Mapping[str, Model] = field(default_factory=dict)
 
 
-def estimate_categories(
-    panel: pd.DataFrame,
-    importer: str,
-    categories: Iterable[str] = CATEGORIES,
-    replications: int = DEFAULT_REPLICATIONS,
-    seed: int = 0,
-    top_k: int = DEFAULT_TOP_K,
-) -> Estimates:
+def estimate_categories(panel: pd.DataFrame, importer: str, choices: Choices) -> Estimates:
     """Estimate the study's model of each category for one importer, and tabulate it.
 
     `panel` is `import_panel` (rows of other importers are ignored). A category that cannot be
     estimated has a row in `fit` that says why, and no coefficients. Each model's bootstrap starts
-    from `seed` anew.
+    from the seed anew.
     """
     own = panel.loc[panel["importer_iso3"] == importer]
     results: dict[str, Model | EstimationError] = {}
-    for category in categories:
+    for category in CATEGORIES:
         try:
-            results[category] = estimate_model(own, study_spec(category), replications, seed, top_k)
+            results[category] = estimate_model(own, study_spec(category), choices)
         except EstimationError as error:
             results[category] = error
     models = {c: result for c, result in results.items() if isinstance(result, Model)}
+
+    def table(name: str, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        if not frames:
+            return marts.empty(name)
+        stacked = pd.concat(frames, names=["category"]).reset_index("category")
+        stacked = stacked.assign(importer_iso3=importer, coefficient_source=ESTIMATED)
+        return marts.conform(stacked, name)
+
     return Estimates(
-        coefficients=_stack(
-            [coefficients_frame(importer, c, m.fit, m.bootstrap) for c, m in models.items()],
-            PPML_COEFFICIENTS,
+        coefficients=table(
+            "ppml_coefficients",
+            {c: coefficients_frame(m.fit, m.bootstrap) for c, m in models.items()},
         ),
-        covariance=_stack(
-            [covariance_frame(importer, c, m.fit) for c, m in models.items()], PPML_COVARIANCE
+        covariance=table(
+            "ppml_covariance", {c: covariance_frame(m.fit) for c, m in models.items()}
         ),
-        bootstrap=_stack(
-            [bootstrap_frame(importer, c, m.bootstrap) for c, m in models.items()], PPML_BOOTSTRAP
+        bootstrap=table(
+            "ppml_bootstrap", {c: bootstrap_frame(m.bootstrap) for c, m in models.items()}
         ),
-        fit=_stack([fit_frame(importer, c, result) for c, result in results.items()], PPML_FIT),
+        fit=fit_frame(importer, results, own),
         models=models,
     )
 
 
-def coefficients_frame(
-    importer: str, category: str, fit: Fit, bootstrap: Bootstrap | None = None
-) -> pd.DataFrame:
-    """`ppml_coefficients` of a fit: every term by each kind of standard error.
+def coefficients_frame(fit: Fit, bootstrap: Bootstrap) -> pd.DataFrame:
+    """The rows of `ppml_coefficients` of a fit: every term by each kind of standard error.
 
-    Clustered by exporter, HC1, clustered by exporter and mineral where there are minerals, and the
-    regressors also by bootstrap. p values are of the normal distribution, 95% bounds too, but the
-    bootstrap's, which are percentiles. See the module for `status`.
+    Clustered by exporter, HC1, clustered by exporter and mineral, and the regressors also by
+    bootstrap. p values are of the normal distribution, 95% bounds too, except those of the
+    bootstrap, which are percentiles. See the module for `status`.
     """
-    kinds = {SE_CLUSTERED: fit.cov_clustered, SE_ROBUST: fit.cov_robust}
-    if fit.cov_two_way is not None:
-        kinds[SE_TWO_WAY] = fit.cov_two_way
-    frames = [_coefficients(importer, category, fit, kind, cov) for kind, cov in kinds.items()]
-    if bootstrap is not None and bootstrap.n_replications:
-        frames.append(_bootstrapped(importer, category, fit, bootstrap))
-    return _stack(frames, PPML_COEFFICIENTS)
+    regressors = [t for t in fit.dropped.separated if t.term_type == "covariate"]
+    fixed = [
+        _terms(fit.base_levels, STATUS_BASE, estimate=0.0),
+        _terms(fit.dropped.collinear, STATUS_COLLINEAR, estimate=0.0),
+        _terms(regressors, STATUS_SEPARATED, estimate=np.nan),
+    ]
+    fixed = [frame for frame in fixed if not frame.empty]
+    covariances = {
+        SE_CLUSTERED: fit.cov_clustered,
+        SE_ROBUST: fit.cov_robust,
+        SE_TWO_WAY: fit.cov_two_way,
+    }
+    frames = []
+    for kind, cov in covariances.items():
+        free = _free(fit.terms, fit.coefficients, np.sqrt(np.clip(np.diag(cov), 0.0, None)))
+        frames.append(pd.concat([free, *fixed]).assign(se_type=kind))
+    if bootstrap.n_replications:
+        p = len(bootstrap.terms)
+        low, high = bootstrap.bounds()
+        free = _free(fit.terms[:p], fit.coefficients[:p], bootstrap.std_errors())
+        frames.append(free.assign(se_type=SE_BOOTSTRAP, conf_low=low, conf_high=high))
+    return pd.concat(frames, ignore_index=True)
 
 
-def bootstrap_frame(importer: str, category: str, bootstrap: Bootstrap) -> pd.DataFrame:
-    """`ppml_bootstrap` of a model: the regressors' coefficients in every usable sample, long."""
+def bootstrap_frame(bootstrap: Bootstrap) -> pd.DataFrame:
+    """The rows of `ppml_bootstrap`: the regressors' coefficients in every usable sample."""
     r, p = bootstrap.draws.shape
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
-            "importer_iso3": importer,
-            "category": category,
-            "coefficient_source": ESTIMATED,
             "replication": np.repeat(bootstrap.replications, p),
             "term": np.tile(np.array(bootstrap.terms, dtype=object), r),
             "estimate": bootstrap.draws.ravel(),
         }
     )
-    return keep_contract(frame, PPML_BOOTSTRAP)
 
 
-def covariance_frame(importer: str, category: str, fit: Fit) -> pd.DataFrame:
-    """`ppml_covariance` of a fit: the exporter-clustered covariance of its free terms, long."""
+def covariance_frame(fit: Fit) -> pd.DataFrame:
+    """The rows of `ppml_covariance`: the exporter-clustered covariance of the free terms."""
     names = [term.name for term in fit.terms]
-    k = len(names)
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
-            "importer_iso3": importer,
-            "category": category,
-            "coefficient_source": ESTIMATED,
-            "term": np.repeat(names, k),
-            "other_term": np.tile(names, k),
+            "term": np.repeat(names, len(names)),
+            "other_term": np.tile(names, len(names)),
             "covariance": fit.cov_clustered.ravel(),
         }
     )
-    return keep_contract(frame, PPML_COVARIANCE)
+
+
+def fit_frame(
+    importer: str, results: Mapping[str, Model | EstimationError], panel: pd.DataFrame
+) -> pd.DataFrame:
+    """`ppml_fit` of an importer: a row per category, of a model or of the reason why there is none.
+
+    `reason` is null when the fit is publishable. Statistics that do not exist are null, among them
+    wald_chi2 where the clustered covariance is singular (see `inference.wald_statistic`).
+    """
+    rows = []
+    for category, result in results.items():
+        if isinstance(result, Model):
+            row = _model_row(result)
+        else:
+            row = {"is_publishable": False, "reason": str(result)}
+        row |= {"importer_iso3": importer, "category": category}
+        row["n_estimated_qty"] = int((panel[f"{category}_estimated_qty_kg"] > 0).sum())
+        rows.append(row | _dropped(result.fit if isinstance(result, Model) else result))
+    columns = [column.name for column in marts.python_marts()["ppml_fit"].columns]
+    return marts.conform(pd.DataFrame(rows, columns=columns), "ppml_fit")
 
 
 def published_coefficients_frame(importer: str, published: pd.DataFrame) -> pd.DataFrame:
@@ -261,137 +197,21 @@ def published_coefficients_frame(importer: str, published: pd.DataFrame) -> pd.D
     require_columns(
         published, [*columns, "t_value", "p_value", "conf_low", "conf_high"], "the seed"
     )
-    bases = {BASE_MINERAL, str(BASE_YEAR)}
-    clash = published.loc[published["term"].astype(str).isin(bases), "term"]
-    if not clash.empty:
-        raise ValueError(
-            f"the base levels {', '.join(sorted(bases))} may have no published estimate"
-        )
-    frame = published.rename(columns={"t_value": "z_value"}).assign(status=STATUS_FREE)
-    base_rows = pd.DataFrame(
-        [
-            {"category": category, "term_type": kind, "term": level, "estimate": 0.0}
-            for category in published["category"].unique()
-            for kind, level in (("mineral", BASE_MINERAL), ("year", str(BASE_YEAR)))
-        ]
-    ).assign(status=STATUS_BASE)
-    return keep_contract(
-        pd.concat([frame, base_rows], ignore_index=True).assign(
+    bases = [Term(BASE_MINERAL, "mineral"), Term(str(BASE_YEAR), "year")]
+    if published["term"].astype(str).isin([base.name for base in bases]).any():
+        names = ", ".join(base.name for base in bases)
+        raise ValueError(f"the base levels {names} may have no published estimate")
+    base_rows = [
+        _terms(bases, STATUS_BASE, estimate=0.0).assign(category=category)
+        for category in published["category"].unique()
+    ]
+    printed = published.rename(columns={"t_value": "z_value"}).assign(status=STATUS_FREE)
+    return marts.conform(
+        pd.concat([printed, *base_rows], ignore_index=True).assign(
             importer_iso3=importer, coefficient_source=PUBLISHED, se_type=SE_PUBLISHED
         ),
-        PPML_COEFFICIENTS,
+        "ppml_coefficients",
     )
-
-
-def fit_frame(importer: str, category: str, result: Model | Fit | EstimationError) -> pd.DataFrame:
-    """The one row of `ppml_fit`, of a model, of a fit without evidence, or of the reason why there
-    is none.
-
-    `reason` is null when the fit is publishable. Statistics that do not exist are null, among them
-    wald_chi2 where the clustered covariance is singular (see `inference.wald_statistic`).
-    """
-    row: dict[str, object] = {"importer_iso3": importer, "category": category}
-    if isinstance(result, Model):
-        reasons = unpublishable_reasons(result.fit, result.bootstrap, result.comparison)
-        row |= _fit(result.fit, reasons) | _evidence(result)
-    elif isinstance(result, Fit):
-        row |= _fit(result, unpublishable_reasons(result))
-    else:
-        row |= _dropped(result.dropped) | {"is_publishable": False, "reason": str(result)}
-    frame = pd.DataFrame([row]).reindex(columns=list(PPML_FIT.columns))
-    return keep_contract(frame, PPML_FIT)
-
-
-def _fit(fit: Fit, reasons: list[str]) -> dict[str, object]:
-    return _dropped(fit.dropped) | {
-        "n_observations": fit.n_observations,
-        "n_nonzero": fit.n_nonzero,
-        "n_clusters": fit.n_clusters,
-        "n_parameters": fit.n_parameters,
-        "mean_dependent_kg": fit.mean_dependent,
-        "sd_dependent_kg": fit.sd_dependent,
-        "pseudo_r2": fit.pseudo_r2,
-        "log_likelihood": fit.log_likelihood,
-        "null_log_likelihood": fit.null_log_likelihood,
-        "aic": fit.aic,
-        "bic": fit.bic,
-        "wald_chi2": fit.wald_chi2,
-        "is_converged": fit.is_converged,
-        "is_publishable": not reasons,
-        "reason": "; ".join(reasons) or None,
-    }
-
-
-def _evidence(model: Model) -> dict[str, object]:
-    diagnostics, bootstrap = model.diagnostics, model.bootstrap
-    return _diagnostics(diagnostics) | {
-        "top_k_stability": model.stability.mean,
-        "top_k_stability_min": model.stability.least,
-        "least_stable_exporter_iso3": model.stability.least_without,
-        "n_bootstrap_replications": bootstrap.n_replications,
-        "n_bootstrap_separated": bootstrap.n_separated,
-        "n_bootstrap_failed": bootstrap.n_failed,
-        "statsmodels_coefficient_difference": model.comparison.coefficients,
-        "statsmodels_std_error_difference": model.comparison.std_errors,
-        "statsmodels_log_likelihood_difference": model.comparison.log_likelihood,
-    }
-
-
-def _diagnostics(diagnostics: Diagnostics) -> dict[str, object]:
-    known = {m: r for m, r in diagnostics.rank_correlations.items() if np.isfinite(r)}
-    return {
-        "reset_p_value": diagnostics.reset_p_value,
-        "dispersion_kg": diagnostics.dispersion_kg,
-        "overdispersion_p_value": diagnostics.overdispersion_p_value,
-        "max_vif": diagnostics.max_vif,
-        "max_vif_term": diagnostics.max_vif_term,
-        "top5_deviance_share": diagnostics.top5_deviance_share,
-        "zero_share": diagnostics.zero_share,
-        "predicted_zero_share": diagnostics.predicted_zero_share,
-        "mean_rank_correlation": float(np.mean(list(known.values()))) if known else np.nan,
-        "rank_correlations": "; ".join(f"{m} {r:.2f}" for m, r in known.items()) or None,
-    }
-
-
-def unpublishable_reasons(
-    fit: Fit, bootstrap: Bootstrap | None = None, comparison: Comparison | None = None
-) -> list[str]:
-    """Why a fit may not be published, one sentence each; empty when it may.
-
-    A reference that differs is no reason here: it stops the release, as one of the two is wrong.
-    """
-    reasons = []
-    if not fit.is_converged:
-        reasons.append(
-            f"the fit did not settle in {fit.n_iterations} iterations; "
-            "a coefficient may be infinite (separation)"
-        )
-    if not fit.is_full_rank:
-        reasons.append("the weighted design is not of full rank, so standard errors do not exist")
-    if fit.dropped.n_separated_by_combination:
-        reasons.append(
-            f"{fit.dropped.n_separated_by_combination} rows are separated by a combination of "
-            "regressors, so that a coefficient the ranking needs is infinite"
-        )
-    if fit.n_nonzero < MIN_NONZERO_OBSERVATIONS:
-        reasons.append(
-            f"{fit.n_nonzero} positive quantities were observed, "
-            f"fewer than {MIN_NONZERO_OBSERVATIONS}"
-        )
-    if fit.n_clusters < 2:
-        reasons.append("there is one exporter only, so clustered standard errors do not exist")
-    if (
-        bootstrap is not None
-        and bootstrap.n_replications
-        and bootstrap.usable_share < MIN_USABLE_SHARE
-    ):
-        reasons.append(
-            f"only {len(bootstrap.draws)} of {bootstrap.n_replications} bootstrap samples of "
-            "exporters identify every regressor"
-        )
-    if not reasons and comparison is not None and not np.isfinite(comparison.coefficients):
-        reasons.append("statsmodels breaks down on it, so that nothing confirms the fit")
-    return reasons
 
 
 def publishable_coefficients(coefficients: pd.DataFrame, fit: pd.DataFrame) -> pd.DataFrame:
@@ -404,41 +224,39 @@ def publishable_coefficients(coefficients: pd.DataFrame, fit: pd.DataFrame) -> p
     return coefficients.loc[is_published | is_allowed].reset_index(drop=True)
 
 
-def _coefficients(
-    importer: str, category: str, fit: Fit, se_type: str, cov: FloatArray
-) -> pd.DataFrame:
-    std_error = np.sqrt(np.clip(np.diag(cov), 0.0, None))
-    z_value, p_value, low, high = normal_inference(fit.coefficients, std_error)
-    free = _terms(fit.terms, STATUS_FREE).assign(
-        estimate=fit.coefficients,
-        std_error=std_error,
-        z_value=z_value,
-        p_value=p_value,
-        conf_low=low,
-        conf_high=high,
-    )
-    regressors = tuple(t for t in fit.dropped.separated if t.term_type == "covariate")
-    others = [
-        _terms(fit.base_levels, STATUS_BASE).assign(estimate=0.0),
-        _terms(fit.dropped.collinear, STATUS_COLLINEAR).assign(estimate=0.0),
-        _terms(regressors, STATUS_SEPARATED).assign(estimate=np.nan),
-    ]
-    frame = pd.concat([free, *[other for other in others if not other.empty]], ignore_index=True)
-    return frame.assign(
-        importer_iso3=importer, category=category, coefficient_source=ESTIMATED, se_type=se_type
-    )
+def unpublishable_reasons(fit: Fit, bootstrap: Bootstrap, comparison: Comparison) -> list[str]:
+    """Why a fit may not be published, one sentence each; empty when it may.
+
+    A reference that differs is no reason here: it stops the release, as one of the two is wrong.
+    """
+    n_combined, n_samples = fit.dropped.n_separated_by_combination, bootstrap.n_replications
+    reasons = {
+        f"the fit did not settle in {fit.n_iterations} iterations; "
+        "a coefficient may be infinite (separation)": not fit.is_converged,
+        "the weighted design is not of full rank, so standard errors do not exist": (
+            not fit.is_full_rank
+        ),
+        f"{n_combined} rows are separated by a combination of regressors, "
+        "so that a coefficient the ranking needs is infinite": n_combined > 0,
+        f"{fit.n_nonzero} positive quantities were observed, fewer than "
+        f"{MIN_NONZERO_OBSERVATIONS}": fit.n_nonzero < MIN_NONZERO_OBSERVATIONS,
+        "there is one exporter only, so clustered standard errors do not exist": (
+            fit.n_clusters < 2
+        ),
+        f"only {len(bootstrap.draws)} of {n_samples} bootstrap samples of exporters identify "
+        "every regressor": n_samples > 0 and bootstrap.usable_share < MIN_USABLE_SHARE,
+    }
+    found = [reason for reason, holds in reasons.items() if holds]
+    if not found and not np.isfinite(comparison.coefficients):
+        found.append("statsmodels breaks down on it, so that nothing confirms the fit")
+    return found
 
 
-def _bootstrapped(importer: str, category: str, fit: Fit, bootstrap: Bootstrap) -> pd.DataFrame:
-    p = len(bootstrap.terms)
-    estimate, std_error = fit.coefficients[:p], bootstrap.std_errors()
-    z_value, p_value, _, _ = normal_inference(estimate, std_error)
-    low, high = bootstrap.bounds()
-    return _terms(fit.terms[:p], STATUS_FREE).assign(
-        importer_iso3=importer,
-        category=category,
-        coefficient_source=ESTIMATED,
-        se_type=SE_BOOTSTRAP,
+def _free(terms: Sequence[Term], estimate: FloatArray, std_error: FloatArray) -> pd.DataFrame:
+    z_value, p_value, low, high = normal_inference(estimate, std_error)
+    return _terms(
+        terms,
+        STATUS_FREE,
         estimate=estimate,
         std_error=std_error,
         z_value=z_value,
@@ -448,17 +266,41 @@ def _bootstrapped(importer: str, category: str, fit: Fit, bootstrap: Bootstrap) 
     )
 
 
-def _terms(terms: tuple[Term, ...], status: str) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "term_type": [term.term_type for term in terms],
-            "term": [term.name for term in terms],
-            "status": status,
-        }
-    )
+def _terms(terms: Sequence[Term], status: str, **values: Any) -> pd.DataFrame:
+    names = {"term_type": [t.term_type for t in terms], "term": [t.name for t in terms]}
+    return pd.DataFrame(names).assign(status=status, **values)
 
 
-def _dropped(dropped: Dropped) -> dict[str, object]:
+def _model_row(model: Model) -> dict[str, object]:
+    """The statistics of a model by their names in `ppml_fit`, among others."""
+    bootstrap, comparison = model.bootstrap, model.comparison
+    reasons = unpublishable_reasons(model.fit, bootstrap, comparison)
+    return {
+        **vars(model.fit),
+        **vars(model.diagnostics),
+        **vars(model.stability),
+        **_correlations(model.diagnostics),
+        "n_bootstrap_replications": bootstrap.n_replications,
+        "n_bootstrap_separated": bootstrap.n_separated,
+        "n_bootstrap_failed": bootstrap.n_failed,
+        "statsmodels_coefficient_difference": comparison.coefficients,
+        "statsmodels_std_error_difference": comparison.std_errors,
+        "statsmodels_log_likelihood_difference": comparison.log_likelihood,
+        "is_publishable": not reasons,
+        "reason": "; ".join(reasons) or None,
+    }
+
+
+def _correlations(diagnostics: Diagnostics) -> dict[str, object]:
+    known = {m: r for m, r in diagnostics.rank_correlations.items() if np.isfinite(r)}
+    return {
+        "mean_rank_correlation": float(np.mean(list(known.values()))) if known else np.nan,
+        "rank_correlations": "; ".join(f"{m} {r:.2f}" for m, r in known.items()) or None,
+    }
+
+
+def _dropped(result: Fit | EstimationError) -> dict[str, object]:
+    dropped = result.dropped or Dropped()
     return {
         "n_missing_dropped": dropped.n_missing,
         "n_separated_dropped": dropped.n_separated,
@@ -466,9 +308,3 @@ def _dropped(dropped: Dropped) -> dict[str, object]:
         "separated_terms": "; ".join(term.name for term in dropped.separated) or None,
         "collinear_terms": "; ".join(term.name for term in dropped.collinear) or None,
     }
-
-
-def _stack(frames: list[pd.DataFrame], contract: Contract) -> pd.DataFrame:
-    if not frames:
-        return empty(contract)
-    return keep_contract(pd.concat(frames, ignore_index=True), contract)

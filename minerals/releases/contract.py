@@ -1,171 +1,121 @@
-"""The contract with BI: which tables, columns, types, units and keys a release promises.
+"""The contract with BI: which marts, columns, types, units and keys a release holds.
 
-What is agreed lies in `minerals/marts/contract.json`; each release carries what it holds. A column
-more is no breach; one that is gone, renamed or of another type is.
+It is what is declared with each mart (`minerals.marts`), with the words of the warehouse, and lies
+in each release. Releases of the same columns and types lie in one folder, named by `fingerprint`.
 """
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.resources import files
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import duckdb
+
+from minerals.marts import Column, Mart
+
 CONTRACT = "contract.json"
-
-# The longest ending that fits tells the unit.
-UNITS = {
-    "_usd_per_kg": "current USD per kg",
-    "_ppp_2021_usd": "international USD of 2021, PPP",
-    "_kg": "kg",
-    "_t": "t",
-    "_usd": "current USD",
-    "_thousand_usd": "thousand current USD",
-    "_pct": "percent",
-    "_pct_gdp": "percent of GDP",
-    "_km": "km",
-    "_deg": "degrees",
-    "_share": "share, 0 to 1",
-    "change_share": "share of the imports",
-    "_share_trend": "share a year",
-    "_probability": "probability, 0 to 1",
-    "_rank": "rank, 1 is the first",
-    "_iso3": "ISO 3166-1 alpha-3",
-    "_ratio": "ratio",
-    "_rho": "correlation, -1 to 1",
-    "_p_value": "probability, 0 to 1",
-    "_at": "time, UTC",
-    "year": "calendar year",
-    "_year": "calendar year",
-    "_rows": "count",
-}
-
-
-@dataclass(frozen=True)
-class Column:
-    """A published column, as the warehouse describes it."""
-
-    name: str
-    type: str
-    description: str
-
-
 RELEASE_ID = Column(
     "release_id",
     "VARCHAR",
-    "Release that the row is of. Two marts read in one query are of the same release when it is "
-    "the same in both.",
+    "",
+    "Release that the row belongs to. Two marts read in one query come from the same release when "
+    "it is the same in both.",
 )
 
 
-@dataclass(frozen=True)
-class PublishedMart:
-    """One Parquet file of a release; `sha256` is of the file."""
-
-    name: str
-    description: str
-    row_count: int
-    sha256: str
-    columns: tuple[Column, ...]
+def declared_contract(marts: Iterable[Mart]) -> list[Mart]:
+    """The contract that these declarations promise."""
+    return [replace(mart, columns=(*mart.columns, RELEASE_ID)) for mart in marts]
 
 
-@dataclass(frozen=True)
-class ContractColumn:
-    """A line of the contract. `is_key` tells whether the column is part of the table's key."""
-
-    table: str
-    column: str
-    type: str
-    unit: str
-    description: str
-    is_key: bool
-
-
-def contract_of(
-    columns: Mapping[str, Sequence[Column]], keys: Mapping[str, Sequence[str]]
-) -> list[ContractColumn]:
-    """The contract that these marts keep, in the order of marts and columns."""
-    return [
-        ContractColumn(
-            table=mart,
-            column=column.name,
-            type=column.type,
-            unit=unit_of(column.name),
-            description=column.description,
-            is_key=column.name in keys[mart],
-        )
-        for mart, own in columns.items()
-        for column in own
-    ]
-
-
-def unit_of(column: str) -> str:
-    """The unit that a column's name tells; empty for names, flags and pure numbers."""
-    if column.startswith(("is_", "has_")):
-        return ""
-    if column.startswith("ln_"):
-        return "natural logarithm"
-    if column.startswith("n_"):
-        return "count"
-    if column.startswith("hhi_"):
-        return "0 to 1"
-    fitting = [ending for ending in UNITS if column.endswith(ending)]
-    return UNITS[max(fitting, key=len)] if fitting else ""
-
-
-def breaking_changes(agreed: Sequence[ContractColumn], made: Sequence[ContractColumn]) -> list[str]:
-    """What a reader of the agreed contract would stumble over, a line each: `table.column: ...`."""
-    now = {(line.table, line.column): line for line in made}
-    tables = {line.table for line in made}
-    gone = sorted({line.table for line in agreed} - tables)
-    changes = [f"{table}: the table is gone" for table in gone]
-    for line in agreed:
-        name = f"{line.table}.{line.column}"
-        found = now.get((line.table, line.column))
-        if line.table in gone:
+def made_contract(
+    warehouse: duckdb.DuckDBPyConnection, marts: Iterable[Mart]
+) -> tuple[list[Mart], list[str]]:
+    """The contract that the warehouse keeps, with its words where a declaration has none, and
+    where its marts are not as declared: one line per mart or column."""
+    tables = warehouse.execute(
+        "select t.table_name, any_value(t.comment), "
+        "map_from_entries(list((column_name, (data_type, c.comment)) order by column_index)) "
+        "from duckdb_tables() as t inner join duckdb_columns() as c using (table_oid) "
+        "where t.schema_name = 'marts' group by all"
+    ).fetchall()
+    made = {name: (comment, columns) for name, comment, columns in tables}
+    contract, problems = [], []
+    for mart in marts:
+        if mart.name not in made:
+            problems.append(f"{mart.name}: the mart is not in the warehouse")
             continue
-        if found is None:
-            changes.append(f"{name}: the column is gone (it was {line.type})")
-        elif found.type != line.type:
-            changes.append(f"{name}: was {line.type}, is {found.type}")
-        elif found.is_key != line.is_key:
-            changes.append(f"{name}: {'no longer' if line.is_key else 'now'} part of the key")
+        comment, columns = made[mart.name]
+        types = {column.name: column.type for column in mart.columns}
+        for name in dict.fromkeys([*types, *columns]):
+            here, there = types.get(name), columns.get(name, (None, ""))[0]
+            if here != there:
+                declared = f"declared {here}" if here else "not declared"
+                made_as = f"made {there}" if there else "not made"
+                problems.append(f"{mart.name}.{name}: {declared}, {made_as}")
+        described = tuple(
+            replace(c, description=c.description or columns.get(c.name, ("", ""))[1] or "")
+            for c in mart.columns
+        )
+        description = mart.description or comment or ""
+        contract.append(replace(mart, description=description, columns=described))
+    return declared_contract(contract), problems
+
+
+def fingerprint(contract: Iterable[Mart]) -> str:
+    """A short hash of the names of marts and columns and their types, in order."""
+    content = [(mart.name, [(c.name, c.type) for c in mart.columns]) for mart in contract]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
+
+
+def contract_changes(before: Iterable[Mart], after: Iterable[Mart]) -> list[str]:
+    """What is different for a reader of the contract before, one line per mart or column."""
+    old, new = ({mart.name: mart for mart in contract} for contract in (before, after))
+    changes = [f"{name}: the mart is gone" for name in old if name not in new]
+    changes += [f"{name}: the mart is new" for name in new if name not in old]
+    for name in [name for name in old if name in new]:
+        was, now = ({c.name: c.type for c in side[name].columns} for side in (old, new))
+        for column in dict.fromkeys([*was, *now]):
+            if column not in now or column not in was:
+                state = "new" if column in now else "gone"
+                changes.append(f"{name}.{column}: the column is {state}")
+            elif was[column] != now[column]:
+                changes.append(f"{name}.{column}: was {was[column]}, is {now[column]}")
+        if old[name].key != new[name].key:
+            keys = (", ".join(side[name].key) for side in (old, new))
+            changes.append(f"{name}: the key was ({next(keys)}), is ({next(keys)})")
     return changes
 
 
-def additions(agreed: Sequence[ContractColumn], made: Sequence[ContractColumn]) -> list[str]:
-    """Columns that are made and not agreed yet."""
-    known = {(line.table, line.column) for line in agreed}
-    return [f"{x.table}.{x.column}" for x in made if (x.table, x.column) not in known]
+def write_contract(file: Path, contract: Sequence[Mart]) -> None:
+    """Write a contract as JSON."""
+    text = json.dumps([asdict(mart) for mart in contract], indent=1, ensure_ascii=False)
+    file.write_text(text + "\n", encoding="utf-8")
 
 
-@cache
-def agreed_contract() -> tuple[ContractColumn, ...]:
-    """The contract that the project keeps."""
-    text = files("minerals.marts").joinpath(CONTRACT).read_text(encoding="utf-8")
-    return tuple(ContractColumn(**line) for line in json.loads(text))
-
-
-def write_contract(file: Path, contract: Sequence[ContractColumn]) -> None:
-    """Write a contract: one line a column, so that a change reads well in a diff."""
-    lines = ",\n".join(json.dumps(asdict(line), ensure_ascii=False) for line in contract)
-    file.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-
-
-def read_contract(file: Path) -> list[ContractColumn]:
+def read_contract(file: Path) -> list[Mart]:
     """Read what `write_contract` wrote."""
-    return [ContractColumn(**line) for line in json.loads(file.read_text(encoding="utf-8"))]
+    return [
+        Mart(
+            mart["name"],
+            mart["description"],
+            tuple(mart["key"]),
+            tuple(Column(**column) for column in mart["columns"]),
+        )
+        for mart in json.loads(file.read_text(encoding="utf-8"))
+    ]
 
 
-def as_markdown(contract: Sequence[ContractColumn]) -> str:
-    """The contract as tables for people, one a mart."""
+def as_markdown(contract: Iterable[Mart]) -> str:
+    """The contract as tables for people, one per mart; key columns are bold."""
     lines: list[str] = []
-    for table in dict.fromkeys(line.table for line in contract):
-        lines += [f"#### `{table}`", "", "| column | type | unit | meaning |", "|---|---|---|---|"]
-        for x in contract:
-            if x.table == table:
-                name = f"**`{x.column}`**" if x.is_key else f"`{x.column}`"
-                words = x.description.replace("|", "\\|").replace("\n", " ")
-                lines.append(f"| {name} | {x.type} | {x.unit} | {words} |")
+    for mart in contract:
+        lines += [f"#### `{mart.name}`", ""]
+        lines += ["| column | type | unit | meaning |", "|---|---|---|---|"]
+        for column in mart.columns:
+            name = f"**`{column.name}`**" if column.name in mart.key else f"`{column.name}`"
+            words = column.description.replace("|", "\\|").replace("\n", " ")
+            lines.append(f"| {name} | {column.type} | {column.unit} | {words} |")
         lines.append("")
     return "\n".join(lines)

@@ -1,11 +1,13 @@
-"""What changed between two releases: which suppliers moved, entered or left, and by how much."""
+"""What changed between two releases: suppliers that moved, and markets whose facts differ."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-KEY = "importer_iso3, category, mineral, coefficient_source, exporter_iso3"
+from minerals.releases.serving import quoted
+
+MARKET = "importer_iso3, category, mineral"
 
 
 @dataclass(frozen=True)
@@ -15,62 +17,78 @@ class Move:
     importer_iso3: str
     category: str
     mineral: str
-    coefficient_source: str
     exporter_iso3: str
+    coefficient_source: str
     rank_before: int | None
     rank_after: int | None
 
     @property
     def places(self) -> int | None:
-        """Places gained (positive) or lost; None for who entered or left."""
+        """Places gained (positive) or lost; None for a supplier that enters or leaves."""
         if self.rank_before is None or self.rank_after is None:
             return None
         return self.rank_before - self.rank_after
 
 
 @dataclass(frozen=True)
-class ReleaseDiff:
-    """`row_counts` is before and after, by mart, where they differ; None where a mart is absent."""
+class Market:
+    """An importer, category and mineral of which something differs in the headline ranking.
 
-    moves: tuple[Move, ...]
-    n_compared: int
+    `imports` counts the supplier-years with a positive quantity; `entered` and `left` are the
+    suppliers that enter and leave the leading k, in the order of rank.
+    """
+
+    importer_iso3: str
+    category: str
+    mineral: str
+    source_before: str | None
+    source_after: str | None
+    candidates_before: int
+    candidates_after: int
+    imports_before: int
+    imports_after: int
+    entered: list[str]
+    left: list[str]
+    n_moved: int
+
+
+@dataclass(frozen=True)
+class ReleaseDiff:
+    """`moves` compares each coefficient source with itself, `headline_moves` the rankings that a
+    reader is shown, whatever their source; who enters or leaves comes first, then the largest move.
+    `markets` begins with those where most suppliers move. `row_counts` is before and after, by
+    mart, where they differ; None where a mart is absent. `n_compared` counts the ranks behind
+    `moves`."""
+
+    moves: list[Move]
+    headline_moves: list[Move]
+    markets: list[Market]
     row_counts: dict[str, tuple[int | None, int | None]]
+    n_compared: int
 
 
 def diff_releases(before: Path, after: Path, mineral: str | None = None) -> ReleaseDiff:
-    """Compare two release folders by their forward rankings and row counts.
-
-    Moves come largest first; who entered or left comes before, by the rank held. `mineral` limits
-    them to one mineral.
-    """
+    """Compare two release folders. `mineral` limits moves and markets to one mineral."""
     with duckdb.connect() as connection:
-        old, new = (str(folder / "ranking_forward.parquet") for folder in (before, after))
-        pairs = connection.execute(
-            f"""
-            with old as (select {KEY}, forward_rank as rank_before from read_parquet($old)),
-            new as (select {KEY}, forward_rank as rank_after from read_parquet($new))
-            select {KEY}, rank_before, rank_after
-            from old full outer join new using ({KEY})
-            where $mineral is null or mineral = $mineral
-            """,
-            {"old": old, "new": new, "mineral": mineral},
-        ).fetchall()
-        counts = {
-            folder: {
-                file.stem: connection.execute(
-                    "select count(*) from read_parquet(?)", [str(file)]
-                ).fetchall()[0][0]
-                for file in sorted(folder.glob("*.parquet"))
-            }
-            for folder in (before, after)
-        }
-    moves = [move for row in pairs for move in [Move(*row)] if move.rank_before != move.rank_after]
-    marts = sorted(counts[before].keys() | counts[after].keys())
-    row_counts = {m: (counts[before].get(m), counts[after].get(m)) for m in marts}
+        connection.execute("set variable mineral = ?", [mineral])
+        for side, folder in (("old", before), ("new", after)):
+            for mart in ("forward", "annual"):
+                file = quoted(folder / f"ranking_{mart}.parquet")
+                connection.execute(
+                    f"create view {side}_{mart} as from read_parquet('{file}') "
+                    "where mineral = coalesce(getvariable('mineral'), mineral)"
+                )
+        moves = _ranks(connection, "", f"{MARKET}, exporter_iso3, coefficient_source")
+        headline = _ranks(connection, "where is_headline", f"{MARKET}, exporter_iso3")
+        markets = [Market(*row) for row in connection.execute(_MARKETS).fetchall()]
+        old, new = _row_counts(connection, before), _row_counts(connection, after)
+    counts = {mart: (old.get(mart), new.get(mart)) for mart in sorted(old.keys() | new.keys())}
     return ReleaseDiff(
-        moves=tuple(sorted(moves, key=_largest_first)),
-        n_compared=len(pairs),
-        row_counts={mart: pair for mart, pair in row_counts.items() if pair[0] != pair[1]},
+        moves=_moved(moves),
+        headline_moves=_moved(headline),
+        markets=markets,
+        row_counts={mart: pair for mart, pair in counts.items() if pair[0] != pair[1]},
+        n_compared=len(moves),
     )
 
 
@@ -84,15 +102,80 @@ def minerals_of(*releases: Path) -> list[str]:
     return [row[0] for row in rows]
 
 
+def _ranks(connection: duckdb.DuckDBPyConnection, where: str, key: str) -> list[Move]:
+    """The forward rank of each supplier in both releases, joined by `key`."""
+    rows = connection.execute(
+        f"""
+        select
+            {MARKET}, exporter_iso3, coalesce(new.coefficient_source, old.coefficient_source),
+            old.forward_rank, new.forward_rank
+        from (from old_forward {where}) as old
+        full outer join (from new_forward {where}) as new using ({key})
+        """
+    ).fetchall()
+    return [Move(*row) for row in rows]
+
+
+def _moved(ranks: list[Move]) -> list[Move]:
+    return sorted((m for m in ranks if m.rank_before != m.rank_after), key=_largest_first)
+
+
 def _largest_first(move: Move) -> tuple[object, ...]:
-    held = move.rank_before or move.rank_after or 0
     return (
         move.places is not None,
         -abs(move.places or 0),
-        held,
+        move.rank_before or move.rank_after,
         move.importer_iso3,
         move.category,
         move.mineral,
         move.coefficient_source,
         move.exporter_iso3,
     )
+
+
+def _row_counts(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, int]:
+    sql = "select count(*) from read_parquet(?)"
+    files = sorted(folder.glob("*.parquet"))
+    return {f.stem: connection.execute(sql, [str(f)]).fetchall()[0][0] for f in files}
+
+
+_MARKETS = f"""
+with supplier as (
+    select
+        {MARKET}, exporter_iso3,
+        old.coefficient_source as old_source, new.coefficient_source as new_source,
+        old.forward_rank as old_rank, new.forward_rank as new_rank,
+        coalesce(old.forward_rank <= old.effective_k, false) as was_leading,
+        coalesce(new.forward_rank <= new.effective_k, false) as is_leading
+    from (from old_forward where is_headline) as old
+    full outer join (from new_forward where is_headline) as new using ({MARKET}, exporter_iso3)
+),
+market as (
+    select
+        {MARKET},
+        any_value(old_source) as old_source, any_value(new_source) as new_source,
+        count(old_rank) as old_candidates, count(new_rank) as new_candidates,
+        list(exporter_iso3 order by new_rank) filter (is_leading and not was_leading) as entered,
+        list(exporter_iso3 order by old_rank) filter (was_leading and not is_leading) as gone,
+        count(*) filter (old_rank is distinct from new_rank) as n_moved
+    from supplier group by all
+),
+old_bought as (
+    select {MARKET}, count(distinct (exporter_iso3, year)) as old_imports
+    from old_annual where actual_qty_kg > 0 group by all
+),
+new_bought as (
+    select {MARKET}, count(distinct (exporter_iso3, year)) as new_imports
+    from new_annual where actual_qty_kg > 0 group by all
+)
+select
+    {MARKET}, old_source, new_source, old_candidates, new_candidates,
+    coalesce(old_imports, 0), coalesce(new_imports, 0),
+    coalesce(entered, []), coalesce(gone, []), n_moved
+from market left join old_bought using ({MARKET}) left join new_bought using ({MARKET})
+where
+    n_moved > 0 or old_source is distinct from new_source
+    or coalesce(old_imports, 0) <> coalesce(new_imports, 0)
+    or len(entered) > 0 or len(gone) > 0
+order by n_moved desc, {MARKET}
+"""

@@ -1,8 +1,8 @@
 """Can a release be made again: which code made it, and whether another one holds the same.
 
 Two refreshes of the same snapshots, code and settings give the same rows in the same order. Their
-files are not the same byte for byte, for one reason: each row carries `release_id`. So marts are
-compared without that column, row by row in the order of the file.
+files are not the same byte for byte, because each row carries `release_id`. So marts are compared
+without that column, row by row in the order of the file.
 
 Running the pipeline again belongs to the orchestration.
 """
@@ -17,6 +17,7 @@ import duckdb
 from minerals.releases.contract import CONTRACT, RELEASE_ID, read_contract
 from minerals.settings import PROJECT_ROOT
 
+IDENTICAL = "identical"
 _CODE = ("minerals", "orchestration", "expectations", "dbt_project")
 _SUFFIXES = {".py", ".sql", ".yml", ".yaml", ".csv", ".json"}
 _NOT_CODE = {"target", "logs", "__pycache__"}
@@ -26,23 +27,15 @@ _NOT_CODE = {"target", "logs", "__pycache__"}
 def code_version() -> str:
     """The project's version and a hash over all that decides what a refresh makes: `0.1.0+3f...`.
 
-    Of this process: code changed while it runs is not the code that it runs.
+    It is of this process: a change of the code while it runs does not count.
     """
     content = hashlib.sha256()
-    for file in sorted(file for folder in _CODE for file in _code_files(PROJECT_ROOT / folder)):
-        content.update(file.relative_to(PROJECT_ROOT).as_posix().encode() + b"\0")
-        content.update(hashlib.sha256(file.read_bytes()).digest())
+    for file in sorted(file for folder in _CODE for file in (PROJECT_ROOT / folder).rglob("*")):
+        path = file.relative_to(PROJECT_ROOT)
+        if file.suffix in _SUFFIXES and not _NOT_CODE.intersection(path.parts) and file.is_file():
+            content.update(path.as_posix().encode() + b"\0")
+            content.update(hashlib.sha256(file.read_bytes()).digest())
     return f"{version('mineral-sourcing-warehouse')}+{content.hexdigest()[:12]}"
-
-
-def _code_files(folder: Path) -> list[Path]:
-    return [
-        file
-        for file in folder.rglob("*")
-        if file.suffix in _SUFFIXES
-        and not _NOT_CODE.intersection(file.relative_to(folder).parts)
-        and file.is_file()
-    ]
 
 
 def differences(release: Path, other: Path) -> dict[str, str]:
@@ -50,7 +43,7 @@ def differences(release: Path, other: Path) -> dict[str, str]:
 
     Values are compared exactly, and so is the order of rows.
     """
-    marts = dict.fromkeys(line.table for line in read_contract(release / CONTRACT))
+    marts = [mart.name for mart in read_contract(release / CONTRACT)]
     with duckdb.connect() as connection:
         return {mart: _difference(connection, mart, release, other) for mart in marts}
 
@@ -61,19 +54,14 @@ def _difference(
     files = [str(folder / f"{mart}.parquet") for folder in (release, other)]
     if not Path(files[1]).exists():
         return "was not made"
-    described = [
-        connection.execute(
-            "select column_name, column_type from (describe from read_parquet(?))", [file]
-        ).fetchall()
-        for file in files
-    ]
+    described, counts = [], []
+    for file in files:
+        relation = connection.read_parquet(file)
+        described.append(list(zip(relation.columns, map(str, relation.types), strict=True)))
+        counts.append(len(relation))
     if described[0] != described[1]:
         changed = sorted({name for name, _ in set(described[0]) ^ set(described[1])})
         return f"other columns: {', '.join(changed) or 'their order'}"
-    counts = [
-        connection.execute("select count(*) from read_parquet(?)", [file]).fetchall()[0][0]
-        for file in files
-    ]
     if counts[0] != counts[1]:
         return f"{counts[1]:,} rows instead of {counts[0]:,} rows"
     names = [name for name, _ in described[0] if name != RELEASE_ID.name]
@@ -86,6 +74,3 @@ def _difference(
     ).fetchall()[0]
     differing = [f"{name} in {n:,} rows" for name, n in zip(names, found, strict=True) if n]
     return "; ".join(differing) or IDENTICAL
-
-
-IDENTICAL = "identical"

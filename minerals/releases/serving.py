@@ -1,72 +1,113 @@
-"""The databases of views that BI opens: any number of readers, never a lock, never half a release.
+"""The databases of views that BI opens: any number of readers, no lock, never half a release.
 
-`serving.duckdb` beside the releases is the newest release, query by query; `release.duckdb` within
-a release is that release for as long as it is open. Neither holds data. Both find the Parquet files
-from where the database itself lies, so that the folder may be moved or mounted elsewhere: DuckDB's
-temporary directory is, unless somebody sets it, the database's own path with `.tmp` behind. Where
-that says nothing (the file attached from another database) the path of publication is taken.
+`serving.duckdb` beside the releases shows the newest release, query by query; `release.duckdb`
+within a release shows that release. Neither holds data.
 
-A query reads each mart whole, of one release, also when the release changes in the middle of it:
-`succession.py` says how. Two marts of one query are planned one after the other, and may be of two
-releases when it changes between them; `release_id` tells, and `release.duckdb` rules it out.
+A view of `serving.duckdb` reads one file of one contract's folder: of the files that match
+`<contract>/*/<mart>.parquet` the one whose release comes first in `<contract>/current.csv`. The
+file lists the release being served and, behind it, those served before. Three things matter:
+
+- Files are listed (`glob`) before the pointer is read. A query that listed them before the newest
+  release was there, and reads the pointer when it is, takes the release served before instead of
+  no rows. Both lists of files are made from left to right, so what the first has, the second has.
+- The join on `filename` lets DuckDB skip the other files without opening them. The first file is
+  opened for its columns; the store never prunes the oldest release of a contract for that reason.
+- `union_by_name` is not set: it opens every file, and the files of one contract have the same
+  columns.
+
+The views find their files from where the database itself lies, so that the folder may be moved or
+mounted elsewhere: DuckDB's temporary directory is, unless somebody sets it, the path of the
+database with `.tmp` behind. Where that says nothing (the file attached from another database), the
+path of publication is used.
 """
 
 import hashlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from minerals.files import fsync_path, sha256_of, write_atomically
-from minerals.releases.contract import PublishedMart
-from minerals.releases.succession import SERVED
+from minerals.marts import Mart
 
 PINNED = "release.duckdb"
-_LAYOUT = "4"  # of the views; another one makes the database anew
+POINTER = "current.csv"
+MADE = "serving.sha256"
+"""In a contract's folder: two hashes of each serving database made for it, of what it says and of
+the file, the newest last."""
+
+_LAYOUT = "5"  # of the views; another one makes the database anew
+_POINTER_COLUMNS = "{'position': 'INTEGER', 'release_id': 'VARCHAR'}"
 
 
-def write_serving_database(file: Path, current: Path, marts: Sequence[PublishedMart]) -> None:
-    """Make the database of views over `current` when the contract, or the file itself, is not what
-    it was; replace it in one step.
+def write_pointer(contract: Path, releases: Sequence[str]) -> None:
+    """Make the first of these releases the one that is served of this contract."""
+    there = [name for name in dict.fromkeys(releases) if (contract / name).is_dir()]
+    lines = [f"{position},{name}" for position, name in enumerate(there, start=1)]
+    write_atomically(contract / POINTER, "\n".join(["position,release_id", *lines]) + "\n")
 
-    `current` is the link to the release being served, in a folder beside `file`.
-    """
-    described = json.dumps([_LAYOUT, str(current), [_described(m) for m in marts]], sort_keys=True)
-    fingerprint = hashlib.sha256(described.encode()).hexdigest()
-    marker = current.with_name(".serving-contract")
-    if (
-        file.exists()
-        and marker.exists()
-        and marker.read_text().split() == [fingerprint, sha256_of(file)]
-    ):
+
+def read_pointer(contract: Path) -> list[str]:
+    """The releases of this contract that were served, the one being served first."""
+    file = contract / POINTER
+    lines = file.read_text().splitlines()[1:] if file.exists() else []
+    return [line.partition(",")[2] for line in lines]
+
+
+def contract_served(serving_database: Path, contracts: Sequence[Path]) -> Path | None:
+    """The folder that the serving database reads; None when it is missing or damaged."""
+    if not serving_database.is_file():
+        return None
+    found = sha256_of(serving_database)
+    made = [folder for folder in contracts if found in _made(folder)]
+    return made[0] if made else None
+
+
+def write_serving_database(file: Path, contract: Path, marts: Sequence[Mart]) -> None:
+    """Make the database of views over the folder `contract` when what it says, or the file itself,
+    is not what it was; replace it in one step."""
+    content = json.dumps([_LAYOUT, str(contract), [asdict(mart) for mart in marts]])
+    content_hash = hashlib.sha256(content.encode()).hexdigest()
+    if file.is_file() and _made(contract)[-2:] == [content_hash, sha256_of(file)]:
         return
     temporary = file.with_name(f".serving-{uuid.uuid4().hex[:8]}.duckdb")
-    served = current.relative_to(file.parent) / SERVED
+    folder, within = _folder_of(file), contract.relative_to(file.parent).as_posix()
+    escaped = f"regexp_replace({folder}, '([*[])', '[\\1]', 'g')"
+
+    def newest(mart: str) -> str:
+        files = f"{escaped} || '{within}/*/{mart}.parquet'"
+        return (
+            "(select arg_min(file, position) as filename "
+            f"from read_csv({folder} || '{within}/{POINTER}', columns = {_POINTER_COLUMNS}, "
+            "header = true, delim = ',', auto_detect = false) "
+            f"inner join glob({files}) on release_id = split_part(file, '/', -2)) as served "
+            f"inner join read_parquet({files}, filename = true) as mart using (filename)"
+        )
+
     try:
-        made = _write_views(temporary, marts, _folder_of(file), served, database_folder=None)
+        _write_views(temporary, marts, newest)
+        lines = [*_made(contract), content_hash, sha256_of(temporary)]
+        write_atomically(contract / MADE, "\n".join(lines) + "\n")
         fsync_path(temporary)
         temporary.replace(file)
         fsync_path(file.parent)
     finally:
         temporary.unlink(missing_ok=True)
-    write_atomically(marker, f"{fingerprint} {made}\n")
 
 
-def write_release_database(folder: Path, target: Path, marts: Sequence[PublishedMart]) -> None:
-    """Make the database of one release in `folder`, which will be renamed to `target` and has the
-    same name already."""
-    # From the folder of the database to itself by its name: also who opened it through the link
-    # `current` stays with the release that it was then.
+def write_release_database(folder: Path, target: Path, marts: Sequence[Mart]) -> None:
+    """Make the database of the release in `folder`, which will be renamed to `target`."""
+    # Opened through the link `current`, it stays with this release when the link changes.
+    own = f"{target.parent.name}/{target.name}/"
+    place = f"regexp_replace({_folder_of(target / PINNED)}, '(^|/)current/$', '\\1{own}')"
     _write_views(
         folder / PINNED,
         marts,
-        _folder_of(target / PINNED),
-        Path("..") / target.name,
-        database_folder=folder,
+        lambda mart: f"read_parquet({place} || '{mart}.parquet') as mart",
+        opened_in=folder,
     )
 
 
@@ -75,58 +116,42 @@ def quoted(text: object) -> str:
     return str(text).replace("'", "''")
 
 
-def _described(mart: PublishedMart) -> dict[str, Any]:
-    return {
-        "name": mart.name,
-        "description": mart.description,
-        "columns": [asdict(column) for column in mart.columns],
-    }
+def _made(contract: Path) -> list[str]:
+    file = contract / MADE
+    return file.read_text().split() if file.exists() else []
 
 
 def _write_views(
     temporary: Path,
-    marts: Sequence[PublishedMart],
-    folder: str,
-    within: Path,
-    database_folder: Path | None,
-) -> str:
-    """Write a database of views over `folder` (SQL) and the path `within` it; return its hash.
+    marts: Sequence[Mart],
+    source: Callable[[str], str],
+    opened_in: Path | None = None,
+) -> None:
+    """Write a database with a view of each mart over `source` (SQL), and the words as comments.
 
-    While it is made, the folder is `database_folder`, or without one what `folder` falls back to.
+    DuckDB reads the files when a view is made: from where a reader in `opened_in` would.
     """
     with duckdb.connect() as database:
-        if database_folder is not None:
-            database.execute(
-                f"set temp_directory = '{quoted(database_folder / temporary.name)}.tmp'"
-            )
+        if opened_in is not None:
+            database.execute(f"set temp_directory = '{quoted(opened_in / temporary.name)}.tmp'")
         # The oldest format that holds views with comments: drivers of DuckDB 1 open it too.
         database.execute(f"attach '{quoted(temporary)}' as serving (storage_version 'v1.0.0')")
         database.execute("use serving")
         database.begin()
         database.execute("create schema marts")
         for mart in marts:
-            _create_view(database, mart, folder, within)
+            view = f"marts.{mart.name}"
+            columns = ", ".join(f'mart."{column.name}"' for column in mart.columns)
+            database.execute(f"create view {view} as select {columns} from {source(mart.name)}")
+            comments = [f"comment on view {view} is '{quoted(mart.description)}'"]
+            comments += [
+                f"comment on column {view}.\"{column.name}\" is '{quoted(column.description)}'"
+                for column in mart.columns
+            ]
+            database.execute("; ".join(comments))
         database.commit()
         database.execute("use memory")
         database.execute("detach serving")
-    return sha256_of(temporary)
-
-
-def _create_view(
-    database: duckdb.DuckDBPyConnection, mart: PublishedMart, folder: str, within: Path
-) -> None:
-    columns = ", ".join(f'"{column.name}"' for column in mart.columns)
-    parquet = (within / f"{mart.name}.parquet").as_posix()
-    database.execute(
-        f"create view marts.{mart.name} as select {columns} "
-        f"from read_parquet({folder} || '{quoted(parquet)}')"
-    )
-    database.execute(f"comment on view marts.{mart.name} is '{quoted(mart.description)}'")
-    for column in mart.columns:
-        database.execute(
-            f'comment on column marts.{mart.name}."{column.name}" '
-            f"is '{quoted(column.description)}'"
-        )
 
 
 def _folder_of(file: Path) -> str:

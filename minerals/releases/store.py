@@ -1,27 +1,38 @@
-"""The releases on disk: written whole, made current by one atomic step, rolled back, verified.
+"""The releases on disk: written whole, served in one step, rolled back, verified, pruned.
 
-A release is a folder `releases/<release_id>/` with one Parquet file a mart, a database of views
-over them, a manifest, the contract and a README. It is written under a temporary name, flushed to
-disk, renamed, and then made current by replacing a symbolic link; whatever is interrupted leaves
-the previous release served. What the views read are copies that `succession.py` makes.
+    releases/<contract>/<release_id>/   one Parquet file per mart, release.duckdb, manifest.json,
+                                        contract.json, README.md; published.json once it was served
+    releases/<contract>/current.csv     the release of this contract that readers see
+    releases/current                    link to the release being served, for people
 
-What goes into a mart, and whether it may be published, is decided before this module is called. The
-databases of views are made in `serving.py`, the contract in `contract.py`.
+`<contract>` is the fingerprint of names and types (`contract.py`). What is served is the first
+release in `current.csv` of the contract that `serving.duckdb` reads (`serving.py`). To publish:
 
-To publish one mart more: add its name and key to `PUBLISHED_MARTS`; describe it and every column in
-`minerals/marts/<name>.yml` (made in Python) or beside its SQL (made by dbt); refresh; run `minerals
-contract --write`, which adds it to `contract.json` and to `docs/bi.md`; commit these. Nothing in
-this package names a mart, `diff.py` apart.
+1. Write the release under `releases/.writing-*`, which no view lists; flush it; rename it.
+2. Replace `current.csv`. The release is served now, unless its contract is another one.
+3. Replace `serving.duckdb` when the contract or its words changed. A new contract is served now;
+   whoever still has the database before open keeps seeing the last release of that contract.
+4. Write `published.json` into the release, point the link at it, remove what is too old.
+
+After a crash before the step that serves it, a release has no `published.json`, is not served and
+not listed, and goes with the next publication. After a crash behind that step it is served and
+listed, and the next publication writes `published.json`. To roll back is to do steps 2 to 4 with
+an older release.
+
+Releases of the layout before this one (`releases/<release_id>/`) are not listed; a publication
+removes them when they are older than a day.
+
+What goes into a mart, and whether it may be published, is decided before this module is called.
 """
 
 import errno
-import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,90 +41,276 @@ import duckdb
 from filelock import FileLock
 
 from minerals.errors import ReleaseError
-from minerals.files import fsync_path, sha256_of
-from minerals.marts import PUBLISHED_MARTS
-from minerals.releases import succession
+from minerals.files import fsync_path
+from minerals.marts import Mart, published
 from minerals.releases.contract import (
     CONTRACT,
-    RELEASE_ID,
-    Column,
-    ContractColumn,
-    PublishedMart,
-    breaking_changes,
-    contract_of,
-    write_contract,
+    contract_changes,
+    fingerprint,
+    made_contract,
+    read_contract,
 )
-from minerals.releases.reproduction import code_version
+from minerals.releases.folder import (
+    MANIFEST,
+    PUBLISHED,
+    PublishedMart,
+    mark_served,
+    problems_in,
+    read_manifest,
+    write_release,
+)
 from minerals.releases.serving import (
-    PINNED,
-    quoted,
-    write_release_database,
+    contract_served,
+    read_pointer,
+    write_pointer,
     write_serving_database,
 )
 
 CURRENT = "current"
-MANIFEST = "manifest.json"
+DAY = 86_400  # seconds: a release stays that long after it was served last
+_CONTRACTS = "[0-9a-f]" * 12
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
 class Release:
+    """`contract_changes` says what differs from the contract of the release served before."""
+
     release_id: str
     path: Path
     marts: tuple[PublishedMart, ...]
+    contract_changes: tuple[str, ...]
 
 
 @dataclass
 class ReleaseStore:
-    """The releases under one folder and the serving database beside them.
+    """The releases under one folder and the serving database beside it.
 
-    `marts` is what a release must hold: each mart with its key. `agreed` is the contract that BI
-    tools count on: a release that would break it is not published.
+    `keep` releases stay, and those served within the last day; so does the oldest of each contract
+    (`serving.py` says why). `marts` is what a release must hold; by default all that are declared.
     """
 
     root: Path
     serving_database: Path
     keep: int = 5
-    marts: Mapping[str, Sequence[str]] = field(default_factory=lambda: PUBLISHED_MARTS)
-    agreed: Sequence[ContractColumn] = ()
+    marts: Mapping[str, Mart] | None = None
 
     def publish(self, warehouse: duckdb.DuckDBPyConnection, facts: Mapping[str, Any]) -> Release:
-        """Write every published mart of `warehouse` as a release and make it current.
+        """Write every mart of `warehouse` as a release and serve it.
 
         `facts` goes into the manifest as given (snapshots, fits, checks). Raises ReleaseError when
-        a mart is missing, its key is not unique, the agreed contract would be broken or the disk is
-        full; the release served before stays.
+        a mart is not as declared, its key is not unique, or the disk is full; the release served
+        before stays.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        release_id = _new_release_id()
-        locked = FileLock(self.root / ".lock")
-        with self._room(), locked, self._writing_folder(release_id) as folder:
-            columns = {name: _columns(warehouse, name) for name in self.marts}
-            made = contract_of(columns, self.marts)
-            self._keep_contract(made)
-            marts = tuple(
-                _export(warehouse, name, key, columns[name], folder, release_id)
-                for name, key in self.marts.items()
+        with self._room(), FileLock(self.root / ".lock"):
+            self._clean()
+            contract, problems = made_contract(warehouse, (self.marts or published()).values())
+            if problems:
+                raise ReleaseError(
+                    "The marts in the warehouse are not as declared, so nothing is published and "
+                    "the previous release stays served:\n"
+                    + "\n".join(f"  {line}" for line in problems)
+                    + "\nCorrect the declaration (minerals/marts/<mart>.yml; for a mart made by "
+                    "dbt dbt_project/models/marts/<mart>.yml) or what makes the mart, then run the "
+                    "whole job `refresh`."
+                )
+            try:
+                release = self._write(warehouse, contract, facts)
+                self._serve(release.path)
+            except BaseException:
+                self._clean()
+                raise
+            self._prune()
+        return release
+
+    def rollback(self, release_id: str | None = None) -> str:
+        """Serve an older release (by default the one before) again; return its id.
+
+        Raises ReleaseError when there is no such release or its files are not what they were. What
+        fails on the way leaves the release that was served.
+        """
+        if not self.list():
+            raise ReleaseError(f"There is no release under {self.root}.")
+        with FileLock(self.root / ".lock"):
+            self._clean()
+            target = self.folder(self._before_current() if release_id is None else release_id)
+            problems = self.verify(target.name)
+            if problems:
+                raise ReleaseError(f"Release {target.name} is not sound: {'; '.join(problems)}")
+            self._serve(target)
+        return target.name
+
+    def verify(self, release_id: str) -> list[str]:
+        """Re-hash a release; what is wrong with it, empty when nothing is.
+
+        Raises ReleaseError when there is no such release.
+        """
+        return problems_in(self.folder(release_id))
+
+    def folder(self, release_id: str) -> Path:
+        """The folder of a release. Raises ReleaseError when there is none of that id."""
+        folders = {folder.name: folder for folder in self._folders()}
+        if release_id not in folders:
+            raise ReleaseError(
+                f"There is no release {release_id}. There are: {', '.join(folders) or 'none'}."
             )
-            target = self.root / release_id
-            write_contract(folder / CONTRACT, made)
-            _write_readme(folder, release_id, marts)
-            write_release_database(folder, target, marts)
-            _write_manifest(folder, release_id, marts, facts)
-            for file in folder.iterdir():
-                fsync_path(file)
-            fsync_path(folder)
-            folder.rename(target)
-            folder.parent.rmdir()
-            fsync_path(self.root)
-            self._make_current(release_id)
-            write_serving_database(self.serving_database, self.root / CURRENT, marts)
-            self._prune(release_id)
-        return Release(release_id, target, marts)
+        return folders[release_id]
+
+    def current(self) -> Path | None:
+        """The folder of the release being served; None before the first.
+
+        Without a sound serving database it is the release that was served last.
+        """
+        contract = contract_served(self.serving_database, self._contracts())
+        for folder in [contract / name for name in read_pointer(contract)] if contract else ():
+            if folder.is_dir():
+                return folder
+        marked = {folder: (folder / PUBLISHED).stat().st_mtime_ns for folder in self._marked()}
+        return max(marked, key=marked.__getitem__, default=None)
+
+    def manifest(self, release_id: str | None = None) -> dict[str, Any] | None:
+        """The manifest of a release, by default the one being served; None when there is none.
+
+        Raises ReleaseError when it cannot be read.
+        """
+        if release_id is None:
+            folder = self.current()
+        else:
+            folder = next((f for f in self._folders() if f.name == release_id), None)
+        return None if folder is None else read_manifest(folder)
+
+    def list(self) -> list[str]:
+        """Release ids, oldest first."""
+        return [folder.name for folder in self._folders()]
+
+    def _contracts(self) -> Sequence[Path]:
+        return sorted(self.root.glob(_CONTRACTS))
+
+    def _marked(self) -> Sequence[Path]:
+        return [file.parent for file in self.root.glob(f"{_CONTRACTS}/*/{PUBLISHED}")]
+
+    def _folders(self) -> Sequence[Path]:
+        """The releases that are or were served, oldest first."""
+        current = self.current()
+        folders = {*self._marked(), *([] if current is None else [current])}
+        return sorted(folders, key=lambda folder: folder.name)
+
+    def _before_current(self) -> str:
+        current = self.current()
+        older = [name for name in self.list() if current is not None and name < current.name]
+        if not older:
+            raise ReleaseError("There is no release before the current one to go back to.")
+        return older[-1]
+
+    def _write(
+        self,
+        warehouse: duckdb.DuckDBPyConnection,
+        contract: Sequence[Mart],
+        facts: Mapping[str, Any],
+    ) -> Release:
+        """Write a release that nobody sees yet."""
+        # To the microsecond, so that the order of names is the order of publication.
+        release_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z-{os.urandom(2).hex()}"
+        target = self.root / fingerprint(contract) / release_id
+        folder = self.root / f".writing-{release_id}" / release_id
+        changes = self._changes(contract)
+        facts = {**facts, "contract_changes": changes}
+        marts = write_release(warehouse, contract, facts, folder, target)
+        target.parent.mkdir(exist_ok=True)
+        folder.rename(target)
+        folder.parent.rmdir()
+        fsync_path(target.parent)
+        return Release(release_id, target, marts, tuple(changes))
+
+    def _changes(self, contract: Sequence[Mart]) -> Sequence[str]:
+        """How the contract differs from that of the release being served."""
+        current = self.current()
+        if current is None:
+            return []
+        try:
+            return contract_changes(read_contract(current / CONTRACT), contract)
+        except (OSError, ValueError, TypeError) as error:
+            return [f"not compared: {CONTRACT} of {current.name} cannot be read ({error})"]
+
+    def _serve(self, folder: Path) -> None:
+        """Steps 2 to 4. What fails leaves the release that was served."""
+        contract, before = folder.parent, self.current()
+        served, marts = read_pointer(contract), read_contract(folder / CONTRACT)
+        if before is not None:
+            mark_served(before)  # it was served until now
+        try:
+            write_pointer(contract, [folder.name, *served])
+            self._drop_damaged(contract)
+            write_serving_database(self.serving_database, contract, marts)
+        except BaseException:
+            write_pointer(contract, served)
+            raise
+        mark_served(folder)
+        self._point_link(folder)
+
+    def _drop_damaged(self, contract: Path) -> None:
+        """Remove the oldest release of a contract while DuckDB cannot read the columns of its
+        files: it takes those of every release from there."""
+        served = read_pointer(contract)[0]
+        for name in sorted(entry.name for entry in contract.iterdir() if entry.is_dir()):
+            files = [str(file) for file in (contract / name).glob("*.parquet")]
+            try:
+                with duckdb.connect() as connection:
+                    connection.execute("select count(*) from parquet_schema(?)", [files])
+                return
+            except duckdb.Error:
+                if name == served:
+                    raise
+            self._remove(contract / name)
+
+    def _point_link(self, folder: Path) -> None:
+        link, temporary = self.root / CURRENT, self.root / f".{CURRENT}-{uuid.uuid4().hex[:8]}"
+        temporary.symlink_to(folder.relative_to(self.root), target_is_directory=True)
+        if link.is_dir() and not link.is_symlink():  # in a copy that followed the link
+            self._remove(link)
+        temporary.replace(link)
+        fsync_path(self.root)
+
+    def _clean(self) -> None:
+        """Repair what an interruption left. The caller holds the lock, so nobody else writes."""
+        for leftover in self.serving_database.parent.glob(".serving-*.duckdb*"):
+            leftover.unlink()
+        patterns = [".writing-*", ".removing-*", f".{CURRENT}-*", ".serving-contract"]
+        for pattern in (*patterns, f"{_CONTRACTS}/.*", f"{_CONTRACTS}/*/.*"):
+            for leftover in self.root.glob(pattern):
+                _delete(leftover)
+        current = self.current()
+        if current is not None and not (current / PUBLISHED).exists():
+            mark_served(current)
+        for contract in self._contracts():
+            releases = [entry for entry in contract.iterdir() if entry.is_dir()]
+            unserved = [release for release in releases if not (release / PUBLISHED).exists()]
+            for folder in [contract] if len(unserved) == len(releases) else unserved:
+                self._remove(folder)
+
+    def _prune(self) -> None:
+        """Remove releases that are neither among the newest nor served within the last day."""
+        current = self.current()
+        assert current is not None
+        others = [name for name in self.list() if name != current.name]
+        kept = {current.name, *others[max(0, len(others) - (self.keep - 1)) :]}
+        for contract in self._contracts():
+            releases = sorted(file.parent for file in contract.glob(f"*/{PUBLISHED}"))
+            old = [r for r in releases if r.name not in kept and _is_old(r / PUBLISHED)]
+            for folder in [contract] if old == releases else [r for r in old if r != releases[0]]:
+                self._remove(folder)
+        for manifest in self.root.glob(f"*/{MANIFEST}"):  # the layout before this one
+            if not manifest.parent.is_symlink() and _is_old(manifest):
+                self._remove(manifest.parent)
+
+    def _remove(self, folder: Path) -> None:
+        """Remove a release, or a contract with its releases: readers never list a part of it."""
+        _delete(folder.rename(self.root / f".removing-{folder.name}"))
 
     @contextmanager
     def _room(self) -> Iterator[None]:
-        """Say it in a sentence when the disk, or a quota, is full."""
+        """Raise a ReleaseError with the cure when the disk, or a quota, is full."""
         try:
             yield
         except (OSError, duckdb.IOException) as error:
@@ -122,249 +319,16 @@ class ReleaseStore:
                 raise
             raise ReleaseError(
                 f"There is no room left for a release under {self.root} ({error}); the previous "
-                "release stays served: free space, then run the job `estimate_and_rank` again."
+                "release stays served: free space, then run the job `rebuild`."
             ) from error
 
-    def _keep_contract(self, made: Sequence[ContractColumn]) -> None:
-        broken = breaking_changes(self.agreed, made)
-        if broken:
-            raise ReleaseError(
-                "The release would break what BI tools count on, so nothing is published and the "
-                "previous release stays served:\n"
-                + "\n".join(f"  {line}" for line in broken)
-                + "\nGive what changed a new name and keep the old one; if the change is meant, "
-                "`minerals contract --write` agrees to it."
-            )
 
-    def rollback(self, release_id: str | None = None) -> str:
-        """Make an older release current (by default the one before); return its id.
-
-        Raises ReleaseError when there is no such release or its files are not what they were. What
-        fails on the way leaves the release that was served.
-        """
-        if not self.list():
-            raise ReleaseError(f"There is no release under {self.root}.")
-        with FileLock(self.root / ".lock"):
-            target = self._before_current() if release_id is None else self.folder(release_id).name
-            problems = self.verify(target)
-            if problems:
-                raise ReleaseError(f"Release {target} is not sound: {'; '.join(problems)}")
-            manifest = self.manifest(target)
-            assert manifest is not None
-            marts = tuple(_mart_of(entry) for entry in manifest["marts"])
-            before = self.current()
-            self._make_current(target)
-            try:
-                write_serving_database(self.serving_database, self.root / CURRENT, marts)
-            except BaseException:
-                if before is not None:
-                    self._point_at(before.name)
-                raise
-        return target
-
-    def _before_current(self) -> str:
-        current = self.current()
-        older = [r for r in self.list() if current is not None and r < current.name]
-        if not older:
-            raise ReleaseError("There is no release before the current one to go back to.")
-        return older[-1]
-
-    def verify(self, release_id: str) -> list[str]:
-        """Re-hash a release; what is wrong with it, empty when nothing is.
-
-        Raises ReleaseError when there is no such release.
-        """
-        folder = self.folder(release_id)
-        manifest = self.manifest(release_id)
-        assert manifest is not None
-        published = {f"{mart['name']}.parquet": mart["sha256"] for mart in manifest["marts"]}
-        published = manifest.get("files", published)
-        problems = []
-        for name, sha256 in published.items():
-            file = folder / name
-            if not file.is_file():
-                problems.append(f"{name} is missing")
-            elif sha256_of(file) != sha256:
-                problems.append(f"{name} is not the file that was published (sha256)")
-        problems += succession.problems(folder)
-        strange = {file.name for file in folder.glob("*.parquet")} - published.keys()
-        problems += [f"{name} was added after publication" for name in sorted(strange)]
-        return problems
-
-    def folder(self, release_id: str) -> Path:
-        """The folder of a release. Raises ReleaseError when there is none of that id."""
-        if release_id not in self.list():
-            raise ReleaseError(
-                f"There is no release {release_id}. There are: {', '.join(self.list()) or 'none'}."
-            )
-        return self.root / release_id
-
-    def current(self) -> Path | None:
-        """The folder of the release being served; None before the first."""
-        link = self.root / CURRENT
-        return link.resolve() if link.exists() else None
-
-    def manifest(self, release_id: str | None = None) -> dict[str, Any] | None:
-        """The manifest of a release, by default the one being served; None when there is none."""
-        folder = self.current() if release_id is None else self.root / release_id
-        if folder is None or not folder.is_dir():
-            return None
-        try:
-            content: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-            if not isinstance(content, dict):
-                raise ValueError("it is no manifest")
-        except (OSError, ValueError) as error:
-            raise ReleaseError(
-                f"{folder / MANIFEST} cannot be read ({error}): the release was changed after it "
-                "was published. Run `minerals refresh` to publish it again."
-            ) from error
-        return content
-
-    def list(self) -> list[str]:
-        """Release ids, oldest first."""
-        if not self.root.exists():
-            return []
-        return sorted(p.parent.name for p in self.root.glob(f"*/{MANIFEST}") if _is_release(p))
-
-    def _make_current(self, release_id: str) -> None:
-        current = self.current()
-        if current is None or current.name != release_id:
-            succession.prepare(self.root / release_id, current)
-        self._point_at(release_id)
-
-    def _point_at(self, release_id: str) -> None:
-        temporary = self.root / f".{CURRENT}-{uuid.uuid4().hex[:8]}"
-        temporary.symlink_to(release_id, target_is_directory=True)
-        temporary.replace(self.root / CURRENT)
-        fsync_path(self.root)
-
-    def _prune(self, current: str) -> None:
-        old = [release for release in self.list() if release != current]
-        for release in old[: max(0, len(old) - (self.keep - 1))]:
-            # Gone from the list in one step: a half-removed folder never passes for a release.
-            removed = (self.root / release).rename(self.root / f".removing-{release}")
-            shutil.rmtree(removed, ignore_errors=True)
-
-    @contextmanager
-    def _writing_folder(self, release_id: str) -> Iterator[Path]:
-        """A folder that has the release's name already, in one that does not count as a release."""
-        self._remove_leftovers()
-        around = self.root / f".writing-{uuid.uuid4().hex[:8]}"
-        folder = around / release_id
-        folder.mkdir(parents=True)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(around, ignore_errors=True)
-
-    def _remove_leftovers(self) -> None:
-        """Remove what an interrupted publication left; called under the lock, so nobody writes."""
-        for pattern in (".writing-*", ".removing-*", f".{CURRENT}-*"):
-            for leftover in self.root.glob(pattern):
-                if leftover.is_symlink():
-                    leftover.unlink()
-                else:
-                    shutil.rmtree(leftover, ignore_errors=True)
-        for leftover in self.serving_database.parent.glob(".serving-*.duckdb*"):
-            leftover.unlink()
+def _is_old(file: Path) -> bool:
+    return time.time() - file.stat().st_mtime > DAY
 
 
-def _is_release(manifest: Path) -> bool:
-    folder = manifest.parent
-    return not folder.is_symlink() and not folder.name.startswith(".")
-
-
-def _new_release_id() -> str:
-    """To the microsecond, so that the order of names is the order of publication."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z-{os.urandom(2).hex()}"
-
-
-def _columns(warehouse: duckdb.DuckDBPyConnection, name: str) -> tuple[Column, ...]:
-    """The columns of a mart as published: those of the warehouse, and the release they are of."""
-    columns = tuple(
-        Column(*row)
-        for row in warehouse.execute(
-            "select column_name, data_type, coalesce(comment, '') from duckdb_columns() "
-            "where schema_name = 'marts' and table_name = ? order by column_index",
-            [name],
-        ).fetchall()
-    )
-    if not columns:
-        raise ReleaseError(
-            f"Mart {name} is not in the warehouse, so nothing is published and the previous "
-            "release stays served: run the whole `refresh` job, not a part of it."
-        )
-    return (*columns, RELEASE_ID)
-
-
-def _export(
-    warehouse: duckdb.DuckDBPyConnection,
-    name: str,
-    key: Sequence[str],
-    columns: tuple[Column, ...],
-    folder: Path,
-    release_id: str,
-) -> PublishedMart:
-    keys = ", ".join(key)
-    twice = warehouse.execute(
-        f"select {keys}, count(*) from marts.{name} group by all having count(*) > 1 limit 3"
-    ).fetchall()
-    if twice:
-        raise ReleaseError(
-            f"Mart {name} has more than one row for ({keys}), for example {twice}; "
-            "nothing is published and the previous release stays served."
-        )
-    comments = warehouse.execute(
-        "select coalesce(comment, '') from duckdb_tables() "
-        "where schema_name = 'marts' and table_name = ?",
-        [name],
-    ).fetchall()
-    file = folder / f"{name}.parquet"
-    warehouse.execute(
-        f"copy (select *, '{release_id}' as release_id from marts.{name} order by {keys}) "
-        f"to '{quoted(file)}' "
-        "(format parquet, compression zstd)"
-    )
-    counted = warehouse.execute(f"select count(*) from marts.{name}").fetchall()
-    return PublishedMart(
-        name=name,
-        description=comments[0][0] if comments else "",
-        row_count=counted[0][0],
-        sha256=sha256_of(file),
-        columns=columns,
-    )
-
-
-def _mart_of(entry: Mapping[str, Any]) -> PublishedMart:
-    columns = tuple(Column(**column) for column in entry["columns"])
-    return PublishedMart(**{**entry, "columns": columns})
-
-
-def _write_manifest(
-    folder: Path, release_id: str, marts: Sequence[PublishedMart], facts: Mapping[str, Any]
-) -> None:
-    content = {
-        "release_id": release_id,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "code_version": code_version(),
-        **facts,
-        "files": {file.name: sha256_of(file) for file in sorted(folder.iterdir())},
-        "marts": [asdict(mart) for mart in marts],
-    }
-    (folder / MANIFEST).write_text(json.dumps(content, indent=2, default=str) + "\n")
-
-
-def _write_readme(folder: Path, release_id: str, marts: Sequence[PublishedMart]) -> None:
-    lines = [f"# Release {release_id}", "", "One Parquet file a mart.", ""]
-    lines += ["| mart | rows | what it holds |", "|---|---:|---|"]
-    lines += [f"| `{m.name}` | {m.row_count:,} | {m.description} |" for m in marts]
-    lines += [
-        "",
-        f"`{PINNED}` is a DuckDB database of views over these files, with the descriptions as "
-        "comments: open it read-only to stay with this release.",
-        "",
-        f"Hashes, inputs, checks and fits are in `{MANIFEST}`; every column with its type, unit "
-        f"and description is in `{CONTRACT}`.",
-        "",
-    ]
-    (folder / "README.md").write_text("\n".join(lines))
+def _delete(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)

@@ -35,29 +35,25 @@ def partner_codes(seeds_dir: Path) -> tuple[str, ...]:
 def reporter_code(seeds_dir: Path, iso3: str) -> str:
     """The number under which a country reports to UN Comtrade now (India is 699, not 356).
 
-    Raises SourceError when the seeds know none.
+    Raises SourceError unless exactly one code of the country has an empty valid_until.
     """
-    rows = _rows(seeds_dir / "country_aliases.csv", ("code_system", "code", "iso3", "note"))
+    rows = _rows(seeds_dir / "country_aliases.csv", ("code_system", "code", "iso3", "valid_until"))
     found = [r for r in rows if r["code_system"] == "comtrade" and r["iso3"] == iso3]
-    in_use = [r["code"] for r in found if not _is_past(r["note"])]
+    in_use = [r["code"] for r in found if not r["valid_until"]]
     if len(in_use) != 1:
         raise SourceError(
             f"{iso3} has {len(in_use)} UN Comtrade codes in use in country_aliases.csv "
-            f"({', '.join(r['code'] for r in found) or 'none at all'}): it cannot be asked for as "
-            "an importer. Correct MINERALS_IMPORTERS, or the notes of that seed."
+            f"(all its codes: {', '.join(r['code'] for r in found) or 'none'}), so its imports "
+            "cannot be requested. Correct MINERALS_IMPORTERS, or valid_until in that seed."
         )
     return in_use[0]
 
 
-def _is_past(note: str) -> bool:
-    """Whether the note of an alias says that the code is no longer reported under."""
-    words = (", until ", "the code in use is", "the present code is")
-    return any(word in f", {note}" for word in words)
-
-
 def _rows(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     if not file.is_file():
-        raise SourceError(f"The seed {file} is missing: restore it, or set MINERALS_SEEDS_DIR.")
+        raise SourceError(
+            f"The seed {file} is missing: restore it, or set MINERALS_DBT_PROJECT_DIR."
+        )
     with file.open(encoding="utf-8", newline="") as lines:
         reader = csv.DictReader(lines)
         missing = [c for c in columns if c not in (reader.fieldnames or ())]

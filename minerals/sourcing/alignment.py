@@ -1,7 +1,8 @@
-"""Whether the suppliers in fact are those the model would lead with.
+"""Whether the actual suppliers are those that the model ranks first.
 
-Belongs here: the four words for a supplier, and the share of imports at stake in a year. Does not
-belong here: the two ranks that are compared (`ranking`), or what to do about it (`roles`).
+Belongs here: how many suppliers count as leading, the four words for a supplier, and the share of
+imports at stake in a year. Does not belong here: the two ranks that are compared (`ranking`), or
+what to do about it (`roles`).
 """
 
 from __future__ import annotations
@@ -10,35 +11,32 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from minerals.frames import Contract, empty, keep_contract, require_columns
-from minerals.names import ALIGNMENTS
+from minerals import marts
+from minerals.frames import require_columns
+from minerals.names import ALIGNMENTS, MARKET
 
-PORTFOLIO_ALIGNMENT = Contract(
-    "portfolio_alignment",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "year": "int64",
-        "coefficient_source": "str",
-        **{f"n_{word}": "int64" for word in ALIGNMENTS},
-        "mean_rank_distance": "float64",
-        "misallocated_share": "float64",
-    },
-    key=("importer_iso3", "category", "mineral", "year", "coefficient_source"),
-)
-
-_KEY = list(PORTFOLIO_ALIGNMENT.key)
+_KEY = [*MARKET, "year", "coefficient_source"]
 
 
-def align(predicted_rank: pd.Series, actual_rank: pd.Series, top_k: int) -> NDArray[np.object_]:
-    """The word for each supplier: within top_k in both ranks is aligned, in the actual rank only
+def effective_k(n_candidates: pd.Series, top_k: int) -> pd.Series:
+    """How many suppliers count as leading in markets of (n,) candidates: min(top_k, ceil(n / 2)).
+
+    Without the second limit every candidate of a market of ten or fewer would lead in it, always
+    and with probability 1. A single candidate still does.
+    """
+    return ((n_candidates + 1) // 2).clip(upper=top_k)
+
+
+def align(
+    predicted_rank: pd.Series, actual_rank: pd.Series, k: pd.Series | int
+) -> NDArray[np.object_]:
+    """The word for each supplier: within k in both ranks is aligned, in the actual rank only
     overrepresented, in the predicted only underutilized, in neither peripheral.
 
     A supplier without imports has no actual rank (null), so it is never aligned.
     """
-    in_predicted = predicted_rank.le(top_k).fillna(False).astype(bool)
-    in_actual = actual_rank.le(top_k).fillna(False).astype(bool)
+    in_predicted = predicted_rank.le(k).fillna(False).astype(bool)
+    in_actual = actual_rank.le(k).fillna(False).astype(bool)
     words = np.select(
         [in_predicted & in_actual, in_actual, in_predicted],
         ["aligned", "overrepresented", "underutilized"],
@@ -48,7 +46,7 @@ def align(predicted_rank: pd.Series, actual_rank: pd.Series, top_k: int) -> NDAr
 
 
 def alignment_by_year(ranking_annual: pd.DataFrame) -> pd.DataFrame:
-    """`portfolio_alignment`: how far each year's imports are from the model's, per mineral.
+    """`portfolio_alignment`: how far each year's imports are from the model's, per market.
 
     misallocated_share = half the sum over suppliers of |actual share - model share|, 0 (as the
     model) to 1; null in a year without imports of known quantity. mean_rank_distance: mean of
@@ -58,7 +56,7 @@ def alignment_by_year(ranking_annual: pd.DataFrame) -> pd.DataFrame:
     columns = [*_KEY, "alignment", "rank_distance", "actual_share", "model_share"]
     require_columns(ranking_annual, columns, "ranking_annual")
     if ranking_annual.empty:
-        return empty(PORTFOLIO_ALIGNMENT)
+        return marts.empty("portfolio_alignment")
     frame = ranking_annual[columns].assign(
         **{f"n_{word}": ranking_annual["alignment"] == word for word in ALIGNMENTS},
         mean_rank_distance=ranking_annual["rank_distance"].astype("float64").abs(),
@@ -73,4 +71,4 @@ def alignment_by_year(ranking_annual: pd.DataFrame) -> pd.DataFrame:
     table["misallocated_share"] = (groups["difference"].sum() / 2.0).where(
         groups["is_imported"].any()
     )
-    return keep_contract(table.reset_index(), PORTFOLIO_ALIGNMENT)
+    return marts.conform(table.reset_index(), "portfolio_alignment")

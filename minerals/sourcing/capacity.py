@@ -1,53 +1,28 @@
-"""What a supplier can be asked for.
+"""How much a supplier can deliver to an importer.
 
-Belongs here: today's quantities a year, the ceiling a supplier's production sets, and what is left
-below it. Does not belong here: how imports are shared out under that ceiling (`programme`).
+Belongs here: today's annual quantities, the ceiling that a supplier's production sets, and the
+headroom below it. Does not belong here: how imports are divided under that ceiling (`programme`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
-from minerals.frames import Contract, keep_contract, require_columns
+from minerals.frames import require_columns
 from minerals.names import CATEGORIES, quantity_column
-from minerals.sourcing.shares import part_of_total
-
-CAPACITY_FRACTION = 0.25
-"""Of a supplier's production, what one importer may ask for."""
+from minerals.shares import part_of_total
 
 MINED_CATEGORIES = ("ores", "products")
 """Categories whose supply is bounded by mine production. Scrap comes from use, not from mines."""
 
-CAPACITY = Contract(
-    "capacity",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "exporter_iso3": "str",
-        "annual_qty_kg": "float64",
-        "demand_qty_kg": "float64",
-        "actual_share": "float64",
-        "capacity_qty_kg": "float64",
-        "headroom_qty_kg": "float64",
-        "n_unknown_qty": "int64",
-        "doubtful_qty_kg": "float64",
-        "is_excluded": "bool",
-    },
-    key=("importer_iso3", "category", "mineral", "exporter_iso3"),
-)
-
 _PAIR = ["importer_iso3", "mineral", "exporter_iso3"]
-_SUPPLIER = ["importer_iso3", "category", "mineral", "exporter_iso3"]
 
 
 def capacity(
     panel: pd.DataFrame,
-    outliers: pd.DataFrame,
-    fraction: float = CAPACITY_FRACTION,
+    fraction: float,
     excluded: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Today's quantity and the ceiling of each candidate, kg a year, per category.
@@ -55,38 +30,26 @@ def capacity(
     annual_qty_kg = known quantity over the panel's years, divided by their number, 0 without trade
     of known quantity (n_unknown_qty counts the exporter-years of unknown quantity); demand_qty_kg
     is its sum over suppliers and actual_share = annual over demand, null without demand.
-    doubtful_qty_kg is the part of it whose price per kg is far from what the goods cost: of
-    `outliers` (`trade_unit_value_outliers`) those used as reported that nobody found to be right.
+    doubtful_qty_kg is the part of it that is estimated from the value, because the reported weight
+    is far off for its price or missing.
 
     capacity_qty_kg, where production is known: max(`fraction` of mean production, the largest
     quantity of a year); a supplier that has delivered more than its mines would allow refines or
     trades what others mined. Known is production of a mineral that World Mining Data covers, in
     ores for every country (zero where it reports none), in products for countries that mine, since
     others may refine; never in scrap. Else it is null. Production is contained metal, imports are
-    gross weight, so that ceilings of ores are on the careful side.
+    gross weight, so that ceilings of ores are conservative.
 
     headroom_qty_kg = capacity - annual; where capacity is null, the largest year's quantity
-    - annual: what it has shown that it can do. Both are zero for exporters in `excluded`
-    (is_excluded). Raises ValueError when a column is missing.
+    - annual. Both are zero for exporters in `excluded` (is_excluded). Raises ValueError when a
+    column is missing.
     """
     require_columns(panel, [*_PAIR, "year", "production_kg", "has_production_data"], "the panel")
     frames = [_of_category(panel, category, fraction) for category in CATEGORIES]
     frame = pd.concat(frames, ignore_index=True)
     frame["is_excluded"] = frame["exporter_iso3"].isin(list(excluded))
     frame.loc[frame["is_excluded"], ["capacity_qty_kg", "headroom_qty_kg"]] = 0.0
-    frame = frame.merge(
-        _doubtful(outliers, panel["year"].unique()), how="left", on=_SUPPLIER, validate="one_to_one"
-    )
-    frame["doubtful_qty_kg"] = frame["doubtful_qty_kg"].fillna(0.0)
-    return keep_contract(frame, CAPACITY)
-
-
-def _doubtful(outliers: pd.DataFrame, years: np.ndarray) -> pd.DataFrame:
-    require_columns(outliers, [*_SUPPLIER, "year", "used_qty_kg", "correction_status"], "outliers")
-    is_open = ~outliers["correction_status"].isin(["accepted", "rejected"])
-    flows = outliers.loc[is_open & outliers["year"].isin(years)]
-    weights = flows.groupby(_SUPPLIER)["used_qty_kg"].sum() / len(years)
-    return weights.rename("doubtful_qty_kg").reset_index()
+    return frame
 
 
 def _of_category(panel: pd.DataFrame, category: str, fraction: float) -> pd.DataFrame:
@@ -99,6 +62,7 @@ def _of_category(panel: pd.DataFrame, category: str, fraction: float) -> pd.Data
         mean_production_kg=("production_kg", "mean"),
         has_production_data=("has_production_data", "max"),
         n_unknown_qty=("is_unknown", "sum"),
+        doubtful_qty_kg=(f"{category}_estimated_qty_kg", lambda kg: kg.sum() / n_years),
     ).reset_index()
     market = [frame["importer_iso3"], frame["mineral"]]
     frame["demand_qty_kg"] = frame["annual_qty_kg"].groupby(market).transform("sum")

@@ -1,4 +1,4 @@
-"""How much of a mineral's supply hangs on how few suppliers, in fact and by the model.
+"""How concentrated the supply of each mineral is, in imports, in the model and in world production.
 
 Belongs here: the Herfindahl-Hirschman index and its thresholds, per mineral and category, over the
 window and by year, of imports, of what the model implies and of world production. Does not belong
@@ -7,73 +7,26 @@ here: ranks (`ranking`), or what to do about concentration (`roles`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from minerals.frames import Contract, empty, keep_contract, require_columns
-from minerals.names import CATEGORIES, quantity_column
-from minerals.sourcing.ranking import window_imports
-from minerals.sourcing.shares import governance_risk, hhi, largest, part_of_total
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """When a portfolio is concentrated, and a pool of suppliers narrow."""
-
-    hhi: float = 0.25
-    """Above this it is concentrated (US merger guidelines of 2010: 2,500 points)."""
-    narrow_candidates: int = 5
-    narrow_top3_share: float = 0.8
-
-
-_MARKET = ["importer_iso3", "category", "mineral"]
-
-PORTFOLIO_CONCENTRATION = Contract(
-    "portfolio_concentration",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "coefficient_source": "str",
-        "hhi_actual": "float64",
-        "hhi_model": "float64",
-        "hhi_actual_governance": "float64",
-        "hhi_production": "float64",
-        "hhi_production_governance": "float64",
-        "top1_exporter_iso3": "str",
-        "top1_share": "float64",
-        "top1_share_trend": "float64",
-        "top3_share": "float64",
-        "top3_model_share": "float64",
-        "effective_suppliers": "float64",
-        "n_suppliers": "int64",
-        "n_candidates": "int64",
-        "n_unknown_qty": "int64",
-        "top1_producer_iso3": "str",
-        "top1_production_share": "float64",
-        "is_concentrated": "boolean",
-        "is_narrow_pool": "bool",
-    },
-    key=_MARKET,
+from minerals import marts
+from minerals.frames import require_columns
+from minerals.names import MARKET
+from minerals.shares import (
+    hhi,
+    imports_long,
+    largest,
+    part_of_total,
+    window_imports,
 )
+from minerals.sourcing.governance import with_governance
 
-PORTFOLIO_CONCENTRATION_ANNUAL = Contract(
-    "portfolio_concentration_annual",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "year": "int64",
-        "imports_qty_kg": "float64",
-        "hhi_actual": "float64",
-        "top1_exporter_iso3": "str",
-        "top1_share": "float64",
-        "n_suppliers": "int64",
-    },
-    key=(*_MARKET, "year"),
-)
+NARROW_CANDIDATES = 5
+NARROW_TOP3_SHARE = 0.8
+"""A pool is narrow with fewer candidates, or where three model shares sum to more."""
 
 
 def concentration(
@@ -81,31 +34,33 @@ def concentration(
     ranking_forward: pd.DataFrame,
     production: pd.DataFrame,
     governance: pd.DataFrame,
-    thresholds: Thresholds = Thresholds(),
+    concentrated_above: float,
 ) -> pd.DataFrame:
-    """`portfolio_concentration`: one row an importer, category and mineral of `ranking_forward`.
+    """`portfolio_concentration`: one row per importer, category and mineral of `ranking_forward`.
 
-    production: `production_concentration`. governance: exporter_iso3, wgi_average. Actual shares
+    production: `production_concentration`. governance: of `governance.governance`. Actual shares
     are of the window's known quantities; hhi_actual = sum of squared shares, effective_suppliers =
     1 / hhi_actual; hhi_actual_governance = sum of share^2 times (2.5 - WGI) / 5, after the index of
     the EU's list of critical raw materials (Blengini et al., "Methodology for establishing the EU
     list of critical raw materials", 2017), 0 to 1. top1_share_trend: slope of the largest
     supplier's share by year, points of share a year, null with fewer than three years of imports.
     All of these are null when nothing was imported. n_unknown_qty counts exporter-years with trade
-    of unknown quantity, which are in no share. Model shares are those of the headline coefficients.
-    is_narrow_pool: few candidates, or three model shares that sum to much, by `thresholds`.
+    of unknown quantity, which are in no share, n_imputed_governance the candidates without an
+    observed governance indicator. Model shares are those of the headline coefficients.
+    is_concentrated: hhi_actual above `concentrated_above`. is_narrow_pool: fewer than
+    NARROW_CANDIDATES, or three model shares that sum to more than NARROW_TOP3_SHARE.
     """
-    needed = [*_MARKET, "exporter_iso3", "coefficient_source", "model_share", "is_headline"]
+    needed = [*MARKET, "exporter_iso3", "coefficient_source", "model_share", "is_headline"]
     require_columns(ranking_forward, needed, "ranks")
     if ranking_forward.empty:
-        return empty(PORTFOLIO_CONCENTRATION)
+        return marts.empty("portfolio_concentration")
     frame = ranking_forward.loc[ranking_forward["is_headline"], needed].merge(
-        window_imports(panel), how="left", on=[*_MARKET, "exporter_iso3"], validate="one_to_one"
+        window_imports(panel), how="left", on=[*MARKET, "exporter_iso3"], validate="one_to_one"
     )
-    frame = frame.merge(governance, how="left", on="exporter_iso3", validate="many_to_one")
-    frame["risky_share"] = frame["actual_share"] ** 2 * governance_risk(frame["wgi_average"])
-    frame = frame.sort_values([*_MARKET, "exporter_iso3"], kind="stable", ignore_index=True)
-    groups = frame.groupby(_MARKET)
+    frame = with_governance(frame, governance)
+    frame["risky_share"] = frame["actual_share"] ** 2 * frame["governance_risk"]
+    frame = frame.sort_values([*MARKET, "exporter_iso3"], kind="stable", ignore_index=True)
+    groups = frame.groupby(MARKET)
     table = groups.agg(
         coefficient_source=("coefficient_source", "first"),
         hhi_actual=("actual_share", hhi),
@@ -117,64 +72,29 @@ def concentration(
         n_suppliers=("actual_share", lambda shares: int((shares > 0).sum())),
         n_candidates=("exporter_iso3", "size"),
         n_unknown_qty=("n_unknown_qty", "sum"),
+        n_imputed_governance=("is_imputed_governance", "sum"),
     ).reset_index()
-    first = frame.loc[_first_largest(frame["actual_share"], [frame[n] for n in _MARKET])]
-    leader = first.rename(columns={"exporter_iso3": "top1_exporter_iso3"})
-    table = table.merge(leader[[*_MARKET, "top1_exporter_iso3"]], how="left", on=_MARKET)
-    table = table.merge(_leaders_trend(panel, leader), how="left", on=_MARKET)
+    leader = _leader(frame, "actual_share", MARKET)
+    table = table.merge(leader, how="left", on=MARKET)
+    trends = _leaders_trends(panel, leader)
+    table["top1_share_trend"] = [
+        trends.get(market, float("nan")) for market in table[MARKET].itertuples(index=False)
+    ]
     table = table.merge(production, how="left", on="mineral", validate="many_to_one")
-    above = (table["hhi_actual"] > thresholds.hhi).astype("boolean")
+    above = (table["hhi_actual"] > concentrated_above).astype("boolean")
     table["effective_suppliers"] = 1.0 / table["hhi_actual"]
     table["is_concentrated"] = above.where(table["hhi_actual"].notna())
-    table["is_narrow_pool"] = (table["n_candidates"] < thresholds.narrow_candidates) | (
-        table["top3_model_share"] > thresholds.narrow_top3_share
+    table["is_narrow_pool"] = (table["n_candidates"] < NARROW_CANDIDATES) | (
+        table["top3_model_share"] > NARROW_TOP3_SHARE
     )
-    return keep_contract(table, PORTFOLIO_CONCENTRATION)
+    return marts.conform(table, "portfolio_concentration")
 
 
 def concentration_by_year(panel: pd.DataFrame) -> pd.DataFrame:
     """`portfolio_concentration_annual`: of each year's known quantities, for years with any."""
-    frames = [_by_year(panel, category) for category in CATEGORIES]
-    return keep_contract(pd.concat(frames, ignore_index=True), PORTFOLIO_CONCENTRATION_ANNUAL)
-
-
-def production_concentration(production: pd.DataFrame, governance: pd.DataFrame) -> pd.DataFrame:
-    """How concentrated the world's production of each mineral is, the importer's own included.
-
-    production: mineral, country_iso3, production_kg, one row a year. Columns: mineral,
-    hhi_production, hhi_production_governance (as in `concentration`), top1_producer_iso3,
-    top1_production_share, of the production summed over the rows' years.
-    """
-    totals = production.groupby(["mineral", "country_iso3"], as_index=False)["production_kg"].sum()
-    totals = totals.merge(
-        governance.rename(columns={"exporter_iso3": "country_iso3"}), how="left", on="country_iso3"
-    )
-    share = part_of_total(totals["production_kg"], [totals["mineral"]])
-    # A producer without an indicator counts as the mean of those that have one.
-    risk = governance_risk(totals["wgi_average"].fillna(totals["wgi_average"].mean()))
-    totals = totals.assign(share=share, risky_share=share**2 * risk)
-    groups = totals.groupby("mineral")
-    table = groups.agg(
-        hhi_production=("share", hhi),
-        hhi_production_governance=("risky_share", lambda part: part.sum(min_count=1)),
-        top1_production_share=("share", "max"),
-    ).reset_index()
-    first = totals.loc[_first_largest(totals["share"], [totals["mineral"]])]
-    leader = first.rename(columns={"country_iso3": "top1_producer_iso3"})
-    return table.merge(leader[["mineral", "top1_producer_iso3"]], how="left", on="mineral")
-
-
-def _first_largest(values: pd.Series, keys: list[pd.Series]) -> pd.Index:
-    """The label of each group's largest value, the first of equals; none for groups of nulls."""
-    known = values.dropna()
-    return pd.Index(known.groupby([key.loc[known.index] for key in keys]).idxmax())
-
-
-def _by_year(panel: pd.DataFrame, category: str) -> pd.DataFrame:
-    columns = ["importer_iso3", "mineral", "year", "exporter_iso3"]
-    frame = panel[columns].assign(category=category, qty_kg=panel[quantity_column(category)])
-    frame = frame.loc[frame["qty_kg"] > 0].sort_values(columns, kind="stable", ignore_index=True)
-    key = [*_MARKET, "year"]
+    key = [*MARKET, "year"]
+    frame = imports_long(panel)
+    frame = frame.loc[frame["qty_kg"] > 0].sort_values([*key, "exporter_iso3"], ignore_index=True)
     frame["share"] = part_of_total(frame["qty_kg"], [frame[name] for name in key])
     table = frame.groupby(key, as_index=False).agg(
         imports_qty_kg=("qty_kg", "sum"),
@@ -182,34 +102,48 @@ def _by_year(panel: pd.DataFrame, category: str) -> pd.DataFrame:
         top1_share=("share", "max"),
         n_suppliers=("share", "size"),
     )
-    first = frame.loc[_first_largest(frame["share"], [frame[name] for name in key])]
-    leader = first.rename(columns={"exporter_iso3": "top1_exporter_iso3"})
-    return table.merge(leader[[*key, "top1_exporter_iso3"]], how="left", on=key)
+    table = table.merge(_leader(frame, "share", key), how="left", on=key)
+    return marts.conform(table, "portfolio_concentration_annual")
 
 
-def _leaders_trend(panel: pd.DataFrame, leaders: pd.DataFrame) -> pd.DataFrame:
-    """The slope by year of the share of each market's largest supplier, `top1_share_trend`."""
-    frames = []
-    for category in CATEGORIES:
-        frame = panel[["importer_iso3", "mineral", "year", "exporter_iso3"]].assign(
-            category=category, qty_kg=panel[quantity_column(category)]
-        )
-        keys = [frame["importer_iso3"], frame["mineral"], frame["year"]]
-        frame["share"] = part_of_total(frame["qty_kg"], keys)
-        frames.append(frame)
-    yearly = pd.concat(frames, ignore_index=True).merge(
-        leaders[[*_MARKET, "top1_exporter_iso3"]],
-        left_on=[*_MARKET, "exporter_iso3"],
-        right_on=[*_MARKET, "top1_exporter_iso3"],
-    )
-    yearly = yearly.dropna(subset="share")
-    rows = [
-        {
-            **dict(zip(_MARKET, key, strict=True)),
-            "top1_share_trend": float(np.polyfit(part["year"], part["share"], 1)[0])
-            if len(part) > 2
-            else float("nan"),
-        }
-        for key, part in yearly.groupby(_MARKET)
-    ]
-    return pd.DataFrame(rows, columns=[*_MARKET, "top1_share_trend"])
+def production_concentration(production: pd.DataFrame, governance: pd.DataFrame) -> pd.DataFrame:
+    """How concentrated the world's production of each mineral is, the importer's own included.
+
+    production: mineral, country_iso3, production_kg, one row per year. Columns: mineral,
+    hhi_production, hhi_production_governance (as in `concentration`), top1_producer_iso3,
+    top1_production_share, of the production summed over the rows' years.
+    """
+    countries = production.groupby(["mineral", "country_iso3"])
+    totals = countries.agg(production_kg=("production_kg", "sum")).reset_index()
+    totals = with_governance(totals, governance, "country_iso3")
+    share = part_of_total(totals["production_kg"], [totals["mineral"]])
+    totals = totals.assign(share=share, risky_share=share**2 * totals["governance_risk"])
+    groups = totals.groupby("mineral")
+    table = groups.agg(
+        hhi_production=("share", hhi),
+        hhi_production_governance=("risky_share", lambda part: part.sum(min_count=1)),
+        top1_production_share=("share", "max"),
+    ).reset_index()
+    leader = _leader(totals.rename(columns={"country_iso3": "exporter_iso3"}), "share", ["mineral"])
+    leader = leader.rename(columns={"top1_exporter_iso3": "top1_producer_iso3"})
+    return table.merge(leader, how="left", on="mineral")
+
+
+def _leader(frame: pd.DataFrame, share: str, keys: list[str]) -> pd.DataFrame:
+    """`keys` and top1_exporter_iso3, the exporter of each group's largest `share`, the first row of
+    equals; no row for a group without a share."""
+    known = frame.dropna(subset=share)
+    first = known.loc[known.groupby(keys)[share].idxmax(), [*keys, "exporter_iso3"]]
+    return first.rename(columns={"exporter_iso3": "top1_exporter_iso3"})
+
+
+def _leaders_trends(panel: pd.DataFrame, leaders: pd.DataFrame) -> dict[Any, float]:
+    """Slope by year of the share of each market's leader, for markets with three years or more."""
+    yearly = imports_long(panel)
+    yearly["share"] = part_of_total(yearly["qty_kg"], [yearly[name] for name in (*MARKET, "year")])
+    yearly = yearly.rename(columns={"exporter_iso3": "top1_exporter_iso3"}).merge(leaders)
+    return {
+        key: float(np.polyfit(part["year"], part["share"], 1)[0])
+        for key, part in yearly.dropna(subset="share").groupby(MARKET)
+        if len(part) > 2
+    }

@@ -8,51 +8,42 @@ from __future__ import annotations
 
 import pandas as pd
 
-from minerals.frames import Contract, empty, keep_contract, require_columns
-from minerals.names import CATEGORIES, DEFAULT_TOP_K
+from minerals import marts
+from minerals.frames import require_columns
+from minerals.names import CATEGORIES
 
 CORE_SHARE = 0.5
 """A core partner leads in at least this share of the markets."""
 
-PORTFOLIO_CORE_PARTNERS = Contract(
-    "portfolio_core_partners",
-    {
-        "importer_iso3": "str",
-        "exporter_iso3": "str",
-        "n_markets": "int64",
-        **{f"n_{category}": "int64" for category in CATEGORIES},
-        "n_minerals": "int64",
-        "n_markets_as_candidate": "int64",
-        "share_of_markets": "float64",
-        "mean_recommended_share": "float64",
-        "partner_type": "str",
-        "minerals": "str",
-    },
-    key=("importer_iso3", "exporter_iso3"),
-)
 
-
-def core_partners(
-    partners: pd.DataFrame, top_k: int = DEFAULT_TOP_K, core_share: float = CORE_SHARE
-) -> pd.DataFrame:
-    """`portfolio_core_partners`: one row an importer and a supplier that leads anywhere.
+def core_partners(partners: pd.DataFrame, core_share: float = CORE_SHARE) -> pd.DataFrame:
+    """`portfolio_core_partners`: one row per importer and supplier that leads in any market.
 
     partners: `portfolio_partners`. A market is a mineral and category; a supplier leads where its
-    forward rank is within top_k and it is not excluded. share_of_markets = markets it leads in,
-    over all markets of the importer. partner_type: core (at least `core_share` of the markets),
+    forward rank is within effective_k and it is not excluded. share_of_markets = markets it leads
+    in, over all markets of the importer. partner_type: core (at least `core_share` of the markets),
     mineral_specific (leads in one mineral only), else regular. minerals: those it leads in.
     mean_recommended_share: over the markets it leads in. Raises ValueError when a column is
     missing.
     """
-    needed = ["importer_iso3", "category", "mineral", "exporter_iso3", "forward_rank"]
+    needed = [
+        "importer_iso3",
+        "category",
+        "mineral",
+        "exporter_iso3",
+        "forward_rank",
+        "effective_k",
+    ]
     require_columns(partners, [*needed, "is_excluded", "recommended_share"], "partners")
     if partners.empty:
-        return empty(PORTFOLIO_CORE_PARTNERS)
+        return marts.empty("portfolio_core_partners")
     pair = ["importer_iso3", "exporter_iso3"]
     as_candidate = partners.groupby(pair).size().rename("n_markets_as_candidate").reset_index()
     every = partners.drop_duplicates(["importer_iso3", "category", "mineral"])
     n_all = every["importer_iso3"].value_counts()
-    leading = partners.loc[(partners["forward_rank"] <= top_k) & ~partners["is_excluded"]]
+    leading = partners.loc[
+        (partners["forward_rank"] <= partners["effective_k"]) & ~partners["is_excluded"]
+    ]
     leading = leading.assign(**{f"n_{c}": leading["category"] == c for c in CATEGORIES})
     table = leading.groupby(pair, as_index=False).agg(
         n_markets=("mineral", "size"),
@@ -66,4 +57,4 @@ def core_partners(
     table["partner_type"] = "regular"
     table.loc[table["n_minerals"] == 1, "partner_type"] = "mineral_specific"
     table.loc[table["share_of_markets"] >= core_share, "partner_type"] = "core"
-    return keep_contract(table, PORTFOLIO_CORE_PARTNERS)
+    return marts.conform(table, "portfolio_core_partners")

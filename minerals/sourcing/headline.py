@@ -10,9 +10,7 @@ import numpy as np
 import pandas as pd
 
 from minerals.frames import require_columns
-from minerals.names import ESTIMATED, PUBLISHED, STUDY_IMPORTER
-
-_MINERAL = ["importer_iso3", "category", "mineral"]
+from minerals.names import ESTIMATED, MARKET, PUBLISHED, STUDY_IMPORTER
 
 OWN_IMPORTS = "our model, fitted on imports of this mineral among others"
 STUDY_IMPORTS = (
@@ -26,7 +24,7 @@ NO_MODEL = "the study's model: ours cannot be estimated or published for this ca
 
 
 def with_headline(ranking_forward: pd.DataFrame) -> pd.DataFrame:
-    """The ranking with `is_headline` and `headline_reason`: one source leads in each mineral.
+    """The ranking with `is_headline` and `headline_reason`: one source leads in each market.
 
     The first that holds: our model, where imports of the mineral were observed (its effect is
     identified, so that predicted_qty_kg is known); the study's, where it observed them and the
@@ -34,11 +32,11 @@ def with_headline(ranking_forward: pd.DataFrame) -> pd.DataFrame:
     that leads, and is empty in the others. Raises ValueError when a column is missing.
     """
     require_columns(
-        ranking_forward, [*_MINERAL, "coefficient_source", "predicted_qty_kg"], "ranking_forward"
+        ranking_forward, [*MARKET, "coefficient_source", "predicted_qty_kg"], "ranking_forward"
     )
     source = ranking_forward["coefficient_source"]
     is_known = ranking_forward["predicted_qty_kg"].notna()
-    keys = [ranking_forward[name] for name in _MINERAL]
+    keys = [ranking_forward[name] for name in MARKET]
 
     def any_of(condition: pd.Series) -> pd.Series:
         return condition.groupby(keys).transform("any")

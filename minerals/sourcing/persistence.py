@@ -10,47 +10,31 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from minerals.frames import Contract, empty, keep_contract, require_columns
-from minerals.names import DEFAULT_TOP_K
+from minerals import marts
+from minerals.frames import require_columns
+from minerals.names import SUPPLIER
 
-RANKING_PERSISTENCE = Contract(
-    "ranking_persistence",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "exporter_iso3": "str",
-        "coefficient_source": "str",
-        "years_in_top_k": "int64",
-        "years_observed": "int64",
-        "first_year_in_top_k": "Int64",
-        "last_year_in_top_k": "Int64",
-        "longest_streak": "int64",
-        "mean_rank": "float64",
-        "rank_spread": "float64",
-        "persistence": "str",
-    },
-    key=("importer_iso3", "category", "mineral", "coefficient_source", "exporter_iso3"),
-)
-
-_KEY = list(RANKING_PERSISTENCE.key)
+_KEY = [*SUPPLIER, "coefficient_source"]
 
 
-def persistence(ranking_annual: pd.DataFrame, top_k: int = DEFAULT_TOP_K) -> pd.DataFrame:
-    """`ranking_persistence`: in which of the years a candidate's predicted rank is within top_k.
+def persistence(ranking_annual: pd.DataFrame) -> pd.DataFrame:
+    """`ranking_persistence`: in which years a candidate's predicted rank is within effective_k.
 
     The years are all those of `ranking_annual`, however many; a candidate without a row in a year
     is not in that year's top k. longest_streak: the most years in a row in it. mean_rank and
     rank_spread: mean and standard deviation (divisor n) of the predicted rank over the years
     observed. See `label` for the words. Raises ValueError when a column is missing.
     """
-    require_columns(ranking_annual, [*_KEY, "year", "predicted_rank"], "ranking_annual")
+    require_columns(
+        ranking_annual, [*_KEY, "year", "predicted_rank", "effective_k"], "ranking_annual"
+    )
     if ranking_annual.empty:
-        return empty(RANKING_PERSISTENCE)
-    wide = ranking_annual.pivot(index=_KEY, columns="year", values="predicted_rank")
-    wide = wide.sort_index(axis=1)
+        return marts.empty("ranking_persistence")
+    wide = ranking_annual.pivot(
+        index=[*_KEY, "effective_k"], columns="year", values="predicted_rank"
+    ).sort_index(axis=1)
     ranks = wide.to_numpy(dtype=np.float64, na_value=np.nan)
-    in_top = ranks <= top_k
+    in_top = ranks <= wide.index.get_level_values("effective_k").to_numpy()[:, None]
     years = wide.columns.to_numpy(dtype=np.int64)
     any_top = pd.Series(in_top.any(axis=1))
     first = years[in_top.argmax(axis=1)]
@@ -65,7 +49,7 @@ def persistence(ranking_annual: pd.DataFrame, top_k: int = DEFAULT_TOP_K) -> pd.
         rank_spread=np.nanstd(ranks, axis=1),
         persistence=label(in_top),
     )
-    return keep_contract(frame, RANKING_PERSISTENCE)
+    return marts.conform(frame, "ranking_persistence")
 
 
 def longest_streak(in_top: NDArray[np.bool_]) -> NDArray[np.int64]:

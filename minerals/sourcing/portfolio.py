@@ -1,113 +1,29 @@
 """From ranks to shares: what each supplier delivers, what the model implies, what is recommended.
 
-Belongs here: the markets (one a mineral and category) that the programme is solved on, and the
+Belongs here: the markets (one per mineral and category) that the programme is solved on, and the
 tables of its solutions. Does not belong here: the programme itself (`programme`), or the words for
 a supplier and a mineral (`roles`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from minerals.frames import Contract, empty, keep_contract, require_columns
-from minerals.names import DEFAULT_TOP_K
+from minerals import marts
+from minerals.frames import require_columns
+from minerals.names import MARKET, SUPPLIER
 from minerals.sourcing.alignment import align
+from minerals.sourcing.governance import with_governance
 from minerals.sourcing.programme import Market, Solution, Weights, frontier, solve
-from minerals.sourcing.shares import governance_risk
 
 FRONTIER_PENALTIES = (0.0, 1.0, 4.0, 16.0, 64.0)
 """The concentration penalties of the frontier, besides the one in use."""
 
 NAMED = 5
 """How many suppliers at capacity are named; the others are counted."""
-
-MARKET = ["importer_iso3", "category", "mineral"]
-SUPPLIER = [*MARKET, "exporter_iso3"]
-
-SUPPLIERS = Contract(
-    "suppliers",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "exporter_iso3": "str",
-        "coefficient_source": "str",
-        "forward_rank": "int64",
-        "rank_low": "int64",
-        "rank_high": "int64",
-        "top_k_probability": "float64",
-        "actual_rank": "Int64",
-        "alignment": "str",
-        "persistence": "str",
-        "annual_qty_kg": "float64",
-        "capacity_qty_kg": "float64",
-        "headroom_qty_kg": "float64",
-        "n_unknown_qty": "int64",
-        "doubtful_qty_kg": "float64",
-        "is_excluded": "bool",
-        "governance_risk": "float64",
-        "supplier_risk": "float64",
-        "actual_share": "float64",
-        "model_share": "float64",
-        "capacity_share": "float64",
-    },
-    key=SUPPLIER,
-)
-
-RECOMMENDED = Contract(
-    "recommended",
-    {
-        **SUPPLIERS.columns,
-        "recommended_share": "float64",
-        "change_share": "float64",
-        "is_at_capacity": "bool",
-    },
-    key=SUPPLIER,
-)
-
-PORTFOLIO_OPTIMIZATION = Contract(
-    "portfolio_optimization",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "coefficient_source": "str",
-        "is_feasible": "bool",
-        "is_exact": "bool",
-        "infeasible_because": "str",
-        "divergence": "float64",
-        "hhi_recommended": "float64",
-        "supplier_risk": "float64",
-        "objective": "float64",
-        "change_share": "float64",
-        "effective_suppliers": "float64",
-        "is_change_limited": "bool",
-        "n_at_capacity": "int64",
-        "binding_constraints": "str",
-    },
-    key=MARKET,
-)
-
-PORTFOLIO_FRONTIER = Contract(
-    "portfolio_frontier",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "concentration_penalty": "float64",
-        "is_recommended": "bool",
-        "hhi": "float64",
-        "effective_suppliers": "float64",
-        "divergence": "float64",
-        "supplier_risk": "float64",
-        "change_share": "float64",
-    },
-    key=(*MARKET, "concentration_penalty"),
-)
 
 
 @dataclass(frozen=True)
@@ -119,31 +35,21 @@ class Portfolio:
     frontier: pd.DataFrame
 
 
-def governance(country_covariates: pd.DataFrame) -> pd.DataFrame:
-    """exporter_iso3 and wgi_average, the mean over the years of `fct_country_covariates`."""
-    means = country_covariates.groupby("country_iso3", sort=True)["wgi_average"].mean()
-    return means.rename_axis("exporter_iso3").reset_index()
-
-
 def suppliers(
     ranking_forward: pd.DataFrame,
     ranking_persistence: pd.DataFrame,
     capacity: pd.DataFrame,
     governance: pd.DataFrame,
-    top_k: int = DEFAULT_TOP_K,
 ) -> pd.DataFrame:
     """Each candidate of each market with all that is known of it, by the headline coefficients.
 
-    governance: exporter_iso3, wgi_average (about -2.5 to 2.5). actual_rank: by annual_qty_kg over
-    the window, ties by ISO3, null without imports. supplier_risk = the mean of governance_risk =
+    governance: of `governance.governance`. actual_rank: by annual_qty_kg over the
+    window, ties by ISO3, null without imports. supplier_risk = the mean of governance_risk =
     (2.5 - WGI) / 5, and of the rank's uncertainty 1 - top_k_probability, 0 to 1. capacity_share =
     capacity over demand, at most 1, null where either is unknown. actual_share is null in a market
-    without imports of known quantity. Raises ValueError when a column is missing, or a candidate
-    has no governance.
+    without imports of known quantity. Raises ValueError when a column is missing.
     """
     require_columns(ranking_forward, [*SUPPLIER, "coefficient_source", "is_headline"], "ranks")
-    if ranking_forward.empty:
-        return empty(SUPPLIERS)
     source = [*SUPPLIER, "coefficient_source"]
     words = ranking_persistence[[*source, "persistence"]]
     frame = ranking_forward.loc[ranking_forward["is_headline"]].drop(
@@ -151,21 +57,18 @@ def suppliers(
     )
     frame = frame.merge(words, how="left", on=source, validate="one_to_one")
     frame = frame.merge(capacity, how="left", on=SUPPLIER, validate="one_to_one")
-    frame = frame.merge(governance, how="left", on="exporter_iso3", validate="many_to_one")
-    unknown = sorted(frame.loc[frame["wgi_average"].isna(), "exporter_iso3"].unique())
-    if unknown:
-        raise ValueError(f"no governance indicator for {', '.join(unknown)}")
+    frame = with_governance(frame, governance)
     frame = frame.sort_values(SUPPLIER, kind="stable", ignore_index=True)
     markets = [frame[name] for name in MARKET]
     bought = frame["annual_qty_kg"].where(frame["annual_qty_kg"] > 0)
-    frame["actual_rank"] = bought.groupby(markets).rank(ascending=False, method="first")
-    frame["alignment"] = align(frame["forward_rank"], frame["actual_rank"], top_k)
-    frame["governance_risk"] = governance_risk(frame["wgi_average"])
+    actual_rank = bought.groupby(markets).rank(ascending=False, method="first")
+    frame["actual_rank"] = actual_rank.astype("Int64")
+    frame["alignment"] = align(frame["forward_rank"], frame["actual_rank"], frame["effective_k"])
     frame["supplier_risk"] = (frame["governance_risk"] + 1.0 - frame["top_k_probability"]) / 2.0
     demand = frame["demand_qty_kg"].where(frame["demand_qty_kg"] > 0)
     frame["capacity_share"] = (frame["capacity_qty_kg"] / demand).clip(upper=1.0)
     frame.loc[frame["capacity_qty_kg"] == 0, "capacity_share"] = 0.0  # also without any demand
-    return keep_contract(frame, SUPPLIERS)
+    return frame
 
 
 def recommend(suppliers: pd.DataFrame, weights: Weights) -> Portfolio:
@@ -174,43 +77,32 @@ def recommend(suppliers: pd.DataFrame, weights: Weights) -> Portfolio:
     suppliers: as `suppliers` gives them. change_share of a supplier: recommended - actual share;
     of a market: half the sum of their absolute values. binding_constraints names, in words, the
     suppliers at capacity and the limit on change where it binds. Where no portfolio meets the
-    constraints, recommended shares are null and infeasible_because says which one is in the way.
+    constraints, recommended shares are null and infeasible_because names the constraint.
     """
     if suppliers.empty:
         return Portfolio(
-            empty(RECOMMENDED), empty(PORTFOLIO_OPTIMIZATION), empty(PORTFOLIO_FRONTIER)
+            suppliers, marts.empty("portfolio_optimization"), marts.empty("portfolio_frontier")
         )
     shares, solved, steps = [], [], []
-    for key, rows, market in markets(suppliers):
+    for key, rows in suppliers.groupby(MARKET, sort=True):
+        market, names = market_of(rows), dict(zip(MARKET, key, strict=True))
         solution = solve(market, weights)
         shares.append(_with_shares(rows, solution))
-        solved.append(
-            {**key, "coefficient_source": rows["coefficient_source"].iloc[0]}
-            | _solution_row(rows, solution)
-        )
+        solved.append(names | _solution_row(rows, solution))
         if solution.shares is None:
             continue
         used = weights.concentration_penalty
         others = tuple(penalty for penalty in FRONTIER_PENALTIES if penalty != used)
         for penalty, point in [(used, solution), *frontier(market, weights, others)]:
-            row = _frontier_row(penalty, point)
-            steps.append({**key, **row, "is_recommended": penalty == used})
+            row = {"concentration_penalty": penalty, "hhi": point.hhi, **_figures(point)}
+            steps.append(names | row | {"is_recommended": penalty == used})
     return Portfolio(
-        keep_contract(pd.concat(shares, ignore_index=True), RECOMMENDED),
-        keep_contract(pd.DataFrame(solved), PORTFOLIO_OPTIMIZATION),
-        keep_contract(pd.DataFrame(steps), PORTFOLIO_FRONTIER)
+        pd.concat(shares, ignore_index=True),
+        marts.conform(pd.DataFrame(solved), "portfolio_optimization"),
+        marts.conform(pd.DataFrame(steps), "portfolio_frontier")
         if steps
-        else empty(PORTFOLIO_FRONTIER),
+        else marts.empty("portfolio_frontier"),
     )
-
-
-def markets(
-    suppliers: pd.DataFrame,
-) -> Iterator[tuple[dict[str, str], pd.DataFrame, Market]]:
-    """Key, rows and `Market` of each importer, category and mineral, in that order."""
-    for key, rows in suppliers.groupby(MARKET, sort=True):
-        names = dict(zip(MARKET, (str(part) for part in key), strict=True))
-        yield names, rows, market_of(rows)
 
 
 def market_of(rows: pd.DataFrame) -> Market:
@@ -236,7 +128,7 @@ def _with_shares(rows: pd.DataFrame, solution: Solution) -> pd.DataFrame:
 
 
 def _solution_row(rows: pd.DataFrame, solution: Solution) -> dict[str, object]:
-    # A supplier without any capacity is at it always, which says nothing of this portfolio.
+    # A supplier without any capacity is always at it, which says nothing about this portfolio.
     delivers = solution.at_capacity & (rows["capacity_share"] > 0).to_numpy()
     named = _named(rows.loc[delivers])
     binding = []
@@ -245,15 +137,13 @@ def _solution_row(rows: pd.DataFrame, solution: Solution) -> dict[str, object]:
     if solution.is_change_limited:
         binding.append("limit on change")
     return {
+        "coefficient_source": rows["coefficient_source"].iloc[0],
         "is_feasible": solution.shares is not None,
         "is_exact": solution.is_exact,
         "infeasible_because": solution.infeasible_because,
-        "divergence": solution.divergence,
+        **_figures(solution),
         "hhi_recommended": solution.hhi,
-        "supplier_risk": solution.risk,
         "objective": solution.objective,
-        "change_share": solution.change,
-        "effective_suppliers": 1.0 / solution.hhi,
         "is_change_limited": solution.is_change_limited,
         "n_at_capacity": int(delivers.sum()),
         "binding_constraints": "; ".join(binding),
@@ -267,12 +157,10 @@ def _named(rows: pd.DataFrame) -> str:
     return ", ".join(ordered.head(NAMED)) + (f" and {more} more" if more > 0 else "")
 
 
-def _frontier_row(penalty: float, point: Solution) -> dict[str, object]:
+def _figures(solution: Solution) -> dict[str, object]:
     return {
-        "concentration_penalty": penalty,
-        "hhi": point.hhi,
-        "effective_suppliers": 1.0 / point.hhi,
-        "divergence": point.divergence,
-        "supplier_risk": point.risk,
-        "change_share": point.change,
+        "divergence": solution.divergence,
+        "supplier_risk": solution.risk,
+        "change_share": solution.change,
+        "effective_suppliers": 1.0 / solution.hhi,
     }

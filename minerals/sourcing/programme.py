@@ -55,9 +55,9 @@ class ProgrammeError(MineralsError):
 class Weights:
     """What the objective weighs, and how much of today's imports may move (0 to 1)."""
 
-    concentration_penalty: float = 2.0
-    risk_penalty: float = 1.0
-    change_limit: float = 0.3
+    concentration_penalty: float
+    risk_penalty: float
+    change_limit: float
 
 
 @dataclass(frozen=True)

@@ -11,26 +11,27 @@ are broken by the exporter's ISO3 code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from minerals.frames import Contract, empty, keep_contract, require_columns
+from minerals import marts
+from minerals.characteristics import average_characteristics, require_regressors
+from minerals.frames import require_columns
 from minerals.names import (
-    CATEGORIES,
-    DEFAULT_TOP_K,
     PUBLISHED,
     REGRESSORS,
     SE_CLUSTERED,
     SE_PUBLISHED,
+    SUPPLIER,
     quantity_column,
 )
-from minerals.sourcing.alignment import align
+from minerals.shares import implied_shares, part_of_total, window_imports
+from minerals.sourcing.alignment import align, effective_k
 from minerals.sourcing.headline import with_headline
-from minerals.sourcing.shares import implied_shares, part_of_total
 
 FloatArray = NDArray[np.float64]
 
@@ -38,68 +39,7 @@ UNIDENTIFIED_BELOW = -20.0
 """A published mineral effect below this means that the study saw no import: it is not an
 estimate."""
 
-LOG1P = frozenset({"ln_production_qty"})
-"""Regressors that are ln(1 + x); other names beginning with ln_ are ln(x)."""
-
 SET_KEY = ["importer_iso3", "category", "coefficient_source"]
-
-RANKING_ANNUAL = Contract(
-    "ranking_annual",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "year": "int64",
-        "exporter_iso3": "str",
-        "coefficient_source": "str",
-        "predicted_qty_kg": "float64",
-        "predicted_rank": "int64",
-        "actual_qty_kg": "float64",
-        "actual_rank": "Int64",
-        "rank_distance": "Int64",
-        "actual_share": "float64",
-        "model_share": "float64",
-        "alignment": "str",
-    },
-    key=("importer_iso3", "category", "mineral", "year", "coefficient_source", "exporter_iso3"),
-)
-
-RANKING_FORWARD = Contract(
-    "ranking_forward",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "exporter_iso3": "str",
-        "coefficient_source": "str",
-        "forward_rank": "int64",
-        "linear_predictor": "float64",
-        "predicted_qty_kg": "float64",
-        "rank_low": "int64",
-        "rank_high": "int64",
-        "top_k_probability": "float64",
-        "actual_qty_kg": "float64",
-        "actual_share": "float64",
-        "model_share": "float64",
-        "is_headline": "bool",
-        "headline_reason": "str",
-    },
-    key=("importer_iso3", "category", "mineral", "coefficient_source", "exporter_iso3"),
-)
-
-WINDOW_IMPORTS = Contract(
-    "window_imports",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "exporter_iso3": "str",
-        "actual_qty_kg": "float64",
-        "actual_share": "float64",
-        "n_unknown_qty": "int64",
-    },
-    key=("importer_iso3", "category", "mineral", "exporter_iso3"),
-)
 
 
 @dataclass(frozen=True)
@@ -140,17 +80,19 @@ def coefficient_sets(coefficients: pd.DataFrame) -> Iterator[CoefficientSet]:
 def linear_predictor(
     frame: pd.DataFrame, coefficients: CoefficientSet, include_mineral: bool
 ) -> FloatArray:
-    """x'b of the (n,) rows: constant, regressors, year effect and, if asked, the mineral's.
+    """x'b of the (n,) rows: constant, regressors, year effect and, on request, the mineral's.
 
-    The year effect is added when `frame` has a column `year`, otherwise the mean of the year
-    effects that are identified. Unit: ln kg. NaN where an effect is not identified; minus infinity
-    where a separated dummy regressor is 1. Source: Santos Silva and Tenreyro (2006), equation 9.
+    The year effect is added when `frame` has a column `year`; otherwise the logarithm of the mean
+    of exp(year effect) over those that are identified, as characteristics are averaged in levels:
+    exp(x'b) is then the mean quantity of these years. Unit: ln kg. NaN where an effect is not
+    identified; minus infinity where a separated dummy regressor is 1. Source: Santos Silva and
+    Tenreyro (2006), equation 9.
     """
     eta = coefficients.constant + attractiveness(frame, coefficients)
     if "year" in frame.columns:
         eta = eta + frame["year"].map(coefficients.years).to_numpy(dtype=np.float64)
     elif coefficients.years:
-        eta = eta + float(np.mean(list(coefficients.years.values())))
+        eta = eta + float(np.log(np.mean(np.exp(list(coefficients.years.values())))))
     if include_mineral:
         eta = eta + frame["mineral"].map(coefficients.minerals).to_numpy(dtype=np.float64)
     return eta
@@ -162,14 +104,12 @@ def attractiveness(frame: pd.DataFrame, coefficients: CoefficientSet) -> FloatAr
     Minus infinity where a separated dummy is 1. Raises ValueError when a regressor is null.
     """
     names = list(coefficients.regressors)
-    _require_regressors(frame, [*names, *coefficients.separated])
+    require_regressors(frame, [*names, *coefficients.separated])
     eta = frame[names].to_numpy(dtype=np.float64) @ np.array(list(coefficients.regressors.values()))
     return np.where(_is_separated(frame, coefficients), -np.inf, eta)
 
 
-def annual_ranking(
-    panel: pd.DataFrame, coefficients: pd.DataFrame, top_k: int = DEFAULT_TOP_K
-) -> pd.DataFrame:
+def annual_ranking(panel: pd.DataFrame, coefficients: pd.DataFrame, top_k: int) -> pd.DataFrame:
     """`ranking_annual`: predicted and actual rank of every candidate, each mineral and year.
 
     For every model in `coefficients` (see `coefficient_sets`), on the rows of its importer in
@@ -177,31 +117,33 @@ def annual_ranking(
     candidates with a known positive quantity, the largest first, and is null for others.
     rank_distance = predicted_rank - actual_rank: positive where more is bought than the model's
     place suggests. actual_share and model_share are of the mineral's quantity in that year.
-    alignment: `alignment.align`.
+    effective_k and alignment: see `alignment`.
     """
     frames = [
         _annual(panel.loc[panel["importer_iso3"] == model.importer], model, top_k)
         for model in coefficient_sets(coefficients)
     ]
-    return _stack(frames, RANKING_ANNUAL)
+    if not frames:
+        return marts.empty("ranking_annual")
+    return marts.conform(pd.concat(frames, ignore_index=True), "ranking_annual")
 
 
 def forward_ranking(
     panel: pd.DataFrame,
     coefficients: pd.DataFrame,
     covariance: pd.DataFrame,
-    top_k: int = DEFAULT_TOP_K,
-    draws: int = 1000,
-    seed: int = 0,
+    top_k: int,
+    draws: int,
+    seed: int,
     bootstrap: pd.DataFrame | None = None,
     forward_years: int | None = None,
 ) -> pd.DataFrame:
     """`ranking_forward`: suppliers ranked on characteristics averaged over the panel's years.
 
-    Characteristics are averaged by `average_characteristics`, year effects likewise, over the last
-    `forward_years` years of the panel; None means all of them, as in the study.
+    Characteristics are averaged by `average_characteristics`, year effects in levels too, over the
+    last `forward_years` years of the panel; None means all of them, as in the study.
     rank_low and rank_high are the 5th and 95th percentile of ranks by other coefficients,
-    top_k_probability the share of these coefficients that rank the supplier within top_k. For
+    top_k_probability the share of these coefficients that rank the supplier within effective_k. For
     estimated models they are those of `bootstrap` (`ppml_bootstrap`): one vector a sample of
     exporters. For published models, and without `bootstrap` for all, they are `draws` from N(b, V)
     (Krinsky and Robb, "On approximating the statistical properties of elasticities", 1986), V of
@@ -209,10 +151,10 @@ def forward_ranking(
     prints standard errors only: V of published models is diagonal, so that their intervals
     disregard the correlation between coefficients and are indicative.
 
-    `linear_predictor` leaves the mineral effect out. actual_qty_kg and actual_share are over the
-    whole panel, model_share is `shares.implied_shares`, is_headline what `headline.with_headline`
-    says. Each model is simulated from `seed` anew. Raises ValueError when the bootstrap or the
-    covariance of an estimated model is missing.
+    `linear_predictor` leaves the mineral effect out. actual_qty_kg (kg a year, as predicted_qty_kg)
+    and actual_share are over the whole panel, model_share is `shares.implied_shares`, is_headline
+    what `headline.with_headline` says. Each model is simulated from `seed` anew. Raises ValueError
+    when the bootstrap or the covariance of an estimated model is missing.
     """
     imports = window_imports(panel)
     recent = last_years(panel, forward_years)
@@ -226,13 +168,11 @@ def forward_ranking(
         for model in coefficient_sets(coefficients)
     ]
     if not frames:
-        return empty(RANKING_FORWARD)
-    ranked = pd.concat(frames, ignore_index=True).merge(
-        imports, how="left", on=["importer_iso3", "category", "mineral", "exporter_iso3"]
-    )
+        return marts.empty("ranking_forward")
+    ranked = pd.concat(frames, ignore_index=True).merge(imports, how="left", on=SUPPLIER)
     keys = [ranked[name] for name in (*SET_KEY, "mineral")]
     ranked["model_share"] = implied_shares(ranked["linear_predictor"], keys)
-    return keep_contract(with_headline(ranked), RANKING_FORWARD)
+    return marts.conform(with_headline(ranked), "ranking_forward")
 
 
 def last_years(panel: pd.DataFrame, years: int | None) -> pd.DataFrame:
@@ -240,36 +180,6 @@ def last_years(panel: pd.DataFrame, years: int | None) -> pd.DataFrame:
     if years is None or panel.empty:
         return panel
     return panel.loc[panel["year"] > panel["year"].max() - years]
-
-
-def average_characteristics(panel: pd.DataFrame, regressors: Sequence[str]) -> pd.DataFrame:
-    """Mean of each regressor over the years, per mineral and exporter, sorted by both.
-
-    What enters in logarithms is averaged in its own unit and logged afterwards: ln(1 + mean kg) for
-    production, ln(mean) for the other `ln_` regressors. The mean of logarithms would divide the
-    output of a mine that stood still in one of five years by about e^4, not by 5/4. Raises
-    ValueError when a regressor is null.
-    """
-    _require_regressors(panel, regressors)
-    levels = panel[["mineral", "exporter_iso3", *regressors]].copy()
-    for name in regressors:
-        if name.startswith("ln_"):
-            levels[name] = np.expm1(levels[name]) if name in LOG1P else np.exp(levels[name])
-    means = levels.groupby(["mineral", "exporter_iso3"], as_index=False, sort=True).mean()
-    for name in regressors:
-        if name.startswith("ln_"):
-            means[name] = np.log1p(means[name]) if name in LOG1P else np.log(means[name])
-    return means
-
-
-def window_imports(panel: pd.DataFrame) -> pd.DataFrame:
-    """What was imported over the panel's years, per importer, category, mineral and exporter.
-
-    actual_qty_kg sums the known quantities and is null when none is known; n_unknown_qty counts the
-    years with trade of unknown quantity. actual_share is null when a mineral was not imported.
-    """
-    frames = [_window_imports(panel, category) for category in CATEGORIES]
-    return _stack(frames, WINDOW_IMPORTS)
 
 
 def krinsky_robb(mean: FloatArray, cov: FloatArray, draws: int, seed: int) -> FloatArray:
@@ -303,7 +213,9 @@ def _annual(panel: pd.DataFrame, model: CoefficientSet, top_k: int) -> pd.DataFr
     frame["actual_share"] = part_of_total(frame["actual_qty_kg"], keys)
     scores = pd.Series(attractiveness(panel, model), index=frame.index)
     frame["model_share"] = implied_shares(scores.where(np.isfinite(scores)), keys)
-    frame["alignment"] = align(frame["predicted_rank"], frame["actual_rank"], top_k)
+    candidates = frame.groupby("mineral")["exporter_iso3"].transform("nunique")
+    frame["effective_k"] = effective_k(candidates, top_k)
+    frame["alignment"] = align(frame["predicted_rank"], frame["actual_rank"], frame["effective_k"])
     return frame
 
 
@@ -325,7 +237,9 @@ def _forward(
     ranks = _simulated_ranks(frame, model, others)
     low, high = np.quantile(ranks, [0.05, 0.95], axis=1, method="inverted_cdf")
     frame["rank_low"], frame["rank_high"] = low, high
-    frame["top_k_probability"] = (ranks <= top_k).mean(axis=1)
+    candidates = frame.groupby("mineral")["exporter_iso3"].transform("size")
+    frame["effective_k"] = effective_k(candidates, top_k)
+    frame["top_k_probability"] = (ranks <= frame[["effective_k"]].to_numpy()).mean(axis=1)
     return frame
 
 
@@ -352,36 +266,30 @@ def _other_coefficients(
     draws: int,
     seed: int,
 ) -> FloatArray:
-    """Coefficients of the model's regressors (draws, p) as other samples would give them."""
-    if bootstrap is None or model.source == PUBLISHED:
-        mean = np.array(list(model.regressors.values()))
-        return krinsky_robb(mean, _covariance(model, covariance), draws, seed)
-    own = bootstrap.loc[
-        (bootstrap["importer_iso3"] == model.importer)
-        & (bootstrap["category"] == model.category)
-        & (bootstrap["coefficient_source"] == model.source)
-    ]
-    if own.empty:
-        raise ValueError(f"no bootstrap of {model.importer}, {model.category}, {model.source}")
-    wide = own.pivot(index="replication", columns="term", values="estimate").sort_index()
-    # a regressor that is no part of the bootstrap was dropped as collinear: its estimate is zero
-    return wide.reindex(columns=list(model.regressors)).fillna(0.0).to_numpy(dtype=np.float64)
+    """Coefficients of the model's regressors (draws, p) as other samples would give them.
 
-
-def _covariance(model: CoefficientSet, covariance: pd.DataFrame) -> FloatArray:
-    """Covariance of the model's regressors (p, p): as estimated, or of printed standard errors."""
+    What a bootstrap or a covariance lacks was dropped as collinear: its estimate is zero.
+    """
     names = list(model.regressors)
+    if bootstrap is not None and model.source != PUBLISHED:
+        own = _rows_of(model, bootstrap, "bootstrap")
+        wide = own.pivot(index="replication", columns="term", values="estimate").sort_index()
+        return wide.reindex(columns=names).fillna(0.0).to_numpy(dtype=np.float64)
     if model.source == PUBLISHED:
-        return np.diag([model.variances[name] for name in names])
-    own = covariance.loc[
-        (covariance["importer_iso3"] == model.importer)
-        & (covariance["category"] == model.category)
-        & (covariance["coefficient_source"] == model.source)
-    ]
+        matrix = np.diag([model.variances[name] for name in names])
+    else:
+        own = _rows_of(model, covariance, "covariance")
+        wide = own.pivot(index="term", columns="other_term", values="covariance")
+        matrix = wide.reindex(index=names, columns=names).fillna(0.0).to_numpy(dtype=np.float64)
+    return krinsky_robb(np.array(list(model.regressors.values())), matrix, draws, seed)
+
+
+def _rows_of(model: CoefficientSet, frame: pd.DataFrame, what: str) -> pd.DataFrame:
+    key = (model.importer, model.category, model.source)
+    own = frame.loc[(frame[SET_KEY] == key).all(axis=1)]
     if own.empty:
-        raise ValueError(f"no covariance of {model.importer}, {model.category}, {model.source}")
-    wide = own.pivot(index="term", columns="other_term", values="covariance")
-    return wide.reindex(index=names, columns=names).fillna(0.0).to_numpy(dtype=np.float64)
+        raise ValueError(f"no {what} of {', '.join(key)}")
+    return own
 
 
 def _coefficient_set(
@@ -389,57 +297,36 @@ def _coefficient_set(
 ) -> CoefficientSet:
     kinds = set(rows["se_type"])
     kind = next((k for k in (SE_CLUSTERED, SE_PUBLISHED) if k in kinds), min(kinds))
-    rows = rows.loc[rows["se_type"] == kind]
+    rows = rows.loc[rows["se_type"] == kind].set_index(["term_type", "term"])
     label = f"{importer}, {category}, {source}"
-    if rows.duplicated(["term_type", "term"]).any():
+    if rows.index.has_duplicates:
         raise ValueError(f"a term of {label} is given twice")
-    by_type = {str(name): part for name, part in rows.groupby("term_type")}
-    if "constant" not in by_type:
+
+    def estimates(term_type: str, column: str = "estimate") -> dict[str, float]:
+        """Of the terms that have an estimate, the study's order first, then by name."""
+        known = rows.loc[rows.index.get_level_values(0) == term_type].droplevel(0)
+        values = known.loc[known["estimate"].notna(), column].sort_index()
+        first = [name for name in REGRESSORS if name in values.index]
+        names = [*first, *values.index.difference(first)]
+        return {str(name): float(values[name]) for name in names}
+
+    constants = estimates("constant")
+    if not constants:
         raise ValueError(f"the coefficients of {label} have no constant")
-    covariates = by_type.get("covariate", rows.iloc[:0]).set_index("term")
-    names = _ordered(covariates.index)
-    estimates = _estimates(by_type.get("covariate", rows.iloc[:0]))
-    variances = (covariates["std_error"] ** 2).fillna(0.0)
+    covariates = rows.loc[rows.index.get_level_values(0) == "covariate", "estimate"].droplevel(0)
+    floor = UNIDENTIFIED_BELOW if source == PUBLISHED else -np.inf
+    errors = estimates("covariate", "std_error")
     return CoefficientSet(
         importer=importer,
         category=category,
         source=source,
-        regressors={name: estimates[name] for name in names if name in estimates},
-        variances={name: float(variances[name]) for name in names if name in estimates},
-        separated=tuple(name for name in names if name not in estimates),
-        minerals=_identified(by_type.get("mineral", rows.iloc[:0]), source),
-        years={int(y): e for y, e in _estimates(by_type.get("year", rows.iloc[:0])).items()},
-        constant=float(by_type["constant"]["estimate"].iloc[0]),
+        regressors=estimates("covariate"),
+        variances={name: 0.0 if np.isnan(e) else e**2 for name, e in errors.items()},
+        separated=tuple(str(name) for name in covariates.index[covariates.isna()]),
+        minerals={name: e for name, e in estimates("mineral").items() if e >= floor},
+        years={int(year): effect for year, effect in estimates("year").items()},
+        constant=next(iter(constants.values())),
     )
-
-
-def _ordered(names: pd.Index) -> list[str]:
-    """The study's order first, then any other regressor by name."""
-    order = {name: position for position, name in enumerate(REGRESSORS)}
-    return sorted((str(n) for n in names), key=lambda name: (order.get(name, len(order)), name))
-
-
-def _identified(minerals: pd.DataFrame, source: str) -> dict[str, float]:
-    effects = _estimates(minerals)
-    if source == PUBLISHED:
-        return {name: e for name, e in effects.items() if e >= UNIDENTIFIED_BELOW}
-    return effects
-
-
-def _estimates(rows: pd.DataFrame) -> dict[str, float]:
-    pairs = zip(rows["term"], rows["estimate"], strict=True)
-    return {str(term): float(estimate) for term, estimate in pairs if not np.isnan(estimate)}
-
-
-def _require_regressors(frame: pd.DataFrame, names: Sequence[str]) -> None:
-    require_columns(frame, names, "the frame to rank")
-    is_missing = frame[list(names)].isna().any(axis=1)
-    if is_missing.any():
-        shown = frame.loc[is_missing].filter(["mineral", "exporter_iso3", "year"]).head(3)
-        raise ValueError(
-            f"candidates lack a regressor in {int(is_missing.sum())} rows, "
-            f"e.g. {shown.to_dict('records')}"
-        )
 
 
 def _is_separated(frame: pd.DataFrame, model: CoefficientSet) -> NDArray[np.bool_]:
@@ -456,21 +343,3 @@ def _rank(frame: pd.DataFrame, groups: list[str], score: FloatArray) -> pd.Serie
     ordered = frame[[*groups, "exporter_iso3"]].assign(minus_score=-score)
     ordered = ordered.sort_values([*groups, "minus_score", "exporter_iso3"], kind="stable")
     return (ordered.groupby(groups).cumcount() + 1).reindex(frame.index)
-
-
-def _window_imports(panel: pd.DataFrame, category: str) -> pd.DataFrame:
-    key = ["importer_iso3", "mineral", "exporter_iso3"]
-    quantity = quantity_column(category)
-    groups = panel.assign(is_unknown=panel[quantity].isna()).groupby(key)
-    frame = groups[quantity].sum(min_count=1).rename("actual_qty_kg").reset_index()
-    frame["n_unknown_qty"] = groups["is_unknown"].sum().to_numpy()
-    frame["actual_share"] = part_of_total(
-        frame["actual_qty_kg"], [frame["importer_iso3"], frame["mineral"]]
-    )
-    return frame.assign(category=category)
-
-
-def _stack(frames: list[pd.DataFrame], contract: Contract) -> pd.DataFrame:
-    if not frames:
-        return empty(contract)
-    return keep_contract(pd.concat(frames, ignore_index=True), contract)

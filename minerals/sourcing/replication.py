@@ -1,4 +1,4 @@
-"""How near our covariates bring the study's own coefficients to the study's own ranking.
+"""How well the study's coefficients, applied to our covariates, reproduce its printed ranking.
 
 Belongs here: the comparison of the forward ranking by published coefficients with the printed one,
 and the treatment of missing figures that goes with these coefficients. Does not belong here: our
@@ -7,57 +7,24 @@ estimates, and the medians they are made with; the comparison needs no trade qua
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from minerals.frames import Contract, empty, keep_contract, require_columns
-from minerals.names import DEFAULT_TOP_K, PUBLISHED, STUDY_IMPORTER
+from minerals import marts
+from minerals.characteristics import average_characteristics
+from minerals.frames import require_columns
+from minerals.names import PUBLISHED, STUDY_IMPORTER
 from minerals.sourcing.ranking import (
     UNIDENTIFIED_BELOW,
     CoefficientSet,
     attractiveness,
-    average_characteristics,
     coefficient_sets,
 )
 
 MIN_COMMON_FOR_RHO = 3
 """A rank correlation of fewer common suppliers than this is not reported."""
-
-REPLICATION_SCORECARD = Contract(
-    "replication_scorecard",
-    {
-        "category": "str",
-        "mineral": "str",
-        "n_candidates": "int64",
-        "n_published": "int64",
-        "n_common": "int64",
-        "overlap_share": "float64",
-        "spearman_rho": "float64",
-        "is_top1_match": "bool",
-    },
-    key=("category", "mineral"),
-)
-
-REPLICATION_DIFFERENCES = Contract(
-    "replication_differences",
-    {
-        "category": "str",
-        "mineral": "str",
-        "exporter_iso3": "str",
-        "difference": "str",
-        "published_rank": "Int64",
-        "our_rank": "Int64",
-        "rank_difference": "Int64",
-        "predictor_gap": "float64",
-        "driver": "str",
-        "driver_contribution": "float64",
-        "is_driver_imputed": "boolean",
-        "imputed_regressors": "str",
-    },
-    key=("category", "mineral", "exporter_iso3"),
-)
 
 
 def scorecard(
@@ -65,33 +32,45 @@ def scorecard(
     published_coefficients: pd.DataFrame,
     published_ranking: pd.DataFrame,
     country_names: Mapping[str, str],
-    top_k: int = DEFAULT_TOP_K,
+    ranking_forward: pd.DataFrame,
+    top_k: int,
 ) -> pd.DataFrame:
-    """`replication_scorecard`: one row a category and mineral of the study's printed ranking.
+    """`replication_scorecard`: one row per category and mineral of the study's printed ranking.
 
     panel: `import_panel`; rows of India, by `average_characteristics`. published_coefficients:
     `ppml_coefficients`, of which India's of source published are used. published_ranking: category,
-    mineral, rank, country. country_names: the study's names to ISO3.
+    mineral, rank, country. country_names: the study's names to ISO3. ranking_forward: as served.
 
     Candidates: producers and trading partners, but producers alone for minerals whose published
     effects are all below -20 (`producer_only_minerals`). What is not observed adds nothing to a
     candidate's predictor (`without_imputed`). overlap_share = common members of the two top-k lists
     over min(top_k, printed suppliers). spearman_rho: rank correlation over n_common, the printed
     suppliers that are candidates at all; null below three, or where undefined. n_candidates may be
-    0: then nothing of the printed list is met.
+    0: then overlap_share is 0. n_candidates_as_served and overlap_share_as_served
+    say the same of the rows of source published in `ranking_forward`, where every candidate is
+    ranked and what is not observed is filled in.
 
     Raises ValueError for a printed name that has no ISO3 code, naming it.
     """
-    printed = _printed(published_ranking, country_names)
-    if printed.empty or not (panel["importer_iso3"] == STUDY_IMPORTER).any():
-        return empty(REPLICATION_SCORECARD)
-    standings = _standings(panel, published_coefficients)
+    is_served = (ranking_forward["importer_iso3"] == STUDY_IMPORTER) & (
+        ranking_forward["coefficient_source"] == PUBLISHED
+    )
+    served = ranking_forward.loc[is_served].rename(columns={"forward_rank": "rank"})
+    compared = _pairs(panel, published_coefficients, published_ranking, country_names)
     rows = [
-        {"category": category, "mineral": mineral, **_compare(ours, theirs, top_k)}
-        for (category, mineral), theirs in printed.groupby(["category", "mineral"], sort=True)
-        for ours in [_select(standings, str(category), str(mineral))]
+        {
+            "category": category,
+            "mineral": mineral,
+            **_compare(ours, theirs, top_k),
+            "n_candidates_as_served": len(as_served),
+            "overlap_share_as_served": _overlap(as_served, theirs, top_k),
+        }
+        for category, mineral, ours, theirs in compared
+        for as_served in [_select(served, category, mineral)]
     ]
-    return keep_contract(pd.DataFrame(rows), REPLICATION_SCORECARD)
+    if not rows:
+        return marts.empty("replication_scorecard")
+    return marts.conform(pd.DataFrame(rows), "replication_scorecard")
 
 
 def differences(
@@ -99,13 +78,14 @@ def differences(
     published_coefficients: pd.DataFrame,
     published_ranking: pd.DataFrame,
     country_names: Mapping[str, str],
-    top_k: int = DEFAULT_TOP_K,
+    top_k: int,
 ) -> pd.DataFrame:
     """`replication_differences`: the suppliers whose place in the printed list is not ours.
 
-    Arguments and candidates as in `scorecard`. One row a supplier within the first top_k of either
-    list whose two ranks differ. difference: not_a_candidate (printed, and neither a producer nor a
-    partner here), printed_only and ours_only (within top_k of one list), other_rank (of both).
+    Arguments and candidates as in `scorecard`. One row per supplier that is within the first top_k
+    of either list and whose two ranks differ. difference: not_a_candidate (printed, and neither a
+    producer nor a partner here), printed_only and ours_only (within top_k of one list), other_rank
+    (of both).
     rank_difference = our_rank - published_rank: positive where we rank it too low. predictor_gap =
     what its predictor would have to gain to equal the candidate now at its printed rank.
 
@@ -115,15 +95,11 @@ def differences(
     figure is wrong; imputed_regressors names those that are not observed in every year, and count
     0 in such a year.
     """
-    printed = _printed(published_ranking, country_names)
-    if printed.empty or not (panel["importer_iso3"] == STUDY_IMPORTER).any():
-        return empty(REPLICATION_DIFFERENCES)
-    standings = _standings(panel, published_coefficients)
-    frames = [
-        _different(_select(standings, str(category), str(mineral)), theirs, top_k)
-        for (category, mineral), theirs in printed.groupby(["category", "mineral"], sort=True)
-    ]
-    return keep_contract(pd.concat(frames, ignore_index=True), REPLICATION_DIFFERENCES)
+    compared = _pairs(panel, published_coefficients, published_ranking, country_names)
+    frames = [_different(ours, theirs, top_k) for _, _, ours, theirs in compared]
+    if not frames:
+        return marts.empty("replication_differences")
+    return marts.conform(pd.concat(frames, ignore_index=True), "replication_differences")
 
 
 def without_imputed(panel: pd.DataFrame, regressors: Sequence[str]) -> pd.DataFrame:
@@ -153,18 +129,42 @@ def producer_only_minerals(published_coefficients: pd.DataFrame) -> set[str]:
     return {str(mineral) for mineral in highest.index[highest < UNIDENTIFIED_BELOW]}
 
 
-def summary(scorecard_frame: pd.DataFrame, top_k: int = DEFAULT_TOP_K) -> pd.DataFrame:
+def summary(scorecard_frame: pd.DataFrame, top_k: int) -> pd.DataFrame:
     """Means per category over minerals with more candidates than top_k places.
 
-    Columns: category, n_minerals, mean_overlap_share, mean_spearman_rho, top1_match_share.
+    Columns: category, n_minerals, mean_overlap_share, mean_spearman_rho, top1_match_share, and of
+    the served ranking n_minerals_as_served, mean_overlap_share_as_served.
     """
-    chosen = scorecard_frame.loc[scorecard_frame["n_candidates"] > top_k]
-    return chosen.groupby("category", as_index=False, sort=True).agg(
+    scored = scorecard_frame.loc[scorecard_frame["n_candidates"] > top_k].groupby("category")
+    means = scored.agg(
         n_minerals=("mineral", "size"),
         mean_overlap_share=("overlap_share", "mean"),
         mean_spearman_rho=("spearman_rho", "mean"),
         top1_match_share=("is_top1_match", "mean"),
     )
+    chosen = scorecard_frame.loc[scorecard_frame["n_candidates_as_served"] > top_k]
+    as_served = chosen.groupby("category").agg(
+        n_minerals_as_served=("mineral", "size"),
+        mean_overlap_share_as_served=("overlap_share_as_served", "mean"),
+    )
+    return means.join(as_served).reset_index()
+
+
+def _pairs(
+    panel: pd.DataFrame,
+    published_coefficients: pd.DataFrame,
+    published_ranking: pd.DataFrame,
+    country_names: Mapping[str, str],
+) -> Iterator[tuple[str, str, pd.DataFrame, pd.DataFrame]]:
+    """Category, mineral, our candidates and the printed suppliers; nothing without the study's
+    importer in the panel."""
+    printed = _printed(published_ranking, country_names)
+    if printed.empty or not (panel["importer_iso3"] == STUDY_IMPORTER).any():
+        return
+    standings = _standings(panel, published_coefficients)
+    for (category, mineral), theirs in printed.groupby(["category", "mineral"], sort=True):
+        ours = _select(standings, str(category), str(mineral))
+        yield str(category), str(mineral), ours, theirs
 
 
 def _printed(published_ranking: pd.DataFrame, country_names: Mapping[str, str]) -> pd.DataFrame:
@@ -270,17 +270,22 @@ def _select(ranks: pd.DataFrame, category: str, mineral: str) -> pd.DataFrame:
 def _compare(ours: pd.DataFrame, theirs: pd.DataFrame, top_k: int) -> dict[str, object]:
     our_rank = ours.set_index("exporter_iso3")["rank"]
     their_rank = theirs.set_index("exporter_iso3")["rank"].sort_values()
-    their_top = their_rank.index[:top_k]
-    our_top = our_rank.index[our_rank <= top_k]
     common = their_rank.index.intersection(our_rank.index)
     return {
         "n_candidates": len(our_rank),
         "n_published": len(their_rank),
         "n_common": len(common),
-        "overlap_share": len(set(our_top) & set(their_top)) / min(top_k, len(their_rank)),
+        "overlap_share": _overlap(ours, theirs, top_k),
         "spearman_rho": _spearman(our_rank[common], their_rank[common]),
-        "is_top1_match": bool(len(our_top)) and our_rank.idxmin() == their_rank.idxmin(),
+        "is_top1_match": bool(len(our_rank)) and our_rank.idxmin() == their_rank.idxmin(),
     }
+
+
+def _overlap(ours: pd.DataFrame, theirs: pd.DataFrame, top_k: int) -> float:
+    """Common members of the two first `top_k`, over min(top_k, printed suppliers)."""
+    our_top = ours.loc[ours["rank"] <= top_k, "exporter_iso3"]
+    their_top = theirs.loc[theirs["rank"] <= top_k, "exporter_iso3"]
+    return len(set(our_top) & set(their_top)) / min(top_k, len(theirs))
 
 
 def _spearman(ours: pd.Series, theirs: pd.Series) -> float:

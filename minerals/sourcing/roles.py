@@ -1,4 +1,4 @@
-"""What a supplier is to an importer, and what to do about a mineral, in a word and a sentence.
+"""The role of each supplier and the strategy for each mineral, with the reasons in words.
 
 Belongs here: the rules that turn figures into a role and a strategy, and the sentences that give
 the figures. Does not belong here: the figures.
@@ -6,65 +6,30 @@ the figures. Does not belong here: the figures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from minerals.frames import Contract, empty, keep_contract, require_columns
-from minerals.names import DEFAULT_TOP_K
-from minerals.sourcing.portfolio import MARKET, RECOMMENDED, SUPPLIER
+from minerals import marts
+from minerals.frames import require_columns
+from minerals.names import MARKET
 
 ROLES = ("excluded", "consolidate", "reduce", "develop", "watch", "peripheral")
-"""In the order in which they are tried; the last is what is left."""
-WORTH_A_WORD = 0.01
-"""A share that changes by less than a point is not said to rise or fall."""
-WORTH_A_DOUBT = 0.1
-"""A part of a quantity that is doubtful is said from here."""
+"""In order of precedence; the last is for all others."""
+MIN_CHANGE = 0.01
+"""A share that changes by less than a point counts as unchanged."""
+MIN_ESTIMATED_SHARE = 0.1
+"""The estimated part of a quantity is mentioned from this share on."""
 STRATEGIES = ("secure_long_term", "build_data", "diversify", "rebalance", "maintain")
+LIKELY = 0.8
+"""A place among the leading that is at least this probable is relied upon."""
+REBALANCE_ABOVE = 0.25
+"""Share of the imports that the recommended portfolio moves, from which to rebalance."""
 
 
-@dataclass(frozen=True)
-class Rules:
-    """The thresholds that the words depend on."""
-
-    top_k: int = DEFAULT_TOP_K
-    likely: float = 0.8
-    """A place among the leading that is at least this probable is relied upon."""
-    rebalance_above: float = 0.25
-    """Share of imports that differs from the recommended one, above which to rebalance."""
-
-
-PORTFOLIO_PARTNERS = Contract(
-    "portfolio_partners",
-    {**RECOMMENDED.columns, "role": "str", "evidence": "str"},
-    key=SUPPLIER,
-)
-
-PORTFOLIO_STRATEGY = Contract(
-    "portfolio_strategy",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "strategy": "str",
-        "rationale": "str",
-        "misallocated_share": "float64",
-        "change_share": "float64",
-        "hhi_actual": "float64",
-        "hhi_recommended": "float64",
-    },
-    key=MARKET,
-)
-
-
-def partners(
-    recommended: pd.DataFrame,
-    concentration: pd.DataFrame,
-    rules: Rules = Rules(),
-) -> pd.DataFrame:
+def partners(recommended: pd.DataFrame, concentration: pd.DataFrame) -> pd.DataFrame:
     """`portfolio_partners`: each candidate's shares, role and evidence.
 
     recommended: of `portfolio.recommend`. concentration: `portfolio_concentration`, of which
@@ -74,57 +39,52 @@ def partners(
     - excluded: no portfolio may use it (is_excluded);
     - consolidate: aligned, and persistent among the leading by the model;
     - reduce: overrepresented, in a concentrated market;
-    - develop: underutilized, leading with a probability of at least `rules.likely`;
+    - develop: underutilized, leading with a probability of at least LIKELY;
     - watch: a recent entrant, or leading in either rank without the above (faded or episodic,
       uncertain, or overrepresented where imports are spread);
     - peripheral: none of these.
     """
     require_columns(concentration, [*MARKET, "is_concentrated"], "concentration")
     if recommended.empty:
-        return empty(PORTFOLIO_PARTNERS)
+        return marts.empty("portfolio_partners")
     frame = recommended.merge(
         concentration[[*MARKET, "is_concentrated"]], how="left", on=MARKET, validate="many_to_one"
     )
-    frame["role"] = role(frame, rules)
-    frame["evidence"] = [evidence(row, rules) for row in frame.to_dict("records")]
-    return keep_contract(frame, PORTFOLIO_PARTNERS)
+    frame["role"] = role(frame)
+    frame["evidence"] = [evidence(row) for row in frame.to_dict("records")]
+    return marts.conform(frame, "portfolio_partners")
 
 
-def role(frame: pd.DataFrame, rules: Rules = Rules()) -> pd.Series:
+def role(frame: pd.DataFrame) -> pd.Series:
     """The role of each row; needs is_excluded, alignment, persistence, top_k_probability and
     is_concentrated."""
     alignment, persistence = frame["alignment"], frame["persistence"]
-    is_concentrated = frame["is_concentrated"].astype("boolean").fillna(False).astype(bool)
-    words = np.select(
-        [
-            frame["is_excluded"],
-            (alignment == "aligned") & (persistence == "persistent"),
-            (alignment == "overrepresented") & is_concentrated,
-            (alignment == "underutilized") & (frame["top_k_probability"] >= rules.likely),
-            (persistence == "recent_entrant") | (alignment != "peripheral"),
-        ],
-        list(ROLES[:-1]),
-        default=ROLES[-1],
-    )
-    return pd.Series(words, index=frame.index, dtype="str")
+    conditions = [
+        frame["is_excluded"],
+        (alignment == "aligned") & (persistence == "persistent"),
+        (alignment == "overrepresented") & _is_concentrated(frame),
+        (alignment == "underutilized") & (frame["top_k_probability"] >= LIKELY),
+        (persistence == "recent_entrant") | (alignment != "peripheral"),
+    ]
+    return _first_that_holds(conditions, ROLES)
 
 
-def evidence(row: Mapping[Any, Any], rules: Rules = Rules()) -> str:
+def evidence(row: Mapping[Any, Any]) -> str:
     """The figures behind a partner's role, in two or three short sentences."""
-    k = rules.top_k
-    parts = [
+    k = row["effective_k"]
+    rank = (
         f"Rank {row['forward_rank']} by the model (90% interval {row['rank_low']} to "
         f"{row['rank_high']}; among the {k} leading with probability "
         f"{row['top_k_probability']:.2f}), {_WORDS[row['persistence']].format(k=k)}."
-    ]
-    return " ".join([*parts, _supply(row), *_recommendation(row)])
+    )
+    return " ".join([rank, _supply(row), *_recommendation(row)])
 
 
 def _supply(row: Mapping[Any, Any]) -> str:
     if row["annual_qty_kg"] > 0:
-        doubt = row["doubtful_qty_kg"] / row["annual_qty_kg"]
-        said = f", {doubt:.0%} of it of doubtful weight" if doubt >= WORTH_A_DOUBT else ""
-        return f"Supplies {row['actual_share']:.1%}, rank {row['actual_rank']}{said}."
+        part = row["doubtful_qty_kg"] / row["annual_qty_kg"]
+        note = f", {part:.0%} of it estimated from its value" if part >= MIN_ESTIMATED_SHARE else ""
+        return f"Supplies {row['actual_share']:.1%}, rank {row['actual_rank']}{note}."
     if row["n_unknown_qty"] > 0:
         return "Supplies an unknown quantity."
     return "No import of known quantity." if pd.isna(row["actual_share"]) else "Supplies nothing."
@@ -137,13 +97,9 @@ def _recommendation(row: Mapping[Any, Any]) -> list[str]:
         return []
     bound = ", at its capacity" if row["is_at_capacity"] and row["capacity_share"] > 0 else ""
     change = row["change_share"]
-    moves = (
-        ""
-        if pd.isna(change) or abs(change) < WORTH_A_WORD
-        else ", less"
-        if change < 0
-        else ", more"
-    )
+    moves = ""
+    if abs(change) >= MIN_CHANGE:  # false for null
+        moves = ", less" if change < 0 else ", more"
     return [f"Recommended: {row['recommended_share']:.1%}{moves}{bound}."]
 
 
@@ -157,20 +113,17 @@ _WORDS = {
 
 
 def strategies(
-    partners: pd.DataFrame,
-    optimization: pd.DataFrame,
-    concentration: pd.DataFrame,
-    rules: Rules = Rules(),
+    partners: pd.DataFrame, optimization: pd.DataFrame, concentration: pd.DataFrame
 ) -> pd.DataFrame:
     """`portfolio_strategy`: one word and its reasons for each importer, category and mineral.
 
     The first that holds: secure_long_term (is_narrow_pool), build_data (no import of known
     quantity), diversify (is_concentrated), rebalance (the recommended portfolio moves at
-    least `rules.rebalance_above` of the imports), maintain. misallocated_share = half the sum of
+    least REBALANCE_ABOVE of the imports), maintain. misallocated_share = half the sum of
     |actual - model share| over the window, change_share = half of |recommended - actual share|.
     """
     if optimization.empty:
-        return empty(PORTFOLIO_STRATEGY)
+        return marts.empty("portfolio_strategy")
     measured = ["hhi_recommended", "change_share", "infeasible_because"]
     frame = concentration.merge(
         optimization[[*MARKET, *measured]], how="inner", on=MARKET, validate="one_to_one"
@@ -179,45 +132,51 @@ def strategies(
     at_stake = moved.groupby([partners[name] for name in MARKET]).sum()
     frame = frame.merge(at_stake.rename("misallocated_share").reset_index(), on=MARKET, how="left")
     frame["misallocated_share"] = frame["misallocated_share"].where(frame["hhi_actual"].notna())
-    frame["strategy"] = strategy(frame, rules)
+    frame["strategy"] = strategy(frame)
     grouped = dict(iter(partners.groupby(MARKET)))
     frame["rationale"] = [
         rationale(row, grouped[tuple(row[name] for name in MARKET)])
         for row in frame.to_dict("records")
     ]
-    return keep_contract(frame, PORTFOLIO_STRATEGY)
+    return marts.conform(frame, "portfolio_strategy")
 
 
-def strategy(frame: pd.DataFrame, rules: Rules = Rules()) -> pd.Series:
+def strategy(frame: pd.DataFrame) -> pd.Series:
     """The strategy of each row; needs hhi_actual, is_narrow_pool, is_concentrated, change_share."""
-    is_concentrated = frame["is_concentrated"].astype("boolean").fillna(False).astype(bool)
-    words = np.select(
-        [
-            frame["is_narrow_pool"],
-            frame["hhi_actual"].isna(),
-            is_concentrated,
-            frame["change_share"] >= rules.rebalance_above,
-        ],
-        list(STRATEGIES[:-1]),
-        default=STRATEGIES[-1],
-    )
-    return pd.Series(words, index=frame.index, dtype="str")
+    conditions = [
+        frame["is_narrow_pool"],
+        frame["hhi_actual"].isna(),
+        _is_concentrated(frame),
+        frame["change_share"] >= REBALANCE_ABOVE,
+    ]
+    return _first_that_holds(conditions, STRATEGIES)
+
+
+def _is_concentrated(frame: pd.DataFrame) -> pd.Series:
+    """is_concentrated, false where it is null."""
+    return frame["is_concentrated"].astype("boolean").fillna(False).astype(bool)
+
+
+def _first_that_holds(conditions: list[pd.Series], words: Sequence[str]) -> pd.Series:
+    """The word of the first condition that holds in each row, the last word where none does."""
+    chosen = np.select(conditions, list(words[:-1]), default=words[-1])
+    return pd.Series(chosen, index=conditions[0].index, dtype="str")
 
 
 def rationale(row: Mapping[Any, Any], partners: pd.DataFrame) -> str:
     """Why the strategy: the figures of the market, and from whom to whom to move."""
-    return " ".join([*_reasons(row), *_doubts(partners), *_moves(row, partners)])
+    return " ".join([*_reasons(row), *_estimated_weights(partners), *_moves(row, partners)])
 
 
-def _doubts(partners: pd.DataFrame) -> list[str]:
+def _estimated_weights(partners: pd.DataFrame) -> list[str]:
     bought = float(partners["annual_qty_kg"].sum())
     doubtful = partners.loc[partners["doubtful_qty_kg"] > 0]
     weight = float(doubtful["doubtful_qty_kg"].sum())
-    if bought <= 0 or weight < WORTH_A_DOUBT * bought:
+    if bought <= 0 or weight < MIN_ESTIMATED_SHARE * bought:
         return []
-    most = doubtful.loc[doubtful["doubtful_qty_kg"] >= WORTH_A_DOUBT * weight]
+    most = doubtful.loc[doubtful["doubtful_qty_kg"] >= MIN_ESTIMATED_SHARE * weight]
     of_whom = ", ".join(most.nlargest(3, "doubtful_qty_kg")["exporter_iso3"])
-    return [f"{weight / bought:.0%} of the weight is doubtful for its price, of {of_whom}."]
+    return [f"{weight / bought:.0%} of the quantity is estimated from its value, of {of_whom}."]
 
 
 def _reasons(row: Mapping[Any, Any]) -> list[str]:
@@ -229,7 +188,7 @@ def _reasons(row: Mapping[Any, Any]) -> list[str]:
         few = "Few to choose from" if row["strategy"] == "secure_long_term" else "No data"
         return [
             f"{few}: {pool}. No import of known quantity in this category: the ranking rests on "
-            "characteristics alone, and the trade figures are to be found."
+            "characteristics alone; find the trade figures."
         ]
     trend = row["top1_share_trend"]
     moving = "" if pd.isna(trend) else f", {100 * trend:+.1f} points a year"
@@ -265,5 +224,5 @@ def _moves(row: Mapping[Any, Any], partners: pd.DataFrame) -> list[str]:
 def _largest_moves(partners: pd.DataFrame, sign: int) -> str:
     """The three suppliers whose share is to fall (-1) or rise (1) most, by a point at least."""
     change = sign * partners["change_share"]
-    chosen = change.loc[change >= WORTH_A_WORD].nlargest(3).index
+    chosen = change.loc[change >= MIN_CHANGE].nlargest(3).index
     return ", ".join(partners.loc[chosen, "exporter_iso3"])

@@ -1,4 +1,4 @@
-"""What is lost when a supplier falls away, and who could step in.
+"""What is lost when a supplier drops out, and who could replace it.
 
 Belongs here: the loss, its replacement within capacity, and the table of standing shocks. Does not
 belong here: capacities (`capacity`) and the portfolio without a shock (`portfolio`).
@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from minerals.frames import Contract, empty, keep_contract, require_columns
-from minerals.sourcing.portfolio import MARKET, market_of
+from minerals import marts
+from minerals.frames import require_columns
+from minerals.names import MARKET
+from minerals.shares import hhi
+from minerals.sourcing.portfolio import market_of
 from minerals.sourcing.programme import NO_CHANGE_LIMIT, FloatArray, Solution, Weights, solve
-from minerals.sourcing.shares import hhi
 
 LARGEST_PARTNERS = 10
 NAMED_REPLACEMENTS = 5
@@ -23,28 +25,6 @@ NAMED_REPLACEMENTS = 5
 LARGEST_SUPPLIER = "largest_supplier"
 PARTNER = "partner"
 EVENT = "event"
-
-PORTFOLIO_SHOCKS = Contract(
-    "portfolio_shocks",
-    {
-        "importer_iso3": "str",
-        "category": "str",
-        "mineral": "str",
-        "shock": "str",
-        "shock_kind": "str",
-        "lost_exporters": "str",
-        "lost_share": "float64",
-        "lost_qty_kg": "float64",
-        "replaceable_share": "float64",
-        "n_candidates_left": "int64",
-        "next_best": "str",
-        "hhi_before": "float64",
-        "hhi_after": "float64",
-        "event_date": "str",
-        "event_source": "str",
-    },
-    key=(*MARKET, "shock"),
-)
 
 EVENT_COLUMNS = ("event", "event_date", "exporter_iso3", "mineral", "category", "source")
 
@@ -74,7 +54,7 @@ class Loss:
 
 
 def lose(partners: pd.DataFrame, lost: Sequence[str]) -> Loss:
-    """Take suppliers away from one market, and let the others step in.
+    """Take suppliers away from one market, and let the others replace them.
 
     partners: the rows of one importer, category and mineral of `portfolio_partners`. The loss is
     shared among the others in proportion to their model_share; what exceeds the headroom of one is
@@ -142,7 +122,7 @@ def recommend_without(partners: pd.DataFrame, lost: Sequence[str], weights: Weig
 def standing_shocks(
     partners: pd.DataFrame, import_value: pd.DataFrame, events: pd.DataFrame
 ) -> pd.DataFrame:
-    """`portfolio_shocks`: what to expect of the losses that an importer should have thought of.
+    """`portfolio_shocks`: the effect of a fixed list of supply losses on each market.
 
     In every mineral and category: the loss of its largest supplier; of each of the importer's ten
     largest partners, where it supplies any; and each of `events` (EVENT_COLUMNS; a category of
@@ -152,17 +132,15 @@ def standing_shocks(
     """
     require_columns(partners, _NEEDED, "partners")
     require_columns(events, EVENT_COLUMNS, "events")
-    if partners.empty:
-        return empty(PORTFOLIO_SHOCKS)
     largest = largest_partners(import_value)
     rows = [
         {**dict(zip(MARKET, key, strict=True)), **shock, **_figures(market, shock)}
         for key, market in partners.groupby(MARKET, sort=True)
         for shock in _shocks(market, largest.get(str(key[0]), []), events)
     ]
-    return keep_contract(
-        pd.DataFrame(rows, columns=list(PORTFOLIO_SHOCKS.columns)), PORTFOLIO_SHOCKS
-    )
+    if not rows:
+        return marts.empty("portfolio_shocks")
+    return marts.conform(pd.DataFrame(rows), "portfolio_shocks")
 
 
 def largest_partners(

@@ -1,36 +1,33 @@
 """Stage 1: the four raw datasets, from whichever provider the profile names, as snapshots.
 
-One asset a dataset. An unchanged source makes no new snapshot. In the bundled profile a source that
-breaks its layout fails its asset with the rows that are wrong, and the snapshot in use stays in
-use. In the live profile a source that fails or brings something strange does not stop the others:
-the last accepted snapshot goes on serving, the check `is_up_to_date` of its asset says why, and an
-alert is written. A run that asks this source only then materializes nothing, so that the age that
-the freshness policy sees is that of the last answer.
+Each dataset has two assets, made by one step. `source_<dataset>` asks the source and decides which
+snapshot is in use; an unchanged source makes no new snapshot. `raw_<dataset>` shows the snapshot in
+use to dbt and to the gates. A run without the first (the job `rebuild`) asks no source.
+
+In the bundled profile a source that breaks its layout fails the step. In the live profile a source
+that fails, or brings something strange, does not stop the others: the last accepted snapshot stays
+in use, the check `is_up_to_date` says why, an alert is written, and `source_<dataset>` is not
+materialized, so its freshness policy sees the age of the last good answer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 
 import dagster as dg
-from dagster._core.definitions.data_version import (
-    DATA_VERSION_TAG,
-    extract_data_version_from_entry,
-)
 
 from minerals import alerts
 from minerals.settings import Settings
 from minerals.sources import DATASETS
 from minerals.sources.csv_files import reported_trade_provider
 from minerals.sources.ingest import Ingested, ingest_dataset
-from minerals.sources.snapshots import Snapshot, SnapshotStore
+from minerals.sources.snapshots import Snapshot
 from minerals.sources.tables import sources
-from orchestration.assets import OWNERS, UP_TO_DATE, WRITER_POOL
-from orchestration.causes import told_in_words
-from orchestration.metadata import Facts, watched
+from orchestration.assets import OWNERS, SOURCES, WRITER_POOL
+from orchestration.metadata import Metadata, step
 from orchestration.resources import Snapshots, Warehouse
 from orchestration.schedules import CADENCES
 
+UP_TO_DATE = "is_up_to_date"
 DESCRIPTIONS = {
     "bilateral_trade": "Who sold which HS code to whom, each year: value and quantity.",
     "production": "Mine and smelter production of each mineral by country and year.",
@@ -39,111 +36,122 @@ DESCRIPTIONS = {
     "country_geography": "Main city and coordinates, landlocked or not, region and income group "
     "of each country.",
 }
+Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 
-def raw_asset(dataset: str, settings: Settings) -> dg.AssetsDefinition:
-    """The asset `raw_<dataset>`."""
+def dataset_assets(dataset: str, settings: Settings) -> dg.AssetsDefinition:
+    """The assets `source_<dataset>` and `raw_<dataset>`."""
+    source, raw = _source_spec(dataset, settings), _raw_spec(dataset, settings)
 
-    is_live = settings.profile == "live"
-    cadence = CADENCES[dataset]
-    described = f"{DESCRIPTIONS[dataset]} {cadence.reason}" if is_live else DESCRIPTIONS[dataset]
-
-    @dg.asset(
+    @dg.multi_asset(
         name=f"raw_{dataset}",
-        group_name="ingestion",
-        description=described,
-        metadata={"schedule": cadence.cron, "freshness": cadence.reason} if is_live else None,
-        kinds={"python", "parquet"},
-        owners=OWNERS,
+        specs=[source, raw],
+        check_specs=[_up_to_date_spec(source)] if settings.profile == "live" else None,
+        can_subset=True,
         pool=WRITER_POOL,
-        tags={"profile": settings.profile},
-        check_specs=[_up_to_date(dataset)] if is_live else None,
-        freshness_policy=cadence.freshness if is_live else None,
-        output_required=not is_live,
     )
-    @watched
+    @step
     def ingest(
         context: dg.AssetExecutionContext, snapshots: Snapshots, warehouse: Warehouse
-    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    ) -> Results:
         store = snapshots.store()
-        intake = ingest_dataset(settings, dataset, store)
-        snapshot, is_new = intake.snapshot, intake.outcome == "new"
-        warehouse.load_snapshot(snapshot)
-        store.use_unless_pinned(snapshot)
-        context.log.info(
-            f"{dataset}: {intake.outcome} snapshot {snapshot.snapshot_id}, "
-            f"{snapshot.row_count:,} rows from {snapshot.provider}"
-        )
-        if intake.is_stale:
-            _alert(settings, context, dataset, intake)
-        if is_live:
-            yield _check_result(intake)
-        if not intake.is_stale or not _is_alone(context):
-            yield _result(snapshot, is_new)
+        if source.key in context.selected_asset_keys:
+            ingested = ingest_dataset(settings, dataset, store)
+            store.use_unless_pinned(ingested.snapshot)
+            yield from _answer(context, settings, source, ingested)
+        if raw.key in context.selected_asset_keys:
+            snapshot = store.current(dataset)
+            warehouse.load_snapshot(snapshot)
+            yield dg.MaterializeResult(
+                asset_key=raw.key,
+                metadata=_metadata(snapshot),
+                data_version=dg.DataVersion(snapshot.snapshot_id),
+            )
 
     return ingest
 
 
-def show_snapshot_in_use(
-    context: dg.AssetCheckExecutionContext, asset: str, store: SnapshotStore, warehouse: Warehouse
-) -> None:
-    """Let a raw table show the snapshot in use, since an operator may have chosen another one.
-
-    A change is recorded as one of the asset, so that what was made of the one before is known to be
-    older. Raises dg.Failure when the snapshot is damaged or there is none.
-    """
-    with told_in_words():
-        snapshot = store.current(asset.removeprefix("raw_"))
-        warehouse.load_snapshot(snapshot)
-    recorded = context.instance.get_latest_materialization_event(dg.AssetKey(asset))
-    shown = extract_data_version_from_entry(recorded) if recorded else None
-    if shown != dg.DataVersion(snapshot.snapshot_id):
-        context.op_execution_context.log_event(
-            dg.AssetMaterialization(
-                asset,
-                metadata=_facts(snapshot, is_new=False),
-                tags={DATA_VERSION_TAG: snapshot.snapshot_id},
-            )
-        )
-
-
-def _is_alone(context: dg.AssetExecutionContext) -> bool:
-    """Whether nothing downstream is in this run: it would be skipped without this asset."""
-    return set(context.job_def.asset_layer.executable_asset_keys) == {context.asset_key}
-
-
-def _alert(
-    settings: Settings, context: dg.AssetExecutionContext, dataset: str, intake: Ingested
-) -> None:
-    context.log.warning(f"{dataset} is not up to date. {intake.message}")
-    alert = alerts.Alert(
-        kind="source not up to date",
-        job=context.run.job_name,
-        run_id=context.run_id,
-        step=f"raw_{dataset}",
-        cause=intake.headline,
+def _source_spec(dataset: str, settings: Settings) -> dg.AssetSpec:
+    spec = dg.AssetSpec(
+        f"source_{dataset}",
+        group_name=SOURCES,
+        description=f"The last answer of the source of {dataset}, accepted as a snapshot.",
+        kinds={"python", "parquet"},
+        owners=OWNERS,
+        tags={"profile": settings.profile},
     )
-    if problem := alerts.send(settings, alert):
-        context.log.warning(f"The alert is in {settings.alert_log} only: {problem}.")
+    if settings.profile == "bundled":
+        return spec
+    cadence = CADENCES[dataset]
+    return spec.replace_attributes(
+        description=f"{spec.description} {cadence.reason}",
+        freshness_policy=cadence.freshness,
+        skippable=True,
+    ).merge_attributes(metadata={"schedule": cadence.cron, "freshness": cadence.reason})
 
 
-def _up_to_date(dataset: str) -> dg.AssetCheckSpec:
+def _raw_spec(dataset: str, settings: Settings) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        f"raw_{dataset}",
+        group_name="ingestion",
+        deps=[f"source_{dataset}"],
+        description=f"{DESCRIPTIONS[dataset]} Shows the snapshot in use.",
+        kinds={"parquet", "duckdb"},
+        owners=OWNERS,
+        tags={"profile": settings.profile},
+    )
+
+
+def _up_to_date_spec(source: dg.AssetSpec) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
-        name=UP_TO_DATE,
-        asset=f"raw_{dataset}",
-        description="The source answered, and what it brought is within the tolerances; otherwise "
-        "the last accepted snapshot is in use.",
+        UP_TO_DATE,
+        asset=source.key,
+        description="The source answered, and its answer is within the tolerances. Otherwise the "
+        "last accepted snapshot stays in use.",
     )
 
 
-def _check_result(intake: Ingested) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=UP_TO_DATE,
-        passed=not intake.is_stale,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=intake.message,
-        metadata={"outcome": intake.outcome, "in_use_since": intake.snapshot.retrieved_at},
+def _answer(
+    context: dg.AssetExecutionContext, settings: Settings, source: dg.AssetSpec, ingested: Ingested
+) -> Results:
+    """What the source brought, as Dagster records it; an alert when it is not up to date."""
+    snapshot = ingested.snapshot
+    context.log.info(
+        f"{snapshot.dataset}: {ingested.outcome} snapshot {snapshot.snapshot_id}, "
+        f"{snapshot.row_count:,} rows from {snapshot.provider}"
     )
+    if ingested.is_stale:
+        context.log.warning(f"{snapshot.dataset} is not up to date. {ingested.message}")
+        alert = alerts.Alert(
+            kind="source not up to date",
+            job=context.run.job_name,
+            run_id=context.run_id,
+            step=f"raw_{snapshot.dataset}",
+            cause=ingested.headline,
+        )
+        if problem := alerts.send(settings, alert):
+            context.log.warning(f"The alert is only in {settings.alert_log}: {problem}.")
+    else:
+        yield dg.MaterializeResult(
+            asset_key=source.key,
+            metadata={
+                "is_new_snapshot": int(ingested.outcome == "new"),
+                "outcome": ingested.outcome,
+                "snapshot_id": snapshot.snapshot_id,
+                "provider": snapshot.provider,
+                "retrieved_at": _timestamp(snapshot.retrieved_at),
+            },
+            data_version=dg.DataVersion(snapshot.snapshot_id),
+        )
+    if settings.profile == "live":
+        yield dg.AssetCheckResult(
+            asset_key=source.key,
+            check_name=UP_TO_DATE,
+            passed=not ingested.is_stale,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=ingested.message,
+            metadata={"outcome": ingested.outcome, "in_use_since": snapshot.retrieved_at},
+        )
 
 
 def reported_trade_asset(settings: Settings) -> dg.AssetsDefinition:
@@ -155,62 +163,57 @@ def reported_trade_asset(settings: Settings) -> dg.AssetsDefinition:
         description="Imports as reported to UN Comtrade, from a downloaded file, to reconcile the "
         "trade data with. Empty unless MINERALS_COMTRADE_FILE is set; the panel does not use it. "
         "In the live profile the panel is built from such reports, and nothing is compared.",
-        kinds={"python", "parquet"},
+        kinds={"parquet", "duckdb"},
         owners=OWNERS,
         pool=WRITER_POOL,
         tags={"profile": settings.profile},
     )
-    @watched
+    @step
     def ingest(
         context: dg.AssetExecutionContext, snapshots: Snapshots, warehouse: Warehouse
-    ) -> dg.MaterializeResult:
+    ) -> Results:
         provider = reported_trade_provider(settings)
         if provider is None:
             table = sources()["comtrade_file"].tables["reported_trade"]
             warehouse.load_nothing("reported_trade", table.columns)
-            context.log.info("MINERALS_COMTRADE_FILE is not set: nothing to reconcile with")
-            return dg.MaterializeResult(
+            context.log.info("MINERALS_COMTRADE_FILE is not set: there is nothing to compare with")
+            yield dg.MaterializeResult(
                 metadata={"dagster/row_count": 0}, data_version=dg.DataVersion("empty")
             )
-        store = snapshots.store()
-        snapshot, is_new = provider.ingest(store)
-        warehouse.load_snapshot(snapshot)
-        store.use(snapshot)
-        return _result(snapshot, is_new)
+        else:
+            store = snapshots.store()
+            snapshot, _ = provider.ingest(store)
+            store.use(snapshot)
+            warehouse.load_snapshot(snapshot)
+            yield dg.MaterializeResult(
+                metadata=_metadata(snapshot), data_version=dg.DataVersion(snapshot.snapshot_id)
+            )
 
     return ingest
 
 
-def _result(snapshot: Snapshot, is_new: bool) -> dg.MaterializeResult:
-    return dg.MaterializeResult(
-        metadata=_facts(snapshot, is_new), data_version=dg.DataVersion(snapshot.snapshot_id)
-    )
-
-
-def _facts(snapshot: Snapshot, is_new: bool) -> Facts:
+def _metadata(snapshot: Snapshot) -> Metadata:
+    columns = snapshot.tables[0].columns
     return {
         "dagster/row_count": snapshot.row_count,
-        "bytes": sum(f.stat().st_size for f in Path(snapshot.path).iterdir()),
-        "is_new_snapshot": int(is_new),
+        "bytes": sum(file.stat().st_size for file in snapshot.path.iterdir()),
         "snapshot_id": snapshot.snapshot_id,
         "sha256": snapshot.sha256,
         "provider": snapshot.provider,
-        "retrieved_at": dg.MetadataValue.timestamp(_epoch(snapshot.retrieved_at)),
+        "retrieved_at": _timestamp(snapshot.retrieved_at),
         "licence": snapshot.licence,
         "citation": snapshot.citation,
         "path": dg.MetadataValue.path(str(snapshot.path)),
-        "dagster/column_schema": _columns(snapshot.tables[0].columns),
+        "dagster/column_schema": dg.TableSchema(
+            [dg.TableColumn(*pair) for pair in columns.items()]
+        ),
     }
 
 
-def _epoch(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()
-
-
-def _columns(columns: Mapping[str, str]) -> dg.TableSchema:
-    return dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()])
+def _timestamp(moment: str) -> dg.TimestampMetadataValue:
+    return dg.MetadataValue.timestamp(datetime.fromisoformat(moment).timestamp())
 
 
 def ingestion_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """The four raw assets, and the optional fifth."""
-    return [*(raw_asset(d, settings) for d in DATASETS), reported_trade_asset(settings)]
+    """The assets of the four datasets, and the optional fifth table."""
+    return [*(dataset_assets(d, settings) for d in DATASETS), reported_trade_asset(settings)]

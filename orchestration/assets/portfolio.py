@@ -1,12 +1,12 @@
 """Stage 5: what the ranks mean for the import portfolio, and how near we are to the study."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 import pandas as pd
 
-from orchestration.assets import MODELLERS, WRITER_POOL
-from orchestration.metadata import watched
+from orchestration.assets import WRITER_POOL, mart_spec
+from orchestration.metadata import Metadata, save, step
 from orchestration.resources import RunSettings, Warehouse
 
 UPSTREAM = [
@@ -16,86 +16,74 @@ UPSTREAM = [
     "ranking_forward",
     "ranking_persistence",
     "supply_events",
-    "trade_unit_value_outliers",
 ]
-SPECS = {
-    "portfolio_concentration": "How concentrated imports are, in fact and by the model, per "
-    "mineral and category, and the world's production.",
-    "portfolio_concentration_annual": "How concentrated each year's imports are.",
-    "portfolio_partners": "What each supplier delivers, could and should deliver, and its role.",
-    "portfolio_optimization": "The recommended portfolio of each mineral: objective and limits.",
-    "portfolio_frontier": "What less concentration costs, mineral by mineral.",
-    "portfolio_strategy": "What to do about each mineral and category, and why.",
-    "portfolio_core_partners": "Countries that lead in many minerals, and in one alone.",
-    "portfolio_shocks": "What is lost when a supplier falls away, and who can step in.",
-}
+MARTS = (
+    "portfolio_concentration",
+    "portfolio_concentration_annual",
+    "portfolio_partners",
+    "portfolio_optimization",
+    "portfolio_frontier",
+    "portfolio_strategy",
+    "portfolio_core_partners",
+    "portfolio_shocks",
+)
+COMPARED = [
+    "import_panel",
+    "ppml_coefficients",
+    "ranking_forward",
+    "published_forward_ranking",
+    "country_aliases",
+]
 
 
 @dg.multi_asset(
     name="portfolio",
     group_name="portfolio",
     pool=WRITER_POOL,
-    specs=[
-        dg.AssetSpec(
-            name,
-            deps=UPSTREAM,
-            description=description,
-            kinds={"python", "duckdb"},
-            owners=MODELLERS,
-        )
-        for name, description in SPECS.items()
-    ],
+    specs=[mart_spec(name, UPSTREAM) for name in MARTS],
 )
-@watched
+@step
 def portfolio(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult]:
-    from minerals.sourcing import derive
+    from minerals.sourcing.portfolio_tables import Inputs, portfolio_tables
 
     production = warehouse.frame("conformed.fct_production")
-    tables = derive.portfolio_tables(
-        derive.Inputs(
+    tables = portfolio_tables(
+        Inputs(
             panel=warehouse.frame("marts.import_panel"),
-            production=production.loc[
-                production["year"].between(
-                    settings.deployed.first_year, settings.deployed.last_year
-                )
-            ],
+            production=production[production["year"].isin(settings.chosen.years)],
             country_covariates=warehouse.frame("conformed.fct_country_covariates"),
             ranking_forward=warehouse.frame("marts.ranking_forward"),
             ranking_persistence=warehouse.frame("marts.ranking_persistence"),
             supply_events=warehouse.frame("seeds.supply_events"),
-            outliers=warehouse.frame("marts.trade_unit_value_outliers"),
         ),
         settings.chosen.choices,
     )
-    warehouse.save_marts(tables)
-    for row in tables["portfolio_optimization"].to_dict("records"):
-        if not row["is_feasible"]:
-            market = f"{row['importer_iso3']} {row['category']} {row['mineral']}"
-            context.log.warning(f"no portfolio for {market}: {row['infeasible_because']}")
-    for name, frame in tables.items():
-        metadata: dict[str, object] = {"dagster/row_count": len(frame)}
-        yield dg.MaterializeResult(asset_key=name, metadata=metadata | _figures(name, frame))
+    for row in tables["portfolio_optimization"].query("not is_feasible").to_dict("records"):
+        market = f"{row['importer_iso3']} {row['category']} {row['mineral']}"
+        context.log.warning(f"no portfolio for {market}: {row['infeasible_because']}")
+    yield from save(warehouse, settings, tables, _figures(tables))
 
 
-def _figures(name: str, frame: pd.DataFrame) -> dict[str, object]:
+def _figures(tables: Mapping[str, pd.DataFrame]) -> dict[str, Metadata]:
     """Numbers that the UI plots over runs."""
-    if name == "portfolio_concentration":
-        return {
-            "concentrated": int(frame["is_concentrated"].fillna(False).sum()),
-            "narrow_pools": int(frame["is_narrow_pool"].sum()),
-        }
-    if name == "portfolio_optimization":
-        return {
-            "infeasible": int((~frame["is_feasible"]).sum()),
-            "mean_hhi_recommended": float(frame["hhi_recommended"].mean()),
-        }
-    if name == "portfolio_partners":
-        return {f"{role}_rows": int(n) for role, n in frame["role"].value_counts().items()}
-    if name == "portfolio_strategy":
-        return {f"{word}_markets": int(n) for word, n in frame["strategy"].value_counts().items()}
-    return {}
+    concentration = tables["portfolio_concentration"]
+    optimization = tables["portfolio_optimization"]
+    roles = tables["portfolio_partners"]["role"].value_counts()
+    strategies = tables["portfolio_strategy"]["strategy"].value_counts()
+    return {
+        "portfolio_concentration": {
+            "concentrated": int(concentration["is_concentrated"].fillna(False).sum()),
+            "narrow_pools": int(concentration["is_narrow_pool"].sum()),
+        },
+        "portfolio_optimization": {
+            "infeasible": int((~optimization["is_feasible"]).sum()),
+            "mean_hhi_recommended": float(optimization["hhi_recommended"].mean()),
+        },
+        "portfolio_partners": {f"{role}_rows": int(n) for role, n in roles.items()},
+        "portfolio_strategy": {f"{name}_markets": int(n) for name, n in strategies.items()},
+    }
 
 
 @dg.multi_asset(
@@ -103,31 +91,16 @@ def _figures(name: str, frame: pd.DataFrame) -> dict[str, object]:
     group_name="portfolio",
     pool=WRITER_POOL,
     specs=[
-        dg.AssetSpec(
-            name,
-            deps=[
-                "import_panel",
-                "ppml_coefficients",
-                "published_forward_ranking",
-                "country_aliases",
-            ],
-            description=description,
-            kinds={"python", "duckdb"},
-            owners=MODELLERS,
-        )
-        for name, description in {
-            "replication_scorecard": "The study's coefficients on our covariates, against its "
-            "printed ranking.",
-            "replication_differences": "Suppliers whose place in the printed ranking is not ours.",
-        }.items()
+        mart_spec(name, COMPARED) for name in ("replication_scorecard", "replication_differences")
     ],
 )
-@watched
+@step
 def replication(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult]:
     from minerals.sourcing.replication import differences, scorecard, summary
 
+    top_k = settings.chosen.top_k
     aliases = warehouse.frame("seeds.country_aliases").query("code_system == 'study_name'")
     coefficients = warehouse.frame("marts.ppml_coefficients")
     compared = (
@@ -135,24 +108,19 @@ def replication(
         coefficients.query("coefficient_source == 'published'"),
         warehouse.frame("seeds.published_forward_ranking"),
         dict(zip(aliases["code"], aliases["iso3"], strict=True)),
-        settings.top_k,
     )
     tables = {
-        "replication_scorecard": scorecard(*compared),
-        "replication_differences": differences(*compared),
+        "replication_scorecard": scorecard(
+            *compared, warehouse.frame("marts.ranking_forward"), top_k
+        ),
+        "replication_differences": differences(*compared, top_k),
     }
-    warehouse.save_marts(tables)
-    means: dict[str, object] = {}
-    for row in summary(tables["replication_scorecard"], settings.top_k).to_dict("records"):
-        category = row["category"]
-        means[f"{category}_mean_overlap_share"] = float(row["mean_overlap_share"])
-        means[f"{category}_mean_spearman_rho"] = float(row["mean_spearman_rho"])
+    figures: Metadata = {}
+    for row in summary(tables["replication_scorecard"], top_k).to_dict("records"):
+        means = {name: value for name, value in row.items() if name.startswith("mean_")}
+        figures |= {f"{row['category']}_{name}": float(value) for name, value in means.items()}
         context.log.info(
-            f"{category}: mean top-{settings.top_k} overlap {row['mean_overlap_share']:.3f}, mean "
+            f"{row['category']}: mean top-{top_k} overlap {row['mean_overlap_share']:.3f}, mean "
             f"Spearman {row['mean_spearman_rho']:.3f} over {row['n_minerals']} minerals"
         )
-    for name, frame in tables.items():
-        metadata: dict[str, object] = {"dagster/row_count": len(frame)}
-        if name == "replication_scorecard":
-            metadata |= means
-        yield dg.MaterializeResult(asset_key=name, metadata=metadata)
+    yield from save(warehouse, settings, tables, {"replication_scorecard": figures})

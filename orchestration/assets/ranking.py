@@ -4,72 +4,55 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration.assets import MODELLERS, WRITER_POOL
-from orchestration.metadata import watched
+from orchestration.assets import WRITER_POOL, mart_spec
+from orchestration.metadata import save, step
 from orchestration.resources import RunSettings, Warehouse
+
+UPSTREAM = ["import_panel", "ppml_coefficients", "ppml_covariance", "ppml_bootstrap", "ppml_fit"]
+MARTS = ("ranking_annual", "ranking_forward", "ranking_persistence", "portfolio_alignment")
 
 
 @dg.multi_asset(
     name="rankings",
     group_name="ranking",
     pool=WRITER_POOL,
-    specs=[
-        dg.AssetSpec(
-            name,
-            deps=[
-                "import_panel",
-                "ppml_coefficients",
-                "ppml_covariance",
-                "ppml_bootstrap",
-                "ppml_fit",
-            ],
-            description=description,
-            kinds={"python", "duckdb"},
-            owners=MODELLERS,
-        )
-        for name, description in {
-            "ranking_annual": "Predicted and actual rank of every candidate, each year.",
-            "ranking_forward": "The forward ranking of suppliers, with its uncertainty.",
-            "ranking_persistence": "How long each supplier stays among the leading ones.",
-            "portfolio_alignment": "How far each year's imports are from the model's, per mineral.",
-        }.items()
-    ],
+    specs=[mart_spec(name, UPSTREAM) for name in MARTS],
 )
-@watched
+@step
 def rankings(warehouse: Warehouse, settings: RunSettings) -> Iterator[dg.MaterializeResult]:
     from minerals.ppml.tables import publishable_coefficients
     from minerals.sourcing.alignment import alignment_by_year
     from minerals.sourcing.persistence import persistence
     from minerals.sourcing.ranking import annual_ranking, forward_ranking
 
+    chosen = settings.chosen
     panel = warehouse.frame("marts.import_panel")
     coefficients = publishable_coefficients(
         warehouse.frame("marts.ppml_coefficients"), warehouse.frame("marts.ppml_fit")
     )
-    annual = annual_ranking(panel, coefficients, settings.top_k)
+    annual = annual_ranking(panel, coefficients, chosen.top_k)
     forward = forward_ranking(
         panel,
         coefficients,
         warehouse.frame("marts.ppml_covariance"),
-        top_k=settings.top_k,
-        draws=settings.simulation_draws,
-        seed=settings.seed,
+        top_k=chosen.top_k,
+        draws=chosen.simulation_draws,
+        seed=chosen.seed,
         bootstrap=warehouse.frame("marts.ppml_bootstrap"),
-        forward_years=settings.forward_years,
+        forward_years=chosen.forward_years,
     )
+    alignment = alignment_by_year(annual)
     tables = {
         "ranking_annual": annual,
         "ranking_forward": forward,
-        "ranking_persistence": persistence(annual, settings.top_k),
-        "portfolio_alignment": alignment_by_year(annual),
+        "ranking_persistence": persistence(annual),
+        "portfolio_alignment": alignment,
     }
-    warehouse.save_marts(tables)
     aligned = annual["alignment"].value_counts()
-    for name, frame in tables.items():
-        metadata: dict[str, object] = {"dagster/row_count": len(frame)}
-        if name == "ranking_annual":
-            metadata |= {f"{label}_rows": int(count) for label, count in aligned.items()}
-        if name == "portfolio_alignment":
-            share = frame["misallocated_share"].mean()
-            metadata["mean_misallocated_share"] = float(share)
-        yield dg.MaterializeResult(asset_key=name, metadata=metadata)
+    figures = {
+        "ranking_annual": {f"{label}_rows": int(count) for label, count in aligned.items()},
+        "portfolio_alignment": {
+            "mean_misallocated_share": float(alignment["misallocated_share"].mean())
+        },
+    }
+    yield from save(warehouse, settings, tables, figures)

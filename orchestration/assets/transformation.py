@@ -1,7 +1,7 @@
 """Stage 2: the dbt project, split by layer so that one failing test stops what is downstream of it.
 
-dbt runs as a process of its own under the writer's lock. Rows and columns are read after it ended,
-because DuckDB lets nobody in beside a writer. The SQL itself lives in `dbt_project/`.
+dbt runs as a process of its own, and nothing else may open the warehouse meanwhile; so rows and
+columns are read after it has ended. The SQL itself lives in `dbt_project/`.
 """
 
 import json
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 from dagster_dbt import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
@@ -22,16 +21,10 @@ from dagster_dbt import (
 
 from minerals.settings import Settings
 from orchestration.assets import OWNERS, WRITER_POOL
-from orchestration.causes import told_in_words
+from orchestration.failures import one_sentence
 from orchestration.lineage import column_lineage
-from orchestration.metadata import CHOICES, Facts, column_types, table_facts
-from orchestration.resources import (
-    Dbt,
-    Warehouse,
-    dbt_project,
-    dbt_variables,
-    deployed_choices,
-)
+from orchestration.metadata import CHOICES, Metadata, table_metadata
+from orchestration.resources import Dbt, Warehouse, dbt_project, dbt_variables
 
 SAMPLE_ROWS = 5  # of a failed test, shown beside its check
 LAYERS = {
@@ -79,21 +72,23 @@ def layer_assets(
         pool=WRITER_POOL,
     )
     def build(context: dg.AssetExecutionContext, dbt: Dbt, warehouse: Warehouse) -> Iterator[Any]:
-        arguments = ["build", "--exclude-resource-type", "unit_test"]
-        arguments += ["--indirect-selection", "buildable", "--vars", variables]
         target = settings.warehouse_dir / "dbt" / layer
+        # A full refresh lets a seed have other columns than last time.
+        arguments = ["build", "--full-refresh", "--exclude-resource-type", "unit_test"]
+        arguments += ["--indirect-selection", "buildable", "--target-path", str(target)]
+        arguments += ["--vars", variables]
         events: list[Any] = []
         try:
-            with told_in_words(), warehouse.writing():
+            with one_sentence(), warehouse.writing():
                 invocation = dbt.cli(arguments, context=context, target_path=target)
                 with _ended(invocation):
                     events.extend(invocation.stream())
         finally:
             # Also when a model or test failed: what was built before it is reported.
-            facts = _facts(warehouse, settings, target, events)
-            failing = failing_rows(warehouse, target)
+            metadata = _metadata(warehouse, settings, target, events)
+            samples = failing_rows(warehouse, target)
             for event in events:
-                yield _with_failing_rows(_with_facts(event, facts), failing)
+                yield _with_sample(_with_metadata(event, metadata), samples)
 
     return build
 
@@ -109,35 +104,35 @@ def _ended(invocation: DbtCliInvocation) -> Iterator[None]:
         invocation.process.wait()
 
 
-def _facts(
+def _metadata(
     warehouse: Warehouse, settings: Settings, target: Path, events: Iterable[Any]
-) -> dict[str, Facts]:
-    """What the UI shows of each table that dbt built: rows, totals, columns and whence they are."""
+) -> dict[str, Metadata]:
+    """What the UI shows of each table that dbt built: rows, totals, columns and their lineage."""
     names = {name for event in events if (name := _table_built(event))}
-    facts = table_facts(warehouse, names)
-    lineages = column_lineage(target, column_types(warehouse)) if names else {}
-    for name, own in facts.items():
-        own[CHOICES] = dg.MetadataValue.json(deployed_choices(settings))
+    found, types = table_metadata(warehouse, names)
+    lineages = column_lineage(target, types) if names else {}
+    for name, own in found.items():
+        own[CHOICES] = dg.MetadataValue.json(settings.dbt_vars)
         if name in lineages:
             own["dagster/column_lineage"] = lineages[name]
-    return facts
+    return found
 
 
 def _table_built(event: Any) -> str | None:
-    """The name of the table whose materialization this is; None of other events."""
+    """The name of the table whose materialization this is; None for other events."""
     if not isinstance(event, dg.Output | dg.AssetMaterialization):
         return None
     unique_id = event.metadata.get("unique_id")
     return str(unique_id.value).rsplit(".", 1)[-1] if unique_id else None
 
 
-def _with_facts(event: Any, facts: Mapping[str, Facts]) -> Any:
+def _with_metadata(event: Any, metadata: Mapping[str, Metadata]) -> Any:
     name = _table_built(event)
-    if name not in facts:
+    if name not in metadata:
         return event
-    seconds = event.metadata.get("Execution Duration")
-    took = {"seconds": float(seconds.value)} if seconds else {}
-    return event.with_metadata({**event.metadata, **facts[name], **took})
+    duration = event.metadata.get("Execution Duration")
+    seconds = {"seconds": float(duration.value)} if duration else {}
+    return event.with_metadata({**event.metadata, **metadata[name], **seconds})
 
 
 def failing_rows(warehouse: Warehouse, target: Path) -> dict[str, list[dict[str, Any]]]:
@@ -145,39 +140,33 @@ def failing_rows(warehouse: Warehouse, target: Path) -> dict[str, list[dict[str,
     run_results = target / "run_results.json"
     if not run_results.exists():
         return {}
-    results = json.loads(run_results.read_text())["results"]
     failed = {
         result["unique_id"]: result["compiled_code"]
-        for result in results
+        for result in json.loads(run_results.read_text())["results"]
         if result["status"] in ("fail", "warn") and result.get("compiled_code")
     }
     if not failed:
         return {}
+    samples = {}
     with warehouse.reader() as connection:
-        return {name: _sample(connection, sql) for name, sql in failed.items()}
+        for name, sql in failed.items():
+            rows = connection.execute(f"select * from (\n{sql}\n) limit {SAMPLE_ROWS}")
+            columns = [column[0] for column in rows.description or ()]
+            samples[name] = [dict(zip(columns, row, strict=True)) for row in rows.fetchall()]
+    return samples
 
 
-def _sample(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
-    rows = connection.execute(f"select * from (\n{sql}\n) limit {SAMPLE_ROWS}")
-    columns = [column[0] for column in rows.description or ()]
-    return [dict(zip(columns, row, strict=True)) for row in rows.fetchall()]
-
-
-def _with_failing_rows(event: Any, failing: Mapping[str, list[dict[str, Any]]]) -> Any:
+def _with_sample(event: Any, samples: Mapping[str, list[dict[str, Any]]]) -> Any:
     if not isinstance(event, dg.AssetCheckResult) or event.passed:
         return event
     unique_id = event.metadata.get("unique_id")
-    sample = failing.get(str(unique_id.value)) if unique_id else None
+    sample = samples.get(str(unique_id.value)) if unique_id else None
     if not sample:
         return event
     shown = "\n".join(json.dumps(row, default=str) for row in sample)
     rows = event.metadata.get("dagster_dbt/failed_row_count")
     words = ", ".join(f"{name} {value}" for name, value in sample[0].items() if value is not None)
-    return dg.AssetCheckResult(
-        asset_key=event.asset_key,
-        check_name=event.check_name,
-        passed=False,
-        severity=event.severity,
+    return event._replace(
         description=f"{rows.value if rows else 'some'} rows, for example {words}",
         metadata={**event.metadata, "sample": dg.MetadataValue.md(f"```json\n{shown}\n```")},
     )

@@ -73,25 +73,26 @@ def test_panel_is_balanced(refreshed):
     assert rows == [(0,)]
 
 
-def test_the_copper_ore_that_cost_three_cents_is_flagged_and_left(refreshed):
-    """260300 from Papua New Guinea in 2020: 1,092,800 t for 27.9 million USD."""
+def test_the_copper_ore_that_cost_three_cents_is_weighed_by_its_value(refreshed):
+    """260300 from Papua New Guinea in 2020: 1,092,800 t for 27.9 million USD, at 1.80 USD a kg."""
     rows = refreshed.served(
         "select round(reported_qty_kg), round(value_usd / 1e6, 1), unit_value_ratio < 0.02, "
-        "deviations < -3, used_qty_kg = reported_qty_kg, correction_action, correction_status "
+        "deviations < -3, round(used_qty_kg / 1000), is_qty_estimated, correction_status "
         "from marts.trade_unit_value_outliers where importer_iso3 = 'IND' "
         "and exporter_iso3 = 'PNG' and hs_code = '260300' and year = 2020"
     )
-    assert rows == [(1_092_800_000, 27.9, True, True, True, "leave", "proposed")]
+    assert rows == [(1_092_800_000, 27.9, True, True, 15_503, True, "rejected")]
 
 
-def test_a_flag_is_rare_and_changes_no_quantity(refreshed):
-    flagged, flows, changed = refreshed.query(
+def test_only_flagged_quantities_change_and_a_flag_is_rare(refreshed):
+    flagged, flows, changed, estimated = refreshed.query(
         "select count(*) filter (where is_unit_value_outlier), count(*), "
-        "count(*) filter (where qty_kg is distinct from reported_qty_kg) "
+        "count(*) filter (where qty_kg is distinct from reported_qty_kg), "
+        "count(*) filter (where is_qty_estimated and is_unit_value_outlier) "
         "from conformed.fct_trade_flow"
     )[0]
     assert 0.01 < flagged / flows < 0.10
-    assert changed == 0
+    assert changed == estimated == flagged
 
 
 def test_quarantine_is_published_and_empty_for_the_bundle(refreshed):

@@ -41,5 +41,5 @@ def test_every_dbt_test_ran_in_some_layer(refreshed):
     for layer in LAYERS:
         results = refreshed.settings.warehouse_dir / "dbt" / layer / "run_results.json"
         ran |= {r["unique_id"] for r in json.loads(results.read_text())["results"]}
-    assert len(expected) > 80
+    assert len(expected) >= 30
     assert expected - ran == set()

@@ -1,41 +1,79 @@
-"""Every kind of damage is caught by the check meant for it; the last release stays served."""
+"""A damaged source stops the whole pipeline, and the last release stays served: one per dataset.
 
-from collections.abc import Iterator
+Only the source is replaced, by one that delivers the real rows, damaged. What each kind of damage
+is caught by is tested on single tables in `expectations/test_damages.py`.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
+import dagster as dg
+import duckdb
 import pytest
 
-from tests.drill.damages import DAMAGES, GEOGRAPHY, Damage
-from tests.drill.rehearsal import Rehearsal, quietly
+from minerals.settings import Settings
+from minerals.sources import intake, providers
+from minerals.sources.provider import Provider
+from minerals.sources.snapshots import Snapshot, SnapshotStore
+from orchestration.definitions import build_definitions
+from orchestration.run import streams_into
+from tests.integration.expectations.damages import END_TO_END, Damage
 
-# What only the gate of the panel can see costs all of dbt, a minute each: `make drill` has them.
-LATE = "leading_suppliers_keep_their_trade"
-SOONER = [damage for damage in DAMAGES if damage.expected != LATE]
-UNTOUCHED = Damage("nothing at all", GEOGRAPHY, "", "from rows")
-
-
-@pytest.fixture(scope="module")
-def rehearsal(refreshed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
-    folder: Path = tmp_path_factory.mktemp("drill")
-    with quietly(folder / "drill.log"):
-        yield Rehearsal.on_a_copy(refreshed.settings, folder)
+SERVED = (
+    "select count(*), sum(forward_rank), sum(hash(mineral, exporter_iso3, forward_rank)), "
+    "any_value(release_id) from marts.ranking_forward"
+)
 
 
-def test_there_are_many_kinds_of_damage_and_every_dataset_has_some():
-    assert len({damage.name for damage in DAMAGES}) == len(DAMAGES)
-    assert len(SOONER) >= 35
-    assert {damage.dataset for damage in DAMAGES} == {
-        "bilateral_trade", "production", "country_indicators", "country_geography",
-    }  # fmt: skip
+def damaged_provider(sound: Provider, snapshot: Snapshot, sql: str) -> Provider:
+    """The provider of a dataset, as if the publisher had delivered the damaged rows."""
+
+    def write(folder: Path) -> Mapping[str, Path]:
+        files = {table.name: folder / f"{table.name}.parquet" for table in snapshot.tables}
+        for name, file in files.items():
+            shutil.copy(snapshot.parquet(name), file)
+        with duckdb.connect() as connection:
+            source = snapshot.parquet(sound.dataset)
+            connection.execute(f"create view rows as from read_parquet('{source}')")
+            connection.execute(f"copy ({sql}) to '{files[sound.dataset]}' (format parquet)")
+        return files
+
+    return replace(sound, fingerprint=lambda: "0" * 64, write_tables=write)
 
 
-@pytest.mark.parametrize("damage", SOONER, ids=lambda damage: damage.name)
-def test_damage_is_caught_and_the_release_stays_served(rehearsal, damage):
-    found = rehearsal.run(damage)
-    assert any(damage.expected in check for check in found.caught_by), found
-    assert found.is_still_served, found
+@pytest.mark.parametrize("damage", END_TO_END, ids=lambda damage: damage.name)
+def test_a_damaged_source_stops_the_refresh_and_the_release_stays_served(
+    refreshed, tmp_path, damage: Damage
+):
+    variables = {"MINERALS_BOOTSTRAP_REPLICATIONS": "100"}
+    warehouse = refreshed.copied_to(tmp_path / "warehouse", **variables)
+    settings = warehouse.settings
+    snapshot = SnapshotStore(settings.raw_dir).current(damage.table)
 
+    def damaged(chosen: Settings) -> dict[str, Provider]:
+        found = providers(chosen)
+        found[damage.table] = damaged_provider(found[damage.table], snapshot, damage.sql)
+        return found
 
-def test_sound_data_pass_the_gate_that_the_damaged_do_not(rehearsal):
-    found = rehearsal.run(UNTOUCHED, only_ingest=True)
-    assert (found.stage, found.caught_by) == ("", ())
+    before = (warehouse.release_id(), warehouse.served(SERVED))
+    with (
+        streams_into(tmp_path / "run.log"),
+        mock.patch.object(intake, "providers", damaged),
+        dg.DagsterInstance.ephemeral() as instance,
+    ):
+        result = (
+            build_definitions(settings)
+            .resolve_job_def("refresh")
+            .execute_in_process(instance=instance, raise_on_error=False)
+        )
+    assert not result.success
+    caught_by = [
+        f"{check.check_name}: {check.description}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR
+    ]
+    assert any(damage.expected in check for check in caught_by), caught_by
+    assert (warehouse.release_id(), warehouse.served(SERVED)) == before

@@ -66,6 +66,26 @@ def test_population_of_india_2023(refreshed):
     assert rows[0][0] == pytest.approx(1_438_069_596, rel=1e-8)
 
 
+def test_taiwan_has_its_own_figures_and_no_large_exporter_is_all_imputed(refreshed):
+    """Taiwan had the population and the GDP of a median country: 6.6 million, 85 billion USD."""
+    rows = refreshed.query(
+        "select population, gdp_ppp_2021_usd / 1e12, population_imputation, "
+        "is_imputed_population or is_imputed_wgi_average from conformed.fct_country_covariates "
+        "where country_iso3 = 'TWN' and year = 2023"
+    )
+    assert rows == [(23_420_442, pytest.approx(1.56, abs=0.1), "register", False)]
+    all_imputed = refreshed.query(
+        "with largest as (select exporter_iso3, sum(value_usd) as value_usd "
+        "from conformed.fct_trade_flow where year between 2019 and 2023 group by all "
+        "order by value_usd desc limit 60) "
+        "select exporter_iso3 from largest join conformed.fct_country_covariates "
+        "on exporter_iso3 = country_iso3 group by all having bool_and(is_imputed_gdp_ppp_2021_usd "
+        "and is_imputed_population and is_imputed_electricity_fossil_pct "
+        "and is_imputed_fdi_pct_gdp and is_imputed_wgi_average)"
+    )
+    assert all_imputed == []
+
+
 def test_distance_from_india_to_australia(refreshed):
     rows = refreshed.query(
         "select distance_km from conformed.fct_distance "
@@ -74,14 +94,19 @@ def test_distance_from_india_to_australia(refreshed):
     assert rows[0][0] == pytest.approx(10_435, abs=1)
 
 
-def test_known_outlier_is_in_the_panel_as_published(refreshed):
-    """Copper ore from Papua New Guinea in 2020: 1,092,800 t; flagged later, never changed here."""
+def test_known_outlier_is_in_the_panel_at_the_weight_of_its_value(refreshed):
+    """Copper ore from Papua New Guinea in 2020: reported as 1,092,800 t, worth 15,503 t."""
     rows = refreshed.query(
-        "select ores_qty_kg / 1000, ores_value_usd / 1e6 from marts.import_panel "
+        "select ores_qty_kg / 1000, ores_estimated_qty_kg / 1000, ores_value_usd / 1e6 "
+        "from marts.import_panel "
         "where importer_iso3 = 'IND' and exporter_iso3 = 'PNG' and mineral = 'Copper' "
         "and year = 2020"
     )
-    assert rows[0] == (pytest.approx(1_092_800, rel=1e-4), pytest.approx(27.9, abs=0.1))
+    assert rows[0] == (
+        pytest.approx(15_503, abs=1),
+        pytest.approx(15_503, abs=1),
+        pytest.approx(27.9, abs=0.1),
+    )
 
 
 def test_the_readme_says_what_the_release_has(refreshed):

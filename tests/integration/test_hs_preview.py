@@ -1,10 +1,12 @@
-"""`minerals hs` on the real warehouse: a moved code lists the suppliers it moves, and nothing is
-published."""
+"""`minerals hs` on the refreshed warehouse: a moved code lists the suppliers that it moves, and
+nothing is published."""
 
 import hashlib
+import re
 import signal
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -31,27 +33,27 @@ def without_gauze(tmp_path: Path) -> Path:
 
 def published(warehouse: TestWarehouse) -> dict[str, str]:
     """The hash of every file that a preview must not touch."""
-    folder = warehouse.settings.warehouse_dir
-    files = [warehouse.settings.database, warehouse.settings.serving_database]
-    files += [file for file in (folder / "releases").rglob("*") if file.is_file()]
-    files += [file for file in (folder / "raw").rglob("*") if file.is_file()]
+    settings = warehouse.settings
+    files = [settings.database, settings.serving_database]
+    files += [file for file in settings.releases_dir.rglob("*") if file.is_file()]
+    files += [file for file in settings.raw_dir.rglob("*") if file.is_file()]
     return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def test_check_adds_up_the_trade_of_the_snapshot(refreshed):
-    done = refreshed.command("hs", "check", "--importer", "JPN")
+    done = refreshed.ask("hs", "check", "--importer", "JPN")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "imports of JPN in 2019-2023" in done.stdout
     value = refreshed.query(
         "select sum(value_usd) / 1e6 from conformed.int_trade_flow__classified "
         "where importer_iso3 = 'JPN' and year between 2019 and 2023 and mineral = 'Niobium'"
     )[0][0]
-    (row,) = [line for line in done.stdout.splitlines() if "│ Niobium  " in line]
-    assert f"{value:,.1f}" in row
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("Niobium  ")]
+    assert f"{value:,.1f}" in row.split()
 
 
 def test_the_product_table_of_the_trade_data_stands_in_for_the_lists(refreshed, tmp_path):
-    done = refreshed.command("hs", "check", MINERALS_HS_REFERENCE_DIR=str(tmp_path))
+    done = refreshed.ask("hs", "check", MINERALS_HS_REFERENCE_DIR=str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no errors, no warnings" in done.stdout
     assert "H0: 521 codes checked against the product table of the trade data" in done.stdout
@@ -61,46 +63,42 @@ def test_a_moved_code_lists_the_suppliers_that_move_and_publishes_nothing(refres
     before = published(refreshed)
     done = refreshed.command("hs", "preview", "--seeds", str(without_gauze), "--all")
     assert done.returncode == 0, done.stdout + done.stderr
-    cells = [[c.strip() for c in line.split("│")[1:-1]] for line in done.stdout.splitlines()]
-    assert ["H0", "711510", "Platinum products", "out of scope"] in cells
-    suppliers = [row for row in cells if len(row) == 7 and row[:2] == ["IND", "Platinum"]]
-    left = {row[3] for row in suppliers if row[2] == "products" and row[6] == "leaves"}
+    lines = [re.split("  +", line.strip()) for line in done.stdout.splitlines()]
+    assert ["H0", "711510", "Platinum products", "out of scope"] in lines
+    moves = [line for line in lines if line[0] == "IND products Platinum"]
+    left = {line[2][:3] for line in moves if line[-1] == "leaves"}
     assert left == {"DNK", "EGY", "HUN", "IDN", "TUN"}
-    minerals = [
-        row for row in cells if len(row) == 8 and row[:3] == ["IND", "Platinum", "products"]
-    ]
-    assert minerals[0][3] == "39 -> 34"
-    assert {row[1] for row in cells if len(row) == 7 and row[2] in ("ores", "scrap")} == {
-        "Platinum"
-    }
+    assert "39 → 34" in next(line for line in moves if "→" in line[2])
+    changed = {line[0] for line in lines if len(line) > 4 and line[0][:3] in ("IND", "JPN")}
+    assert {market.split()[-1] for market in changed} == {"Platinum"}
+    assert "note" not in done.stdout
+    assert "Nothing was published" in done.stdout
     assert published(refreshed) == before
 
 
-def test_unchanged_seeds_change_nothing_and_faulty_ones_are_not_computed(refreshed, without_gauze):
-    done = refreshed.command("hs", "preview")
+def test_unchanged_seeds_are_not_computed_and_neither_are_faulty_ones(refreshed, without_gauze):
+    done = refreshed.ask("hs", "preview")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Nothing changes" in done.stdout
+    assert f"Nothing changes: release {refreshed.release_id()}" in done.stdout
     file = without_gauze / "hs_mineral_map.csv"
     file.write_text(file.read_text().replace(",Lithium,", ",Litium,", 1))
-    done = refreshed.command("hs", "preview", "--seeds", str(without_gauze))
+    done = refreshed.ask("hs", "preview", "--seeds", str(without_gauze))
     assert done.returncode == 1
     assert "write Lithium" in done.stdout
-    assert "copying" not in done.stdout
+    assert "No preview" in done.stdout
 
 
-def test_an_interrupted_preview_leaves_no_copy_behind(refreshed, without_gauze, tmp_path):
+def test_an_interrupted_preview_leaves_no_scratch_warehouse_behind(
+    refreshed, without_gauze, tmp_path
+):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    refreshed_environment = dict(refreshed.environment)
-    refreshed.environment["TMPDIR"] = str(temporary)
-    try:
+    with mock.patch.dict(refreshed.environment, {"TMPDIR": str(temporary)}):
         process = refreshed.start("hs", "preview", "--seeds", str(without_gauze))
-    finally:
-        refreshed.environment = refreshed_environment
-    deadline = time.monotonic() + 60
-    while not list(temporary.glob("minerals-preview-*/dbt_project")):
+    deadline = time.monotonic() + 120
+    while not list(temporary.glob("minerals-scratch-*/warehouse.duckdb")):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=30)
-    assert list(temporary.glob("minerals-preview-*")) == []
+    process.wait(timeout=60)
+    assert list(temporary.glob("minerals-scratch-*")) == []

@@ -1,20 +1,16 @@
-"""The estimator at size: recovery of known coefficients on the real covariates, agreement with
-pyfixest on large panels, and the time of the search for separation."""
+"""The estimator at size: recovery of known coefficients on the real covariates, and agreement with
+pyfixest on a panel of all importers."""
 
 from __future__ import annotations
-
-import time
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from minerals.names import CATEGORIES, REGRESSORS
-from minerals.ppml.absorbed import fit_absorbed
-from minerals.ppml.columns import Columns
 from minerals.ppml.design import ModelSpec, build_design
 from minerals.ppml.estimator import fit_ppml
-from minerals.ppml.separation import separated_rows
+from minerals.ppml.two_way import fit_two_way
 
 PANELS = 20
 SPEC = ModelSpec("qty")
@@ -68,55 +64,42 @@ def test_known_coefficients_are_recovered_within_their_standard_errors(
     assert abs(np.mean(z)) < 0.3
 
 
-def large_panel(n: int, sizes: tuple[int, ...]) -> pd.DataFrame:
+def world(importers: int, exporters: int, minerals: int) -> pd.DataFrame:
+    """All pairs of countries for each mineral, most of them without trade."""
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({f"x{j}": rng.normal(size=n) for j in range(11)})
-    eta = 0.1 * frame.sum(axis=1)
-    for position, size in enumerate(sizes):
-        frame[f"f{position}"] = rng.integers(0, size, n)
-        eta += rng.normal(0, 0.5, size)[frame[f"f{position}"]]
-    frame["y"] = rng.poisson(np.exp(eta) * rng.gamma(1.0, 1.0, n)).astype(float)
-    return frame.assign(cluster=rng.integers(0, 120, n))
+    frame = pd.MultiIndex.from_product(
+        [range(importers), range(exporters), range(minerals)],
+        names=["importer_iso3", "exporter_iso3", "mineral"],
+    ).to_frame(index=False)
+    n = len(frame)
+    frame["ln_distance"] = rng.normal(8, 1, n)
+    frame["is_neighbour"] = (rng.random(n) < 0.1).astype(float)
+    frame["importer"] = frame.groupby(["importer_iso3", "mineral"]).ngroup()
+    frame["exporter"] = frame.groupby(["exporter_iso3", "mineral"]).ngroup()
+    eta = frame["is_neighbour"] - frame["ln_distance"]
+    for effect in ("importer", "exporter"):
+        eta += rng.normal(0, 2, frame[effect].max() + 1)[frame[effect]]
+    sold = rng.random(n) < 0.12
+    return frame.assign(qty=np.exp(eta) * rng.gamma(0.5, 2.0, n) * sold)
 
 
-@pytest.mark.parametrize(
-    ("n", "sizes"), [(20_000, (300, 30)), (100_000, (200, 200)), (100_000, (200, 200, 40))]
-)
-def test_large_panels_agree_with_pyfixest(n: int, sizes: tuple[int, ...]) -> None:
+def test_effects_of_thousands_of_levels_agree_with_pyfixest() -> None:
+    """160,000 rows, 2,500 effects: the size of a model of all importers."""
     pf = pytest.importorskip("pyfixest", reason="pyfixest is a development dependency")
-    frame = large_panel(n, sizes)
-    names = [f"x{j}" for j in range(11)]
-    effects = [f"f{position}" for position in range(len(sizes))]
+    frame = world(160, 100, 10)
     theirs = pf.fepois(
-        f"y ~ {' + '.join(names)} | {' + '.join(effects)}",
-        frame,
-        vcov={"CRV1": "cluster"},
+        "qty ~ ln_distance + is_neighbour | importer + exporter",
+        frame.assign(qty=frame["qty"] / frame["qty"].mean()),
+        vcov={"CRV1": "exporter_iso3"},
         ssc=pf.ssc(k_adj=False, G_adj=True),
         iwls_tol=1e-10,
         demeaner=pf.MapDemeaner(fixef_tol=1e-8),
     )
-    ours = fit_absorbed(
-        frame["y"].to_numpy(),
-        frame[names].to_numpy(),
-        [frame[name].to_numpy() for name in effects],
-        frame["cluster"].to_numpy(),
-    )
+    effects = ["importer_iso3", "mineral"], ["exporter_iso3", "mineral"]
+    ours = fit_two_way(frame, "qty", ["ln_distance", "is_neighbour"], effects, "exporter_iso3")
+    assert ours.is_converged
     np.testing.assert_allclose(ours.coefficients, theirs.coef().to_numpy(), rtol=1e-6)
     np.testing.assert_allclose(np.sqrt(np.diag(ours.cov)), theirs.se().to_numpy(), rtol=1e-5)
-
-
-def test_the_search_for_separation_is_quick_on_many_effects() -> None:
-    """100,000 rows, 2,000 columns of effects, five levels without any positive quantity."""
-    rng = np.random.default_rng(1)
-    n = 100_000
-    a, b = rng.integers(0, 1000, n), rng.integers(0, 1000, n)
-    y = (rng.random(n) < 0.5).astype(float)
-    y[a < 5] = 0.0
-    columns = Columns.of(rng.normal(size=(n, 11)), [a, b], [999, 999])
-    started = time.perf_counter()
-    is_out = separated_rows(y, columns)
-    assert time.perf_counter() - started < 5.0  # some 0.5 s on an idle core
-    np.testing.assert_array_equal(is_out, a < 5)
 
 
 def test_every_published_model_of_a_refresh_agrees_with_statsmodels(refreshed) -> None:

@@ -226,7 +226,7 @@ def test_every_supplier_named_falls_away_however_they_are_named(refreshed):
     market = ("--mineral", "Copper", "--category", "ORES")
     both = refreshed.ask("shock", "--lose", "CHL,PNG", *market)
     assert both.returncode == 0, both.stderr
-    assert "IND without CHL, PNG" in both.stdout
+    assert "IND India without CHL, PNG" in both.stdout
     assert refreshed.ask("shock", "--lose", "chl", "--lose", "PNG", *market).stdout == (both.stdout)
 
 

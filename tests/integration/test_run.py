@@ -1,18 +1,22 @@
 """The stages a person is shown while the job runs."""
 
 import re
+from collections.abc import Iterator
 
 import dagster as dg
-import duckdb
 import pytest
+import sqlalchemy as sa
+import typer
+from dagster._core.utils import make_new_run_id
 
 from minerals.errors import ReleaseError
 from minerals.settings import PROJECT_ROOT, Settings
-from orchestration import run, summary
-from orchestration.causes import Causes, RunFailedError
+from orchestration import run
 from orchestration.cli import app
-from orchestration.metadata import watched
-from orchestration.status import read_status
+from orchestration.cli.status import read_status
+from orchestration.failures import Problems, RunFailedError
+from orchestration.history import history_open
+from orchestration.metadata import step as with_sentence
 
 
 @pytest.mark.parametrize(
@@ -29,8 +33,9 @@ def test_each_step_belongs_to_a_stage_with_words(step, stage):
 
 
 @dg.asset
-@watched
-def broken() -> dg.MaterializeResult:
+@with_sentence
+def broken() -> Iterator[dg.MaterializeResult]:
+    yield dg.MaterializeResult(metadata={"rows": 1})
     try:
         raise OSError(28, "No space left on device")
     except OSError as error:
@@ -43,11 +48,11 @@ def test_a_failure_tells_its_cause_before_anything_else():
     assert failure.step_failure_data.error.message.strip().endswith(
         "Failure: There is no room left."
     )
-    causes = Causes()
-    causes.note(failure)
-    assert causes.failures == ["broken: There is no room left."]
+    problems = Problems()
+    problems.note(failure)
+    assert problems.failures == ["broken: There is no room left."]
     with pytest.raises(RunFailedError, match=r"^broken: There is no room left\.$"):
-        causes.raise_first()
+        problems.raise_first()
 
 
 def test_the_instance_is_the_one_that_the_settings_name(tmp_path):
@@ -77,29 +82,37 @@ def test_the_history_of_a_warehouse_that_was_moved_is_read_where_it_is_now(tmp_p
     with run.open_instance(before) as instance:
         dg.materialize([dg.asset(lambda: None, name="fine")], instance=instance)
     before.warehouse_dir.rename(after.warehouse_dir)
-    assert read_status(after).last_run.status == "ended well"
-    with run.instance_as_it_is(after) as instance:
+    assert read_status(after).last_run.status == "succeeded"
+    with run.existing_instance(after) as instance:
         assert instance.get_latest_materialization_event(dg.AssetKey("fine")) is not None
     assert not before.warehouse_dir.exists()
 
 
+def test_the_history_of_a_run_is_written_without_a_sync_per_event(tmp_path):
+    """In Dagster's own storage, whose databases stay open while a run lasts."""
+    settings, run_id = Settings(warehouse_dir=tmp_path), make_new_run_id()
+    folder = settings.dagster_home / "history" / "runs"
+    with run.open_instance(settings) as instance:
+        with history_open(settings.dagster_home, run_id):
+            job = dg.Definitions([dg.asset(lambda: None, name="fine")])
+            job = job.resolve_implicit_global_asset_job_def()
+            job.execute_in_process(instance=instance, run_id=run_id)
+            assert (folder / f"{run_id}.db-wal").exists()
+            assert (folder / "index.db-wal").exists()
+        engine = sa.create_engine(f"sqlite:///{folder / 'index.db'}")
+        with engine.connect() as connection:
+            assert connection.execute(sa.text("pragma synchronous")).scalar() == 1  # normal
+        engine.dispose()
+        events = {entry.dagster_event_type for entry in instance.all_logs(run_id)}
+        assert dg.DagsterEventType.ASSET_MATERIALIZATION in events
+    assert not (folder / f"{run_id}.db-wal").exists()
+
+
 def test_a_service_calls_commands_that_are_there_and_fetches_the_bundle_first():
-    known = {c.name or c.callback.__name__ for c in app.registered_commands}
+    known = set(typer.main.get_group(app).commands)
     called = {
         unit.name: re.findall(r"^Exec\w+=\S+/minerals (\w+)$", unit.read_text(), re.MULTILINE)
         for unit in (PROJECT_ROOT / "deploy").glob("*.service")
     }
     assert {name for names in called.values() for name in names} <= known
     assert called["minerals-daemon.service"] == ["fetch", "instance"]
-
-
-def test_the_replication_is_told_with_the_number_of_places_of_the_release():
-    marts = duckdb.connect()
-    marts.execute(
-        "create schema marts; create table marts.replication_scorecard as from (values "
-        "('ores', 'Copper', 6, 0.8, 0.9, true), ('ores', 'Tin', 9, 0.6, 0.7, true), "
-        "('ores', 'Indium', 5, 0.0, 0.0, false)) t(category, mineral, n_candidates, "
-        "overlap_share, spearman_rho, is_top1_match)"
-    )
-    told = summary._replication(marts, top_k=5)
-    assert told.endswith("mean top-5 overlap 70.0%, mean Spearman 0.80, over 2 minerals")

@@ -32,10 +32,11 @@ from tests.publishers import ComtradePublisher
 @pytest.fixture
 def live(refreshed, tmp_path: Path) -> Settings:
     """The live profile over a release and the snapshots it was made from (no data files)."""
-    kept = refreshed.settings
-    release = refreshed.release_id()
-    (tmp_path / "releases" / release).mkdir(parents=True)
-    shutil.copy(kept.releases_dir / release / "manifest.json", tmp_path / "releases" / release)
+    kept, release = refreshed.settings, refreshed.release()
+    copied = tmp_path / "releases" / release.parent.name / release.name
+    copied.mkdir(parents=True)
+    for name in ("manifest.json", "published.json"):
+        shutil.copy(release / name, copied)
     for dataset in DATASETS:
         (tmp_path / "raw" / dataset).mkdir(parents=True)
         shutil.copy(kept.raw_dir / dataset / "CURRENT", tmp_path / "raw" / dataset)
@@ -92,18 +93,19 @@ def test_the_bundled_profile_lists_nothing_that_only_makes_sense_live(refreshed)
     assert [s.name for s in build_schedules(bundled)] == ["daily_refresh"]
     assert {s.name for s in build_sensors(bundled)} == {"end_dead_runs", "alert_failed_runs"}
     jobs = build_definitions(bundled).get_repository_def().get_all_jobs()
-    assert not {job.name for job in jobs} & {"rebuild", "backfill_trade", "ingest_production"}
+    assert {job.name for job in jobs} == {"__ASSET_JOB", "refresh", "rebuild"}
 
 
 def test_every_live_source_has_a_freshness_policy_with_its_reason(live, refreshed):
-    by_name = {asset.key.to_user_string(): asset for asset in ingestion_assets(live)}
+    specs = {s.key.to_user_string(): s for asset in ingestion_assets(live) for s in asset.specs}
     for dataset, cadence in CADENCES.items():
-        (spec,) = by_name[f"raw_{dataset}"].specs
+        spec = specs.pop(f"source_{dataset}")
         assert spec.freshness_policy == cadence.freshness
         assert cadence.reason in spec.description
         assert spec.metadata["freshness"] == cadence.reason
-    bundled = ingestion_assets(refreshed.settings)
-    assert {spec.freshness_policy for asset in bundled for spec in asset.specs} == {None}
+    bundled = [s for asset in ingestion_assets(refreshed.settings) for s in asset.specs]
+    # A rebuild shows the tables again without asking: their age says nothing about the source.
+    assert {spec.freshness_policy for spec in [*specs.values(), *bundled]} == {None}
 
 
 def test_a_week_has_one_tick_of_trade_and_a_month_one_of_the_others(live):
@@ -117,20 +119,20 @@ def test_a_week_has_one_tick_of_trade_and_a_month_one_of_the_others(live):
     assert len(counted) == 4
 
 
-def test_the_rebuild_is_all_but_the_sources(live):
-    repository = build_definitions(live).get_repository_def()
-    rebuilt = set(repository.get_job("rebuild").asset_layer.executable_asset_keys)
-    whole = set(repository.get_job("refresh").asset_layer.executable_asset_keys)
-    assert {k.to_user_string() for k in whole - rebuilt} == {f"raw_{d}" for d in DATASETS}
-    assert rebuilt < whole
-
-
-@pytest.mark.parametrize("job", ["rebuild", "rebuild_marts"])
-def test_what_is_built_from_the_snapshots_in_use_is_judged_first(live, job):
-    built = build_definitions(live).get_repository_def().get_job(job)
-    assert "gate_raw" in {node.name for node in built.nodes}
-    assert "raw_production" not in {node.name for node in built.nodes}  # no source is asked
-    before_dbt = built.dependency_structure.all_upstream_outputs_from_node("dbt_staging")
+@pytest.mark.parametrize("profile", ["bundled", "live"])
+def test_the_rebuild_is_all_but_the_sources_and_judges_the_snapshots_in_use_first(live, profile):
+    settings = live.model_copy(update={"profile": profile})
+    repository = build_definitions(settings).get_repository_def()
+    rebuilt, whole = (repository.get_job(name) for name in ("rebuild", "refresh"))
+    left_out = {
+        key.to_user_string()
+        for key in whole.asset_layer.executable_asset_keys
+        - rebuilt.asset_layer.executable_asset_keys
+    }
+    assert left_out == {f"source_{d}" for d in DATASETS}
+    checks = rebuilt.asset_layer.asset_graph.asset_check_keys
+    assert "is_up_to_date" not in {key.name for key in checks}
+    before_dbt = rebuilt.dependency_structure.all_upstream_outputs_from_node("dbt_staging")
     assert "gate_raw" in {output.node_name for output in before_dbt}
 
 
@@ -173,14 +175,14 @@ def test_it_waits_for_the_runs_under_way(live, instance, status):
 
 def test_a_release_that_was_rolled_back_is_not_rebuilt(live, instance):
     """The newest release counts, not the served one: going back is an operator's choice."""
-    newest = next((live.releases_dir).iterdir())
+    newest = next(live.releases_dir.glob("*/*"))
     older = newest.with_name("20000101T000000Z-00000000")
     shutil.copytree(newest, older)
     text = (older / "manifest.json").read_text()
     for dataset in DATASETS:
         text = text.replace((live.raw_dir / dataset / "CURRENT").read_text().strip(), "older")
     (older / "manifest.json").write_text(text)
-    (live.releases_dir / "current").symlink_to(older.name)
+    (older / "published.json").touch()  # served last
     assert asked(live, instance) == []
 
 
@@ -188,7 +190,7 @@ def test_before_the_first_release_it_waits_for_every_source(live, instance):
     shutil.rmtree(live.releases_dir)
     (live.raw_dir / "production" / "CURRENT").unlink()
     outcome = tick(live, "publish_what_is_new", instance)
-    assert "no snapshot yet of production" in outcome.skip_message
+    assert "no snapshot of production yet" in outcome.skip_message
     change(live, "production")
     (request,) = asked(live, instance)
     assert request.run_key.startswith("None:")
@@ -198,7 +200,7 @@ def test_comtrade_is_not_asked_before_the_first_fetch_or_when_pinned(live, insta
     (live.raw_dir / "bilateral_trade" / "PINNED").write_text("x")
     assert "pinned" in tick(live, "ask_comtrade_what_is_new", instance).skip_message
     (live.raw_dir / "bilateral_trade" / "CURRENT").unlink()
-    assert "Nothing is held yet" in tick(live, "ask_comtrade_what_is_new", instance).skip_message
+    assert "no snapshot yet" in tick(live, "ask_comtrade_what_is_new", instance).skip_message
 
 
 def test_comtrade_is_not_asked_about_a_snapshot_of_the_other_profile(live, instance, refreshed):
@@ -207,7 +209,7 @@ def test_comtrade_is_not_asked_about_a_snapshot_of_the_other_profile(live, insta
     (live.raw_dir / "bilateral_trade" / snapshot_id).mkdir()
     shutil.copy(of_baci, live.raw_dir / "bilateral_trade" / snapshot_id)
     skipped = tick(live, "ask_comtrade_what_is_new", instance).skip_message
-    assert "Nothing is held yet of UN Comtrade: the snapshot in use is of CEPII" in skipped
+    assert "no snapshot of UN Comtrade yet: the one in use is of CEPII" in skipped
 
 
 def test_the_bundle_needs_no_backfill_and_says_so(refreshed):

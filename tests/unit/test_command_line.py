@@ -1,188 +1,135 @@
-"""The command line's answers from a small release, and its words when there is none."""
+"""The parts of the command line that need no release, and what it says when there is none."""
 
-import csv
 import io
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from minerals.errors import ReleaseError, SnapshotDamagedError
-from minerals.marts import PUBLISHED_MARTS
-from minerals.releases import CURRENT, ReleaseStore
-from minerals.settings import PROJECT_ROOT, Settings
-from orchestration.asked import known_importer, known_source
-from orchestration.cli import app
-
-MARTS = {name: PUBLISHED_MARTS[name] for name in ("ppml_fit", "ranking_forward")}
-RANKS = """
-create schema marts;
-create table marts.ppml_fit as select 'IND' as importer_iso3, 'ores' as category;
-create table marts.ranking_forward as
-select 'IND' as importer_iso3, 'ores' as category, 'Lithium' as mineral, supplier as exporter_iso3,
-    'estimated' as coefficient_source, rank as forward_rank, 1 as rank_low, 3 as rank_high,
-    0.5 as top_k_probability, 0.25 as actual_share, 1234567.891 as predicted_qty_kg,
-    true as is_headline, 'tests need it' as headline_reason
-from (values ('AUS', 1), ('CHL', 2), ('CHN', 3)) as v(supplier, rank);
-"""
+from minerals.errors import ReleaseError, SourceError
+from minerals.settings import Settings
+from orchestration.cli import app, common, refresh
+from orchestration.cli.query import file_format
+from orchestration.cli.snapshots import read_years
 
 
-@pytest.fixture(scope="module")
-def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two releases; tests leave the newer one served."""
-    folder = tmp_path_factory.mktemp("warehouse")
-    store = store_in(folder)
-    with duckdb.connect() as database:
-        database.execute(RANKS)
-        store.publish(database, {})
-        database.execute("update marts.ranking_forward set forward_rank = 4 - forward_rank")
-        store.publish(database, {})
-    return folder
-
-
-def store_in(folder: Path) -> ReleaseStore:
-    return ReleaseStore(folder / "releases", folder / "serving.duckdb", 5, MARTS)
-
-
-def run(warehouse: Path, *arguments: str, columns: int = 80) -> Result:
-    variables = {"MINERALS_WAREHOUSE_DIR": str(warehouse), "COLUMNS": str(columns)}
-    return CliRunner().invoke(app, arguments, env=variables)
+def run(warehouse: Path, *arguments: str, **variables: str) -> Result:
+    environment = {"MINERALS_WAREHOUSE_DIR": str(warehouse), "COLUMNS": "80", **variables}
+    return CliRunner().invoke(app, arguments, env=environment)
 
 
 def refusal(done: Result) -> str:
-    assert isinstance(done.exception, ReleaseError | SnapshotDamagedError), done.output
-    return str(done.exception)
+    assert done.exit_code == 1, done.output
+    return done.stderr
 
 
-def test_what_is_piped_is_csv_with_all_rows_and_digits(warehouse):
-    sql = "select i, i / 3 as third, '[b]' as \"[/x]\", i > 1, null from range(300) as t(i)"
-    rows = list(csv.reader(io.StringIO(run(warehouse, "query", sql).stdout)))
-    assert len(rows) == 301
-    assert rows[0][2] == "[/x]"
-    assert rows[3] == ["2", str(2 / 3), "[b]", "true", ""]
+def table(columns: list[str], rows: list[list[object]], width: int) -> list[str]:
+    output = io.StringIO()
+    console = Console(file=output, width=width, soft_wrap=True)
+    common.show_table(console, columns, rows)
+    return [line.rstrip() for line in output.getvalue().splitlines()]
 
 
-def test_json_is_json(warehouse):
-    sql = "select 1.5::decimal(4, 2) as a, 'nan'::double as b, date '2024-01-02' as c"
-    assert json.loads(run(warehouse, "query", sql, "--format", "json").stdout) == [
-        {"a": 1.5, "b": None, "c": "2024-01-02"}
+def test_figures_are_aligned_to_the_right_and_values_are_no_markup():
+    rows = [["[red]x[/y]", 2 / 3, 1234567.891, None], ["b", 10.0, 1.0, "1,000"]]
+    assert table(["words", "share", "kg", "n"], rows, 80) == [
+        "words          share       kg      n",
+        "[red]x[/y]  0.666667  1234568",
+        "b                 10        1  1,000",
     ]
-    nothing = run(warehouse, "query", "select 1 as a where false", "--format", "json")
-    assert json.loads(nothing.stdout) == []
-    twice = run(warehouse, "query", "select 1 as a, 2 as a", "--format", "json")
-    assert "More than one column is called a" in refusal(twice)
 
 
-def test_a_table_has_six_digits_and_the_data_as_they_are(warehouse):
-    sql = "select 2 / 3 as share, 1234567.891::double as kg, '[red]x[/y]' as words"
-    shown = run(warehouse, "query", sql, "--format", "table").stdout
-    for words in ("│ 0.666667 │ 1234568 │ [red]x[/y] │",):
-        assert words in shown
-    many = run(warehouse, "query", "from range(201)", "--format", "table").stdout
-    assert "only the first 200 rows" in many
-
-
-def test_a_table_that_does_not_fit_has_a_line_a_column(warehouse):
-    sql = "from marts.ranking_forward order by forward_rank limit 2"
-    shown = run(warehouse, "query", sql, "--format", "table").stdout.splitlines()
-    assert shown[0] == "row 1"
-    assert "  exporter_iso3       CHN" in shown
-    assert "row 2" in shown and "row 3" not in shown
-    assert "│ CHN" in run(warehouse, "query", sql, "--format", "table", columns=400).stdout
+def test_a_narrow_table_wraps_between_words_and_breaks_only_paths():
+    name, path = "MINERALS_BOOTSTRAP_REPLICATIONS", "/a/very/long/path/that/does/not/fit"
+    rows = [[name, path, "samples of exporters behind rank intervals of estimated models"]]
+    lines = table(["variable", "value", "meaning"], rows, 60)
+    assert max(map(len, lines)) <= 60
+    assert lines[1].startswith(f"{name}  /a/very/long")
+    text = " ".join(" ".join(line.split()) for line in lines)
+    for word in ("samples", "exporters", "intervals", "estimated"):
+        assert word in text
 
 
 @pytest.mark.parametrize(
-    ("sql", "words"),
+    ("word", "words"),
     [
-        (" ; ", "There is no SQL to run"),
-        ("select 1; select 2", "2 statements: give one at a time"),
-        ("selec 1", "syntax error"),
-        ("delete from marts.ppml_fit", "DuckDB says"),
+        ("Lithum", "There is no mineral 'Lithum' in the release. Did you mean Lithium?"),
+        ("Xyz", "There is no mineral 'Xyz' in the release. There are: Copper, Lithium."),
     ],
 )
-def test_what_is_no_question_gets_a_sentence(warehouse, sql, words):
-    assert words in refusal(run(warehouse, "query", sql))
-
-
-def test_names_are_found_in_any_case_and_wrong_ones_are_answered(warehouse):
-    shown = run(warehouse, "rank", "--mineral", "lithium", "--category", "Ores",
-                "--source", "Estimated")  # fmt: skip
-    assert "Lithium ores for IND, estimated coefficients" in shown.stdout
-    wrong = run(warehouse, "rank", "--mineral", "Lithum", "--category", "ores")
-    assert refusal(wrong) == "'Lithum' is not in the release; it has: Lithium."
-    assert run(warehouse, "rank", "--mineral", "Lithium", "--category", "ores",
-               "--top", "0").exit_code == 2  # fmt: skip
-    with pytest.raises(ReleaseError, match="choose estimated or published"):
-        known_source("ours")
-    assert "it has: Lithium" in refusal(
-        run(warehouse, "export", "--mart", "ranking_forward", "--mineral", "Lithum")
-    )
-
-
-def test_a_diff_takes_the_names_that_a_ranking_takes(warehouse):
-    assert "2 of 3 forward ranks differ" in run(
-        warehouse, "releases", "diff", "--mineral", "lithium"
-    ).stdout  # fmt: skip
-    wrong = run(warehouse, "releases", "diff", "--mineral", "Lithum")
-    assert refusal(wrong) == "'Lithum' is not in the release; it has: Lithium."
+def test_an_unknown_name_is_answered_with_the_nearest_or_all(word, words):
+    assert common.known("mineral", " copper ", ["Lithium", "Copper"]) == "Copper"
+    with pytest.raises(ReleaseError) as caught:
+        common.known("mineral", word, ["Lithium", "Copper"], "in the release")
+    assert str(caught.value) == words
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("word", "words"),
     [
-        ("jpn", "JPN is not in the release. .* MINERALS_IMPORTERS=DEU,IND,JPN"),
-        ("Japan", "'Japan' is not an ISO3 code of a country: write JPN. "),
-        ("XXX", "XXX is no country that the project knows"),
-        ("Nowhere land", "not an ISO3 code of a country, such as"),
+        ("jpn", "JPN is not in the release. The release holds DEU, IND. Refresh with "
+                "MINERALS_IMPORTERS=DEU,IND,JPN."),
         (None, "MINERALS_IMPORTERS=DEU,IND,JPN"),
+        ("Japan", "'Japan' is not an ISO3 code. Did you mean JPN (Japan)?"),
+        ("XXX", "XXX is not the ISO3 code of a country. The release holds DEU, IND."),
+        ("qqqq", "Write for example IND or JPN."),
     ],
-)
-def test_an_importer_that_is_not_there_is_answered_with_what_would_help(asked, words):
+)  # fmt: skip
+def test_an_importer_that_is_not_there_is_answered_with_what_would_help(word, words):
     settings = Settings(importers="JPN")
-    with pytest.raises(ReleaseError, match=words) as caught:
-        known_importer(asked, settings, {"IND", "DEU"})
-    assert ("MINERALS_IMPORTERS" in str(caught.value)) == (asked in {"jpn", None})
+    assert common.known_importer("deu", settings, {"IND", "DEU"}) == "DEU"
+    with pytest.raises(ReleaseError) as caught:
+        common.known_importer(word, settings, {"IND", "DEU"})
+    assert words in str(caught.value)
 
 
-def test_a_release_is_named_by_its_place_or_the_beginning_of_its_id(warehouse):
-    store = store_in(warehouse)
-    older, newer = store.list()
-    assert "is the beginning of" in refusal(run(warehouse, "releases", "show", older[:2]))
-    assert "There is no release nope" in refusal(run(warehouse, "releases", "verify", "nope"))
-    unique = next(older[:n] for n in range(len(older)) if not newer.startswith(older[:n]))
-    assert f"{older}: sound" in run(warehouse, "releases", "verify", unique).stdout
-    for name, served in ((unique, older), ("current", older), (newer, newer), ("previous", older)):
-        assert f"release {served} is served" in run(warehouse, "releases", "rollback", name).output
-        assert (store.root / CURRENT).readlink() == Path(served)
-    run(warehouse, "releases", "rollback", newer)
-
-
-def test_a_damaged_serving_database_is_said_and_written_anew(warehouse):
-    file = warehouse / "serving.duckdb"
-    file.write_bytes(b"garbage" * 10_000)
-    assert "rollback current" in refusal(run(warehouse, "query", "select 1"))
-    file.unlink()
-    assert "rollback current" in refusal(run(warehouse, "query", "select 1"))
-    assert run(warehouse, "releases", "rollback", "current").exit_code == 0
-    assert run(warehouse, "query", "select 1 as a").stdout == "a\n1\n"
-
-
-def test_a_link_that_leads_nowhere_is_put_right_by_a_rollback(warehouse):
-    link = warehouse / "releases" / CURRENT
-    served = str(link.readlink())
-    link.unlink()
-    link.symlink_to(CURRENT)
-    assert f"serves one of {store_in(warehouse).list()[0]}" in refusal(
-        run(warehouse, "releases", "show")
+def test_the_replication_names_the_number_of_places_of_the_release():
+    marts, output = duckdb.connect(), io.StringIO()
+    marts.execute(
+        "create schema marts; create table marts.replication_scorecard as from (values "
+        "('ores', 'Copper', 6, 0.8, 0.9, true, 7, 0.6), "
+        "('ores', 'Tin', 9, 0.6, 0.7, true, 9, 0.4), "
+        "('ores', 'Indium', 5, 0.0, 0.0, false, 6, 0.8)) t(category, mineral, n_candidates, "
+        "overlap_share, spearman_rho, is_top1_match, n_candidates_as_served, "
+        "overlap_share_as_served)"
     )
-    assert "looks for the release" in refusal(run(warehouse, "query", "select 1"))
-    assert run(warehouse, "releases", "rollback", served).exit_code == 0
-    assert run(warehouse, "query", "select 1 as a").exit_code == 0
+    refresh._print_replication(Console(file=output, width=300), marts, top_k=5)
+    told = output.getvalue().strip()
+    assert "mean top-5 overlap 70.0%, mean Spearman 0.80, over 2 minerals; " in told
+    assert told.endswith("with gaps filled in: mean overlap 60.0%, over 3")
+
+
+def test_years_are_one_year_or_a_range():
+    assert read_years(" 2019 ") == [2019]
+    assert read_years("2019-2021") == [2019, 2020, 2021]
+    for wrong in ("2021-2019", "19", "2019,2020", ""):
+        with pytest.raises(SourceError, match=f"Invalid years '{wrong}'; use 2019 or 2015-2023"):
+            read_years(wrong)
+
+
+def test_the_ending_of_the_file_and_the_format_must_agree():
+    assert file_format(None, None) == "csv"
+    assert file_format(Path("a.XLSX"), None) == "xlsx"
+    assert file_format(Path("a.txt"), "csv") == "csv"
+    with pytest.raises(ReleaseError, match=r"does not end in \.csv or \.xlsx"):
+        file_format(Path("a.txt"), None)
+    with pytest.raises(ReleaseError, match="a csv file, but --format is xlsx"):
+        file_format(Path("a.csv"), "xlsx")
+
+
+def test_a_wrong_setting_is_named_with_its_variable(tmp_path):
+    done = run(tmp_path, "settings", MINERALS_TOP_K="0", MINERALS_FIRST_YEAR="x")
+    for words in ("MINERALS_TOP_K: ", "MINERALS_FIRST_YEAR: "):
+        assert words in refusal(done)
+
+
+def test_an_unknown_job_is_answered_with_those_of_the_profile(tmp_path):
+    assert "Did you mean rebuild?" in refusal(run(tmp_path, "refresh", "--job", "rebuilt"))
+    wrong = run(tmp_path, "refresh", "--job", "ingest_production")
+    assert "There are: rebuild, refresh." in refusal(wrong)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -191,13 +138,13 @@ def test_a_link_that_leads_nowhere_is_put_right_by_a_rollback(warehouse):
         ("releases", "verify"), ("releases", "rollback"), ("releases", "rollback", "current"),
         ("releases", "show"), ("releases", "diff"), ("snapshots", "verify"), ("contract",),
         ("query", "select 1"), ("shock", "--lose", "CHN"), ("export", "--mart", "ppml_fit"),
+        ("hs", "preview"),
     ],
 )  # fmt: skip
-def test_a_warehouse_folder_that_is_not_there_is_said_and_not_made(tmp_path, arguments):
+def test_a_missing_warehouse_folder_is_named_and_not_made(tmp_path, arguments):
     folder = tmp_path / "nowhere"
-    assert f"{folder} does not exist: is MINERALS_WAREHOUSE_DIR right?" in refusal(
-        run(folder, *arguments)
-    )
+    words = f"{folder} does not exist: is MINERALS_WAREHOUSE_DIR right?"
+    assert words in refusal(run(folder, *arguments))
     assert not folder.exists()
     folder.mkdir()
     assert f"{folder} holds none yet" in refusal(run(folder, *arguments))
@@ -205,38 +152,21 @@ def test_a_warehouse_folder_that_is_not_there_is_said_and_not_made(tmp_path, arg
 
 
 @pytest.mark.parametrize("command", ["releases", "snapshots"])
-def test_a_list_of_nothing_says_so(tmp_path, command):
+def test_an_empty_list_says_why(tmp_path, command):
     done = run(tmp_path / "nowhere", command, "list")
     assert done.exit_code == 0
     assert "nowhere does not exist" in done.stdout
 
 
-def test_what_has_to_be_copied_is_not_cut_on_a_narrow_terminal(warehouse):
-    listed = run(warehouse, "releases", "list").stdout
-    assert all(name in listed for name in store_in(warehouse).list())
-    shown = run(warehouse, "settings").stdout
+def test_status_without_a_release_fails_and_says_what_to_do(tmp_path):
+    done = run(tmp_path, "status")
+    assert done.exit_code == 1
+    assert "run `minerals refresh`" in done.stdout
+    assert "No snapshot of production is in use" in done.stdout
+
+
+def test_settings_are_listed_whole_on_a_narrow_terminal(tmp_path):
+    shown = run(tmp_path, "settings").stdout
     variables = [f"MINERALS_{name.upper()}" for name in Settings.model_fields]
     assert [name for name in variables if name not in shown] == ["MINERALS_COMTRADE_API_KEY"]
-    assert "…" not in listed + shown
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("rank", "--mineral", "Lithium", "--category", "ores"), ("query", "select 1"),
-        ("settings",), ("releases", "list"), ("portfolio",), ("shock", "--lose", "CHN"),
-        ("export", "--mart", "ppml_fit", "--output", "/dev/null", "--format", "csv"),
-    ],
-)  # fmt: skip
-def test_a_question_loads_neither_dagster_nor_dbt(warehouse, arguments):
-    """Each of them costs more than the answer."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "orchestration.cli", *arguments],
-        env={**os.environ, "MINERALS_WAREHOUSE_DIR": str(warehouse)},
-        cwd=PROJECT_ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    loaded = {
-        line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()
-    }
-    assert "typer" in loaded
-    assert loaded & {"dagster", "dagster_dbt", "dbt", "statsmodels", "great_expectations"} == set()
+    assert "…" not in shown

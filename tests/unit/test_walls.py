@@ -75,6 +75,16 @@ def test_imports_go_one_way(package, forbidden):
     assert crossing == []
 
 
+def test_estimation_imports_nothing_of_sourcing():
+    crossing = [
+        f"{name_of(file)}:{node.lineno}"
+        for file in modules("minerals/ppml")
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("minerals.sourcing")
+    ]
+    assert crossing == []
+
+
 def test_only_the_settings_read_the_environment():
     words = {"environ", "environb", "getenv", "getenvb", "putenv"}
     readers = {

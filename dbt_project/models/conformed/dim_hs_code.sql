@@ -72,7 +72,7 @@ select
     all_codes.hs_code,
     reference_codes.hs_description,
 
-    -- what it is to us: a code that is deliberately out of scope stays so, whatever else maps it
+    -- what it means here: a code that is out of scope stays so, also where a row maps it
     case
         when out_of_scope_codes.hs_code is not null then 'out_of_scope'
         when mapped_codes.hs_code is not null then 'mapped'

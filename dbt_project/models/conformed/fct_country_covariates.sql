@@ -10,9 +10,10 @@
 ] -%}
 
 -- Every country in every year of the window, with every gap filled and every filling named. In turn:
--- the same country's nearest year of the window (the earlier of two as near), then the median of the
--- year over its region and income group, then over its region, then over all. Medians are of
--- observed values only.
+-- the World Bank's figure or that of the register of country corrections, then the same country's
+-- nearest year of the window (the earlier of two as near), then the median of the year over its
+-- region and income group, then over its region, then over all. Medians are of the World Bank's
+-- figures only.
 
 with countries as (
 
@@ -51,6 +52,43 @@ observed as (
 
 ),
 
+register as (
+
+    select
+        country_iso3,
+        year,
+        {%- for indicator in indicators %}
+            max(value) filter (where indicator = '{{ indicator }}' and status = 'accepted')
+                as accepted_{{ indicator }},
+            max(value) filter (where indicator = '{{ indicator }}' and status = 'approximate')
+                as approximate_{{ indicator }},
+        {%- endfor %}
+    from {{ ref('country_corrections') }}
+    where year between {{ var('first_year') }} and {{ var('last_year') }}
+    group by country_iso3, year
+
+),
+
+known as (
+
+    select
+        country_iso3,
+        year,
+        {%- for indicator in indicators %}
+            coalesce(
+                register.accepted_{{ indicator }},
+                observed.{{ indicator }},
+                register.approximate_{{ indicator }}
+            ) as {{ indicator }},
+            register.accepted_{{ indicator }} is not null
+            or (observed.{{ indicator }} is null and register.approximate_{{ indicator }} is not null)
+                as is_register_{{ indicator }},
+        {%- endfor %}
+    from observed
+    full outer join register using (country_iso3, year)
+
+),
+
 nearest_year as (
 
     -- `arg_min` looks at years with a value only: its order is null in the others.
@@ -62,16 +100,17 @@ nearest_year as (
         any_value(countries.is_landlocked) as is_landlocked,
         {%- for indicator in indicators %}
             arg_min(
-                observed.{{ indicator }},
-                2 * abs(window_years.year - observed.year)
-                + (observed.year > window_years.year)::integer
-            ) filter (where observed.{{ indicator }} is not null) as {{ indicator }},
-            bool_or(observed.{{ indicator }} is not null and observed.year = window_years.year)
+                known.{{ indicator }},
+                2 * abs(window_years.year - known.year) + (known.year > window_years.year)::integer
+            ) filter (where known.{{ indicator }} is not null) as {{ indicator }},
+            bool_or(known.{{ indicator }} is not null and known.year = window_years.year)
                 as is_observed_{{ indicator }},
+            bool_or(known.is_register_{{ indicator }} and known.year = window_years.year)
+                as is_register_{{ indicator }},
         {%- endfor %}
     from countries
     cross join window_years
-    left join observed on countries.country_iso3 = observed.country_iso3
+    left join known on countries.country_iso3 = known.country_iso3
     group by countries.country_iso3, window_years.year
 
 ),
@@ -129,6 +168,7 @@ filled as (
                 global_median.{{ indicator }}
             ) as {{ indicator }},
             case
+                when nearest_year.is_register_{{ indicator }} then 'register'
                 when nearest_year.is_observed_{{ indicator }} then 'observed'
                 when nearest_year.{{ indicator }} is not null then 'nearest_year'
                 when region_income_median.{{ indicator }} is not null then 'region_income_median'
@@ -164,7 +204,7 @@ select
 
     -- where each value comes from
     {%- for indicator in indicators %}
-        {{ indicator }}_imputation <> 'observed' as is_imputed_{{ indicator }},
+        {{ indicator }}_imputation not in ('observed', 'register') as is_imputed_{{ indicator }},
     {%- endfor %}
     {%- for indicator in indicators %}
         {{ indicator }}_imputation,

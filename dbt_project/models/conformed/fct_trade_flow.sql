@@ -44,10 +44,13 @@ flagged as (
             and abs(log_deviation) > ln({{ var('unit_value_min_factor') }}),
             false
         ) as is_unit_value_outlier,
-        qty_kg is null
-        and correction_id is null
+        -- What the register decided stays; a code without any price gives no estimate.
+        correction_id is null
         and median_unit_value_usd_per_kg is not null
-        and {{ var('estimate_missing_quantities') }} as is_qty_estimated,
+        and (
+            is_unit_value_outlier
+            or (qty_kg is null and {{ var('estimate_missing_quantities') }})
+        ) as is_qty_estimated,
     from compared
 
 )

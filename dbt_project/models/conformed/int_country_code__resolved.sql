@@ -43,8 +43,6 @@ codes_of_countries as (
         aliases.country_iso3,
     from aliases
     left join country_names on aliases.country_iso3 = country_names.country_iso3
-    anti join non_countries
-        on aliases.code_system = non_countries.code_system and aliases.code = non_countries.code
 
 ),
 

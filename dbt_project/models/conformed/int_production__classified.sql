@@ -10,8 +10,6 @@ with production as (
         year,
         quantity,
         unit,
-        data_source,
-        snapshot_id,
     from {{ ref('stg_world_mining_data__production') }}
 
 ),
@@ -71,7 +69,6 @@ select
     quantity,
     unit,
     quantity * kg_per_unit as production_kg,
-    data_source,
 
     -- what became of the row
     case
@@ -88,6 +85,5 @@ select
         when partner_kind is null then 'country name unknown'
         when country_iso3 is null then partner_kind
     end as disposition_reason,
-    snapshot_id,
 from resolved
 order by sheet, country_name, year

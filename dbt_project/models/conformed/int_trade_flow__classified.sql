@@ -73,7 +73,7 @@ correction as (
         action,
         corrected_qty_kg,
     from {{ ref('trade_corrections') }}
-    where dataset = 'bilateral_trade' and status = 'accepted' and action <> 'leave'
+    where dataset = 'bilateral_trade' and status = 'accepted'
 
 ),
 

@@ -45,6 +45,7 @@ imports as (
         trade.year,
         trade.value_usd,
         cast(trade.qty_kg as decimal(18, 3)) as qty_kg,
+        case when trade.is_qty_estimated then cast(trade.qty_kg as decimal(18, 3)) end as estimated_qty_kg,
     from {{ ref('fct_trade_flow') }} as trade
     inner join importers on trade.importer_iso3 = importers.importer_iso3
     inner join window_years on trade.year = window_years.year
@@ -125,6 +126,9 @@ imports_by_category as (
                 else cast(sum(qty_kg) filter (where category = '{{ category }}') as double)
             end as {{ category }}_qty_kg,
             cast(
+                coalesce(sum(estimated_qty_kg) filter (where category = '{{ category }}'), 0) as double
+            ) as {{ category }}_estimated_qty_kg,
+            cast(
                 coalesce(sum(value_usd) filter (where category = '{{ category }}'), 0) as double
             ) as {{ category }}_value_usd,
         {%- endfor %}
@@ -173,6 +177,8 @@ panel as (
                 when imports_by_category.mineral is null then 0.0
                 else imports_by_category.{{ category }}_qty_kg
             end as {{ category }}_qty_kg,
+            coalesce(imports_by_category.{{ category }}_estimated_qty_kg, 0.0)
+                as {{ category }}_estimated_qty_kg,
             coalesce(imports_by_category.{{ category }}_value_usd, 0.0) as {{ category }}_value_usd,
         {%- endfor %}
     from candidate_years
@@ -207,6 +213,9 @@ select
     panel.ores_qty_kg,
     panel.products_qty_kg,
     panel.scrap_qty_kg,
+    panel.ores_estimated_qty_kg,
+    panel.products_estimated_qty_kg,
+    panel.scrap_estimated_qty_kg,
     panel.ores_value_usd,
     panel.products_value_usd,
     panel.scrap_value_usd,

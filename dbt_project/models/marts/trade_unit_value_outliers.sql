@@ -1,5 +1,6 @@
--- Flows whose price per kilogram is far from what the code costs that year, with what the register of
--- corrections says of them. The largest quantities come first: they move a ranking.
+-- Flows whose price per kilogram is far from what the code costs that year: the quantity before and
+-- after, and what the register of corrections decided. The largest quantities come first: they move a
+-- ranking.
 
 with flow as (
 
@@ -45,7 +46,8 @@ select
 
     -- what was decided
     flow.qty_kg as used_qty_kg,
-    coalesce(correction.action, 'leave') as correction_action,
+    flow.is_qty_estimated,
+    coalesce(correction.action, 'estimate') as correction_action,
     coalesce(correction.status, 'not looked at') as correction_status,
     correction.reason as correction_reason,
 from flow

@@ -4,15 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from minerals.ppml.design import (
-    EstimationError,
-    ModelSpec,
-    NothingToEstimate,
-    Term,
-    build_design,
-    collinear_columns,
-    study_spec,
-)
+from minerals.ppml import EstimationError
+from minerals.ppml.design import Clusters, ModelSpec, Term, build_design, study_spec
 
 SPEC = ModelSpec(dependent="qty", regressors=("x", "landlocked"))
 
@@ -37,6 +30,10 @@ def two_minerals() -> pd.DataFrame:
     )
 
 
+def labels(clusters: Clusters) -> list[str]:
+    return clusters.names[clusters.codes].tolist()
+
+
 def names(design_terms: tuple[Term, ...]) -> list[str]:
     return [term.name for term in design_terms]
 
@@ -49,7 +46,8 @@ def test_terms_are_regressors_effects_and_constant_less_the_base_levels() -> Non
     assert design.X[3].tolist() == [2.5, 1, 0, 1, 1]  # BOL, Antimony, 2020
     assert design.X[7].tolist() == [4.5, 0, 1, 1, 1]  # CHL, Copper, 2020
     assert design.y.tolist() == [10, 0, 4, 1, 7, 8, 0, 9]
-    assert design.clusters.tolist() == ["AUS", "AUS", "BOL", "BOL", "AUS", "AUS", "CHL", "CHL"]
+    assert labels(design.clusters) == ["AUS", "AUS", "BOL", "BOL", "AUS", "AUS", "CHL", "CHL"]
+    assert labels(design.second_clusters) == ["Antimony"] * 4 + ["Copper"] * 4
     assert design.dropped.n_missing == design.dropped.n_separated == 0
 
 
@@ -68,7 +66,7 @@ def test_rows_without_a_quantity_are_dropped_and_counted() -> None:
     frame.loc[[0, 5], "qty"] = np.nan
     frame.loc[3, "x"] = np.nan
     design = build_design(frame, SPEC)
-    assert list(design.rows) == [1, 2, 4, 6, 7]
+    assert design.y.tolist() == [1, 5, 8, 1, 10]
     assert design.dropped.n_missing_dependent == 2
     assert design.dropped.n_missing_regressor == 1
 
@@ -81,7 +79,7 @@ def test_a_mineral_and_a_year_without_imports_are_separated_and_named() -> None:
     design = build_design(frame, ModelSpec(dependent="qty", regressors=("x",)))
     assert design.dropped.separated == (Term("Antimony", "mineral"), Term("2020", "year"))
     assert design.dropped.n_separated == 6
-    assert list(design.rows) == [4, 6]
+    assert design.y.tolist() == [8, 1]
     assert names(design.base_levels) == ["Copper", "2019"]  # the first that is left
     assert names(design.terms) == ["x", "Constant"]
 
@@ -92,7 +90,7 @@ def test_a_dummy_regressor_without_imports_where_it_is_one_is_separated() -> Non
     design = build_design(frame, SPEC)
     assert design.dropped.separated == (Term("landlocked", "covariate"),)
     assert design.dropped.n_separated == 2
-    assert set(design.clusters) == {"AUS", "CHL"}
+    assert design.clusters.names.tolist() == ["AUS", "CHL"]
     assert names(design.terms) == ["x", "Copper", "2020", "Constant"]
 
 
@@ -112,37 +110,21 @@ def test_collinear_columns_are_named_and_the_earlier_one_is_kept() -> None:
     assert np.linalg.matrix_rank(design.X) == 4
 
 
-def test_what_is_dropped_does_not_depend_on_the_order_of_rows_or_on_scale() -> None:
-    rng = np.random.default_rng(5)
-    X = rng.normal(size=(60, 6))
-    X[:, 3] = X[:, 0] - X[:, 1] + 2.0
-    X[:, 5] = 1.0
-    priority = np.array([5, 0, 1, 2, 3, 4])
-    expected = [False, False, False, True, False, False]
-    assert collinear_columns(X, priority).tolist() == expected
-    assert collinear_columns(X[::-1], priority).tolist() == expected
-    assert collinear_columns(X * [1e8, 1e-8, 1, 1e3, 1e-6, 1], priority).tolist() == expected
-    assert collinear_columns(X[:, [3, 1, 2, 0, 4, 5]], priority).tolist() == expected
-    X[:, 4] = X[:, 2] + 1e-6 * rng.normal(size=60)  # near, but not collinear
-    assert collinear_columns(X, priority).tolist() == expected
-
-
 def test_nothing_to_estimate_says_what_was_seen() -> None:
     frame = two_minerals()
     frame["qty"] = 0.0
     frame.loc[0, "qty"] = np.nan
-    with pytest.raises(NothingToEstimate, match="of 8 rows of qty, 7 are zero, 1 have") as caught:
+    with pytest.raises(EstimationError, match="of 8 rows of qty, 7 are zero, 1 have") as caught:
         build_design(frame, SPEC)
-    assert isinstance(caught.value, EstimationError)
     assert caught.value.dropped.n_missing_dependent == 1
-    with pytest.raises(NothingToEstimate, match="no rows"):
+    with pytest.raises(EstimationError, match="no rows"):
         build_design(frame.iloc[:0], SPEC)
 
 
 def test_positive_quantities_only_where_a_regressor_is_missing() -> None:
     frame = two_minerals()
     frame.loc[frame["qty"] > 0, "x"] = np.nan
-    with pytest.raises(NothingToEstimate, match="lacks a regressor"):
+    with pytest.raises(EstimationError, match="lacks a regressor"):
         build_design(frame, SPEC)
 
 

@@ -1,4 +1,4 @@
-"""The contracts of estimation: which terms have a row, what is publishable, and why not."""
+"""The tables of estimation: which terms have a row, what is publishable, and why not."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from minerals import marts
 from minerals.names import CATEGORIES, REGRESSORS
-from minerals.ppml.design import Dropped, NothingToEstimate, Term
+from minerals.ppml import EstimationError
+from minerals.ppml.bootstrap import Bootstrap
+from minerals.ppml.design import Dropped, Term
+from minerals.ppml.diagnostics import Diagnostics
 from minerals.ppml.estimator import Fit
+from minerals.ppml.model import Model, Stability
 from minerals.ppml.reference import Comparison
 from minerals.ppml.tables import (
-    PPML_BOOTSTRAP,
-    PPML_COEFFICIENTS,
-    PPML_COVARIANCE,
-    PPML_FIT,
     Estimates,
     coefficients_frame,
     estimate_categories,
@@ -25,6 +26,9 @@ from minerals.ppml.tables import (
     published_coefficients_frame,
     unpublishable_reasons,
 )
+from minerals.settings import Choices
+
+CHOICES = Choices(bootstrap_replications=100, seed=2)
 
 
 def study_panel() -> pd.DataFrame:
@@ -40,6 +44,7 @@ def study_panel() -> pd.DataFrame:
     size = np.exp(5 + frame["ln_gdp"] + frame["wgi_average"])
     for category in CATEGORIES:
         frame[f"{category}_qty_kg"] = size * rng.gamma(1.0, 1.0, len(frame))
+        frame[f"{category}_estimated_qty_kg"] = 0.0
     frame.loc[frame["mineral"] == "Gallium", "products_qty_kg"] = 0.0
     frame.loc[frame["landlocked"] == 1, "products_qty_kg"] = 0.0
     frame["scrap_qty_kg"] = 0.0
@@ -57,6 +62,7 @@ def small_fit(**changes: object) -> Fit:
         coefficients=np.array([0.5, -1.0, 3.0]),
         cov_robust=np.diag([0.01, 0.04, 0.09]),
         cov_clustered=np.diag([0.0625, 0.25, 1.0]),
+        cov_two_way=np.diag([0.04, 0.16, 0.64]),
         linear_predictor=np.zeros(100),
         log_likelihood=-50.0,
         null_log_likelihood=-100.0,
@@ -71,8 +77,8 @@ def small_fit(**changes: object) -> Fit:
         n_iterations=7,
         is_converged=True,
         is_full_rank=True,
-        mean_dependent=1.0,
-        sd_dependent=2.0,
+        mean_dependent_kg=1.0,
+        sd_dependent_kg=2.0,
         base_levels=(Term("Antimony", "mineral"),),
         dropped=Dropped(
             n_missing_dependent=2,
@@ -84,10 +90,27 @@ def small_fit(**changes: object) -> Fit:
     return dataclasses.replace(fit, **changes)  # type: ignore[arg-type]
 
 
-def test_a_fit_has_every_term_by_clustered_and_robust_errors() -> None:
-    frame = coefficients_frame("IND", "ores", small_fit())
-    assert list(frame.columns) == list(PPML_COEFFICIENTS.columns)
-    assert frame["se_type"].value_counts().to_dict() == {"clustered_exporter": 6, "robust_hc1": 6}
+NO_DRAWS = Bootstrap(("x",), np.empty((0, 1)), np.empty(0), 0, 0, 0)
+ESTIMATED = pd.DataFrame({f"{c}_estimated_qty_kg": [0.0, 3.5, 7.0] for c in CATEGORIES})
+AGREES = Comparison(1e-12, 1e-10, 1e-15)
+
+
+def small_model(**changes: object) -> Model:
+    nan = float("nan")
+    return Model(
+        design=None,  # type: ignore[arg-type]
+        fit=small_fit(**changes),
+        diagnostics=Diagnostics(nan, nan, nan, nan, None, nan, nan, nan, {}),
+        bootstrap=NO_DRAWS,
+        stability=Stability(),
+        comparison=AGREES,
+    )
+
+
+def test_a_fit_has_every_term_by_each_kind_of_error() -> None:
+    frame = coefficients_frame(small_fit(), NO_DRAWS)
+    kinds = {"clustered_exporter": 6, "robust_hc1": 6, "clustered_exporter_mineral": 6}
+    assert frame["se_type"].value_counts().to_dict() == kinds
     rows = frame.loc[frame["se_type"] == "clustered_exporter"].set_index("term")
     assert rows["status"].to_dict() == {
         "Constant": "free",
@@ -109,12 +132,12 @@ def test_a_fit_has_every_term_by_clustered_and_robust_errors() -> None:
 
 
 def test_a_sound_fit_is_publishable_and_counts_what_was_dropped() -> None:
-    row = fit_frame("IND", "ores", small_fit()).iloc[0]
+    row = fit_frame("IND", {"ores": small_model()}, ESTIMATED).iloc[0]
     assert bool(row["is_publishable"]) and pd.isna(row["reason"])
     assert (row["n_missing_dropped"], row["n_separated_dropped"]) == (2, 5)
     assert row["separated_terms"] == "Gallium; landlocked"
     assert row["collinear_terms"] == "flat"
-    assert row["n_parameters"] == 3
+    assert (row["n_parameters"], row["n_estimated_qty"]) == (3, 2)
 
 
 @pytest.mark.parametrize(
@@ -127,41 +150,42 @@ def test_a_sound_fit_is_publishable_and_counts_what_was_dropped() -> None:
     ],
 )
 def test_unsound_fits_say_why(changes: dict[str, object], words: str) -> None:
-    reasons = unpublishable_reasons(small_fit(**changes))
-    assert len(reasons) == 1 and words in reasons[0]
-    row = fit_frame("IND", "ores", small_fit(**changes)).iloc[0]
-    assert not row["is_publishable"] and words in row["reason"]
+    (reason,) = unpublishable_reasons(small_fit(**changes), NO_DRAWS, AGREES)
+    assert words in reason
+    row = fit_frame("IND", {"ores": small_model(**changes)}, ESTIMATED).iloc[0]
+    assert (row["is_publishable"], row["reason"]) == (False, reason)
 
 
 def test_a_model_that_the_reference_cannot_confirm_is_not_published() -> None:
     inf = float("inf")
-    (reason,) = unpublishable_reasons(small_fit(), comparison=Comparison(inf, inf, 0.3))
+    (reason,) = unpublishable_reasons(small_fit(), NO_DRAWS, Comparison(inf, inf, 0.3))
     assert "statsmodels breaks down" in reason
-    assert unpublishable_reasons(small_fit(), comparison=Comparison(0.1, 0.1, 0.1)) == []
-    only = unpublishable_reasons(small_fit(n_clusters=1), comparison=Comparison(inf, inf, inf))
+    assert unpublishable_reasons(small_fit(), NO_DRAWS, Comparison(0.1, 0.1, 0.1)) == []
+    only = unpublishable_reasons(small_fit(n_clusters=1), NO_DRAWS, Comparison(inf, inf, inf))
     assert len(only) == 1 and "one exporter only" in only[0]
 
 
 def test_thirty_positive_quantities_are_enough() -> None:
-    assert unpublishable_reasons(small_fit(n_nonzero=30)) == []
+    assert unpublishable_reasons(small_fit(n_nonzero=30), NO_DRAWS, AGREES) == []
 
 
 def test_no_fit_is_a_row_of_nulls_with_a_reason() -> None:
-    error = NothingToEstimate("no positive quantity was observed", Dropped(n_missing_dependent=4))
-    frame = fit_frame("IND", "scrap", error)
-    assert {name: str(kind) for name, kind in frame.dtypes.items()} == dict(PPML_FIT.columns)
-    row = frame.iloc[0]
+    error = EstimationError("no positive quantity was observed", Dropped(n_missing_dependent=4))
+    row = fit_frame("IND", {"scrap": error}, ESTIMATED).iloc[0]
     assert (row["is_publishable"], row["n_missing_dropped"]) == (False, 4)
     assert row["reason"] == "no positive quantity was observed"
     for name in ("n_observations", "pseudo_r2", "aic", "is_converged", "wald_chi2"):
         assert pd.isna(row[name]), name
 
 
-def test_all_categories_of_an_importer(panel: pd.DataFrame) -> None:
+@pytest.fixture(scope="module")
+def estimated(panel: pd.DataFrame) -> Estimates:
     other = panel.assign(importer_iso3="JPN", ores_qty_kg=-1.0)  # must not be touched
-    estimates = estimate_categories(
-        pd.concat([panel, other], ignore_index=True), "IND", replications=20, seed=1
-    )
+    return estimate_categories(pd.concat([panel, other], ignore_index=True), "IND", CHOICES)
+
+
+def test_all_categories_of_an_importer(estimated: Estimates) -> None:
+    estimates = estimated
     fit = estimates.fit.set_index("category")
     assert list(fit.index) == ["ores", "products", "scrap"]
     assert fit["is_publishable"].tolist() == [True, True, False]
@@ -184,19 +208,17 @@ def test_all_categories_of_an_importer(panel: pd.DataFrame) -> None:
 
 
 def test_an_importer_with_one_exporter_has_no_model_and_says_why(panel: pd.DataFrame) -> None:
-    alone = panel.assign(exporter_iso3="E00")
-    fit = estimate_categories(alone, "IND", ["ores"], replications=0).fit.iloc[0]
+    alone = panel.loc[panel["exporter_iso3"] > "E15"].assign(exporter_iso3="E00")
+    fit = estimate_categories(alone, "IND", CHOICES).fit.iloc[0]
     assert not fit["is_publishable"]
     assert "there is one exporter only" in fit["reason"]
 
 
-def test_nothing_estimable_still_keeps_the_contracts(panel: pd.DataFrame) -> None:
-    estimates = estimate_categories(panel, "IND", ["scrap"])
-    assert estimates.coefficients.empty and estimates.covariance.empty
-    assert list(estimates.coefficients.columns) == list(PPML_COEFFICIENTS.columns)
-    assert list(estimates.covariance.columns) == list(PPML_COVARIANCE.columns)
-    nobody = estimate_categories(panel, "XYZ")
+def test_nothing_estimable_still_has_the_declared_columns(panel: pd.DataFrame) -> None:
+    nobody = estimate_categories(panel, "XYZ", CHOICES)
     assert nobody.fit["reason"].str.contains("the panel has no rows").all()
+    pd.testing.assert_frame_equal(nobody.coefficients, marts.empty("ppml_coefficients"))
+    pd.testing.assert_frame_equal(nobody.covariance, marts.empty("ppml_covariance"))
 
 
 def published_seed() -> pd.DataFrame:
@@ -218,7 +240,7 @@ def published_seed() -> pd.DataFrame:
 
 def test_published_coefficients_keep_the_same_contract_with_their_base_levels() -> None:
     frame = published_coefficients_frame("IND", published_seed())
-    assert list(frame.columns) == list(PPML_COEFFICIENTS.columns)
+    assert frame.dtypes.equals(marts.empty("ppml_coefficients").dtypes)
     rows = frame.set_index("term")
     assert set(rows["se_type"]) == set(rows["coefficient_source"]) == {"published"}
     assert rows.loc["Gallium", "z_value"] == -19.95
@@ -230,32 +252,23 @@ def test_published_coefficients_keep_the_same_contract_with_their_base_levels() 
 
 
 def test_only_publishable_estimates_are_ranked_on() -> None:
+    ours = coefficients_frame(small_fit(), NO_DRAWS).assign(
+        importer_iso3="IND", coefficient_source="estimated"
+    )
+    study = published_coefficients_frame("IND", published_seed().assign(category="products"))
     coefficients = pd.concat(
-        [
-            coefficients_frame("IND", "ores", small_fit()),
-            coefficients_frame("IND", "products", small_fit()),
-            published_coefficients_frame("IND", published_seed().assign(category="products")),
-        ]
+        [ours.assign(category="ores"), ours.assign(category="products"), study]
     )
-    fits = pd.concat(
-        [
-            fit_frame("IND", "ores", small_fit()),
-            fit_frame("IND", "products", small_fit(is_converged=False)),
-        ]
-    )
+    results = {"ores": small_model(), "products": small_model(is_converged=False)}
+    fits = fit_frame("IND", results, ESTIMATED)
     kept = publishable_coefficients(coefficients, fits)
     sets = set(zip(kept["category"], kept["coefficient_source"], strict=True))
     assert sets == {("ores", "estimated"), ("products", "published")}
 
 
-@pytest.fixture(scope="module")
-def estimated(panel: pd.DataFrame) -> Estimates:
-    return estimate_categories(panel, "IND", ["ores"], replications=30, seed=2, top_k=10)
-
-
 def test_the_evidence_is_in_the_row_of_the_fit(estimated: Estimates) -> None:
     row = estimated.fit.iloc[0]
-    assert (row["n_bootstrap_replications"], row["n_separated_by_combination"]) == (30, 0)
+    assert (row["n_bootstrap_replications"], row["n_separated_by_combination"]) == (100, 0)
     assert row["statsmodels_coefficient_difference"] < 1e-8
     assert 1 <= row["max_vif"] < 2 and row["max_vif_term"] in REGRESSORS
     assert 0.5 < row["top_k_stability_min"] <= row["top_k_stability"] <= 1
@@ -266,12 +279,11 @@ def test_the_evidence_is_in_the_row_of_the_fit(estimated: Estimates) -> None:
 
 
 def test_the_bootstrap_is_a_table_and_a_kind_of_standard_error(estimated: Estimates) -> None:
-    assert {n: str(k) for n, k in estimated.bootstrap.dtypes.items()} == dict(
-        PPML_BOOTSTRAP.columns
-    )
-    draws = estimated.bootstrap.pivot(index="replication", columns="term", values="estimate")
-    assert draws.shape == (30, 11)
-    rows = estimated.coefficients.set_index(["se_type", "term"])
+    own = estimated.bootstrap.query("category == 'ores'")
+    draws = own.pivot(index="replication", columns="term", values="estimate")
+    assert draws.shape == (100, 11)
+    rows = estimated.coefficients.query("category == 'ores'").set_index(["se_type", "term"])
+    rows = rows.sort_index()
     assert rows.loc["bootstrap_exporter"].index.tolist() == sorted(REGRESSORS)
     gdp = rows.loc["bootstrap_exporter", "ln_gdp"]
     assert gdp["std_error"] == pytest.approx(draws["ln_gdp"].std())
@@ -283,7 +295,7 @@ def test_the_bootstrap_is_a_table_and_a_kind_of_standard_error(estimated: Estima
     ("changes", "words"),
     [
         ({"n_separated_by_combination": 3}, "3 rows are separated by a combination"),
-        ({"usable": 14}, "only 14 of 30 bootstrap samples"),
+        ({"usable": 49}, "only 49 of 100 bootstrap samples"),
     ],
 )
 def test_separation_by_combination_and_lost_samples_are_not_published(
@@ -294,7 +306,7 @@ def test_separation_by_combination_and_lost_samples_are_not_published(
     if usable is not None:
         bootstrap = dataclasses.replace(bootstrap, draws=bootstrap.draws[:usable])
     fit = small_fit(dropped=Dropped(**changes))
-    (reason,) = unpublishable_reasons(fit, bootstrap)
+    (reason,) = unpublishable_reasons(fit, bootstrap, AGREES)
     assert words in reason
 
 

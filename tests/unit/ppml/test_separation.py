@@ -8,8 +8,7 @@ import pytest
 from scipy.optimize import linprog
 
 from minerals.ppml.columns import Columns
-from minerals.ppml.estimator import NormalEquations
-from minerals.ppml.separation import centred, rectified_rows, separated_rows
+from minerals.ppml.separation import separated_rows
 
 
 def certificate(y: np.ndarray, X: np.ndarray) -> np.ndarray:
@@ -47,15 +46,14 @@ def random_case(seed: int) -> tuple[np.ndarray, Columns]:
     return y, Columns.of(x, codes, [int(c.max()) for c in codes])
 
 
-@pytest.mark.parametrize("block", range(5))
-def test_the_rows_are_those_of_the_certificate(block: int) -> None:
+def test_the_rows_are_those_of_the_certificate() -> None:
     n_separated = 0
-    for seed in range(20 * block, 20 * block + 20):
+    for seed in range(100):
         y, columns = random_case(seed)
         expected = certificate(y, columns.to_array())
         n_separated += int(expected.sum())
         np.testing.assert_array_equal(separated_rows(y, columns), expected, err_msg=str(seed))
-    assert n_separated > 50
+    assert n_separated > 250
 
 
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
@@ -69,21 +67,6 @@ def test_scale_order_and_collinear_columns_do_not_matter(scale: float) -> None:
         order = np.random.default_rng(seed).permutation(len(y))
         moved = Columns.of(more, columns.codes, columns.sizes).take(order)
         np.testing.assert_array_equal(separated_rows(scale * y[order], moved), expected[order])
-
-
-def test_the_rectifier_finds_the_same_rows() -> None:
-    for seed in range(40):
-        y, columns = random_case(seed)
-        expected = separated_rows(y, columns)
-        got = np.zeros(len(y), dtype=bool)
-        while True:  # until a search of the rest finds nothing
-            rest = ~got
-            solve = NormalEquations(centred(columns.take(rest).present())).solve
-            found = rectified_rows(y[rest], solve)
-            if not found.any():
-                break
-            got[rest] = found
-        np.testing.assert_array_equal(got, expected, err_msg=str(seed))
 
 
 def test_separation_that_only_a_combination_shows() -> None:

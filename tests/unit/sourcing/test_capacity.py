@@ -27,33 +27,25 @@ def panel() -> pd.DataFrame:
         mineral="Copper",
         products_qty_kg=10.0,
         scrap_qty_kg=0.0,
+        ores_estimated_qty_kg=[80.0, 20.0, 0.0, 0.0, 0.0, 0.0],
+        products_estimated_qty_kg=0.0,
+        scrap_estimated_qty_kg=0.0,
         has_production_data=True,
     )
 
 
-OUTLIERS = pd.DataFrame(
-    [
-        ("CHL", 2022, 80.0, "proposed"),
-        ("CHL", 2023, 20.0, "not looked at"),
-        ("CHL", 2021, 5.0, "not looked at"),  # before the window
-        ("SGP", 2022, 50.0, "rejected"),  # somebody looked, and it is right
-    ],
-    columns=["exporter_iso3", "year", "used_qty_kg", "correction_status"],
-).assign(importer_iso3="IND", mineral="Copper", category="ores")
-
-
 def of(panel: pd.DataFrame, category: str, fraction: float = 0.25) -> pd.DataFrame:
-    frame = capacity(panel, OUTLIERS, fraction).query("category == @category")
+    frame = capacity(panel, fraction).query("category == @category")
     return frame.set_index("exporter_iso3")
 
 
-def test_doubtful_weights_are_a_year_s_part_of_what_was_bought(panel: pd.DataFrame) -> None:
+def test_estimated_weights_are_a_years_part_of_what_was_bought(panel: pd.DataFrame) -> None:
     assert of(panel, "ores")["doubtful_qty_kg"].to_dict() == {"CHL": 50.0, "PER": 0.0, "SGP": 0.0}
     assert of(panel, "products")["doubtful_qty_kg"].tolist() == [0.0] * 3
 
 
 def test_who_is_excluded_has_no_capacity(panel: pd.DataFrame) -> None:
-    frame = capacity(panel, OUTLIERS, excluded=["CHL"]).set_index(["category", "exporter_iso3"])
+    frame = capacity(panel, 0.25, excluded=["CHL"]).set_index(["category", "exporter_iso3"])
     assert frame["is_excluded"]["ores"].to_dict() == {"CHL": True, "PER": False, "SGP": False}
     assert frame.loc[("ores", "CHL"), ["capacity_qty_kg", "headroom_qty_kg"]].tolist() == [0, 0]
 

@@ -7,8 +7,6 @@ import pandas as pd
 import pytest
 
 from minerals.sourcing.concentration import (
-    PORTFOLIO_CONCENTRATION,
-    Thresholds,
     concentration,
     concentration_by_year,
     production_concentration,
@@ -33,9 +31,10 @@ def forward(source: str = "estimated") -> pd.DataFrame:
 
 GOVERNANCE = pd.DataFrame(
     {
-        "exporter_iso3": ["AUS", "BRA", "CHL", "CHN", "PER"],
         "wgi_average": [2.5, 0.0, 1.5, -0.5, 0.0],
-    }
+        "is_imputed_governance": [False, True, False, False, False],
+    },
+    index=["AUS", "BRA", "CHL", "CHN", "PER"],
 )
 """Risks of 0, 0.5, 0.2, 0.6 and 0.5."""
 
@@ -51,17 +50,15 @@ PRODUCTION = pd.DataFrame(
 def measured(
     market: pd.DataFrame,
     ranks: pd.DataFrame,
-    thresholds: Thresholds = Thresholds(),  # noqa: B008
+    concentrated_above: float = 0.25,
 ) -> pd.DataFrame:
     production = production_concentration(PRODUCTION, GOVERNANCE)
-    frame = concentration(market, ranks, production, GOVERNANCE, thresholds)
+    frame = concentration(market, ranks, production, GOVERNANCE, concentrated_above)
     return frame.set_index("mineral")
 
 
 def test_actual_and_model_concentration(market: pd.DataFrame) -> None:
     frame = measured(market, forward())
-    kinds = {n: str(k) for n, k in frame.reset_index().dtypes.items()}
-    assert kinds == dict(PORTFOLIO_CONCENTRATION.columns)
     copper = frame.loc["Copper"]
     # actual: AUS 500, BRA 700, CHL 800 of 2000, PER unknown in one year and else zero
     assert copper["hhi_actual"] == pytest.approx(0.25**2 + 0.35**2 + 0.4**2)
@@ -78,12 +75,26 @@ def test_actual_and_model_concentration(market: pd.DataFrame) -> None:
 
 def test_concentration_of_world_production_counts_the_importer(market: pd.DataFrame) -> None:
     copper = measured(market, forward()).loc["Copper"]
-    # CHL 300, PER 100, IND 100 of 500; India has no indicator and counts as the mean of the others
+    # CHL 300, PER 100, IND 100 of 500; India has no indicator and counts as the mean over the five
+    # countries, 0.7 (a risk of 0.36), however many rows each of them has
     assert copper["hhi_production"] == pytest.approx(0.6**2 + 0.2**2 + 0.2**2)
     assert copper["hhi_production_governance"] == pytest.approx(
-        0.36 * 0.2 + 0.04 * 0.5 + 0.04 * 0.35
+        0.36 * 0.2 + 0.04 * 0.5 + 0.04 * 0.36
     )
     assert (copper["top1_producer_iso3"], copper["top1_production_share"]) == ("CHL", 0.6)
+
+
+def test_concentration_fills_governance_as_the_portfolio_does_and_counts_it(
+    market: pd.DataFrame,
+) -> None:
+    """Without an indicator of CHL, which sells 40%, its part of the index was dropped."""
+    known = GOVERNANCE.drop(index="CHL")
+    production = production_concentration(PRODUCTION, known)
+    frame = concentration(market, forward(), production, known, 0.25).set_index("mineral")
+    copper = frame.loc["Copper"]
+    # the mean over AUS, BRA, CHN and PER is 0.5, a risk of 0.4
+    assert copper["hhi_actual_governance"] == pytest.approx(0.35**2 * 0.5 + 0.4**2 * 0.4)
+    assert frame["n_imputed_governance"].to_dict() == {"Copper": 2, "Gallium": 0}  # BRA and CHL
 
 
 def test_trend_of_the_largest_suppliers_share(market: pd.DataFrame) -> None:
@@ -100,9 +111,14 @@ def test_trend_of_the_largest_suppliers_share(market: pd.DataFrame) -> None:
 
 
 def test_thresholds_decide(market: pd.DataFrame) -> None:
-    thresholds = Thresholds(hhi=0.35, narrow_candidates=4, narrow_top3_share=0.95)
-    copper = measured(market, forward(), thresholds).loc["Copper"]
-    assert not copper["is_concentrated"] and not copper["is_narrow_pool"]
+    # hhi_actual is 0.345; four candidates are narrow, six of equal shares are not
+    assert measured(market, forward(), 0.34)["is_concentrated"]["Copper"]
+    assert not measured(market, forward(), 0.35)["is_concentrated"]["Copper"]
+    six = pd.concat([forward().iloc[[0]].assign(exporter_iso3=name) for name in "ABCDEF"])
+    assert not measured(market, six.assign(model_share=1 / 6))["is_narrow_pool"]["Copper"]
+    assert measured(market, six.assign(model_share=[0.3, 0.3, 0.3, 0.05, 0.03, 0.02]))[
+        "is_narrow_pool"
+    ]["Copper"]
 
 
 def test_a_mineral_without_imports_has_model_shares_only(market: pd.DataFrame) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from minerals.sourcing.persistence import RANKING_PERSISTENCE, label, persistence
+from minerals.sourcing.persistence import label, persistence
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,7 @@ def ranks(exporter: str, by_year: dict[int, int]) -> pd.DataFrame:
             "exporter_iso3": exporter,
             "year": list(by_year),
             "predicted_rank": list(by_year.values()),
+            "effective_k": 2,
         }
     )
 
@@ -60,8 +61,7 @@ def test_years_are_counted_within_the_top_k() -> None:
             ranks("PER", {2019: 4, 2020: 4, 2021: 4, 2022: 4}),
         ]
     )
-    got = persistence(frame, top_k=2)
-    assert {n: str(kind) for n, kind in got.dtypes.items()} == dict(RANKING_PERSISTENCE.columns)
+    got = persistence(frame)
     by_country = got.set_index("exporter_iso3")
     assert by_country["years_in_top_k"].to_dict() == {"AUS": 4, "BRA": 2, "CHL": 1, "PER": 0}
     assert by_country["years_observed"].to_dict() == {"AUS": 4, "BRA": 4, "CHL": 2, "PER": 4}
@@ -81,7 +81,7 @@ def test_no_ranks_no_rows() -> None:
 
 
 def test_streak_mean_and_spread_of_ranks() -> None:
-    frame = persistence(ranks("AUS", {2019: 1, 2020: 2, 2021: 6, 2022: 2, 2023: 1}), top_k=2)
+    frame = persistence(ranks("AUS", {2019: 1, 2020: 2, 2021: 6, 2022: 2, 2023: 1}))
     row = frame.iloc[0]
     assert row["longest_streak"] == 2
     assert row["mean_rank"] == pytest.approx(2.4)
@@ -91,11 +91,11 @@ def test_streak_mean_and_spread_of_ranks() -> None:
 def test_any_window_will_do() -> None:
     """Ten years, and the last three of them, tell different stories of the same supplier."""
     by_year = dict(zip(range(2014, 2024), [9, 9, 9, 1, 1, 1, 1, 9, 1, 1], strict=True))
-    ten = persistence(ranks("AUS", by_year), top_k=2).iloc[0]
+    ten = persistence(ranks("AUS", by_year)).iloc[0]
     assert (ten["persistence"], ten["years_in_top_k"], ten["longest_streak"]) == (
         "recent_entrant",
         6,
         4,
     )
-    three = persistence(ranks("AUS", by_year).query("year >= 2021"), top_k=2).iloc[0]
+    three = persistence(ranks("AUS", by_year).query("year >= 2021")).iloc[0]
     assert (three["persistence"], three["years_observed"]) == ("recent_entrant", 3)

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from minerals.sourcing.portfolio import RECOMMENDED, governance, recommend, suppliers
+from minerals.sourcing.portfolio import recommend, suppliers
 from minerals.sourcing.programme import Weights
-from minerals.sourcing.roles import PORTFOLIO_PARTNERS, evidence, partners, role, strategies
+from minerals.sourcing.roles import evidence, partners, role, strategies
 
+DEFAULT = Weights(concentration_penalty=2.0, risk_penalty=1.0, change_limit=0.3)
 KEY = {"importer_iso3": "IND", "category": "ores", "mineral": "Copper"}
 
 
@@ -22,7 +23,7 @@ def ranks(**change: object) -> pd.DataFrame:
     columns = ["exporter_iso3", "forward_rank", "model_share", "top_k_probability"]
     columns += ["rank_low", "rank_high"]
     frame = pd.DataFrame(rows, columns=columns).assign(
-        **KEY, coefficient_source="estimated", is_headline=True
+        **KEY, coefficient_source="estimated", is_headline=True, effective_k=1
     )
     return frame.assign(**change)
 
@@ -34,7 +35,9 @@ def persisting(*words: str) -> pd.DataFrame:
 
 
 PERSISTENCE = persisting("persistent", "episodic", "never")
-GOVERNANCE = pd.DataFrame({"exporter_iso3": ["AUS", "BRA", "CHL"], "wgi_average": [2.5, 0.0, -2.5]})
+GOVERNANCE = pd.DataFrame(
+    {"wgi_average": [2.5, 0.0, -2.5], "is_imputed_governance": False}, index=["AUS", "BRA", "CHL"]
+)
 
 
 def ceilings(*annual: float) -> pd.DataFrame:
@@ -56,7 +59,7 @@ def ceilings(*annual: float) -> pd.DataFrame:
 
 
 def test_suppliers_carry_rank_risk_and_capacity() -> None:
-    frame = suppliers(ranks(), PERSISTENCE, ceilings(0.0, 50.0, 150.0), GOVERNANCE, top_k=1)
+    frame = suppliers(ranks(), PERSISTENCE, ceilings(0.0, 50.0, 150.0), GOVERNANCE)
     rows = frame.set_index("exporter_iso3")
     assert rows["actual_rank"].tolist() == [pd.NA, 2, 1]
     assert rows["alignment"].tolist() == ["underutilized", "peripheral", "overrepresented"]
@@ -66,27 +69,20 @@ def test_suppliers_carry_rank_risk_and_capacity() -> None:
     assert rows["persistence"].tolist() == ["persistent", "episodic", "never"]
 
 
-def test_a_supplier_without_governance_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no governance indicator for CHL"):
-        suppliers(ranks(), PERSISTENCE, ceilings(0, 1, 1), GOVERNANCE.iloc[:2])
+def test_a_supplier_without_governance_counts_as_the_mean_over_countries() -> None:
+    frame = suppliers(ranks(), PERSISTENCE, ceilings(0, 1, 1), GOVERNANCE.iloc[:2])
+    # AUS 2.5 and BRA 0: CHL counts as 1.25
+    assert frame["governance_risk"].tolist() == [0.0, 0.5, 0.25]
 
 
-def test_governance_is_the_mean_over_the_years() -> None:
-    covariates = pd.DataFrame(
-        {"country_iso3": ["AUS", "AUS", "BRA"], "wgi_average": [1.0, 2.0, -1.0]}
-    )
-    assert governance(covariates).values.tolist() == [["AUS", 1.5], ["BRA", -1.0]]
-
-
-def recommended(annual: tuple[float, float, float], weights: Weights = Weights()):  # noqa: B008
-    frame = suppliers(ranks(), PERSISTENCE, ceilings(*annual), GOVERNANCE, top_k=1)
+def recommended(annual: tuple[float, float, float], weights: Weights = DEFAULT):
+    frame = suppliers(ranks(), PERSISTENCE, ceilings(*annual), GOVERNANCE)
     return recommend(frame, weights)
 
 
 def test_recommended_shares_keep_the_limits_and_are_explained() -> None:
     result = recommended((0.0, 0.0, 200.0), Weights(0.0, 0.0, 0.4))
     frame = result.suppliers.set_index("exporter_iso3")
-    assert {n: str(k) for n, k in result.suppliers.dtypes.items()} == dict(RECOMMENDED.columns)
     # 0.4 may leave CHL; AUS would get 0.25 of it and BRA 0.15, below AUS's capacity of 0.3
     assert frame["recommended_share"].tolist() == pytest.approx([0.25, 0.15, 0.6], abs=1e-4)
     assert frame["change_share"].tolist() == pytest.approx([0.25, 0.15, -0.4], abs=1e-4)
@@ -116,7 +112,7 @@ def test_the_frontier_marks_the_portfolio_in_use() -> None:
 
 def test_an_infeasible_market_is_said_and_has_no_shares() -> None:
     tight = ceilings(0.0, 0.0, 200.0).assign(capacity_qty_kg=[20.0, 20.0, 60.0])
-    result = recommend(suppliers(ranks(), PERSISTENCE, tight, GOVERNANCE), Weights())
+    result = recommend(suppliers(ranks(), PERSISTENCE, tight, GOVERNANCE), DEFAULT)
     assert result.suppliers["recommended_share"].isna().all()
     row = result.optimization.iloc[0]
     assert not row["is_feasible"]
@@ -156,18 +152,18 @@ def test_roles(alignment, persistence, probability, is_concentrated, expected) -
 def test_evidence_says_the_figures() -> None:
     row = {
         "forward_rank": 2, "rank_low": 1, "rank_high": 4, "top_k_probability": 0.97,
-        "persistence": "persistent", "actual_share": 0.264, "actual_rank": 1,
+        "effective_k": 7, "persistence": "persistent", "actual_share": 0.264, "actual_rank": 1,
         "recommended_share": 0.201, "is_at_capacity": True, "capacity_share": 0.2,
         "annual_qty_kg": 5.0, "n_unknown_qty": 0, "change_share": -0.063, "is_excluded": False,
         "doubtful_qty_kg": 0.4,
     }  # fmt: skip
     assert evidence(row) == (
-        "Rank 2 by the model (90% interval 1 to 4; among the 10 leading with probability 0.97), "
-        "every year among the 10 leading. Supplies 26.4%, rank 1. Recommended: 20.1%, less, "
+        "Rank 2 by the model (90% interval 1 to 4; among the 7 leading with probability 0.97), "
+        "every year among the 7 leading. Supplies 26.4%, rank 1. Recommended: 20.1%, less, "
         "at its capacity."
     )
     doubtful = {**row, "doubtful_qty_kg": 4.6}
-    assert "Supplies 26.4%, rank 1, 92% of it of doubtful weight. Rec" in evidence(doubtful)
+    assert "Supplies 26.4%, rank 1, 92% of it estimated from its value. Rec" in evidence(doubtful)
     excluded = {**row, "recommended_share": 0.0, "is_excluded": True}
     assert evidence(excluded).endswith("Supplies 26.4%, rank 1. Excluded by the settings.")
     small = {**row, "is_at_capacity": False, "change_share": 0.009}
@@ -187,26 +183,27 @@ def test_evidence_says_the_figures() -> None:
 def test_evidence_of_who_supplies_no_known_quantity(actual_share, n_unknown_qty, words) -> None:
     row = {
         "forward_rank": 9, "rank_low": 1, "rank_high": 20, "top_k_probability": 0.5,
-        "persistence": "never", "actual_share": actual_share, "annual_qty_kg": 0.0,
-        "n_unknown_qty": n_unknown_qty, "recommended_share": np.nan, "is_excluded": False,
+        "effective_k": 7, "persistence": "never", "actual_share": actual_share,
+        "annual_qty_kg": 0.0, "n_unknown_qty": n_unknown_qty, "recommended_share": np.nan,
+        "is_excluded": False,
     }  # fmt: skip
     assert evidence(row).endswith(words)
 
 
-def test_a_market_of_doubtful_weight_says_so() -> None:
+def test_a_market_of_estimated_weights_says_so() -> None:
     doubt = ceilings(0, 50, 150).assign(doubtful_qty_kg=[0.0, 5.0, 15.0])
-    result = recommend(suppliers(ranks(), PERSISTENCE, doubt, GOVERNANCE, top_k=1), Weights())
+    result = recommend(suppliers(ranks(), PERSISTENCE, doubt, GOVERNANCE), DEFAULT)
     frame = partners(result.suppliers, measured())
     (told,) = strategies(frame, result.optimization, measured())["rationale"]
-    assert "10% of the weight is doubtful for its price, of CHL, BRA." in told
+    assert "10% of the quantity is estimated from its value, of CHL, BRA." in told
     sound = partners(result.suppliers.assign(doubtful_qty_kg=1.0), measured())
     (told,) = strategies(sound, result.optimization, measured())["rationale"]
-    assert "doubtful" not in told
+    assert "estimated" not in told
 
 
 def test_who_is_excluded_is_not_named_first() -> None:
     excluded = ceilings(0, 0, 0).assign(is_excluded=[True, False, False])
-    result = recommend(suppliers(ranks(), PERSISTENCE, excluded, GOVERNANCE, top_k=1), Weights())
+    result = recommend(suppliers(ranks(), PERSISTENCE, excluded, GOVERNANCE), DEFAULT)
     nothing = measured(hhi_actual=np.nan, is_concentrated=pd.NA)
     frame = partners(result.suppliers, nothing)
     assert frame["role"].tolist()[0] == "excluded"
@@ -241,7 +238,6 @@ def test_strategies(change, annual, expected, words) -> None:
     result = recommended(annual, Weights(0.0, 0.0, 0.3))
     concentration = measured(**change)
     frame = partners(result.suppliers, concentration)
-    assert {n: str(k) for n, k in frame.dtypes.items()} == dict(PORTFOLIO_PARTNERS.columns)
     table = strategies(frame, result.optimization, concentration)
     assert table["strategy"].tolist() == [expected]
     assert words in table["rationale"].iloc[0]
@@ -257,6 +253,6 @@ def test_share_at_stake_over_the_window() -> None:
 
 def test_no_suppliers_no_rows() -> None:
     nothing = suppliers(ranks().iloc[:0], PERSISTENCE, ceilings(1, 1, 1), GOVERNANCE)
-    result = recommend(nothing, Weights())
+    result = recommend(nothing, DEFAULT)
     assert result.suppliers.empty and result.optimization.empty and result.frontier.empty
     assert partners(result.suppliers, measured()).empty

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,7 @@ from minerals.sourcing.programme import (
 NO_CAPS = np.full(3, np.inf)
 ATTRACTIVE = np.array([0.6, 0.3, 0.1])
 NO_RISK = np.zeros(3)
+DEFAULT = Weights(concentration_penalty=2.0, risk_penalty=1.0, change_limit=0.3)
 FREE = Weights(concentration_penalty=0.0, risk_penalty=0.0, change_limit=1.0)
 
 
@@ -72,20 +75,20 @@ def test_the_objective_is_its_parts() -> None:
 
 
 def test_one_supplier_has_it_all() -> None:
-    solution = solve(Market(np.ones(1), np.ones(1), np.array([np.inf]), np.ones(1)), Weights())
+    solution = solve(Market(np.ones(1), np.ones(1), np.array([np.inf]), np.ones(1)), DEFAULT)
     assert shares(solution) == pytest.approx([1.0])
 
 
 def test_infeasible_programmes_say_which_constraint() -> None:
     tight = Market(ATTRACTIVE, NO_RISK, np.array([0.2, 0.3, 0.1]), None)
-    solution = solve(tight, Weights())
+    solution = solve(tight, DEFAULT)
     assert solution.shares is None
     assert "capacity: all suppliers together can take 60%" in solution.infeasible_because
     today = np.array([0.9, 0.1, 0.0])
     forced = Market(ATTRACTIVE, NO_RISK, np.array([0.2, 1.0, 1.0]), today)
-    assert why_infeasible(forced, Weights(change_limit=0.71)) == ""
-    assert "force 70% of the imports to move, 30% may" in why_infeasible(forced, Weights())
-    assert solve(forced, Weights(change_limit=0.7)).shares is not None
+    assert why_infeasible(forced, replace(DEFAULT, change_limit=0.71)) == ""
+    assert "force 70% of the imports to move, 30% may" in why_infeasible(forced, DEFAULT)
+    assert solve(forced, replace(DEFAULT, change_limit=0.7)).shares is not None
 
 
 def random_market(seed: int) -> Market:
@@ -127,7 +130,7 @@ def test_constraints_hold_and_no_sampled_point_is_better(seed: int) -> None:
 def test_the_sampled_points_are_feasible_often_enough_to_mean_something() -> None:
     """A wrong answer is caught by the sampling above: today's shares are never the best."""
     worse = [
-        describe(market.today, market, Weights()).objective - solve(market, Weights()).objective
+        describe(market.today, market, DEFAULT).objective - solve(market, DEFAULT).objective
         for market in map(random_market, range(40))
         if market.today is not None
     ]
@@ -136,9 +139,9 @@ def test_the_sampled_points_are_feasible_often_enough_to_mean_something() -> Non
 
 def test_the_frontier_trades_concentration_for_attractiveness() -> None:
     market = random_market(3)
-    points = frontier(market, Weights(change_limit=1.0), (0.0, 1.0, 4.0, 16.0))
+    points = frontier(market, replace(DEFAULT, change_limit=1.0), (0.0, 1.0, 4.0, 16.0))
     concentration = [point.hhi for _, point in points]
-    given_up = [point.divergence + Weights().risk_penalty * point.risk for _, point in points]
+    given_up = [point.divergence + DEFAULT.risk_penalty * point.risk for _, point in points]
     assert concentration == sorted(concentration, reverse=True)
     assert given_up == sorted(given_up)
     assert concentration[0] - concentration[-1] > 0.05
@@ -146,6 +149,6 @@ def test_the_frontier_trades_concentration_for_attractiveness() -> None:
 
 def test_the_same_market_gives_the_same_shares() -> None:
     market = random_market(5)
-    first = shares(solve(market, Weights()))
+    first = shares(solve(market, DEFAULT))
     solve(random_market(6), Weights(9.0, 0.0, 1.0))
-    assert (shares(solve(market, Weights())) == first).all()
+    assert (shares(solve(market, DEFAULT)) == first).all()

@@ -5,32 +5,32 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
 
+from minerals.characteristics import average_characteristics
+from minerals.sourcing import ranking
+from minerals.sourcing.persistence import persistence
 from minerals.sourcing.ranking import (
-    RANKING_ANNUAL,
-    RANKING_FORWARD,
-    annual_ranking,
-    average_characteristics,
     coefficient_sets,
-    forward_ranking,
     krinsky_robb,
     linear_predictor,
-    window_imports,
 )
 
 Build = Callable[..., pd.DataFrame]
+
+annual_ranking = partial(ranking.annual_ranking, top_k=10)
+forward_ranking = partial(ranking.forward_ranking, top_k=10, draws=200, seed=1)
 
 
 def test_annual_ranks_quantities_and_alignment(
     market: pd.DataFrame, copper_model: pd.DataFrame
 ) -> None:
     frame = annual_ranking(market, copper_model, top_k=2)
-    assert {name: str(kind) for name, kind in frame.dtypes.items()} == dict(RANKING_ANNUAL.columns)
     copper = frame.loc[frame["mineral"] == "Copper"].set_index(["year", "exporter_iso3"])
     assert copper["predicted_rank"][2019].to_dict() == {"AUS": 1, "BRA": 2, "CHL": 3, "PER": 4}
     assert copper["actual_rank"][2019].dropna().to_dict() == {"BRA": 2, "CHL": 1}
@@ -129,7 +129,8 @@ def test_linear_predictor_adds_what_it_is_asked_for(
     assert linear_predictor(rows, model, include_mineral=False) == pytest.approx([2 + 2 + 1])
     assert linear_predictor(rows, model, include_mineral=True) == pytest.approx([2 + 2 + 1 + 0.5])
     without_year = linear_predictor(rows.drop(columns="year"), model, include_mineral=True)
-    assert without_year == pytest.approx([2 + 2 + 0.5 + 0.5])  # the mean year effect is 0.5
+    mean = np.log((1 + np.e) / 2)  # of exp(0) and exp(1), the two years' effects in levels
+    assert without_year == pytest.approx([2 + 2 + mean + 0.5])
     gallium = linear_predictor(market.iloc[[8]], model, include_mineral=True)
     assert np.isnan(gallium[0])
 
@@ -138,15 +139,47 @@ def test_forward_ranks_shares_and_quantities(
     market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
 ) -> None:
     frame = forward_ranking(market, copper_model, covariance, top_k=2, draws=500, seed=7)
-    assert {n: str(kind) for n, kind in frame.dtypes.items()} == dict(RANKING_FORWARD.columns)
     copper = frame.loc[frame["mineral"] == "Copper"].set_index("exporter_iso3")
     assert copper["forward_rank"].to_dict() == {"AUS": 1, "BRA": 2, "CHL": 3, "PER": 4}
-    assert copper["predicted_qty_kg"]["CHL"] == pytest.approx(np.exp(2 + 1 + 0.5))
-    assert copper["linear_predictor"]["CHL"] == pytest.approx(3.5)
-    assert copper["actual_qty_kg"].to_dict() == {"AUS": 500, "BRA": 700, "CHL": 800, "PER": 0}
+    assert copper["predicted_qty_kg"]["CHL"] == pytest.approx(np.exp(2 + 1) * (1 + np.e) / 2)
+    assert copper["linear_predictor"]["CHL"] == pytest.approx(3 + np.log((1 + np.e) / 2))
+    # kg a year over two years, as predicted_qty_kg: AUS 500, BRA 700, CHL 800 in both together
+    assert copper["actual_qty_kg"].to_dict() == {"AUS": 250, "BRA": 350, "CHL": 400, "PER": 0}
     assert copper["actual_share"]["CHL"] == pytest.approx(800 / 2000)
     gallium = frame.loc[frame["mineral"] == "Gallium"]
     assert gallium["actual_share"].isna().all() and gallium["predicted_qty_kg"].isna().all()
+
+
+def test_the_forward_quantity_is_the_mean_of_the_annual_ones(
+    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
+) -> None:
+    """Where characteristics stand still, average characteristics predict the average quantity."""
+    annual = annual_ranking(market, copper_model).query("mineral == 'Copper'")
+    forward = forward_ranking(market, copper_model, covariance, draws=100, seed=1)
+    copper = forward.query("mineral == 'Copper'").set_index("exporter_iso3")["predicted_qty_kg"]
+    expected = annual.groupby("exporter_iso3")["predicted_qty_kg"].mean()
+    assert copper.to_dict() == pytest.approx(expected.to_dict())
+
+
+def test_few_candidates_do_not_all_lead(
+    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
+) -> None:
+    """Copper has four candidates, Gallium two: of them two and one lead, whatever top_k is."""
+    covariance["covariance"] = 1.0
+    forward = forward_ranking(market, copper_model, covariance, top_k=10, draws=500, seed=7)
+    markets = forward.groupby("mineral")
+    assert markets["effective_k"].first().to_dict() == {"Copper": 2, "Gallium": 1}
+    assert markets["top_k_probability"].sum().to_dict() == pytest.approx(
+        {"Copper": 2, "Gallium": 1}
+    )
+    annual = annual_ranking(market, copper_model, top_k=10)
+    words = persistence(annual).set_index(["mineral", "exporter_iso3"])["persistence"]
+    assert words["Copper"].to_dict() == {
+        "AUS": "persistent", "BRA": "persistent", "CHL": "never", "PER": "never",
+    }  # fmt: skip
+    assert words["Gallium"].to_dict() == {"AUS": "never", "CHN": "persistent"}
+    chile = annual.query("mineral == 'Copper' and year == 2019 and exporter_iso3 == 'CHL'")
+    assert chile["alignment"].tolist() == ["overrepresented"]  # third by the model, first in fact
 
 
 def test_rank_probabilities_are_those_of_the_normal_distribution(
@@ -260,18 +293,6 @@ def test_characteristics_are_averaged_in_their_own_unit() -> None:
     assert row["wgi_average"] == 1.0
 
 
-def test_window_imports_tell_unknown_from_zero(market: pd.DataFrame) -> None:
-    frame = window_imports(market).query("category == 'ores' and mineral == 'Copper'")
-    per = frame.set_index("exporter_iso3").loc["PER"]
-    assert (per["actual_qty_kg"], per["n_unknown_qty"]) == (0.0, 1)
-    market.loc[market["exporter_iso3"] == "PER", "ores_qty_kg"] = np.nan
-    frame = window_imports(market).query("category == 'ores' and mineral == 'Copper'")
-    per = frame.set_index("exporter_iso3").loc["PER"]
-    assert np.isnan(per["actual_qty_kg"]) and np.isnan(per["actual_share"])
-    assert per["n_unknown_qty"] == 2
-    assert frame["actual_share"].sum() == pytest.approx(1.0)
-
-
 def test_candidates_without_a_regressor_are_named(
     market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
 ) -> None:
@@ -299,7 +320,7 @@ def test_no_coefficients_no_rows(
     market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
 ) -> None:
     none = copper_model.iloc[:0]
-    assert list(annual_ranking(market, none).columns) == list(RANKING_ANNUAL.columns)
+    assert annual_ranking(market, none).empty
     assert forward_ranking(market, none, covariance).empty
 
 

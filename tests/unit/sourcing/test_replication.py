@@ -9,8 +9,6 @@ import pandas as pd
 import pytest
 
 from minerals.sourcing.replication import (
-    REPLICATION_DIFFERENCES,
-    REPLICATION_SCORECARD,
     differences,
     producer_only_minerals,
     scorecard,
@@ -19,6 +17,19 @@ from minerals.sourcing.replication import (
 )
 
 NAMES = {"Australia": "AUS", "Brazil": "BRA", "Chile": "CHL", "Peru": "PER", "Zambia": "ZMB"}
+
+
+SERVED = pd.DataFrame(
+    {
+        "importer_iso3": "IND",
+        "category": "ores",
+        "mineral": "Copper",
+        "coefficient_source": "published",
+        "exporter_iso3": ["PER", "AUS", "ZMB", "BRA", "CHL"],
+        "forward_rank": [1, 2, 3, 4, 5],
+    }
+)
+"""Of `ranking_forward`: ZMB is served too, and PER comes first."""
 
 
 @pytest.fixture()
@@ -49,8 +60,7 @@ def printed(*countries: str) -> pd.DataFrame:
 
 
 def score(market: pd.DataFrame, published: pd.DataFrame, *countries: str) -> pd.Series:
-    frame = scorecard(market, published, printed(*countries), NAMES, top_k=3)
-    assert {n: str(k) for n, k in frame.dtypes.items()} == dict(REPLICATION_SCORECARD.columns)
+    frame = scorecard(market, published, printed(*countries), NAMES, SERVED, top_k=3)
     assert len(frame) == 1
     return frame.iloc[0]
 
@@ -70,6 +80,16 @@ def test_a_different_order_and_a_stranger(market: pd.DataFrame, published: pd.Da
     # ranks over the common three: ours AUS 1, BRA 2, PER 3; theirs 2, 1, 3: 1 - 6*2/(3*8) = 0.5
     assert row["spearman_rho"] == pytest.approx(0.5)
     assert not row["is_top1_match"]
+
+
+def test_the_served_ranking_is_scored_beside(market: pd.DataFrame, published: pd.DataFrame) -> None:
+    """Scored: AUS BRA CHL of the first three; served: PER AUS ZMB, of whom AUS is printed."""
+    row = score(market, published, "Australia", "Brazil", "Chile")
+    assert (row["overlap_share"], row["overlap_share_as_served"]) == (1.0, pytest.approx(1 / 3))
+    assert (row["n_candidates"], row["n_candidates_as_served"]) == (4, 5)
+    other = pd.concat([SERVED.assign(importer_iso3="JPN"), SERVED.assign(coefficient_source="a")])
+    frame = scorecard(market, published, printed("Australia"), NAMES, other, top_k=10)
+    assert frame[["n_candidates_as_served", "overlap_share_as_served"]].values.tolist() == [[0, 0]]
 
 
 def test_a_short_printed_list_is_measured_by_its_length(
@@ -95,13 +115,14 @@ def test_minerals_never_imported_are_ranked_among_producers_alone(
     market["is_producer"] = market["exporter_iso3"] != "AUS"
     gallium = printed("China").assign(mineral="Gallium")
     both = pd.concat([printed("Australia", "Brazil", "Chile"), gallium])
-    frame = scorecard(market, published, both, {**NAMES, "China": "CHN"}).set_index("mineral")
+    frame = scorecard(market, published, both, {**NAMES, "China": "CHN"}, SERVED, top_k=10)
+    frame = frame.set_index("mineral")
     assert frame["n_candidates"].to_dict() == {"Copper": 4, "Gallium": 1}
 
 
 def test_an_unknown_name_is_named(market: pd.DataFrame, published: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="no ISO3 code for the study's Atlantis"):
-        scorecard(market, published, printed("Chile", "Atlantis"), NAMES)
+        scorecard(market, published, printed("Chile", "Atlantis"), NAMES, SERVED, top_k=10)
 
 
 def test_other_importers_and_sources_beside_do_not_matter(
@@ -119,7 +140,8 @@ def test_other_importers_and_sources_beside_do_not_matter(
 def test_only_the_studys_importer_is_compared(
     market: pd.DataFrame, published: pd.DataFrame
 ) -> None:
-    assert scorecard(market.assign(importer_iso3="JPN"), published, printed("Chile"), NAMES).empty
+    japan = market.assign(importer_iso3="JPN")
+    assert scorecard(japan, published, printed("Chile"), NAMES, SERVED, top_k=10).empty
 
 
 def test_the_means_are_over_minerals_with_more_candidates_than_places() -> None:
@@ -131,6 +153,8 @@ def test_the_means_are_over_minerals_with_more_candidates_than_places() -> None:
             "overlap_share": [0.8, 0.1, 0.9],
             "spearman_rho": [0.5, 0.0, 1.0],
             "is_top1_match": [True, True, False],
+            "n_candidates_as_served": [12, 11, 40],
+            "overlap_share_as_served": [0.6, 0.1, 0.8],
         }
     )
     row = summary(frame, top_k=10).iloc[0]
@@ -138,6 +162,8 @@ def test_the_means_are_over_minerals_with_more_candidates_than_places() -> None:
     assert row["mean_overlap_share"] == pytest.approx(0.85)
     assert row["mean_spearman_rho"] == pytest.approx(0.75)
     assert row["top1_match_share"] == pytest.approx(0.5)
+    assert row["n_minerals_as_served"] == 3
+    assert row["mean_overlap_share_as_served"] == pytest.approx(0.5)
 
 
 def test_what_is_not_observed_counts_zero_in_that_year_alone(
@@ -181,8 +207,6 @@ def different(
 ) -> pd.DataFrame:
     ranking = printed(*countries).assign(category=category)
     frame = differences(*two_terms, ranking, NAMES, top_k=2)
-    kinds = {name: str(kind) for name, kind in frame.dtypes.items()}
-    assert kinds == dict(REPLICATION_DIFFERENCES.columns)
     assert frame["category"].eq(category).all()
     return frame.set_index("exporter_iso3")
 

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from minerals.sourcing.shares import (
-    governance_risk,
+from minerals.shares import (
     hhi,
     implied_shares,
     largest,
     part_of_total,
+    window_imports,
 )
 
 KEYS = [pd.Series(["a", "a", "a", "b"])]
@@ -35,5 +35,13 @@ def test_concentration_of_shares() -> None:
     assert np.isnan(hhi(pd.Series([np.nan]))) and np.isnan(largest(pd.Series([np.nan]), 1))
 
 
-def test_governance_risk_runs_from_strong_to_weak_and_stays_within_bounds() -> None:
-    assert governance_risk(pd.Series([2.5, 0.0, -2.5, -2.7])).tolist() == [0.0, 0.5, 1.0, 1.0]
+def test_window_imports_tell_unknown_from_zero(market: pd.DataFrame) -> None:
+    frame = window_imports(market).query("category == 'ores' and mineral == 'Copper'")
+    per = frame.set_index("exporter_iso3").loc["PER"]
+    assert (per["actual_qty_kg"], per["n_unknown_qty"]) == (0.0, 1)
+    market.loc[market["exporter_iso3"] == "PER", "ores_qty_kg"] = np.nan
+    frame = window_imports(market).query("category == 'ores' and mineral == 'Copper'")
+    per = frame.set_index("exporter_iso3").loc["PER"]
+    assert np.isnan(per["actual_qty_kg"]) and np.isnan(per["actual_share"])
+    assert per["n_unknown_qty"] == 2
+    assert frame["actual_share"].sum() == pytest.approx(1.0)

@@ -35,6 +35,7 @@ def market(mineral: str = "Copper", category: str = "ores") -> pd.DataFrame:
         category=category,
         mineral=mineral,
         supplier_risk=0.0,
+        effective_k=2,
         is_excluded=False,
         capacity_share=[0.65, 0.5, 0.6, 0.0],
         recommended_share=0.25,
@@ -138,7 +139,7 @@ def test_core_partners_across_minerals() -> None:
     partners = pd.concat([market(mineral) for mineral in minerals], ignore_index=True)
     is_tin = partners["mineral"] == "Tin"
     partners.loc[is_tin, "forward_rank"] = [4, 3, 2, 1]
-    frame = core_partners(partners, top_k=2).set_index("exporter_iso3")
+    frame = core_partners(partners).set_index("exporter_iso3")
     assert frame["n_markets"].to_dict() == {"AUS": 1, "BRA": 3, "CHL": 3, "PER": 1}
     assert frame["share_of_markets"]["CHL"] == 0.75
     assert frame["partner_type"].to_dict() == {
@@ -150,7 +151,7 @@ def test_core_partners_across_minerals() -> None:
     assert frame["minerals"]["CHL"] == "Copper; Nickel; Tungsten"
     assert frame["n_ores"]["CHL"] == 3 and frame["n_scrap"]["CHL"] == 0
     assert frame["n_markets_as_candidate"]["PER"] == 4
-    strict = core_partners(partners, top_k=2, core_share=0.8).set_index("exporter_iso3")
+    strict = core_partners(partners, core_share=0.8).set_index("exporter_iso3")
     assert strict["partner_type"]["CHL"] == "regular"
     without = partners.assign(is_excluded=partners["exporter_iso3"] == "CHL")
-    assert "CHL" not in set(core_partners(without, top_k=2)["exporter_iso3"])
+    assert "CHL" not in set(core_partners(without)["exporter_iso3"])

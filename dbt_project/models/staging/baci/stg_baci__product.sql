@@ -12,7 +12,6 @@ renamed as (
         'H0' as hs_revision,
         lpad(code, 6, '0') as hs_code,
         description as hs_description,
-        _snapshot_id as snapshot_id,
     from source
 
 )

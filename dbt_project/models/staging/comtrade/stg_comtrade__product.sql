@@ -12,7 +12,6 @@ renamed as (
         classificationcode as hs_revision,
         cmdcode as hs_code,
         min(cmddesc) as hs_description,
-        min(_snapshot_id) as snapshot_id,
     from source
     group by classificationcode, cmdcode
 

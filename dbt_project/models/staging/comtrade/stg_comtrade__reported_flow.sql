@@ -1,6 +1,6 @@
 with source as (
 
-    select * from {{ source('raw_comtrade', 'reported_trade') }}
+    select * from {{ source('raw', 'reported_trade') }}
 
 ),
 

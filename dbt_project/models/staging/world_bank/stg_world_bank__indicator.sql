@@ -16,8 +16,6 @@ renamed as (
         cast("SP.POP.TOTL" as double) as population,
         cast("GC.DOD.TOTL.GD.ZS" as double) as central_govt_debt_pct_gdp,
         cast("BX.KLT.DINV.WD.GD.ZS" as double) as fdi_pct_gdp,
-        cast("TX.VAL.MMTL.ZS.UN" as double) as ores_metals_exports_pct_merchandise,
-        cast("LP.LPI.OVRL.XQ" as double) as logistics_performance_index,
 
         -- electricity
         cast("EG.ELC.ACCS.ZS" as double) as access_to_electricity_pct,
@@ -31,12 +29,6 @@ renamed as (
         cast("RL.EST" as double) as wgi_rule_of_law,
         cast("RQ.EST" as double) as wgi_regulatory_quality,
         cast("VA.EST" as double) as wgi_voice_and_accountability,
-
-        -- foreign policy
-        cast("UN.IDEALPOINT" as double) as un_ideal_point,
-
-        -- lineage
-        _snapshot_id as snapshot_id,
     from source
 
 )

@@ -16,10 +16,6 @@ renamed as (
         -- measures
         cast(quantity as double) as quantity,
         unit,
-        data_source,
-
-        -- lineage
-        _snapshot_id as snapshot_id,
     from source
 
 )

@@ -1,0 +1,146 @@
+"""Trade in critical minerals between two countries, as conformed by dbt.
+
+The raw rows are judged in `raw_bilateral_trade`; what one importer buys in `import_panel`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from expectations.previous import Tolerance, totals
+from expectations.raw_bilateral_trade import MIN_FLOWS
+from expectations.rules import (
+    Gate,
+    Given,
+    Suite,
+    breaks,
+    has_all,
+    in_range,
+    query,
+    where,
+    within,
+)
+
+# Median USD per kg of a code in a year, over all importers; BACI 1995-2024 shows 0.13 to 28 for
+# ores and 0.4 to 550,000 (rhodium) for products. With a factor of 1,000 up or down most codes fall
+# out.
+CATEGORY_USD_PER_KG: Final = (("ores", 0.02, 300), ("products", 0.1, 1e6))
+
+
+class Price(NamedTuple):
+    """What a code of a mineral costs in every year, in USD per kg."""
+
+    mineral: str
+    category: str
+    low: float
+    high: float
+
+
+# Prices that lie far from both ends, where a slip of unit shows in one code.
+MINERAL_USD_PER_KG: Final = (
+    Price("Copper", "ores", 0.1, 20),
+    Price("Titanium", "ores", 0.05, 20),
+    Price("Lithium", "products", 0.5, 300),
+    Price("Cobalt", "products", 3, 500),
+    Price("Tungsten", "products", 3, 500),
+    Price("Platinum", "products", 100, 2e5),
+    Price("Palladium", "products", 500, 5e5),
+)
+
+
+FLOWS: Final = (
+    in_range("value_usd", 0.01, 1e12, "A flow is worth a cent to a trillion USD.", unit="USD"),
+    in_range("qty_kg", 1e-6, 1e12, "Kilograms are positive and fewer than a trillion per flow.",
+             unit="kg"),
+)  # fmt: skip
+ROWS: Final = Suite(
+    "rows",
+    "One row per flow: those of the last year, and every other that breaks a rule.",
+    ("importer_iso3", "exporter_iso3", "hs_code", "year"),
+    FLOWS,
+    query(
+        f"""
+        select importer_iso3, exporter_iso3, mineral, hs_code, year, qty_kg,
+            value_usd::double as value_usd
+        from conformed.fct_trade_flow
+        where year = (select max(year) from conformed.fct_trade_flow) or {breaks(FLOWS)}
+        order by all""",
+        of_rows="select count(*) from conformed.fct_trade_flow",
+    ),
+)
+
+
+def codes(given: Given) -> Suite:
+    has_flows = where("n_flows", ">=", MIN_FLOWS)
+    rules = (
+        has_all("year", given.years, name="years_are_present",
+                why="Every year of the window has trade."),
+        # One importer may buy a mineral in some years only.
+        in_range("n_years_of_mineral", len(given.years), None, name="every_mineral_has_every_year",
+                 severity="warn" if given.of_few_importers else "block",
+                 why="A mineral with a mapped code that is traded is traded in every year of the "
+                 "window."),
+        in_range("share_without_quantity", 0, 0.6, name="quantities_of_codes_are_given",
+                 rows=has_flows, mostly=0.9,
+                 why="A code of which most flows have no quantity says little of quantities."),
+        in_range("share_of_outliers", 0, 0.3, name="outliers_are_few",
+                 rows=has_flows, mostly=0.95, severity="warn",
+                 why="Some 5% of the flows cost ten times more or less than their code usually "
+                 "does."),
+        *(
+            in_range("median_usd_per_kg", low, high, name=f"{category}_unit_values_in_range",
+                     rows=where("category", "==", category), mostly=0.95, unit="USD per kg",
+                     why=f"Codes of {category} cost that much; with a wrong unit most fall out.")
+            for category, low, high in CATEGORY_USD_PER_KG
+        ),
+        within("median_usd_per_kg", "low_usd_per_kg", "high_usd_per_kg",
+               name="unit_values_of_minerals_in_range",
+               why="Codes of these minerals cost that much in every year; a wrong unit in one code "
+               "shows here."),
+    )  # fmt: skip
+    sql = """
+        with codes as (
+            select mineral, category, hs_code, year, count(*) as n_flows,
+                avg((not has_quantity)::int) as share_without_quantity,
+                avg(is_unit_value_outlier::int) as share_of_outliers,
+                median(unit_value_usd_per_kg) as median_usd_per_kg
+            from conformed.fct_trade_flow
+            where list_contains($years, year) group by all
+        )
+        select codes.*, count(distinct year) over (partition by mineral) as n_years_of_mineral,
+            n_flows >= $min_flows and median_usd_per_kg is not null as is_judged,
+            if(is_judged, low, null) as low_usd_per_kg, if(is_judged, high, null) as high_usd_per_kg
+        from codes left join prices using (mineral, category)
+        order by mineral, category, hs_code, year"""
+    return Suite(
+        "codes",
+        "One row per mineral, category, code and year of the window.",
+        ("mineral", "category", "hs_code", "year"),
+        rules,
+        query(sql, years=given.years, min_flows=MIN_FLOWS),
+    )
+
+
+TOTALS: Final = totals(
+    (
+        Tolerance("n_rows", 0.05, 0.30, "rows"),
+        Tolerance("value_usd", 0.05, 0.25, "USD"),
+        Tolerance("qty_kg", 0.15, 0.30, "kg"),
+        Tolerance("n_importers", 0.05, 0.25, "importing countries"),
+    ),
+    "trade_balance",
+    before="""
+        select sum(n_rows) as n_rows, sum(value_usd)::double as value_usd, sum(qty_kg) as qty_kg,
+            count(distinct importer_iso3) as n_importers
+        from {file} where disposition = 'conformed'""",
+    now="""
+        select count(*) as n_rows, sum(value_usd)::double as value_usd, sum(qty_kg) as qty_kg,
+            count(distinct importer_iso3) as n_importers
+        from conformed.fct_trade_flow""",
+)
+GATE: Final = Gate(
+    "fct_trade_flow",
+    "conformed",
+    lambda given: (ROWS, codes(given), TOTALS),
+    {"prices": MINERAL_USD_PER_KG},
+)

@@ -1,0 +1,32 @@
+"""The ranking of each year, before it is published. How ranks are computed is tested in Python."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from expectations.rules import Gate, Given, Suite, has_all, in_range, query
+
+KEY: Final = ("importer_iso3", "category", "mineral", "coefficient_source", "exporter_iso3")
+
+
+def rows(given: Given, table: str, key: tuple[str, ...]) -> Suite:
+    """The rows of a ranking."""
+    rules = (
+        has_all("importer_iso3", given.importers, name="every_importer_is_ranked_for",
+                why="Every importer of the settings is ranked for."),
+        in_range("predicted_qty_kg", 0, 1e15, "A prediction is not negative and not absurd.",
+                 unit="kg"),
+        in_range("actual_qty_kg", 0, 1e13, "A quantity imported is not negative and not absurd.",
+                 unit="kg"),
+    )  # fmt: skip
+    sql = (
+        f"select {', '.join(key)}, predicted_qty_kg, actual_qty_kg from marts.{table} order by all"
+    )
+    return Suite("rows", f"One row per {', '.join(key)}.", key, rules, query(sql))
+
+
+GATE: Final = Gate(
+    "ranking_annual",
+    "rankings",
+    lambda given: (rows(given, "ranking_annual", (*KEY, "year")),),
+)

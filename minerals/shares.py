@@ -1,0 +1,72 @@
+"""What was imported, the share of each supplier, and how concentrated shares are.
+
+Belongs here: the one definition of an actual share and of a model share, and the arithmetic on
+shares that several modules need. Does not belong here: ranks, or what a portfolio should be
+(`sourcing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from minerals.names import CATEGORIES, quantity_column
+
+
+def imports_long(panel: pd.DataFrame) -> pd.DataFrame:
+    """The panel with one row per category: key columns, category and qty_kg (null = unknown)."""
+    key = panel[["importer_iso3", "mineral", "exporter_iso3", "year"]]
+    return pd.concat(
+        [
+            key.assign(category=category, qty_kg=panel[quantity_column(category)])
+            for category in CATEGORIES
+        ],
+        ignore_index=True,
+    )
+
+
+def window_imports(panel: pd.DataFrame) -> pd.DataFrame:
+    """What was imported over the panel's years, per importer, category, mineral and exporter.
+
+    actual_qty_kg: known quantity over the number of years, kg a year; null when none is known.
+    n_unknown_qty counts the years with trade of unknown quantity. actual_share is null when a
+    mineral was not imported.
+    """
+    key = ["importer_iso3", "category", "mineral", "exporter_iso3"]
+    imports = imports_long(panel)
+    groups = imports.assign(is_unknown=imports["qty_kg"].isna()).groupby(key, sort=True)
+    frame = groups["qty_kg"].sum(min_count=1).rename("actual_qty_kg").reset_index()
+    frame["n_unknown_qty"] = groups["is_unknown"].sum().to_numpy()
+    frame["actual_share"] = part_of_total(frame["actual_qty_kg"], [frame[name] for name in key[:3]])
+    frame["actual_qty_kg"] /= panel["year"].nunique()
+    return frame
+
+
+def implied_shares(linear_predictor: pd.Series, keys: Sequence[pd.Series]) -> pd.Series:
+    """exp(x'b) over its sum within the groups of `keys`, 0 to 1.
+
+    What is the same for all of a group (a mineral's or a year's effect) cancels, so that shares
+    exist where such an effect is not identified. Computed after subtracting the group's largest
+    x'b. A null x'b (minus infinity) has share 0.
+    """
+    above = linear_predictor - linear_predictor.groupby(list(keys)).transform("max")
+    weight = pd.Series(np.exp(above), index=linear_predictor.index).fillna(0.0)
+    return weight / weight.groupby(list(keys)).transform("sum")
+
+
+def part_of_total(quantity: pd.Series, keys: Sequence[pd.Series]) -> pd.Series:
+    """Each quantity over its group's sum, 0 to 1; null where the sum is zero or unknown."""
+    total = quantity.groupby(list(keys)).transform("sum")
+    return quantity / total.where(total > 0)
+
+
+def hhi(shares: pd.Series) -> float:
+    """Herfindahl-Hirschman index: the sum of squared shares, 0 to 1; NaN without any."""
+    return float((shares**2).sum(min_count=1))
+
+
+def largest(shares: pd.Series, count: int) -> float:
+    """The sum of the `count` largest shares; NaN without any."""
+    return float(shares.nlargest(count).sum(min_count=1))

@@ -1,0 +1,57 @@
+"""The command line `minerals`, put together: one module per command group.
+
+A command parses its arguments, calls the domain and prints; what several commands need is in
+`common.py`. A command imports the heavy packages it needs itself, so that reading stays fast.
+"""
+
+from typing import Any
+
+import typer
+from rich.text import Text
+from typer.core import TyperGroup
+
+from minerals.errors import MineralsError
+from orchestration.cli import (
+    common,
+    hs,
+    query,
+    rank,
+    refresh,
+    releases,
+    settings,
+    snapshots,
+    status,
+    ui,
+)
+
+
+class _Commands(TyperGroup):
+    """The commands; an error that we foresaw ends in a sentence and exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MineralsError as error:
+            sentence = Text.assemble(("error", "bold red"), f"  {error}")
+            common.console(stderr=True).print(sentence)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    name="minerals",
+    cls=_Commands,
+    help="From which countries to import each critical mineral: a warehouse that is refreshed, "
+    "ranked and published.\n\nSettings come from the environment (MINERALS_IMPORTERS=IND,JPN, "
+    "MINERALS_FIRST_YEAR, MINERALS_WAREHOUSE_DIR and so on); `minerals settings` lists them.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+for _group in (refresh, status, rank, query, releases, snapshots, hs, ui, settings):
+    app.add_typer(_group.app)
+
+
+def main() -> None:
+    """Run a command."""
+    app()

@@ -1,0 +1,265 @@
+"""What the commands share: settings, the served marts, names that a user writes, tables, figures.
+
+Belongs here: what at least two command groups need. It imports no command module.
+"""
+
+import csv
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from minerals.errors import MineralsError, ReleaseError
+from minerals.mapping.seeds import closest
+from minerals.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from minerals.releases import ReleaseStore
+
+_FIGURE = re.compile(r"[-+*]?[\d,.]*[%]?|\d+-\d+|none|unknown|entered|left")
+_MACROS = """
+create temp macro country(code) as
+    code || coalesce((select ' ' || name from country_names where iso3 = code), '');
+create temp macro pct(share) as coalesce(format('{:.0f}%', 100 * share), 'none');
+create temp macro tons(kg) as format('{:,.1f}', kg / 1000);
+"""
+
+Importer = Annotated[
+    str | None,
+    typer.Option(help="ISO3 code of the importing country; default: the first of the settings."),
+]
+Mineral = Annotated[str | None, typer.Option(help="For example Copper or 'Rare Earths'.")]
+Category = Annotated[str | None, typer.Option(help="ores, products or scrap.")]
+
+
+def settings() -> Settings:
+    """The settings of the environment. Raises MineralsError with each variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [
+            f"MINERALS_{'_'.join(map(str, e['loc'])).upper() or 'SETTINGS'}: {e['msg']}"
+            for e in error.errors()
+        ]
+        raise MineralsError("A setting is wrong:\n  " + "\n  ".join(wrong)) from None
+
+
+def console(**options: Any) -> Console:
+    """The terminal. Lines are not wrapped, so that a path can be copied; `show` wraps tables."""
+    return Console(**{"highlight": False, "soft_wrap": True, **options})
+
+
+def show(console: Console, rows: Iterable[Mapping[str, Any]], title: str = "") -> None:
+    """Print a table of rows by column name; nothing when there is no row."""
+    if rows := list(rows):
+        show_table(console, list(rows[0]), [list(row.values()) for row in rows], title)
+
+
+def show_table(
+    console: Console, columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = ""
+) -> None:
+    """Print a table as wide as the terminal: figures to the right, text wrapped between words."""
+    cells = [[cell(value) for value in row] for row in rows]
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    table.padding = (0, 2, 0, 0)
+    by_column = list(zip(columns, *cells, strict=True))
+    for (name, *texts), width in zip(by_column, _widths(by_column, console.width), strict=True):
+        is_figure = any(texts) and all(map(_FIGURE.fullmatch, texts))
+        justify: Literal["left", "right"] = "right" if is_figure else "left"
+        table.add_column(Text(name), justify=justify, overflow="fold", width=width)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console.print(table, soft_wrap=False)
+
+
+def _widths(by_column: Sequence[Sequence[str]], terminal: int) -> list[int]:
+    """The width of each column: of its longest cell or, where the terminal is too narrow for all,
+    at least of its longest word (paths apart), so that what has to be copied stays whole."""
+    longest = [max(map(len, texts)) for texts in by_column]
+    widths = [
+        max((len(w) if "/" not in w else 12 for t in texts for w in t.split()), default=0)
+        for texts in by_column
+    ]
+    spare = max(terminal - 2 * len(by_column) - sum(widths), 0)
+    order = sorted(range(len(widths)), key=lambda i: longest[i] - widths[i])
+    for n_left, i in zip(range(len(widths), 0, -1), order, strict=True):
+        more = min(longest[i] - widths[i], spare // n_left)
+        widths[i], spare = widths[i] + more, spare - more
+    return widths
+
+
+def fetched(answer: "duckdb.DuckDBPyConnection") -> list[dict[str, Any]]:
+    """The rows of an answer, by column name."""
+    columns = [column[0] for column in answer.description or []]
+    return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
+
+
+def cell(value: Any) -> str:
+    """A value as a table shows it: six digits, large figures whole, nothing for a missing one."""
+    if isinstance(value, float):
+        return f"{value:.0f}" if 1e6 <= abs(value) < 1e15 else f"{value:.6g}"
+    return "" if value is None else str(value)
+
+
+def number(value: float | None, form: str) -> str:
+    """The figure, or nothing where there is none."""
+    return "" if _is_missing(value) else format(value, form)
+
+
+def percent(share: float | None, missing: str = "none") -> str:
+    return missing if _is_missing(share) else f"{share:.0%}"
+
+
+def count(number: int, noun: str) -> str:
+    """'no errors', '1 error', '2 errors'."""
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+def _is_missing(value: float | None) -> bool:
+    return value is None or value != value  # NaN differs from itself
+
+
+def known(kind: str, word: str, names: Collection[str], where: str = "") -> str:
+    """The name that `word` spells, in any case. Raises ReleaseError with the nearest name, or all.
+
+    `where` says which names are meant: "in the release".
+    """
+    spelled = {name.lower(): name for name in names}
+    if word.strip().lower() in spelled:
+        return spelled[word.strip().lower()]
+    near = closest(word, list(names))
+    listed = ("; " if any("," in name for name in names) else ", ").join(sorted(names)) or "none"
+    hint = f"Did you mean {near}?" if near else f"There are: {listed}."
+    raise ReleaseError(f"There is no {kind} '{word}'{where and f' {where}'}. {hint}")
+
+
+def known_importer(word: str | None, settings: Settings, held: Collection[str]) -> str:
+    """The importer's ISO3 code, by default the first of the settings.
+
+    Raises ReleaseError with the importers of the release, and how to add the one that is missing.
+    """
+    code = (word or settings.importers[0]).strip().upper()
+    if code in held:
+        return code
+    names = country_names(settings.seeds_dir)
+    holds = f"The release holds {', '.join(sorted(held))}."
+    if code in names:
+        importers = ",".join([*sorted(held), code])
+        raise ReleaseError(
+            f"{code} is not in the release. {holds} Refresh with MINERALS_IMPORTERS={importers}."
+        )
+    if re.fullmatch("[A-Z]{3}", code):
+        raise ReleaseError(f"{code} is not the ISO3 code of a country. {holds}")
+    by_name = {name: iso3 for iso3, name in names.items()}
+    near = closest(word or code, list(by_name))
+    hint = f"Did you mean {by_name[near]} ({near})?" if near else "Write for example IND or JPN."
+    raise ReleaseError(f"'{word}' is not an ISO3 code. {hint} {holds}")
+
+
+@cache
+def country_names(seeds_dir: Path) -> dict[str, str]:
+    """The name of each country by its ISO3 code; empty when the seed cannot be read."""
+    try:
+        with (seeds_dir / "countries.csv").open(encoding="utf-8", newline="") as file:
+            return {row["iso3"]: row["name"] for row in csv.DictReader(file)}
+    except (OSError, KeyError):
+        return {}
+
+
+def country(settings: Settings, iso3: str) -> str:
+    """The code with the country's name: 'CHN China'."""
+    return f"{iso3} {country_names(settings.seeds_dir).get(iso3, '')}".strip()
+
+
+def releases(settings: Settings) -> "ReleaseStore":
+    """The releases of the warehouse."""
+    from minerals.releases import ReleaseStore
+
+    return ReleaseStore(settings.releases_dir, settings.serving_database, settings.releases_to_keep)
+
+
+def release_names(store: "ReleaseStore") -> list[str]:
+    """The ids of all releases, oldest first. Raises ReleaseError when there is none."""
+    names = store.list()
+    if not names:
+        raise ReleaseError(f"There is no release: {why_empty(store.root.parent)}")
+    return names
+
+
+def find_release(store: "ReleaseStore", release: str) -> Path:
+    """The folder of `current`, `previous`, a release id or the beginning of one.
+
+    Raises ReleaseError when that names no release, or more than one.
+    """
+    names = release_names(store)
+    if release in {"current", "previous"}:
+        current = store.current()
+        if current is None:
+            raise ReleaseError(
+                "No release is served: `minerals releases rollback <release>` serves one of "
+                f"{', '.join(names)}."
+            )
+        older = [name for name in names if name < current.name]
+        if release == "previous" and not older:
+            raise ReleaseError("There is no release before the current one.")
+        return current if release == "current" else store.folder(older[-1])
+    found = [name for name in names if release and name.startswith(release)]
+    if len(found) > 1 and release not in found:
+        raise ReleaseError(f"{release} is the beginning of {', '.join(found)}: write more of it.")
+    return store.folder(found[0] if len(found) == 1 else release)
+
+
+def why_empty(warehouse: Path) -> str:
+    """Why a warehouse folder holds no release or snapshot, and what to do."""
+    if warehouse.is_dir():
+        return f"{warehouse} holds none yet: run `minerals refresh` first."
+    state = "is a file, not a folder" if warehouse.exists() else "does not exist"
+    return (
+        f"{warehouse} {state}: is MINERALS_WAREHOUSE_DIR right? If so, run `minerals refresh` "
+        "first."
+    )
+
+
+def open_marts(settings: Settings) -> "duckdb.DuckDBPyConnection":
+    """The served marts, read-only. Raises ReleaseError when they cannot be read."""
+    import duckdb
+
+    file = settings.serving_database
+    cure = "`minerals releases rollback current` writes it again."
+    if not file.exists():
+        if releases(settings).list():
+            raise ReleaseError(f"{file} is missing: {cure}")
+        raise ReleaseError(f"There is no release to read: {why_empty(settings.warehouse_dir)}")
+    try:
+        marts = duckdb.connect(str(file), read_only=True)
+    except duckdb.Error as error:
+        raise ReleaseError(f"{file} cannot be opened ({error}). If it is damaged, {cure}") from None
+    try:
+        marts.execute("select 1 from marts.ppml_fit limit 1")
+    except duckdb.Error as error:
+        marts.close()
+        raise ReleaseError(
+            f"{file} cannot read the release it points to (was the warehouse folder moved?): "
+            "`minerals releases rollback <release>` or `minerals refresh` writes it again."
+        ) from error
+    names = country_names(settings.seeds_dir)
+    marts.execute(
+        "create temp table country_names as select unnest(?) as iso3, unnest(?) as name",
+        [list(names), list(names.values())],
+    )
+    marts.execute(_MACROS)
+    return marts
+
+
+def release_id(marts: "duckdb.DuckDBPyConnection") -> str:
+    """The release that the marts are of."""
+    return marts.execute("select any_value(release_id) from marts.ppml_fit").fetchall()[0][0]

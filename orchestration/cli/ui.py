@@ -1,0 +1,41 @@
+"""`minerals ui` and `minerals instance`: Dagster on the warehouse's own instance."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from minerals.settings import child_environment
+from orchestration.cli import common
+
+app = typer.Typer()
+
+
+@app.command()
+def ui(
+    port: Annotated[int | None, typer.Option(help="Port on the loopback interface.")] = None,
+) -> None:
+    """Start the Dagster web server and daemon on the warehouse's instance."""
+    from orchestration import recovery, run
+
+    settings = common.settings()
+    with run.open_instance(settings) as instance:
+        recovery.recover(instance)
+    port = port or settings.ui_port
+    command = [str(Path(sys.executable).with_name("dagster")), "dev"]
+    command += ["-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
+    common.console().print(f"Dagster UI: http://127.0.0.1:{port}  (Ctrl-C stops it)")
+    os.execve(command[0], command, child_environment(settings))
+
+
+@app.command()
+def instance() -> None:
+    """Write the Dagster instance into the warehouse folder and end dead runs: before a service."""
+    from orchestration import recovery, run
+
+    settings = common.settings()
+    with run.open_instance(settings) as opened:
+        recovery.recover(opened)
+    common.console().print(f"DAGSTER_HOME={settings.dagster_home}")

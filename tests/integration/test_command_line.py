@@ -1,0 +1,259 @@
+"""The commands that read, on one refreshed warehouse, in this process."""
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from minerals.sources.snapshots import Snapshot, SnapshotStore, SourceDescription
+from orchestration.cli import releases
+from orchestration.run import open_instance
+from tests.integration.conftest import TestWarehouse
+
+
+def refusal(done) -> str:
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_output_in_a_pipe_is_csv_with_all_rows_and_digits(refreshed):
+    sql = "select i, i / 3 as third, '[b]' as \"[/x]\", i > 1, null from range(300) as t(i)"
+    rows = list(csv.reader(io.StringIO(refreshed.ask("query", sql).stdout)))
+    assert len(rows) == 301
+    assert rows[0][2] == "[/x]"
+    assert rows[3] == ["2", str(2 / 3), "[b]", "true", ""]
+
+
+def test_json_has_no_nan_and_refuses_a_name_twice(refreshed):
+    sql = "select 1.5::decimal(4, 2) as a, 'nan'::double as b, date '2024-01-02' as c"
+    assert json.loads(refreshed.ask("query", sql, "--format", "json").stdout) == [
+        {"a": 1.5, "b": None, "c": "2024-01-02"}
+    ]
+    nothing = refreshed.ask("query", "select 1 as a where false", "--format", "json")
+    assert json.loads(nothing.stdout) == []
+    twice = refreshed.ask("query", "select 1 as a, 2 as a", "--format", "json")
+    assert "More than one column is called a" in refusal(twice)
+
+
+def test_a_wide_answer_has_a_line_per_column_and_a_long_one_is_cut(refreshed):
+    sql = "from marts.ranking_forward order by forward_rank limit 2"
+    shown = refreshed.ask("query", sql, "--format", "table", COLUMNS="80").stdout.splitlines()
+    assert shown[0] == "row 1"
+    assert "row 2" in shown and "row 3" not in shown
+    assert any(line.startswith("  exporter_iso3 ") for line in shown)
+    assert "row 1" not in refreshed.ask("query", sql, "--format", "table", COLUMNS="900").stdout
+    long = refreshed.ask("query", "from range(201)", "--format", "table").stdout
+    assert "only the first 200 rows" in long
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        (" ; ", "There is no SQL to run"),
+        ("select 1; select 2", "2 statements: give one at a time"),
+        ("selec 1", "syntax error"),
+        ("delete from marts.ppml_fit", "DuckDB refuses the query"),
+    ],
+)
+def test_a_query_that_cannot_run_gets_a_sentence(refreshed, sql, words):
+    assert words in refusal(refreshed.ask("query", sql))
+
+
+def test_a_ranking_has_names_beside_codes_and_shows_the_headline(refreshed):
+    done = refreshed.ask("rank", "--mineral", "lithium", "--category", "Products", "--top", "3")
+    assert done.returncode == 0, done.stderr
+    first, source, n_candidates = refreshed.served(
+        "select exporter_iso3, coefficient_source, count(*) over () from marts.ranking_forward "
+        "where importer_iso3 = 'IND' and mineral = 'Lithium' and category = 'products' "
+        "and is_headline order by forward_rank limit 1"
+    )[0]
+    title, header, *rows = done.stdout.splitlines()
+    assert title.strip() == f"Lithium products for IND India, {source} coefficients"
+    assert header.split()[:2] == ["rank", "supplier"]
+    assert rows[0].split()[:2] == ["1", first]
+    assert rows[3].startswith("Why these coefficients: ")
+    assert f"{n_candidates} candidates in all. Release {refreshed.release_id()}." in done.stdout
+    other = "published" if source == "estimated" else "estimated"
+    chosen = refreshed.ask("rank", "--mineral", "Lithium", "--category", "products",
+                           "--source", other)  # fmt: skip
+    assert f"{other} coefficients" in chosen.stdout and "Why" not in chosen.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("rank", "--mineral", "Lithum", "--category", "ores"), "Did you mean Lithium?"),
+        (("rank", "--mineral", "Copper", "--category", "ingots"), "ores, products, scrap"),
+        (("rank", "--mineral", "Copper", "--category", "ores", "--source", "our"), "published"),
+        (("rank", "--mineral", "Copper", "--category", "ores", "--importer", "BRA"),
+         "MINERALS_IMPORTERS=IND,JPN,BRA"),
+        (("portfolio", "--mineral", "Coper"), "Did you mean Copper?"),
+        (("shock", "--lose", "XX"), "--lose XX: no supplier"),
+        (("shock", "--lose", " , "), "--lose nothing: no supplier"),
+        (("releases", "diff", "current", "current", "--mineral", "Lithum"), "Lithium"),
+        (("releases", "verify", "nope"), "There is no release nope"),
+        (("releases", "rollback"), "no release before the current one"),
+        (("snapshots", "use", "prodction", "latest"), "Did you mean production?"),
+        (("snapshots", "diff", "production", "zzz"), "beginning of no snapshots of production"),
+        (("export", "--mart", "ranking_forward", "--mineral", "Lithum"), "Lithium"),
+    ],
+)  # fmt: skip
+def test_a_wrong_name_is_answered_with_the_right_ones(refreshed, arguments, words):
+    assert words in refusal(refreshed.ask(*arguments))
+
+
+def test_a_portfolio_shows_roles_reasons_and_what_binds(refreshed):
+    shown = refreshed.ask("portfolio", "--mineral", "copper", "--category", "ores").stdout
+    (top,) = refreshed.served(
+        "select exporter_iso3, role, forward_rank from marts.portfolio_partners where "
+        "(importer_iso3, category, mineral) = ('IND', 'ores', 'Copper') "
+        "order by recommended_share desc limit 1"
+    )
+    row = next(line.split() for line in shown.splitlines() if line.startswith(top[0]))
+    assert row[-1] == top[1] and str(top[2]) in row
+    for words in ("12 suppliers", "What binds: ", "Frontier, HHI", "*"):
+        assert words in shown
+    rationale = refreshed.served(
+        "select rationale from marts.portfolio_strategy "
+        "where (importer_iso3, category, mineral) = ('IND', 'ores', 'Copper')"
+    )[0][0]
+    assert rationale.split() == shown.split()[shown.split().index(rationale.split()[0]):][
+        : len(rationale.split())
+    ]  # fmt: skip
+
+
+def test_a_diff_of_a_release_with_itself_moves_nobody(refreshed):
+    shown = refreshed.ask("releases", "diff", "current", "current").stdout
+    (n,) = refreshed.served("select count(*) from marts.ranking_forward")[0]
+    assert f"0 of {n:,} forward ranks differ" in shown
+    assert "changed" not in shown
+
+
+def test_the_generated_page_of_columns_is_written_from_the_release(
+    refreshed, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(releases, "COLUMNS_PAGE", tmp_path / "columns.md")
+    assert "keeps the contract" in refreshed.ask("contract").stdout
+    assert refreshed.ask("contract", "--write").returncode == 0
+    page = (tmp_path / "columns.md").read_text()
+    described = refreshed.served(
+        "select comment from duckdb_columns() where schema_name = 'marts' "
+        "and table_name = 'ranking_forward' and column_name = 'forward_rank'"
+    )[0][0]
+    assert described in page
+    assert "`portfolio_partners`" in page and "rank, 1 is the first" in page
+
+
+def publish_again(warehouse: TestWarehouse) -> str:
+    """A second release of the same tables; the id of the first."""
+    before, store = warehouse.release_id(), warehouse.store()
+    manifest = store.manifest() or {}
+    facts = ("run_id", "settings", "snapshots", "reported_trade_snapshot_id", "fits", "checks")
+    with duckdb.connect(str(warehouse.settings.database)) as database:
+        store.publish(database, {name: manifest[name] for name in facts})
+    return before
+
+
+def test_a_release_is_named_by_its_place_or_the_beginning_of_its_id(own):
+    older = publish_again(own)
+    newer = own.release_id()
+    beginning = next(older[:n] for n in range(len(older)) if not newer.startswith(older[:n]))
+    assert "is the beginning of" in refusal(own.ask("releases", "show", older[:2]))
+    assert f"{older}: sound" in own.ask("releases", "verify", beginning).stdout
+    steps = ((beginning, older), ("current", older), (newer, newer), ("previous", older),
+             (newer, newer))  # fmt: skip
+    for name, served in steps:
+        done = own.ask("releases", "rollback", name)
+        assert f"release {served} is served again" in done.stdout
+        assert own.release_id() == served
+    listed = own.ask("releases", "list", COLUMNS="80").stdout
+    assert [line[:1] for line in listed.splitlines()[1:]] == [" ", "→"]
+    assert older in listed and newer in listed
+
+
+def test_a_damaged_serving_database_is_named_and_written_again(own):
+    file = own.settings.serving_database
+    file.write_bytes(b"garbage" * 10_000)
+    assert "rollback current" in refusal(own.ask("query", "select 1"))
+    file.unlink()
+    assert "rollback current" in refusal(own.ask("query", "select 1"))
+    assert own.ask("releases", "rollback", "current").returncode == 0
+    assert own.ask("query", "select 1 as a").stdout == "a\n1\n"
+
+
+def status(warehouse: TestWarehouse) -> dict:
+    done = warehouse.ask("status", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == found["exit_code"]
+    return found
+
+
+def other_snapshot(store: SnapshotStore) -> Snapshot:
+    """The production in use, as if the publisher had sent other bytes."""
+    kept = store.current("production")
+    names = [table.name for table in kept.tables]
+    described = SourceDescription(kept.provider, kept.citation, kept.licence, kept.url)
+
+    def write(target: Path) -> dict[str, Path]:
+        return {n: Path(shutil.copy(kept.parquet(n), target / f"{n}.parquet")) for n in names}
+
+    return store.create("production", described, "0" * 64, kept.layout, write)[0]
+
+
+def test_status_is_fine_after_a_refresh(own):
+    found = status(own)
+    assert found["exit_code"] == 0
+    assert found["release_id"] == own.release_id()
+    assert found["last_run"]["job"] == "refresh" and found["last_run"]["status"] == "succeeded"
+    assert {source["dataset"] for source in found["sources"]} >= {"production"}
+    assert (found["stale"], found["checks_failed"], found["damaged_sources"]) == ([], [], [])
+    shown = own.ask("status").stdout
+    for words in (own.release_id(), "IND India, ores: estimated", "1,264,888 rows", "CEPII"):
+        assert words in shown
+
+
+def test_status_tells_a_snapshot_in_use_that_is_not_the_releases(own):
+    store = SnapshotStore(own.settings.raw_dir)
+    before, chosen = store.current("production"), other_snapshot(store)
+    store.use(chosen)
+    found = status(own)
+    store.use(before)
+    assert found["exit_code"] == 2
+    (words,) = found["stale"]
+    assert before.snapshot_id in words and chosen.snapshot_id in words
+    assert status(own)["exit_code"] == 0
+
+
+def test_status_tells_a_damaged_source(own):
+    file = SnapshotStore(own.settings.raw_dir).current("production").parquet("production")
+    content = file.read_bytes()
+    file.write_bytes(content[:-1])
+    found = status(own)
+    file.write_bytes(content)
+    assert found["exit_code"] == 1
+    assert "production.parquet does not have the sha256" in found["damaged_sources"][0]
+
+
+def test_status_tells_a_failed_run_also_behind_a_later_one_of_a_source(own):
+    with open_instance(own.settings) as instance:
+        runs = [
+            dg.DagsterRun("refresh", status=dg.DagsterRunStatus.FAILURE),
+            dg.DagsterRun("ingest_production", status=dg.DagsterRunStatus.SUCCESS),
+        ]
+        for run in runs:
+            instance.add_run(run)
+        found = status(own)
+        instance.delete_run(runs[1].run_id)
+        alone = status(own)
+        instance.delete_run(runs[0].run_id)
+    assert found["exit_code"] == alone["exit_code"] == 1
+    assert found["last_run"]["job"] == "ingest_production"
+    assert found["last_publishing_run"]["status"] == "failed"
+    assert alone["last_run"] == alone["last_publishing_run"]
+    assert status(own)["exit_code"] == 0

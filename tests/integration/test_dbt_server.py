@@ -1,0 +1,135 @@
+"""dbt loaded once and forked for each command: on a small project, with real dbt processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration import dbt_server
+
+PROGRAM = [sys.executable, "-P", dbt_server.__file__]
+MODELS = {
+    "one": "select 1 as a",
+    "broken": "select no_such_column from {{ ref('one') }}",
+    "slow": "select count(*) as n from range(200000) as a, range(1000000) as b",
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "models").mkdir()
+    (folder / "dbt_project.yml").write_text("name: small\nprofile: small\n")
+    (folder / "profiles.yml").write_text(
+        "small:\n  target: here\n  outputs:\n    here: {type: duckdb, path: small.duckdb}\n"
+    )
+    for name, sql in MODELS.items():
+        (folder / "models" / f"{name}.sql").write_text(sql)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(project: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The server of the project, for commands that come through the project's folder."""
+    command = [*PROGRAM, "serve", str(project), "--quiet", "--no-write-json", "parse"]
+    with subprocess.Popen(command, cwd=project, stdin=subprocess.PIPE) as process:
+        wait_until((project / dbt_server.SOCKET).exists)
+        yield process
+    assert not (project / dbt_server.SOCKET).exists()
+
+
+def wait_until(happened, seconds: float = 30) -> None:
+    began = time.monotonic()
+    while not happened():
+        assert time.monotonic() - began < seconds
+        time.sleep(0.05)
+
+
+def ask(project: Path, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*PROGRAM, "ask", str(folder), *arguments],
+        cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def a(project: Path) -> list[tuple]:
+    with duckdb.connect(str(project / "small.duckdb"), read_only=True) as connection:
+        return connection.execute("select a from one").fetchall()
+
+
+def test_a_command_runs_in_a_fork_and_leaves_the_database_closed(project, server):
+    for _ in range(2):
+        command = ask(project, project, "run", "--select", "one")
+        said, _ = command.communicate(timeout=120)
+        assert command.returncode == 0
+        assert "Completed successfully" in said
+        assert not (project / "small.duckdb.wal").exists()
+        assert a(project) == [(1,)]
+    assert server.poll() is None
+
+
+def test_a_failing_command_says_why_and_fails(project, server):
+    command = ask(project, project, "run", "--select", "one", "broken")
+    said, _ = command.communicate(timeout=120)
+    assert command.returncode == 1
+    assert "no_such_column" in said
+
+
+def test_a_command_that_is_ended_gives_the_database_back(project, server):
+    command = ask(project, project, "run", "--select", "slow")
+    wait_until(lambda: is_held(project))
+    command.send_signal(signal.SIGTERM)
+    command.wait(timeout=30)
+    wait_until(lambda: not is_held(project))
+    assert a(project) == [(1,)]
+
+
+def is_held(project: Path) -> bool:
+    try:
+        duckdb.connect(str(project / "small.duckdb"), read_only=True).close()
+    except duckdb.IOException:
+        return True
+    return False
+
+
+def test_without_a_server_it_is_dbt_itself(project, tmp_path):
+    for folder in (tmp_path, tmp_path / "absent"):
+        command = ask(project, folder, "ls", "--select", "one")
+        said, _ = command.communicate(timeout=120)
+        assert command.returncode == 0
+        assert "small.one" in said
+
+
+def test_the_server_ends_with_the_process_that_started_it(project, tmp_path):
+    """Also after kill -9, and what is left behind of it stops nobody."""
+    starts = (
+        "import subprocess, sys, time; "
+        "p = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE); print(p.pid, flush=True); "
+        "time.sleep(600)"
+    )
+    serve = [*PROGRAM, "serve", str(tmp_path), "--quiet", "parse"]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", starts, *serve], cwd=project, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    wait_until((tmp_path / dbt_server.SOCKET).exists)
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: not is_running(pid))
+    assert not (tmp_path / dbt_server.SOCKET).exists()
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
