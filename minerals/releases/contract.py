@@ -112,9 +112,9 @@ def as_markdown(contract: Iterable[Mart]) -> str:
     lines = [
         "# Every column of a release",
         "",
-        "Key columns are bold. `minerals contract --write` writes this page from the served release; "
-        "`contract.json` in each release says the same for programs. [bi.md](bi.md) has a question "
-        "for each mart.",
+        "Key columns are bold. `minerals contract --write` writes this page from the served "
+        "release. Programs find the same in `contract.json` of each release, and "
+        "[bi.md](bi.md) has a question for each mart.",
         "",
     ]
     for mart in contract:
