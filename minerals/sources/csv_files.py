@@ -78,7 +78,7 @@ def read_csv(file: Path, table: RawTable, remedy: str) -> pa.Table:
     except pa.ArrowInvalid as error:
         raise SourceError(
             f"{file.name} cannot be read as comma-separated text: {error}. A number has a decimal "
-            f"point, never a comma, and text with a comma stands in quotes. {_CORRECT}"
+            f"point, never a comma, and text with a comma must be in quotes. {_CORRECT}"
         ) from error
     names = rows.column_names
     if repeated := sorted({name for name in names if names.count(name) > 1}):

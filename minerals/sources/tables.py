@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from minerals.errors import SourceError
 from minerals.sources.snapshots import SourceDescription
 
-_TYPES = {"text": pa.string(), "whole": pa.int32(), "real": pa.float64()}
+_TYPES = {"text": pa.string(), "integer": pa.int32(), "number": pa.float64()}
 _SAMPLE = 5
 _BATCH = 100_000
 
-Columns = Mapping[str, Literal["text", "whole", "real"]]
+Columns = Mapping[str, Literal["text", "integer", "number"]]
 Row = Sequence[object] | Mapping[str, object]
 
 
@@ -106,7 +106,7 @@ class RawTable(BaseModel):
         """A column, what is wrong with it, and the SQL of that. 'nan' and 'inf' are not numbers."""
         for c in self.required:
             yield c, "has no value", f'"{c}" is null'
-        for c in (*self.numeric, *(c for c, kind in self.columns.items() if kind == "real")):
+        for c in (*self.numeric, *(c for c, kind in self.columns.items() if kind == "number")):
             finite = f'coalesce(isfinite(try_cast("{c}" as double)), false)'
             yield c, "is not a number", f'"{c}" is not null and not {finite}'
         for c in self.non_negative:

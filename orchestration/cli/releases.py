@@ -128,7 +128,7 @@ def diff(
     print_moves(console, settings, found.moves, top)
 
 
-def print_markets(console: Console, markets: "Sequence[Market]", most: int) -> None:
+def print_markets(console: Console, markets: "Sequence[Market]", most: int | None) -> None:
     """Where candidates, imports or headline ranks differ; at most `most` rows."""
     rows = [
         {
@@ -145,7 +145,9 @@ def print_markets(console: Console, markets: "Sequence[Market]", most: int) -> N
     print_first(console, rows, most, f"{common.count(len(rows), 'market')} changed")
 
 
-def print_moves(console: Console, settings: Settings, moves: "Sequence[Move]", most: int) -> None:
+def print_moves(
+    console: Console, settings: Settings, moves: "Sequence[Move]", most: int | None
+) -> None:
     """Suppliers that enter, leave or move; at most `most` rows."""
     rows = [
         {
@@ -161,12 +163,12 @@ def print_moves(console: Console, settings: Settings, moves: "Sequence[Move]", m
     print_first(console, rows, most, f"{common.count(len(rows), 'supplier rank')} changed")
 
 
-def print_first(console: Console, rows: "Sequence[dict]", most: int, title: str) -> None:
+def print_first(console: Console, rows: "Sequence[dict]", most: int | None, title: str) -> None:
     """A table of the first rows, and how many more there are."""
     if rows:
         console.print()
     show(console, rows[:most], title=title)
-    if len(rows) > most:
+    if most is not None and len(rows) > most:
         console.print(f"and {len(rows) - most:,} more")
 
 

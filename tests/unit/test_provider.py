@@ -11,7 +11,7 @@ from minerals.sources.snapshots import SnapshotStore
 from minerals.sources.tables import RawTable, Source, sources
 
 TABLE = RawTable(
-    columns={"year": "whole", "iso3": "text", "kg": "text", "usd": "text"},
+    columns={"year": "integer", "iso3": "text", "kg": "text", "usd": "text"},
     key=("year", "iso3"),
     required=("year", "iso3", "usd"),
     numeric=("kg", "usd"),
