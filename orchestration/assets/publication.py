@@ -11,7 +11,7 @@ import dagster as dg
 import pandas as pd
 
 from minerals.errors import ReleaseError
-from minerals.marts import PUBLISHED_MARTS, python_marts
+from minerals.marts import published, python_marts
 from minerals.releases import PublishedMart
 from minerals.sources import DATASETS
 from orchestration.assets import OWNERS, WRITER_POOL
@@ -52,7 +52,7 @@ def release_asset(tables: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         kinds={"parquet", "duckdb"},
         owners=OWNERS,
         pool=WRITER_POOL,
-        deps=list(PUBLISHED_MARTS),
+        deps=list(published()),
     )
     @step
     def release(
