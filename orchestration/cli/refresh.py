@@ -51,7 +51,7 @@ def refresh(
         str,
         typer.Option(
             help="refresh, or rebuild: from the snapshots in use, without asking the sources. Live "
-            "profile: also ingest_bilateral_trade and so on, which asks one source and publishes nothing."
+            "profile: also ingest_bilateral_trade and its like, which ask one source only."
         ),
     ] = "refresh",
 ) -> None:
