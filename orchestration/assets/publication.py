@@ -83,6 +83,7 @@ def release_asset(tables: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
                 "path": dg.MetadataValue.path(str(published.path)),
                 "serving_database": dg.MetadataValue.path(releases.serving_database),
                 "marts": len(published.marts),
+                "contract_changes": list(published.contract_changes),
                 "dagster/row_count": sum(mart.row_count for mart in published.marts),
                 **_pages(published.path, Path(releases.data_docs) / context.run_id),
                 "contents": dg.MetadataValue.md(_contents(published.marts)),
