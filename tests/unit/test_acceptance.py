@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from minerals.errors import SnapshotDamagedError, SourceError
+from minerals.errors import SourceError
 from minerals.settings import Settings
 from minerals.sources import ingest
 from minerals.sources.acceptance import SHAPES, TOLERANCES, Scope, assess
@@ -285,5 +285,7 @@ def test_verify_hashes_tables_and_answers_again(tmp_path, live, store, source):
 
 
 def test_an_unknown_name_is_said(tmp_path, store):
-    assert isinstance(run(tmp_path, "use", "trade", "abc").exception, SourceError)
-    assert isinstance(run(tmp_path, "use", "production", "abc").exception, SnapshotDamagedError)
+    for dataset, words in (("trade", "no dataset 'trade'"), ("production", "abc")):
+        refused = run(tmp_path, "use", dataset, "abc")
+        assert refused.exit_code == 1
+        assert words in refused.output
