@@ -284,8 +284,8 @@ def test_verify_hashes_tables_and_answers_again(tmp_path, live, store, source):
     assert "answer.json does not have the sha256" in damaged.stdout
 
 
-def test_an_unknown_name_is_said(tmp_path, store):
-    for dataset, words in (("trade", "no dataset 'trade'"), ("production", "abc")):
-        refused = run(tmp_path, "use", dataset, "abc")
+def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path, store):
+    for arguments, words in ((("trade", "abc"), "bilateral_trade"), (("production", "abc"), "abc")):
+        refused = run(tmp_path, "use", *arguments)
         assert refused.exit_code == 1
-        assert words in refused.output
+        assert words in refused.stderr and "Traceback" not in refused.stderr
