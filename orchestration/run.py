@@ -46,7 +46,7 @@ _STAGE_OF_STEP = {
 LATER_PACKAGES = (
     "statsmodels.genmod.generalized_linear_model",
     "cvxpy",
-    "matplotlib.figure",
+    "matplotlib.projections",
     "matplotlib.backends.backend_agg",
 )
 StepCallback = Callable[[str, str, str, float], None]
