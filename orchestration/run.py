@@ -46,7 +46,7 @@ _STAGE_OF_STEP = {
 LATER_PACKAGES = (
     "statsmodels.genmod.generalized_linear_model",
     "cvxpy",
-    "matplotlib.figure",
+    "matplotlib.projections",
     "matplotlib.backends.backend_agg",
 )
 StepCallback = Callable[[str, str, str, float], None]
@@ -62,7 +62,7 @@ class RefreshResult:
     log_file: Path
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    not_run: list[str] = field(default_factory=list)
+    not_compared: list[str] = field(default_factory=list)
 
 
 def stage_of(step_key: str) -> str:
@@ -130,7 +130,7 @@ def refresh(
         log_file=log_file,
         failures=watcher.problems.failures,
         warnings=watcher.problems.warnings,
-        not_run=watcher.problems.not_run,
+        not_compared=watcher.problems.not_compared,
     )
 
 

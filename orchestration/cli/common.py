@@ -4,11 +4,12 @@ Belongs here: what at least two command groups need. It imports no command modul
 """
 
 import csv
+import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import typer
 from pydantic import ValidationError
@@ -17,7 +18,6 @@ from rich.table import Table
 from rich.text import Text
 
 from minerals.errors import MineralsError, ReleaseError
-from minerals.mapping.seeds import closest
 from minerals.settings import Settings
 
 if TYPE_CHECKING:
@@ -136,10 +136,17 @@ def known(kind: str, word: str, names: Collection[str], where: str = "") -> str:
     spelled = {name.lower(): name for name in names}
     if word.strip().lower() in spelled:
         return spelled[word.strip().lower()]
-    near = closest(word, list(names))
+    near = nearest(word, names)
     listed = ("; " if any("," in name for name in names) else ", ").join(sorted(names)) or "none"
     hint = f"Did you mean {near}?" if near else f"There are: {listed}."
     raise ReleaseError(f"There is no {kind} '{word}'{where and f' {where}'}. {hint}")
+
+
+def nearest(word: str, names: Iterable[str]) -> str | None:
+    """The name that is most like the word, in any case; None when none is near."""
+    spelled = {name.lower(): name for name in names}
+    found = difflib.get_close_matches(word.strip().lower(), spelled, n=1, cutoff=0.75)
+    return spelled[found[0]] if found else None
 
 
 def known_importer(word: str | None, settings: Settings, held: Collection[str]) -> str:
@@ -157,12 +164,10 @@ def known_importer(word: str | None, settings: Settings, held: Collection[str]) 
         raise ReleaseError(
             f"{code} is not in the release. {holds} Refresh with MINERALS_IMPORTERS={importers}."
         )
-    if re.fullmatch("[A-Z]{3}", code):
-        raise ReleaseError(f"{code} is not the ISO3 code of a country. {holds}")
     by_name = {name: iso3 for iso3, name in names.items()}
-    near = closest(word or code, list(by_name))
+    near = nearest(word or code, by_name)
     hint = f"Did you mean {by_name[near]} ({near})?" if near else "Write for example IND or JPN."
-    raise ReleaseError(f"'{word}' is not an ISO3 code. {hint} {holds}")
+    raise ReleaseError(f"'{word or code}' is not the ISO3 code of a country. {hint} {holds}")
 
 
 @cache
@@ -212,10 +217,22 @@ def find_release(store: "ReleaseStore", release: str) -> Path:
         if release == "previous" and not older:
             raise ReleaseError("There is no release before the current one.")
         return current if release == "current" else store.folder(older[-1])
-    found = [name for name in names if release and name.startswith(release)]
-    if len(found) > 1 and release not in found:
-        raise ReleaseError(f"{release} is the beginning of {', '.join(found)}: write more of it.")
-    return store.folder(found[0] if len(found) == 1 else release)
+    return store.folder(by_beginning("release", release, names))
+
+
+def by_beginning(kind: str, beginning: str, names: Sequence[str]) -> str:
+    """The one name that begins so. Raises ReleaseError when it is none, or more than one."""
+    found = [name for name in names if name == beginning] or [
+        name for name in names if beginning and name.startswith(beginning)
+    ]
+    if len(found) > 1:
+        raise ReleaseError(f"More than one {kind} begins with '{beginning}': {', '.join(found)}.")
+    if not found:
+        listed = ", ".join(names) or "none"
+        raise ReleaseError(
+            f"There is no {kind} that begins with '{beginning}'; there are: {listed}."
+        )
+    return found[0]
 
 
 def why_empty(warehouse: Path) -> str:
@@ -229,37 +246,53 @@ def why_empty(warehouse: Path) -> str:
     )
 
 
-def open_marts(settings: Settings) -> "duckdb.DuckDBPyConnection":
-    """The served marts, read-only. Raises ReleaseError when they cannot be read."""
+class Marts:
+    """The served marts, read-only, and the terminal that shows them.
+
+    SQL may use the macros country(iso3), pct(share) and tons(kg). Raises ReleaseError when the
+    marts cannot be read.
+    """
+
+    def __init__(self, settings: Settings, console: Console) -> None:
+        self.settings = settings
+        self.console = console
+        self.connection = _open_marts(settings)
+        names = country_names(settings.seeds_dir)
+        self.connection.execute(
+            "create temp table country_names as select unnest(?) as iso3, unnest(?) as name",
+            [list(names), list(names.values())],
+        )
+        self.connection.execute(_MACROS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+        """The rows of a query, by column name."""
+        return fetched(self.connection.execute(sql, list(parameters)))
+
+    def show(self, title: str, sql: str, *parameters: Any) -> None:
+        """Print the answer to a query as a table."""
+        show(self.console, self.rows(sql, *parameters), title)
+
+    def country(self, iso3: str) -> str:
+        return country(self.settings, iso3)
+
+
+def _open_marts(settings: Settings) -> "duckdb.DuckDBPyConnection":
     import duckdb
 
     file = settings.serving_database
-    cure = "`minerals releases rollback current` writes it again."
-    if not file.exists():
-        if releases(settings).list():
-            raise ReleaseError(f"{file} is missing: {cure}")
-        raise ReleaseError(f"There is no release to read: {why_empty(settings.warehouse_dir)}")
     try:
         marts = duckdb.connect(str(file), read_only=True)
-    except duckdb.Error as error:
-        raise ReleaseError(f"{file} cannot be opened ({error}). If it is damaged, {cure}") from None
-    try:
         marts.execute("select 1 from marts.ppml_fit limit 1")
     except duckdb.Error as error:
-        marts.close()
+        release_names(releases(settings))
         raise ReleaseError(
-            f"{file} cannot read the release it points to (was the warehouse folder moved?): "
-            "`minerals releases rollback <release>` or `minerals refresh` writes it again."
+            f"{file} cannot be read ({error}): `minerals releases rollback current` writes it "
+            "again, also when it is missing or the warehouse folder was moved."
         ) from error
-    names = country_names(settings.seeds_dir)
-    marts.execute(
-        "create temp table country_names as select unnest(?) as iso3, unnest(?) as name",
-        [list(names), list(names.values())],
-    )
-    marts.execute(_MACROS)
     return marts
-
-
-def release_id(marts: "duckdb.DuckDBPyConnection") -> str:
-    """The release that the marts are of."""
-    return marts.execute("select any_value(release_id) from marts.ppml_fit").fetchall()[0][0]

@@ -74,8 +74,6 @@ def preview(
     limit_linear_algebra_threads()
     from minerals.releases.diff import diff_releases
     from minerals.releases.reproduction import code_version
-    from orchestration import run
-    from orchestration.cli import scratch
 
     settings, console = common.settings(), common.console()
     folder = seeds_dir or settings.seeds_dir
@@ -93,8 +91,11 @@ def preview(
     if manifest["code_version"] == code_version() and _is_the_projects(settings, folder):
         console.print(f"Nothing changes: release {served.name} was made from this mapping.")
         return
-    most = 1_000_000 if show_all else LONGEST
-    _print_changed_codes(console, settings, folder, most)
+    from orchestration import run
+    from orchestration.cli import scratch
+
+    most = None if show_all else LONGEST
+    _print_changed_codes(console, settings, report.mapping, most)
     for note in scratch.notes(settings, manifest):
         console.print(f"[yellow]note[/] {note}")
     with run.terminal() as stream:
@@ -102,7 +103,7 @@ def preview(
         with scratch.refresh(settings, manifest, console, seeds_dir=folder) as after:
             found = diff_releases(served, after, mineral)
         print_markets(console, found.markets, most)
-        print_moves(console, settings, found.headline_moves, 2 * most)
+        print_moves(console, settings, found.headline_moves, most and 2 * most)
         if not found.markets:
             console.print("Nothing changes in the ranks: no candidate, import or place differs.")
         console.print(f"Compared with release {served.name}. Nothing was published.")
@@ -264,41 +265,36 @@ def _is_the_projects(settings: Settings, folder: Path) -> bool:
     )
 
 
-def _print_changed_codes(console: Console, settings: Settings, folder: Path, most: int) -> None:
+def _print_changed_codes(
+    console: Console, settings: Settings, mapping: rules.MappingSeeds, most: int | None
+) -> None:
     """The codes that mean something else than in the last refresh."""
     from orchestration.resources import Warehouse
 
-    files = {name: str(folder / name) for name in (seeds.MAP, seeds.OUT_OF_SCOPE)}
+    after = {_code(row): f"{row['mineral']} {row['category']}" for row in mapping.mapped.rows}
+    after |= {_code(row): "out of scope" for row in mapping.out_of_scope.rows}
     with Warehouse(database=str(settings.database)).reader() as warehouse:
-        answer = warehouse.execute(
-            """
-            with before as (
-                select hs_revision, hs_code, mineral || ' ' || category as meaning
-                from seeds.hs_mineral_map
-                union all
-                select hs_revision, hs_code, 'out of scope' from seeds.hs_out_of_scope
-            ),
-            after as (
-                select hs_revision, hs_code, mineral || ' ' || category as meaning
-                from read_csv($map, all_varchar = true)
-                union all
-                select hs_revision, hs_code, 'out of scope'
-                from read_csv($outside, all_varchar = true)
-            )
-            select hs_revision as revision, hs_code as code,
-                coalesce(before.meaning, 'unmapped') as before,
-                coalesce(after.meaning, 'unmapped') as after
-            from before full join after using (hs_revision, hs_code)
-            where before.meaning is distinct from after.meaning
-            order by hs_code, hs_revision
-            """,
-            {"map": files[seeds.MAP], "outside": files[seeds.OUT_OF_SCOPE]},
-        )
-        changed = common.fetched(answer)
-    title = f"{count(len(changed), 'code')} changed since the last refresh"
-    if not changed:
-        console.print("No code changed since the last refresh.")
-    print_first(console, changed, most, title)
+        loaded = warehouse.execute(
+            "select hs_code, hs_revision, mineral || ' ' || category from seeds.hs_mineral_map "
+            "union all select hs_code, hs_revision, 'out of scope' from seeds.hs_out_of_scope"
+        ).fetchall()
+    before = {(code, revision): meaning for code, revision, meaning in loaded}
+    rows = [
+        {
+            "revision": code[1],
+            "code": code[0],
+            "before": before.get(code, "unmapped"),
+            "after": after.get(code, "unmapped"),
+        }
+        for code in sorted(before.keys() | after.keys())
+        if before.get(code) != after.get(code)
+    ]
+    title = f"{count(len(rows), 'code')} changed since the last refresh"
+    print_first(console, rows, most, title)
+
+
+def _code(row: seeds.Row) -> tuple[str, str]:
+    return row["hs_code"], row["hs_revision"]
 
 
 def _millions(value: float) -> str:

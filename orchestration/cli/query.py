@@ -44,7 +44,8 @@ def query(
     import duckdb
 
     form = form or ("table" if sys.stdout.isatty() else "csv")
-    with common.open_marts(common.settings()) as marts:
+    with common.Marts(common.settings(), common.console()) as served:
+        marts = served.connection
         try:
             answer = marts.execute(_only_statement(marts, sql))
             columns = [column[0] for column in answer.description or []]

@@ -15,10 +15,18 @@ from minerals.errors import ReleaseError
 from minerals.names import CATEGORIES, COEFFICIENT_SOURCES
 from minerals.settings import Choices, Settings
 from orchestration.cli import common
-from orchestration.cli.common import Category, Importer, Mineral, country, number, percent, show
+from orchestration.cli.common import (
+    Category,
+    Importer,
+    Marts,
+    Mineral,
+    country,
+    number,
+    percent,
+    show,
+)
 
 if TYPE_CHECKING:
-    import duckdb
     import pandas as pd
 
 app = typer.Typer()
@@ -29,24 +37,19 @@ Markets = tuple[str, str | None, str | None]
 
 
 def _markets(
-    settings: Settings,
-    marts: "duckdb.DuckDBPyConnection",
-    importer: str | None,
-    mineral: str | None,
-    category: str | None,
+    marts: Marts, importer: str | None, mineral: str | None, category: str | None
 ) -> Markets:
-    """The importer, mineral and category that `OF_MARKETS` takes; None stands for all of them.
+    """The parameters of `OF_MARKETS`; None stands for all minerals or categories.
 
     Raises ReleaseError for a name that the release does not hold.
     """
+    held = marts.rows("select distinct importer_iso3, mineral from marts.ranking_forward")
+    importers, minerals = ({row[name] for row in held} for name in ("importer_iso3", "mineral"))
+    importer = common.known_importer(importer, marts.settings, importers)
+    if mineral is not None:
+        mineral = common.known("mineral", mineral, minerals, "in the release")
     if category is not None:
         category = common.known("category", category, CATEGORIES)
-    held = marts.execute("select distinct importer_iso3, mineral from marts.ranking_forward")
-    pairs = held.fetchall()
-    importer = common.known_importer(importer, settings, {pair[0] for pair in pairs})
-    if mineral is not None:
-        minerals = {pair[1] for pair in pairs}
-        mineral = common.known("mineral", mineral, minerals, "in the release")
     return importer, mineral, category
 
 
@@ -62,38 +65,40 @@ def rank(
     top: Annotated[int, typer.Option(min=1, help="How many suppliers to show.")] = 10,
 ) -> None:
     """Show the forward ranking of suppliers of one mineral."""
-    settings, console = common.settings(), common.console()
     if source is not None:
         source = common.known("source of coefficients", source, COEFFICIENT_SOURCES)
-    with common.open_marts(settings) as marts:
-        markets = _markets(settings, marts, importer, mineral, category)
-        title = f"{markets[1]} {markets[2]} for {country(settings, markets[0])}"
-        found = marts.execute(
+    with Marts(common.settings(), common.console()) as marts:
+        markets = _markets(marts, importer, mineral, category)
+        title = f"{markets[1]} {markets[2]} for {marts.country(markets[0])}"
+        found = marts.rows(
             f"""
-            select coefficient_source, is_headline, headline_reason, count(*), release_id
+            select coefficient_source, is_headline, headline_reason, effective_k, release_id,
+                count(*) as n
             from marts.ranking_forward
             where {OF_MARKETS} and coefficient_source = coalesce(?, coefficient_source)
             group by all order by is_headline desc limit 1
             """,
-            [*markets, source],
-        ).fetchone()
-        if found is None:
+            *markets, source,
+        )  # fmt: skip
+        if not found:
             raise ReleaseError(f"There is no {source or ''} ranking of {title}.")
-        source, is_headline, reason, n_candidates, release = found
-        answer = marts.execute(
+        ranking = found[0]
+        source = ranking["coefficient_source"]
+        marts.show(
+            f"{title}, {source} coefficients",
             f"""
             select forward_rank as rank, country(exporter_iso3) as supplier,
-                rank_low || '-' || rank_high as "rank, 90%", pct(top_k_probability) as "in top k",
+                rank_low || '-' || rank_high as "rank, 90%",
+                pct(top_k_probability) as "in top {ranking["effective_k"]}",
                 pct(actual_share) as "actual share", tons(predicted_qty_kg) as "predicted t/year"
             from marts.ranking_forward
             where {OF_MARKETS} and coefficient_source = ? order by forward_rank limit ?
             """,
-            [*markets, source, top],
-        )
-        show(console, common.fetched(answer), title=f"{title}, {source} coefficients")
-    if is_headline:
-        console.print(f"Why these coefficients: {reason}.")
-    console.print(f"{n_candidates} candidates in all. Release {release}.")
+            *markets, source, top,
+        )  # fmt: skip
+    if ranking["is_headline"]:
+        marts.console.print(f"Why these coefficients: {ranking['headline_reason']}.")
+    marts.console.print(f"{ranking['n']} candidates in all. Release {ranking['release_id']}.")
 
 
 @app.command()
@@ -104,77 +109,72 @@ def portfolio(
     top: Annotated[int, typer.Option(min=1, help="How many suppliers to show.")] = 12,
 ) -> None:
     """Show the strategy of every mineral, or the recommended portfolio of one."""
-    settings, console = common.settings(), common.console()
-    with common.open_marts(settings) as marts:
-        markets = _markets(settings, marts, importer, mineral, category)
-        importer = country(settings, markets[0])
-        if mineral is None:
-            answer = marts.execute(
-                f"""
-                select replace(strategy, '_', ' ') as strategy, category, mineral,
-                    format('{{:.2f}}', hhi_actual) as "HHI now",
-                    format('{{:.2f}}', hhi_recommended) as recommended,
-                    if(change_share is null, '', pct(change_share)) as "to move"
-                from marts.portfolio_strategy
-                where {OF_MARKETS} order by hhi_actual desc nulls last, category, mineral
-                """,
-                markets,
-            )
-            show(console, common.fetched(answer), title=f"Strategies for {importer}")
-            console.print("One of them: minerals portfolio --mineral Copper --category ores.")
-        else:
-            _print_portfolio(console, marts, markets, importer, top)
-        console.print(f"Release {common.release_id(marts)}.")
-
-
-def _print_portfolio(
-    console: Console,
-    marts: "duckdb.DuckDBPyConnection",
-    markets: Markets,
-    importer: str,
-    top: int,
-) -> None:
-    """Per category: the suppliers with today's, the model's and the recommended shares, and why."""
-    solved = marts.execute(
-        f"""
-        select category, rationale,
-            coalesce(nullif(binding_constraints, ''), nullif(infeasible_because, ''), 'nothing'),
-            (select string_agg(
-                if(is_recommended, '*', '') || format('{{:.2f}} ({{:.2f}})', hhi, divergence),
-                ', ' order by concentration_penalty)
-            from marts.portfolio_frontier as f
-            where (f.importer_iso3, f.category, f.mineral)
-                = (s.importer_iso3, s.category, s.mineral))
-        from marts.portfolio_strategy as s
-        join marts.portfolio_optimization using (importer_iso3, category, mineral)
-        where {OF_MARKETS} order by category
-        """,
-        markets,
-    )
-    for category, rationale, binds, frontier in solved.fetchall():
-        answer = marts.execute(
+    with Marts(common.settings(), common.console()) as marts:
+        markets = _markets(marts, importer, mineral, category)
+        strategies = marts.rows(
             f"""
-            select country(exporter_iso3) as supplier, forward_rank as rank,
-                pct(top_k_probability) as "top k", pct(actual_share) as now,
-                pct(model_share) as model, pct(recommended_share) as recommended,
-                if(capacity_share is null, 'unknown', pct(capacity_share)) as "at most", role
-            from marts.portfolio_partners
-            where {OF_MARKETS} order by recommended_share desc, forward_rank limit ?
+            select *, coalesce(nullif(binding_constraints, ''), nullif(infeasible_because, ''),
+                    'nothing') as binds,
+                (select string_agg(
+                    if(is_recommended, '*', '') || format('{{:.2f}} ({{:.2f}})', hhi, divergence),
+                    ', ' order by concentration_penalty)
+                from marts.portfolio_frontier as f
+                where (f.importer_iso3, f.category, f.mineral)
+                    = (s.importer_iso3, s.category, s.mineral)) as frontier
+            from marts.portfolio_strategy as s
+            join marts.portfolio_optimization using (importer_iso3, category, mineral)
+            where {OF_MARKETS} order by s.hhi_actual desc nulls last, category, mineral
             """,
-            [*markets[:2], category, top],
+            *markets,
         )
-        rows = common.fetched(answer)
-        suppliers = f"{common.count(len(rows), 'supplier')} with the largest recommended shares"
-        show(console, rows, title=f"{markets[1]} {category} for {importer}: {suppliers}")
-        console.print(rationale, soft_wrap=False)
-        console.print(f"What binds: {binds}.", soft_wrap=False)
-        if frontier:
-            console.print(
-                "Frontier, HHI (divergence from the model, nats) as the concentration penalty "
-                f"rises, * in use: {frontier}",
-                soft_wrap=False,
-            )
-        console.print()
+        if mineral is None:
+            _print_strategies(marts, strategies)
+        for strategy in strategies if mineral is not None else ():
+            _print_portfolio(marts, strategy, top)
+    marts.console.print(f"Release {strategies[0]['release_id']}.")
+
+
+def _print_strategies(marts: Marts, strategies: list[dict[str, Any]]) -> None:
+    rows = [
+        {
+            "strategy": row["strategy"].replace("_", " "),
+            "category": row["category"],
+            "mineral": row["mineral"],
+            "HHI now": number(row["hhi_actual"], ".2f"),
+            "recommended": number(row["hhi_recommended"], ".2f"),
+            "to move": number(row["change_share"], ".0%"),
+        }
+        for row in strategies
+    ]
+    show(marts.console, rows, f"Strategies for {marts.country(strategies[0]['importer_iso3'])}")
+    marts.console.print("One of them: minerals portfolio --mineral Copper --category ores.")
+
+
+def _print_portfolio(marts: Marts, strategy: dict[str, Any], top: int) -> None:
+    """The suppliers with today's, the model's and the recommended shares, and why."""
+    market = [strategy[name] for name in ("importer_iso3", "mineral", "category")]
+    marts.show(
+        f"{market[1]} {market[2]} for {marts.country(market[0])}: the suppliers with the largest "
+        "recommended shares",
+        f"""
+        select country(exporter_iso3) as supplier, forward_rank as rank,
+            pct(top_k_probability) as "top k", pct(actual_share) as now,
+            pct(model_share) as model, pct(recommended_share) as recommended,
+            if(capacity_share is null, 'unknown', pct(capacity_share)) as "at most", role
+        from marts.portfolio_partners
+        where {OF_MARKETS} order by recommended_share desc, forward_rank limit ?
+        """,
+        *market, top,
+    )  # fmt: skip
+    marts.console.print(strategy["rationale"], soft_wrap=False)
+    marts.console.print(f"What binds: {strategy['binds']}.", soft_wrap=False)
+    if strategy["frontier"]:
+        marts.console.print(
+            "Frontier, HHI (divergence from the model, nats) as the concentration penalty rises, * "
+            f"in use: {strategy['frontier']}",
+            soft_wrap=False,
+        )
+    marts.console.print()
 
 
 @app.command()
@@ -191,14 +191,13 @@ def shock(
     from minerals.sourcing import shocks
 
     settings, console = common.settings(), common.console()
-    with common.open_marts(settings) as marts:
-        markets = _markets(settings, marts, importer, mineral, category)
-        partners = marts.execute(
+    with Marts(settings, console) as marts:
+        markets = _markets(marts, importer, mineral, category)
+        partners = marts.connection.execute(
             f"select * from marts.portfolio_partners where {OF_MARKETS} "
             "order by category, mineral, forward_rank",
             markets,
         ).df()
-        release = common.release_id(marts)
     lost = list(dict.fromkeys(re.findall(r"[^,\s]+", ",".join(lose).upper())))
     unknown = sorted(set(lost) - set(partners["exporter_iso3"]))
     if not lost or unknown:
@@ -218,7 +217,7 @@ def shock(
     console.print(f"{len(losses) - len(hit)} other markets lose nothing of known quantity.")
     if len(hit) == 1:
         _print_portfolio_without(console, settings, hit[0][0], lost)
-    console.print(f"Release {release}.")
+    console.print(f"Release {partners['release_id'].iloc[0]}.")
 
 
 def _loss_row(rows: "pd.DataFrame", loss: Any) -> dict[str, str]:

@@ -8,11 +8,11 @@ from rich.console import Console
 from minerals.errors import AnotherRefreshRunsError
 from minerals.settings import Settings, limit_linear_algebra_threads
 from orchestration.cli import common
-from orchestration.cli.common import country, show
+from orchestration.cli.common import Marts
 from orchestration.cli.progress import progress
 
 if TYPE_CHECKING:
-    import duckdb
+    import pandas as pd
 
     from orchestration.run import RefreshResult
 
@@ -51,7 +51,7 @@ def refresh(
         str,
         typer.Option(
             help="refresh, or rebuild: from the snapshots in use, without asking the sources. Live "
-            "profile: also ingest_<dataset>, which asks one source and publishes nothing."
+            "profile: also ingest_bilateral_trade and its like, which ask one source only."
         ),
     ] = "refresh",
 ) -> None:
@@ -114,27 +114,26 @@ def _print_success(console: Console, settings: Settings, result: "RefreshResult"
     """Fits, a few rankings, where the release lies, and what to do next."""
     store = common.releases(settings)
     manifest = store.manifest() or {}
-    with common.open_marts(settings) as marts:
+    with common.Marts(settings, console) as marts:
         for importer in settings.importers:
-            _print_fits(console, settings, marts, importer)
-        _print_leaders(console, settings, marts)
-        _print_strategies(console, settings, marts)
-        _print_replication(console, marts, manifest["settings"]["top_k"])
-        trade = marts.execute(
-            """
-            with balance as (
-                select replace(disposition, '_', ' ') as name, sum(n_rows)::bigint as n
-                from marts.trade_balance group by all
-            )
-            select string_agg(format('{:,} {}', n, name), ', ' order by name) from balance
-            """
-        ).fetchall()[0][0]
+            _print_fits(marts, importer)
+        _print_leaders(marts, settings.importers[0])
+        _print_strategies(marts, settings.importers[0])
+        scorecard = marts.connection.sql("from marts.replication_scorecard").df()
+        _print_replication(console, scorecard, manifest["settings"]["top_k"])
+        balance = marts.rows(
+            "select replace(disposition, '_', ' ') as name, format('{:,}', sum(n_rows)::bigint) "
+            "as n from marts.trade_balance group by disposition order by disposition"
+        )
+    trade = ", ".join(f"{row['n']} {row['name']}" for row in balance)
     console.print(f"trade rows: {trade}")
     for warning in result.warnings:
         console.print(f"[yellow]warning[/] {warning}")
-    if result.not_run:
-        checks = common.count(len(result.not_run), "check")
+    if result.not_compared:
+        checks = common.count(len(result.not_compared), "check")
         console.print(f"{checks} had no earlier release to compare with")
+    for change in manifest["contract_changes"]:
+        console.print(f"[yellow]changed for BI[/] {change}")
     console.print(f"\n[bold green]Released[/] {manifest['release_id']} in {result.seconds:.0f} s")
     console.print(f"  {store.current()}")
     console.print("\nnext:  [bold]make ui[/]   the asset graph and run history")
@@ -145,10 +144,10 @@ def _print_success(console: Console, settings: Settings, result: "RefreshResult"
     console.print(f"       or open {settings.serving_database} read-only")
 
 
-def _print_fits(
-    console: Console, settings: Settings, marts: "duckdb.DuckDBPyConnection", importer: str
-) -> None:
-    answer = marts.execute(
+def _print_fits(marts: Marts, importer: str) -> None:
+    marts.console.print()
+    marts.show(
+        f"Models of the imports of {marts.country(importer)}",
         """
         select category, format('{:,}', n_observations::bigint) as observations,
             format('{:,}', n_nonzero::bigint) as "non-zero",
@@ -156,17 +155,14 @@ def _print_fits(
                 'estimated and published', 'published only: ' || reason) as coefficients
         from marts.ppml_fit where importer_iso3 = ? order by category
         """,
-        [importer],
+        importer,
     )
-    console.print()
-    title = f"Models of the imports of {country(settings, importer)}"
-    show(console, common.fetched(answer), title=title)
 
 
-def _print_leaders(
-    console: Console, settings: Settings, marts: "duckdb.DuckDBPyConnection"
-) -> None:
-    answer = marts.execute(
+def _print_leaders(marts: Marts, importer: str) -> None:
+    marts.console.print()
+    marts.show(
+        f"Forward suppliers for {marts.country(importer)}",
         f"""
         select mineral, category, coefficient_source as coefficients,
             string_agg(format('{{}} ({{}})', exporter_iso3, pct(actual_share)), ', '
@@ -175,54 +171,38 @@ def _print_leaders(
         where importer_iso3 = ? and forward_rank <= 5 and {SHOWN}
         group by all order by all
         """,
-        [settings.importers[0]],
+        importer,
     )
-    console.print()
-    title = f"Forward suppliers for {country(settings, settings.importers[0])}"
-    show(console, common.fetched(answer), title=title)
 
 
-def _print_strategies(
-    console: Console, settings: Settings, marts: "duckdb.DuckDBPyConnection"
-) -> None:
+def _print_strategies(marts: Marts, importer: str) -> None:
     """What to do about the well-known minerals: from whom to buy more, and from whom less, with the
     three largest changes of each sign in points of share."""
-    answer = marts.execute(
+    move = "format('{} {:+.0f}', exporter_iso3, 100 * p.change_share)"
+    marts.console.print()
+    marts.show(
+        f"Strategies for {marts.country(importer)}, points of share to move",
         f"""
-        with moves as (
-            select category, mineral, change_share,
-                format('{{}} {{:+.0f}}', exporter_iso3, 100 * change_share) as shown,
-                row_number() over (partition by category, mineral, change_share > 0
-                    order by abs(change_share) desc, exporter_iso3) as place
-            from marts.portfolio_partners
-            where importer_iso3 = $1 and abs(change_share) >= 0.01
-        ),
-        listed as (
-            select category, mineral,
-                string_agg(shown, ', ' order by place) filter (change_share > 0) as more,
-                string_agg(shown, ', ' order by place) filter (change_share < 0) as less
-            from moves where place <= 3 group by all
-        )
         select mineral, category, replace(strategy, '_', ' ') as strategy,
-            format('{{:.2f}}', hhi_actual) as "HHI now",
-            format('{{:.2f}}', hhi_recommended) as "then",
-            more as "more from", less as "less from"
-        from marts.portfolio_strategy left join listed using (category, mineral)
-        where importer_iso3 = $1 and {SHOWN} order by all
+            format('{{:.2f}}', s.hhi_actual) as "HHI now",
+            format('{{:.2f}}', s.hhi_recommended) as "then",
+            array_to_string(max_by({move}, p.change_share, 3)
+                filter (p.change_share >= 0.01), ', ') as "more from",
+            array_to_string(min_by({move}, p.change_share, 3)
+                filter (p.change_share <= -0.01), ', ') as "less from"
+        from marts.portfolio_strategy as s
+        join marts.portfolio_partners as p using (importer_iso3, category, mineral)
+        where importer_iso3 = ? and {SHOWN} group by all order by all
         """,
-        [settings.importers[0]],
+        importer,
     )
-    console.print()
-    title = f"Strategies for {country(settings, settings.importers[0])}, points of share to move"
-    show(console, common.fetched(answer), title=title)
 
 
-def _print_replication(console: Console, marts: "duckdb.DuckDBPyConnection", top_k: int) -> None:
+def _print_replication(console: Console, scorecard: "pd.DataFrame", top_k: int) -> None:
     from minerals.sourcing.replication import summary
 
-    means = summary(marts.sql("from marts.replication_scorecard").df(), top_k)
     console.print()
-    for row in means.to_dict("records"):
+    for row in summary(scorecard, top_k).to_dict("records"):
         console.print(
             f"replication of the study's {row['category']} ranking with its own coefficients: mean "
             f"top-{top_k} overlap {row['mean_overlap_share']:.1%}, mean Spearman "

@@ -92,6 +92,8 @@ def show_release(release: ReleaseId = "current") -> None:
     for snapshot in manifest.get("snapshots", []):
         dataset, identity = snapshot["dataset"], snapshot["snapshot_id"]
         console.print(f"  {dataset:<20} {identity}  {snapshot['provider']}")
+    for change in manifest.get("contract_changes", []):
+        console.print(f"  [yellow]changed for BI[/]  {change}")
     checks = manifest.get("checks", {})
     for name, outcome in sorted(checks.get("not_passed", {}).items()):
         console.print(f"  [yellow]{name}[/]: {outcome}")
@@ -128,7 +130,7 @@ def diff(
     print_moves(console, settings, found.moves, top)
 
 
-def print_markets(console: Console, markets: "Sequence[Market]", most: int) -> None:
+def print_markets(console: Console, markets: "Sequence[Market]", most: int | None) -> None:
     """Where candidates, imports or headline ranks differ; at most `most` rows."""
     rows = [
         {
@@ -145,7 +147,9 @@ def print_markets(console: Console, markets: "Sequence[Market]", most: int) -> N
     print_first(console, rows, most, f"{common.count(len(rows), 'market')} changed")
 
 
-def print_moves(console: Console, settings: Settings, moves: "Sequence[Move]", most: int) -> None:
+def print_moves(
+    console: Console, settings: Settings, moves: "Sequence[Move]", most: int | None
+) -> None:
     """Suppliers that enter, leave or move; at most `most` rows."""
     rows = [
         {
@@ -161,12 +165,12 @@ def print_moves(console: Console, settings: Settings, moves: "Sequence[Move]", m
     print_first(console, rows, most, f"{common.count(len(rows), 'supplier rank')} changed")
 
 
-def print_first(console: Console, rows: "Sequence[dict]", most: int, title: str) -> None:
+def print_first(console: Console, rows: "Sequence[dict]", most: int | None, title: str) -> None:
     """A table of the first rows, and how many more there are."""
     if rows:
         console.print()
     show(console, rows[:most], title=title)
-    if len(rows) > most:
+    if most is not None and len(rows) > most:
         console.print(f"and {len(rows) - most:,} more")
 
 

@@ -36,15 +36,8 @@ def _dataset(name: str) -> str:
 
 
 def _find(store: "SnapshotStore", dataset: str, beginning: str) -> "Snapshot":
-    """The snapshot whose id begins so. Raises SnapshotDamagedError when it is not exactly one."""
-    names = store.list(dataset)
-    found = [name for name in names if name.startswith(beginning)]
-    if len(found) != 1:
-        raise SnapshotDamagedError(
-            f"{beginning} is the beginning of {common.count(len(found), 'snapshot')} of {dataset}; "
-            f"there are: {', '.join(names) or 'none'}."
-        )
-    return store.verify(dataset, found[0])
+    name = common.by_beginning(f"snapshot of {dataset}", beginning, store.list(dataset))
+    return store.verify(dataset, name)
 
 
 @snapshots.command("list")

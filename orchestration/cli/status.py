@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from minerals.errors import SnapshotDamagedError
+from minerals.errors import MineralsError, SnapshotDamagedError
 from minerals.settings import Settings
 from orchestration.cli import common
 
@@ -120,12 +120,20 @@ def _read_sources(settings: Settings, manifest: dict[str, Any], found: Status) -
 def _read_runs(settings: Settings, found: Status) -> None:
     """The last run of any job; the last one that publishes, with its checks."""
     import dagster as dg
+    from dagster._check import CheckError
 
     from orchestration.failures import problems_of_run
     from orchestration.jobs import BUILD_ALL
     from orchestration.run import existing_instance
 
-    with existing_instance(settings) as instance:
+    try:
+        opened = existing_instance(settings)
+    except (dg.DagsterError, CheckError) as error:
+        raise MineralsError(
+            f"The run history cannot be read ({error}): `minerals instance` writes its "
+            f"configuration, {settings.dagster_home / 'dagster.yaml'}, again."
+        ) from error
+    with opened as instance:
         wanted = [dg.RunsFilter(), *(dg.RunsFilter(job_name=job) for job in BUILD_ALL)]
         last, *publishing = (instance.get_run_records(which, limit=1) for which in wanted)
         if last:
@@ -136,7 +144,7 @@ def _read_runs(settings: Settings, found: Status) -> None:
             problems = problems_of_run(instance, record.dagster_run.run_id)
             found.last_publishing_run = _run_of(record, problems.failures)
             found.checks_failed, found.checks_warned = problems.failures, problems.warnings
-            found.checks_not_comparable = len(problems.not_run)
+            found.checks_not_comparable = len(problems.not_compared)
 
 
 def _run_of(record: "dg.RunRecord", failures: list[str]) -> Run:

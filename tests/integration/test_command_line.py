@@ -97,10 +97,10 @@ def test_a_ranking_has_names_beside_codes_and_shows_the_headline(refreshed):
         (("shock", "--lose", "XX"), "--lose XX: no supplier"),
         (("shock", "--lose", " , "), "--lose nothing: no supplier"),
         (("releases", "diff", "current", "current", "--mineral", "Lithum"), "Lithium"),
-        (("releases", "verify", "nope"), "There is no release nope"),
+        (("releases", "verify", "nope"), "There is no release that begins with 'nope'"),
         (("releases", "rollback"), "no release before the current one"),
         (("snapshots", "use", "prodction", "latest"), "Did you mean production?"),
-        (("snapshots", "diff", "production", "zzz"), "beginning of no snapshots of production"),
+        (("snapshots", "diff", "production", "zzz"), "no snapshot of production that begins with"),
         (("export", "--mart", "ranking_forward", "--mineral", "Lithum"), "Lithium"),
     ],
 )  # fmt: skip
@@ -117,7 +117,7 @@ def test_a_portfolio_shows_roles_reasons_and_what_binds(refreshed):
     )
     row = next(line.split() for line in shown.splitlines() if line.startswith(top[0]))
     assert row[-1] == top[1] and str(top[2]) in row
-    for words in ("12 suppliers", "What binds: ", "Frontier, HHI", "*"):
+    for words in ("What binds: ", "Frontier, HHI", "*"):
         assert words in shown
     rationale = refreshed.served(
         "select rationale from marts.portfolio_strategy "
@@ -139,7 +139,7 @@ def test_the_generated_page_of_columns_is_written_from_the_release(
     refreshed, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(releases, "COLUMNS_PAGE", tmp_path / "columns.md")
-    assert "keeps the contract" in refreshed.ask("contract").stdout
+    assert "holds what is declared" in refreshed.ask("contract").stdout
     assert refreshed.ask("contract", "--write").returncode == 0
     page = (tmp_path / "columns.md").read_text()
     described = refreshed.served(
@@ -164,7 +164,7 @@ def test_a_release_is_named_by_its_place_or_the_beginning_of_its_id(own):
     older = publish_again(own)
     newer = own.release_id()
     beginning = next(older[:n] for n in range(len(older)) if not newer.startswith(older[:n]))
-    assert "is the beginning of" in refusal(own.ask("releases", "show", older[:2]))
+    assert "More than one release" in refusal(own.ask("releases", "show", older[:2]))
     assert f"{older}: sound" in own.ask("releases", "verify", beginning).stdout
     steps = ((beginning, older), ("current", older), (newer, newer), ("previous", older),
              (newer, newer))  # fmt: skip

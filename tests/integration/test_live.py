@@ -228,7 +228,7 @@ def test_from_the_ticks_of_the_schedules_to_one_published_release(live):
 def test_a_first_fetch_costs_what_the_handbook_says(live, publishers):
     """docs/operations.md, 'What a first fetch costs'; the faults of the script came on top."""
     assert len(publishers.comtrade.seen) == 1 + 2 * len(YEARS) + len(FAULTS)
-    assert len(publishers.world_bank.seen) == 18 + 1  # and the groups of the geography
+    assert len(publishers.world_bank.seen) == 16 + 1  # and the groups of the geography
     assert len(publishers.world_mining_data.seen) == 1
     assert len(publishers.geodist.seen) == 1
 

@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-import duckdb
+import pandas as pd
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
@@ -56,7 +56,7 @@ def test_a_narrow_table_wraps_between_words_and_breaks_only_paths():
     ("word", "words"),
     [
         ("Lithum", "There is no mineral 'Lithum' in the release. Did you mean Lithium?"),
-        ("Xyz", "There is no mineral 'Xyz' in the release. There are: Copper, Lithium."),
+        ("Litter", "There is no mineral 'Litter' in the release. There are: Copper, Lithium."),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest_or_all(word, words):
@@ -72,8 +72,9 @@ def test_an_unknown_name_is_answered_with_the_nearest_or_all(word, words):
         ("jpn", "JPN is not in the release. The release holds DEU, IND. Refresh with "
                 "MINERALS_IMPORTERS=DEU,IND,JPN."),
         (None, "MINERALS_IMPORTERS=DEU,IND,JPN"),
-        ("Japan", "'Japan' is not an ISO3 code. Did you mean JPN (Japan)?"),
-        ("XXX", "XXX is not the ISO3 code of a country. The release holds DEU, IND."),
+        ("Japan", "'Japan' is not the ISO3 code of a country. Did you mean JPN (Japan)?"),
+        ("XXX", "'XXX' is not the ISO3 code of a country. Write for example IND or JPN. "
+                "The release holds DEU, IND."),
         ("qqqq", "Write for example IND or JPN."),
     ],
 )  # fmt: skip
@@ -86,19 +87,38 @@ def test_an_importer_that_is_not_there_is_answered_with_what_would_help(word, wo
 
 
 def test_the_replication_names_the_number_of_places_of_the_release():
-    marts, output = duckdb.connect(), io.StringIO()
-    marts.execute(
-        "create schema marts; create table marts.replication_scorecard as from (values "
-        "('ores', 'Copper', 6, 0.8, 0.9, true, 7, 0.6), "
-        "('ores', 'Tin', 9, 0.6, 0.7, true, 9, 0.4), "
-        "('ores', 'Indium', 5, 0.0, 0.0, false, 6, 0.8)) t(category, mineral, n_candidates, "
-        "overlap_share, spearman_rho, is_top1_match, n_candidates_as_served, "
-        "overlap_share_as_served)"
-    )
-    refresh._print_replication(Console(file=output, width=300), marts, top_k=5)
+    rows = [
+        ("ores", "Copper", 6, 0.8, 0.9, True, 7, 0.6),
+        ("ores", "Tin", 9, 0.6, 0.7, True, 9, 0.4),
+        ("ores", "Indium", 5, 0.0, 0.0, False, 6, 0.8),
+    ]
+    columns = ["category", "mineral", "n_candidates", "overlap_share", "spearman_rho",
+               "is_top1_match", "n_candidates_as_served", "overlap_share_as_served"]  # fmt: skip
+    output = io.StringIO()
+    scorecard = pd.DataFrame(rows, columns=columns)
+    refresh._print_replication(Console(file=output, width=300), scorecard, top_k=5)
     told = output.getvalue().strip()
     assert "mean top-5 overlap 70.0%, mean Spearman 0.80, over 2 minerals; " in told
     assert told.endswith("with gaps filled in: mean overlap 60.0%, over 3")
+
+
+@pytest.mark.parametrize(
+    ("beginning", "found"),
+    [
+        ("b2", "b2f"),
+        ("a1", "a1"),
+        ("a", "More than one release begins with 'a': a1, a1c."),
+        ("x", "There is no release that begins with 'x'; there are: a1, a1c, b2f."),
+    ],
+)
+def test_a_name_is_found_by_its_beginning(beginning, found):
+    names = ["a1", "a1c", "b2f"]
+    if found in names:
+        assert common.by_beginning("release", beginning, names) == found
+    else:
+        with pytest.raises(ReleaseError) as caught:
+            common.by_beginning("release", beginning, names)
+        assert str(caught.value) == found
 
 
 def test_years_are_one_year_or_a_range():
