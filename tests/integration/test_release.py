@@ -100,9 +100,9 @@ def test_alignment_follows_its_definition(refreshed):
         """
         select count(*) from marts.ranking_annual
         where alignment <> case
-            when predicted_rank <= 10 and actual_rank <= 10 then 'aligned'
-            when actual_rank <= 10 then 'overrepresented'
-            when predicted_rank <= 10 then 'underutilized'
+            when predicted_rank <= effective_k and actual_rank <= effective_k then 'aligned'
+            when actual_rank <= effective_k then 'overrepresented'
+            when predicted_rank <= effective_k then 'underutilized'
             else 'peripheral'
         end
         """
