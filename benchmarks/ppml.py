@@ -1,4 +1,4 @@
-"""How fast the estimator is beside pyfixest and statsmodels, in one run on one machine.
+"""How fast the estimator is compared with pyfixest and statsmodels, in one run on one machine.
 
     python benchmarks/ppml.py [--quick]
 
@@ -17,6 +17,11 @@ import time
 import warnings
 from collections.abc import Callable
 
+from minerals.settings import limit_linear_algebra_threads
+
+limit_linear_algebra_threads()  # as a refresh does, before numpy is imported
+
+# ruff: noqa: E402
 import numpy as np
 import pandas as pd
 

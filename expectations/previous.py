@@ -47,10 +47,6 @@ class Previous:
                 return cls(folder, settings, reason)
         return cls(folder, settings, "")
 
-    @classmethod
-    def unreadable(cls, folder: Path, reason: str) -> Previous:
-        return cls(folder, {}, _unreadable(reason))
-
     def load(self, connection: Connection, mart: str, select: str) -> None:
         """Make `select` (SQL, with {file} for the mart) readable as `previous_<mart>`.
 
@@ -60,13 +56,13 @@ class Previous:
             raise NotComparable(self.why_not)
         file = self.folder / f"{mart}.parquet"
         if not file.is_file():
-            raise NotComparable(_unreadable(f"it has no mart {mart}"))
+            raise NotComparable(unreadable(f"it has no mart {mart}"))
         quoted = str(file).replace("'", "''")
         sql = select.format(file=f"read_parquet('{quoted}')")
         try:
             connection.execute(f"create or replace temp table previous_{mart} as {sql}")
         except duckdb.Error as error:
-            raise NotComparable(_unreadable(str(error))) from error
+            raise NotComparable(unreadable(str(error))) from error
 
 
 class Tolerance(NamedTuple):
@@ -135,7 +131,7 @@ def comparable(connection: Connection, sql: str, else_reason: str) -> Shape:
     return Shape(frame)
 
 
-def _unreadable(reason: str) -> str:
+def unreadable(reason: str) -> str:
     """The reason, as the first line of what was raised."""
     first_line = reason.strip().partition("\n")[0].rstrip(".")
     return f"the previous release cannot be read: {first_line}"

@@ -44,9 +44,8 @@ class Outcome:
     @property
     def is_error(self) -> bool:
         """Whether it stops what comes after: broken, or failed and of severity 'block'."""
-        return self.status == "broken" or (
-            self.status == "failed" and self.rule.severity == "block"
-        )
+        is_blocking = self.rule.severity == "block"
+        return self.status == "broken" or (self.status == "failed" and is_blocking)
 
     def sentence(self) -> str:
         """The rule, what was found, the first failing row, and what the rule is for."""
@@ -56,20 +55,20 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a suite of a table. `not_compared` says why it was not; else it is empty."""
+    """What became of a suite of a table. `frame` is None when it could not be read."""
 
-    table_name: str
+    table: str
     suite: Suite
     outcomes: tuple[Outcome, ...]
-    not_compared: str = ""
     frame: pd.DataFrame | None = None
 
     @property
     def status(self) -> Literal["passed", "failed", "broken", "not_compared"]:
+        """The worst that became of a rule; a suite is compared as a whole, or not at all."""
         found = {outcome.status for outcome in self.outcomes}
         if "broken" in found or "failed" in found:
             return "broken" if "broken" in found else "failed"
-        return "not_compared" if self.not_compared else "passed"
+        return "not_compared" if "not_run" in found else "passed"
 
     @property
     def not_passed(self) -> list[Outcome]:
@@ -79,31 +78,24 @@ class Report:
 
     def sentence(self) -> str:
         """One line for the list of checks and for the terminal."""
-        if self.not_compared:
-            return f"not compared: {self.not_compared}"
-        first, *others = self.not_passed or [None]
-        if first is None:
+        if self.status == "not_compared":
+            return f"not compared: {self.outcomes[0].message}"
+        if not self.not_passed:
             return f"{len(self.outcomes)} rule{'s' * (len(self.outcomes) > 1)} passed."
-        more = f" ({len(others)} more not passed)" if others else ""
-        return first.sentence() + more
+        first, *others = self.not_passed
+        return first.sentence() + (f" ({len(others)} more not passed)" if others else "")
 
-    def table(self) -> list[tuple[str, ...]]:
+    def cells(self) -> list[list[str]]:
         """Every rule with its outcome and the first failing rows, those that did not pass first."""
         ordered = [*self.not_passed, *(o for o in self.outcomes if o not in self.not_passed)]
         return [
-            (
-                o.rule.name,
-                _WORDS[o.status],
-                o.rule.severity,
-                o.message,
-                "; ".join(map(in_words, o.sample)),
-                o.rule.why,
-            )
+            [o.rule.name, _WORDS[o.status], o.rule.severity, o.message,
+             "; ".join(map(in_words, o.sample)), o.rule.why]
             for o in ordered
-        ]
+        ]  # fmt: skip
 
     def rules_in_markdown(self) -> str:
-        return _markdown(_HEADS, self.table())
+        return _markdown(_HEADS, self.cells())
 
     def frame_in_markdown(self) -> str:
         """The judged frame where it is small, such as figures beside the previous ones."""
@@ -172,10 +164,10 @@ padding: .2em .8em; border-top: 1px solid #ccc }} summary {{ font-size: 1.1em; m
 
 def _section(report: Report) -> str:
     """A suite, folded unless something did not pass."""
-    rows = "".join(f"<tr><td>{'<td>'.join(map(escape, row))}" for row in report.table())
+    rows = "".join(f"<tr><td>{'<td>'.join(map(escape, row))}" for row in report.cells())
     return (
         f"<details{' open' if report.not_passed else ''}><summary class='{report.status}'>"
-        f"{report.table_name}, {report.suite.name}: {escape(report.sentence())}</summary>"
+        f"{report.table}, {report.suite.name}: {escape(report.sentence())}</summary>"
         f"<table><tr><th>{'<th>'.join(_HEADS)}{rows}</table></details>\n"
     )
 

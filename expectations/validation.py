@@ -37,11 +37,11 @@ def judge(gate: Gate, suite: Suite, connection: Connection, previous: Previous) 
             gate.prepare(connection)
         shape = suite.shape(connection, previous)
     except NotComparable as reason:
-        return Report(gate.table, suite, _all(suite, "not_run", str(reason)), str(reason))
+        return Report(gate.table, suite, _all(suite, "not_run", str(reason)))
     except duckdb.Error as error:
         message = f"The table could not be read: {str(error).partition(chr(10))[0]}"
         return Report(gate.table, suite, _all(suite, "broken", message))
-    return Report(gate.table, suite, validate(shape, suite), frame=shape.frame)
+    return Report(gate.table, suite, validate(shape, suite), shape.frame)
 
 
 def validate(shape: Shape, suite: Suite) -> tuple[Outcome, ...]:
@@ -151,16 +151,9 @@ def _judged(arguments: Mapping[str, Any]) -> list[str]:
 
 def _exceptions(info: Mapping[str, Any] | None) -> list[str]:
     """First lines of what was raised. The information is flat, or one entry per metric."""
-    if not info:
-        return []
-    entries = [info] if "raised_exception" in info else list(info.values())
-    return sorted(
-        {
-            str(entry["exception_message"]).strip().partition("\n")[0]
-            for entry in entries
-            if entry["raised_exception"]
-        }
-    )
+    entries = [info] if info and "raised_exception" in info else list((info or {}).values())
+    raised = [str(e["exception_message"]).strip() for e in entries if e["raised_exception"]]
+    return sorted({message.partition("\n")[0] for message in raised})
 
 
 def _finding(rule: Rule, details: Mapping[str, Any], of_rows: int | None) -> str:
@@ -169,7 +162,8 @@ def _finding(rule: Rule, details: Mapping[str, Any], of_rows: int | None) -> str
     allowed = ""
     if low is not None:
         bounds = f"at least {figure(low)}" if high is None else f"{figure(low)} to {figure(high)}"
-        allowed = f" ({f'{bounds} {rule.unit}'.strip()})"
+        bounds = figure(low) if low == high else bounds
+        allowed = f" (allowed: {f'{bounds} {rule.unit}'.strip()})"
     if "element_count" in details:
         mostly = rule.arguments.get("mostly", 1)
         n_rows = of_rows or details["element_count"] - (details.get("missing_count") or 0)

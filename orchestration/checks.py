@@ -15,14 +15,14 @@ from typing import Any, get_args
 import dagster as dg
 
 from expectations.gates import GATES
-from expectations.previous import Previous
+from expectations.previous import Previous, unreadable
 from expectations.report import Report, add_to_page, folder_of_run
 from expectations.rules import Gate, Given, Stage
 from expectations.validation import judge
 from minerals.errors import ReleaseError
 from minerals.releases import ReleaseStore
 from minerals.settings import Settings
-from orchestration.resources import DBT_PROJECT_DIR, Releases, RunSettings, Warehouse
+from orchestration.resources import Releases, RunSettings, Warehouse
 
 
 def build_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
@@ -102,7 +102,7 @@ def check_result(report: Report, page: Path, previous: Previous) -> dg.AssetChec
         metadata["previous_release"] = previous.folder.name
     is_error = any(outcome.is_error for outcome in failed)
     return dg.AssetCheckResult(
-        asset_key=dg.AssetKey(report.table_name),
+        asset_key=dg.AssetKey(report.table),
         check_name=report.suite.name,
         passed=not failed,
         severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
@@ -119,13 +119,13 @@ def previous_release(store: ReleaseStore, settings: Settings) -> Previous:
     try:
         manifest = store.manifest() or {}
     except ReleaseError as error:
-        return Previous.unreadable(folder, f"manifest.json: {error.__cause__}")
+        return Previous(folder, why_not=unreadable(f"manifest.json: {error.__cause__}"))
     return Previous.in_folder(folder, manifest.get("settings", {}), settings.recorded)
 
 
 def given(settings: Settings) -> Given:
     """What the gates are told about a run."""
-    with (DBT_PROJECT_DIR / "seeds" / "minerals.csv").open(encoding="utf-8") as file:
+    with (settings.seeds_dir / "minerals.csv").open(encoding="utf-8") as file:
         sheets = {row["mineral"]: row["production_sheet"] for row in csv.DictReader(file)}
     return Given(
         years=list(settings.years),

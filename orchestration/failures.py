@@ -42,7 +42,7 @@ class Problems:
         self.failures: list[str] = []
         self.first_step: str | None = None
         self.warnings: list[str] = []
-        self.not_run: list[str] = []
+        self.not_compared: list[str] = []
 
     def note(self, event: dg.DagsterEvent) -> None:
         if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
@@ -53,10 +53,9 @@ class Problems:
             self.first_step = event.step_key
 
     def _note_check(self, check: dg.AssetCheckEvaluation) -> None:
+        if is_not_compared(check):
+            self.not_compared.append(name_of(check))
         if check.passed:
-            return
-        if is_not_run(check):
-            self.not_run.append(name_of(check))
             return
         is_error = check.severity == dg.AssetCheckSeverity.ERROR
         found = self.failures if is_error else self.warnings
@@ -86,10 +85,10 @@ def name_of(check: dg.AssetCheckEvaluation) -> str:
     return f"{check.asset_key.to_user_string()}.{check.check_name}"
 
 
-def is_not_run(check: dg.AssetCheckEvaluation) -> bool:
-    """Whether a check had nothing to compare with, which is neither a pass nor a failure."""
+def is_not_compared(check: dg.AssetCheckEvaluation) -> bool:
+    """Whether a check passed because there is no release to compare with."""
     status = check.metadata.get("status")
-    return status is not None and status.value == "not_run"
+    return status is not None and status.value == "not_compared"
 
 
 def sentence_of(check: dg.AssetCheckEvaluation) -> str:

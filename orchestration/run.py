@@ -46,7 +46,7 @@ _STAGE_OF_STEP = {
 LATER_PACKAGES = (
     "statsmodels.genmod.generalized_linear_model",
     "cvxpy",
-    "matplotlib.figure",
+    "matplotlib.projections",
     "matplotlib.backends.backend_agg",
 )
 StepCallback = Callable[[str, str, str, float], None]
@@ -62,7 +62,7 @@ class RefreshResult:
     log_file: Path
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    not_run: list[str] = field(default_factory=list)
+    not_compared: list[str] = field(default_factory=list)
 
 
 def stage_of(step_key: str) -> str:
@@ -88,7 +88,10 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 def existing_instance(settings: Settings) -> dg.DagsterInstance:
     """The Dagster instance for those who only read: with the configuration that it has, even if
     these settings name another one."""
-    return dg.DagsterInstance.from_config(str(settings.dagster_home))
+    home = settings.dagster_home
+    if "orchestration.event_log" in (home / "dagster.yaml").read_text():
+        return open_instance(settings)  # an earlier version named a class that is gone
+    return dg.DagsterInstance.from_config(str(home))
 
 
 def refresh(
@@ -130,7 +133,7 @@ def refresh(
         log_file=log_file,
         failures=watcher.problems.failures,
         warnings=watcher.problems.warnings,
-        not_run=watcher.problems.not_run,
+        not_compared=watcher.problems.not_compared,
     )
 
 

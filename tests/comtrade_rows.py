@@ -63,6 +63,28 @@ def few_rows() -> list[dict]:
     return rows
 
 
+def made_rows() -> list[dict]:
+    """Three years of 36 mapped codes from 15 partners, with World: more rows than an answer without
+    a key holds. The weight has its older name in the first year."""
+    codes = seeds.hs_codes(SEEDS)["H5"][:36]
+    partners = [code for code in seeds.partner_codes(SEEDS) if code != "0"][:15]
+    rows = []
+    for year in YEARS:
+        for i, code in enumerate(codes):
+            values = {p: 1000.0 * (i + 1) + 10.0 * j + year for j, p in enumerate(partners)}
+            for partner, value in {"0": sum(values.values()), **values}.items():
+                rows.append(
+                    {
+                        "period": str(year), "reporterCode": 699, "flowCode": "M",
+                        "cmdCode": code, "cmdDesc": f"Text of {code}",
+                        "partnerCode": int(partner), "partner2Code": 0, "motCode": 0,
+                        "customsCode": "C00", "classificationCode": "H5", "primaryValue": value,
+                        "netWeight" if year == YEARS[0] else "netWgt": value / 2,
+                    }
+                )  # fmt: skip
+    return rows
+
+
 def client(
     publisher: ComtradePublisher, folder: Path, rows: list[dict], **plan
 ) -> comtrade.Comtrade:

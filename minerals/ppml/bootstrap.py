@@ -34,7 +34,7 @@ AT_ONCE = 100
 MAX_ITERATIONS = 60
 MOVEMENT_TOLERANCE = 1e-6
 """A sample is settled when a step moves no row's linear predictor by more than this. It need not be
-exact to rounding: its error is small beside its distance to other samples."""
+exact to rounding: its error is far smaller than its distance to other samples."""
 
 Gram = Callable[[FloatArray], FloatArray]
 """Weights (r, n) of r samples to their cross products X' diag(w) X, (r, k, k)."""

@@ -5,7 +5,7 @@ the solution of normal equations. Does not belong here: what the columns mean (`
 model they serve (`estimator`).
 
 A dummy has one 1 per row, so a product with it is a sum by level. Summed by level, a mineral of
-small quantities keeps its digits beside one of large quantities.
+small quantities keeps its digits when another has large ones.
 """
 
 from __future__ import annotations

@@ -192,7 +192,7 @@ def _require_positive(
     if (sample[spec.dependent] > 0).any():
         return
     unknown = dropped.n_missing_dependent
-    beside = f", {unknown:,} have trade of unknown quantity" if unknown else ""
+    unclear = f", {unknown:,} have trade of unknown quantity" if unknown else ""
     if panel.empty:
         reason = "the panel has no rows"
     elif (panel[spec.dependent] > 0).any():
@@ -200,7 +200,7 @@ def _require_positive(
     else:
         reason = (
             f"no positive quantity was observed: of {len(panel):,} rows of {spec.dependent}, "
-            f"{len(panel) - unknown:,} are zero{beside}"
+            f"{len(panel) - unknown:,} are zero{unclear}"
         )
     raise EstimationError(f"{reason}; there is nothing to estimate", dropped)
 

@@ -29,7 +29,7 @@ INFLUENTIAL = 5
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """What is known of a fit besides its coefficients, named as in `ppml_fit`.
+    """Diagnostics of a fit, named as in `ppml_fit`.
 
     rank_correlations: by mineral. NaN or None where a figure does not exist.
     """

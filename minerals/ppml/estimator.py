@@ -33,8 +33,8 @@ DEVIANCE_TOLERANCE = 1e-10
 """The iterations go on while the deviance changes by more than this share of itself ..."""
 MOVEMENT_TOLERANCE = 1e-6
 """... or a step moves any row's linear predictor by more than this. Where separation went
-undetected, every step moves the separated rows by about -1 for ever, although the deviance has long
-settled."""
+undetected, every step moves the separated rows by about -1 without end, although the deviance has
+long settled."""
 POLISHED = 1e-9
 """One more step is taken while the last moved a row by more than this and less than the one before:
 Newton's steps shrink quadratically, so the result is exact to rounding."""

@@ -42,7 +42,7 @@ STARTING_ROUNDS = 5
 
 @dataclass(frozen=True)
 class TwoWayFit:
-    """Coefficients of p regressors beside two effects.
+    """Coefficients of p regressors in a model with two effects.
 
     coefficients: (p,). cov: (p, p), clustered as in `inference`. linear_predictor: (n,), ln of the
     dependent, NaN in separated rows, whose fitted value is zero. is_separated: (n,).
@@ -117,10 +117,10 @@ def fit_two_way(
 def separated_by_effects(y: FloatArray, first: IntArray, second: IntArray) -> BoolArray:
     """Which of the (n,) rows two effects separate, found exactly.
 
-    A direction u_i + v_j that is zero wherever y > 0 and nowhere negative is an order of levels: a
-    row asks that u_i >= -v_j, and a positive row also the reverse. Seen as arcs of a graph, a row
-    can be above zero if and only if no path leads back from its second level to its first. Source:
-    the definition in `separation`; the components are Tarjan's (1972).
+    A direction u_i + v_j that is never negative orders the levels: each row requires u_i >= -v_j,
+    and a row with y > 0 also the reverse. With these as arcs of a graph, a row can be positive if
+    and only if no path leads back from its second level to its first, that is, if the two are in
+    different strongly connected components (Tarjan 1972). Definition: see `separation`.
     """
     positive, second = y > 0, second + int(first.max(initial=-1)) + 1
     source = np.concatenate([first, second[positive]])
@@ -210,7 +210,7 @@ class TwoWay:
 
 
 def _require_identified(X: FloatArray, levels: IntArray, regressors: Sequence[str]) -> None:
-    """On the rows with y > 0 regressors (n, p) must vary beside the effects (2, n); if they do, no
+    """Regressors (n, p) of the rows with y > 0 must vary within the effects (2, n); if they do, no
     combination of them separates a row either."""
     Z = centred(X).T
     model = TwoWay.of(Z, *levels)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import duckdb
 
+from minerals.errors import ReleaseError
 from minerals.releases.serving import quoted
 
 MARKET = "importer_iso3, category, mineral"
@@ -68,20 +69,22 @@ class ReleaseDiff:
 
 
 def diff_releases(before: Path, after: Path, mineral: str | None = None) -> ReleaseDiff:
-    """Compare two release folders. `mineral` limits moves and markets to one mineral."""
-    with duckdb.connect() as connection:
-        connection.execute("set variable mineral = ?", [mineral])
-        for side, folder in (("old", before), ("new", after)):
-            for mart in ("forward", "annual"):
-                file = quoted(folder / f"ranking_{mart}.parquet")
-                connection.execute(
-                    f"create view {side}_{mart} as from read_parquet('{file}') "
-                    "where mineral = coalesce(getvariable('mineral'), mineral)"
-                )
-        moves = _ranks(connection, "", f"{MARKET}, exporter_iso3, coefficient_source")
-        headline = _ranks(connection, "where is_headline", f"{MARKET}, exporter_iso3")
-        markets = [Market(*row) for row in connection.execute(_MARKETS).fetchall()]
-        old, new = _row_counts(connection, before), _row_counts(connection, after)
+    """Compare two release folders. `mineral` limits moves and markets to one mineral.
+
+    Raises ReleaseError when a release lacks a ranking, or a column of it that is compared.
+    """
+    try:
+        with duckdb.connect() as connection:
+            _read_rankings(connection, before, after, mineral)
+            moves = _ranks(connection, "", f"{MARKET}, exporter_iso3, coefficient_source")
+            headline = _ranks(connection, "where is_headline", f"{MARKET}, exporter_iso3")
+            markets = [Market(*row) for row in connection.execute(_MARKETS).fetchall()]
+            old, new = _row_counts(connection, before), _row_counts(connection, after)
+    except (duckdb.BinderException, duckdb.IOException) as error:
+        reason = str(error).partition("\n")[0]
+        raise ReleaseError(
+            f"Releases {before.name} and {after.name} cannot be compared: {reason}"
+        ) from error
     counts = {mart: (old.get(mart), new.get(mart)) for mart in sorted(old.keys() | new.keys())}
     return ReleaseDiff(
         moves=_moved(moves),
@@ -100,6 +103,20 @@ def minerals_of(*releases: Path) -> list[str]:
             "select distinct mineral from read_parquet(?) order by 1", [files]
         ).fetchall()
     return [row[0] for row in rows]
+
+
+def _read_rankings(
+    connection: duckdb.DuckDBPyConnection, before: Path, after: Path, mineral: str | None
+) -> None:
+    """Make the views old_forward, old_annual, new_forward and new_annual."""
+    connection.execute("set variable mineral = ?", [mineral])
+    for side, folder in (("old", before), ("new", after)):
+        for mart in ("forward", "annual"):
+            file = quoted(folder / f"ranking_{mart}.parquet")
+            connection.execute(
+                f"create view {side}_{mart} as from read_parquet('{file}') "
+                "where mineral = coalesce(getvariable('mineral'), mineral)"
+            )
 
 
 def _ranks(connection: duckdb.DuckDBPyConnection, where: str, key: str) -> list[Move]:

@@ -46,7 +46,7 @@ _NOT_READ = (
     "legacyEstimationFlag", "isReported", "isAggregate",
 )  # fmt: skip
 _KNOWN = frozenset((*_NOT_READ, *TABLES[TRADE].columns))
-_CASTS = {"text": str, "whole": int, "real": float}
+_CASTS = {"text": str, "integer": int, "number": float}
 _RECONCILE = f"""
     with sums as (
         select reporterCode, period, cmdCode,

@@ -135,11 +135,6 @@ class Allowance:
         with self._use() as use:
             use.blocked_until = self.now() + seconds
 
-    @property
-    def used_today(self) -> int:
-        with self._use() as use:
-            return use.used
-
     def _refuse(self, until: float, why: str) -> NoReturn:
         raise QuotaExhaustedError(
             f"No call is left for {self.file.stem}: {why}. What was fetched is kept; a refresh "
@@ -353,8 +348,8 @@ def _check_content(body: bytes, expected: Expected, request: str) -> None:
         json.loads(body, parse_constant=_refuse_constant)
     except ValueError as error:
         raise TransientSourceError(
-            f"{request}: the answer of {len(body):,} bytes is not whole JSON ({error}). It was cut "
-            "short or damaged in transit."
+            f"{request}: the answer of {len(body):,} bytes is not complete JSON ({error}): it was "
+            "cut short or damaged in transit."
         ) from error
 
 
@@ -376,7 +371,7 @@ def _transport_problem(error: httpx.HTTPError, request: str, words: str) -> Sour
             f"{request}: the server's certificate is not trusted: {words}. Check the address; "
             "behind a proxy with certificates of its own, set SSL_CERT_FILE to the proxy's."
         )
-    return TransientSourceError(f"{request} got no whole answer: {kind}: {words}.")
+    return TransientSourceError(f"{request} got no complete answer: {kind}: {words}.")
 
 
 def _advice(status: int, has_key: bool) -> str:

@@ -11,11 +11,11 @@ import dagster as dg
 import pandas as pd
 
 from minerals.errors import ReleaseError
-from minerals.marts import PUBLISHED_MARTS, python_marts
+from minerals.marts import published, python_marts
 from minerals.releases import PublishedMart
 from minerals.sources import DATASETS
 from orchestration.assets import OWNERS, WRITER_POOL
-from orchestration.failures import is_not_run, name_of
+from orchestration.failures import is_not_compared, name_of
 from orchestration.metadata import save, step
 from orchestration.recovery import SETTINGS_TAG
 from orchestration.resources import Releases, RunSettings, Snapshots, Warehouse
@@ -52,7 +52,7 @@ def release_asset(tables: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         kinds={"parquet", "duckdb"},
         owners=OWNERS,
         pool=WRITER_POOL,
-        deps=list(PUBLISHED_MARTS),
+        deps=list(published()),
     )
     @step
     def release(
@@ -83,6 +83,7 @@ def release_asset(tables: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
                 "path": dg.MetadataValue.path(str(published.path)),
                 "serving_database": dg.MetadataValue.path(releases.serving_database),
                 "marts": len(published.marts),
+                "contract_changes": list(published.contract_changes),
                 "dagster/row_count": sum(mart.row_count for mart in published.marts),
                 **_pages(published.path, Path(releases.data_docs) / context.run_id),
                 "contents": dg.MetadataValue.md(_contents(published.marts)),
@@ -136,20 +137,19 @@ def _checks(context: dg.AssetExecutionContext) -> dict[str, object]:
     )
     checks = [entry.get_dagster_event().asset_check_evaluation_data for entry in entries]
     outcomes = {name_of(check): _outcome(check) for check in checks}
-    sentences = {name_of(c): c.description or c.severity.value for c in checks if not c.passed}
-    not_run = {name for name, outcome in outcomes.items() if outcome == "not run"}
+    sentences = {name_of(check): check.description or check.severity.value for check in checks}
     return {
-        "n_passed": sum(check.passed for check in checks),
-        "not_passed": {name: s for name, s in sentences.items() if name not in not_run},
-        "not_run": {name: s for name, s in sentences.items() if name in not_run},
+        "n_passed": list(outcomes.values()).count("passed"),
+        "not_passed": {n: sentences[n] for n, o in outcomes.items() if o.startswith("not passed")},
+        "not_compared": {n: sentences[n] for n, o in outcomes.items() if o == "not compared"},
         "outcomes": dict(sorted(outcomes.items())),
     }
 
 
 def _outcome(check: dg.AssetCheckEvaluation) -> str:
-    if check.passed:
-        return "passed"
-    return "not run" if is_not_run(check) else f"not passed ({check.severity.value.lower()})"
+    if is_not_compared(check):
+        return "not compared"
+    return "passed" if check.passed else f"not passed ({check.severity.value.lower()})"
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, object]]:

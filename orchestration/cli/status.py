@@ -144,7 +144,7 @@ def _read_runs(settings: Settings, found: Status) -> None:
             problems = problems_of_run(instance, record.dagster_run.run_id)
             found.last_publishing_run = _run_of(record, problems.failures)
             found.checks_failed, found.checks_warned = problems.failures, problems.warnings
-            found.checks_not_comparable = len(problems.not_run)
+            found.checks_not_comparable = len(problems.not_compared)
 
 
 def _run_of(record: "dg.RunRecord", failures: list[str]) -> Run:

@@ -112,6 +112,14 @@ def is_observed() -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=False, description="1,392 of 4,355 rows break the rule.")
 
 
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    """One history of runs for all sensors of this module."""
+    folder = tmp_path_factory.mktemp("alerts")
+    with run.open_instance(Settings(warehouse_dir=folder)) as made:
+        yield made
+
+
 class Sensor:
     """The sensor of an instance, with the cursor that the daemon would keep."""
 
@@ -125,57 +133,51 @@ class Sensor:
             self.cursor = self.sensor.evaluate_tick(context).cursor
 
 
-def test_each_failed_run_makes_one_alert_also_with_a_dead_webhook(tmp_path, webhook):
-    live = settings(tmp_path, webhook.url)
-    with run.open_instance(live) as instance:
-        sensor = Sensor(instance, live)
-        done = failing.execute_in_process(instance=instance, raise_on_error=False)
-        sensor.tick()
-        sensor.tick()
-        (line,) = written(tmp_path)
-        assert line["cause"] == "The sheet 'Lithium' has no cell B3."
-        assert (line["job"], line["run_id"], line["step"]) == ("refresh", done.run_id, "breaks")
-        assert [posted["run_id"] for posted in webhook.posted] == [done.run_id]
+def test_each_failed_run_makes_one_alert_also_with_a_dead_webhook(instance, tmp_path, webhook):
+    sensor = Sensor(instance, settings(tmp_path, webhook.url))
+    done = failing.execute_in_process(instance=instance, raise_on_error=False)
+    sensor.tick()
+    sensor.tick()
+    (line,) = written(tmp_path)
+    assert line["cause"] == "The sheet 'Lithium' has no cell B3."
+    assert (line["job"], line["run_id"], line["step"]) == ("refresh", done.run_id, "breaks")
+    assert [posted["run_id"] for posted in webhook.posted] == [done.run_id]
 
-        webhook.status = 503
-        again = failing.execute_in_process(instance=instance, raise_on_error=False)
-        sensor.tick()
-        sensor.tick()
-        assert [(a["kind"], a["run_id"]) for a in written(tmp_path)[1:]] == [
-            ("run failed", again.run_id),
-            ("webhook failed", again.run_id),
-        ]
+    webhook.status = 503
+    again = failing.execute_in_process(instance=instance, raise_on_error=False)
+    sensor.tick()
+    sensor.tick()
+    assert [(a["kind"], a["run_id"]) for a in written(tmp_path)[1:]] == [
+        ("run failed", again.run_id),
+        ("webhook failed", again.run_id),
+    ]
 
 
-def test_the_alert_for_a_failed_gate_says_what_was_found(tmp_path):
-    live = settings(tmp_path, None)
+def test_the_alert_for_a_failed_gate_says_what_was_found(instance, tmp_path):
     gated = dg.Definitions(
-        assets=[panel], asset_checks=[is_observed], jobs=[dg.define_asset_job("rebuild")]
-    ).resolve_job_def("rebuild")
-    with run.open_instance(live) as instance:
-        sensor = Sensor(instance, live)
-        assert not gated.execute_in_process(instance=instance, raise_on_error=False).success
-        sensor.tick()
+        assets=[panel], asset_checks=[is_observed], jobs=[dg.define_asset_job("judge")]
+    ).resolve_job_def("judge")
+    sensor = Sensor(instance, settings(tmp_path, None))
+    assert not gated.execute_in_process(instance=instance, raise_on_error=False).success
+    sensor.tick()
     (line,) = written(tmp_path)
     assert line["step"] == "panel_is_observed"
     assert line["cause"] == "panel.is_observed: 1,392 of 4,355 rows break the rule."
 
 
-def test_a_run_whose_process_was_killed_makes_an_alert_too(tmp_path):
-    live = settings(tmp_path, None)
+def test_a_run_whose_process_was_killed_makes_an_alert_too(instance, tmp_path):
     process = subprocess.Popen(["true"])
     process.wait()
-    with run.open_instance(live) as instance:
-        sensor = Sensor(instance, live)
-        dead = dg.DagsterRun(
-            job_name="rebuild",
-            run_id="6a6cbb44-3c5c-4d0a-8c3e-000000000001",
-            status=dg.DagsterRunStatus.STARTED,
-            tags={recovery.PID_TAG: str(process.pid)},
-        )
-        instance.add_run(dead)
-        assert recovery.recover(instance) == [dead.run_id]
-        sensor.tick()
+    sensor = Sensor(instance, settings(tmp_path, None))
+    dead = dg.DagsterRun(
+        job_name="rebuild",
+        run_id="6a6cbb44-3c5c-4d0a-8c3e-000000000001",
+        status=dg.DagsterRunStatus.STARTED,
+        tags={recovery.PID_TAG: str(process.pid)},
+    )
+    instance.add_run(dead)
+    assert recovery.recover(instance) == [dead.run_id]
+    sensor.tick()
     (line,) = written(tmp_path)
     assert (line["job"], line["step"]) == ("rebuild", "")
     assert line["cause"] == recovery.KILLED

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from minerals.errors import SnapshotDamagedError, SourceError
+from minerals.errors import SourceError
 from minerals.settings import Settings
 from minerals.sources import ingest
 from minerals.sources.acceptance import SHAPES, TOLERANCES, Scope, assess
@@ -284,6 +284,8 @@ def test_verify_hashes_tables_and_answers_again(tmp_path, live, store, source):
     assert "answer.json does not have the sha256" in damaged.stdout
 
 
-def test_an_unknown_name_is_said(tmp_path, store):
-    assert isinstance(run(tmp_path, "use", "trade", "abc").exception, SourceError)
-    assert isinstance(run(tmp_path, "use", "production", "abc").exception, SnapshotDamagedError)
+def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path, store):
+    for arguments, words in ((("trade", "abc"), "bilateral_trade"), (("production", "abc"), "abc")):
+        refused = run(tmp_path, "use", *arguments)
+        assert refused.exit_code == 1
+        assert words in refused.stderr and "Traceback" not in refused.stderr

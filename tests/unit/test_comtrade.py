@@ -185,3 +185,23 @@ def test_a_count_that_is_not_met_is_asked_again(tmp_path, few):
     with ComtradePublisher(few) as server:
         server.script = [as_json({"count": 6, "data": few[:4], "error": ""})]
         assert fetched(client(server, tmp_path, few), [2021]) == as_expected(few)
+
+
+def test_rows_that_come_twice_count_once(tmp_path, few):
+    with ComtradePublisher(few) as server:
+        server.twice = True
+        assert fetched(client(server, tmp_path, few), [2021]) == as_expected(few)
+
+
+def test_a_column_that_is_new_is_named_and_the_rest_is_read(tmp_path, few, caplog):
+    rows = [row | {"carbonFootprint": 1.5} for row in few]
+    with ComtradePublisher(rows) as server:
+        assert fetched(client(server, tmp_path, few), [2021]) == as_expected(few)
+    assert "new and not read: carbonFootprint" in caplog.text
+
+
+def test_a_column_that_is_gone_and_not_needed_is_empty(tmp_path, few):
+    rows = [{k: v for k, v in row.items() if k != "cmdDesc"} for row in few]
+    with ComtradePublisher(rows) as server:
+        made = fetched(client(server, tmp_path, few), [2021])
+    assert made == [row | {"cmdDesc": None} for row in as_expected(few)]

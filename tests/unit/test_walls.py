@@ -62,7 +62,7 @@ def calls(file: Path, function: str) -> Iterator[ast.Call]:
     [
         ("minerals", {"orchestration", "expectations", "dagster", "dagster_dbt", "dbt",
                       "great_expectations"}),
-        ("expectations", {"minerals", "orchestration", "dagster", "dagster_dbt", "dbt", "duckdb"}),
+        ("expectations", {"orchestration", "dagster", "dagster_dbt", "dbt"}),
     ],
 )  # fmt: skip
 def test_imports_go_one_way(package, forbidden):
@@ -71,6 +71,19 @@ def test_imports_go_one_way(package, forbidden):
         for file in modules(package)
         for line, name in imported(file)
         if name in forbidden
+    ]
+    assert crossing == []
+
+
+def test_expectations_import_only_names_and_marts_of_the_domain():
+    allowed = ("from minerals.names import ", "from minerals.marts import ")
+    crossing = [
+        f"{name_of(file)}:{node.lineno}"
+        for file in modules("expectations")
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and "minerals" in ast.unparse(node).split()[1]
+        and not ast.unparse(node).startswith(allowed)
     ]
     assert crossing == []
 

@@ -191,14 +191,14 @@ def test_the_sample_is_short_plain_and_from_the_right_rows_whatever_the_index():
     outcome = only(big, in_range("kg", 0, 10, "w", unit="kg"))
     assert len(outcome.sample) == SAMPLE_ROWS
     assert outcome.sample[0] == {"country": "CHL", "year": 2019, "kg": np.inf}
-    assert outcome.message == "20 of 40 rows break it (0 to 10 kg)."
+    assert outcome.message == "20 of 40 rows break it (allowed: 0 to 10 kg)."
 
 
 def test_a_failure_reads_as_a_sentence_with_the_row():
     bad = frame().assign(population=[1412.0, 2e7, 2e7, 2e7])
     rule = in_range("population", 1e5, 2e9, "A slip of unit.", unit="persons")
     assert only(bad, rule).sentence() == (
-        "population_in_range: 1 of 4 rows break it (100,000 to 2,000,000,000 persons). "
+        "population_in_range: 1 of 4 rows break it (allowed: 100,000 to 2,000,000,000 persons). "
         "For example country AUS, year 2019, population 1,412. A slip of unit."
     )
     missing = only(spoilt(), is_known("kg_null", "No gap.", name="known"))
@@ -207,7 +207,7 @@ def test_a_failure_reads_as_a_sentence_with_the_row():
     assert absent.sentence() == "years: Missing: 2021. Every year."
     assert only(frame(), has_all("year", [2019], "w", name="y")).message == "None is missing."
     median = only(frame(), figure_in_band("median", "kg", 3, 5, "Near.", name="m", unit="kg"))
-    assert median.sentence() == "m: Found 2.5 (3 to 5 kg). Near."
+    assert median.sentence() == "m: Found 2.5 (allowed: 3 to 5 kg). Near."
 
 
 def test_two_rules_of_one_name_or_an_unknown_one_are_an_error_not_a_gap():
@@ -238,7 +238,7 @@ def test_the_rows_that_break_a_rule_are_found_in_sql_too():
 def report_of(*rules: Rule, data: pd.DataFrame | None = None) -> Report:
     suite = suite_of(*rules)
     data = frame() if data is None else data
-    return Report("a_table", suite, validate(Shape(data), suite), frame=data)
+    return Report("a_table", suite, validate(Shape(data), suite), data)
 
 
 WARNED = in_range("kg", 0, 1, "w", severity="warn")
@@ -274,10 +274,12 @@ def test_the_page_of_a_run_holds_every_suite_and_needs_no_network(tmp_path):
     folder = folder_of_run(tmp_path, "first")
     rule = is_known("kg_null", "A <reason>.", name="known")
     page = add_to_page(folder, report_of(rule, data=spoilt()))
-    add_to_page(folder, Report("other", suite_of(PASSED), (), "there is no previous release"))
+    add_to_page(
+        folder, Report("other", suite_of(PASSED), (Outcome(PASSED, "not_run", "no release"),))
+    )
     text = page.read_text()
     assert "A &lt;reason&gt;." in text and "country CHL, year 2019, kg_null missing" in text
-    assert "other, test: not compared: there is no previous release" in text
+    assert "other, test: not compared: no release" in text
     assert "http" not in text and "<script" not in text
     assert (tmp_path / "latest" / "index.html").samefile(page)
     for number in range(12):

@@ -276,6 +276,8 @@ def test_the_evidence_is_in_the_row_of_the_fit(estimated: Estimates) -> None:
     assert row["rank_correlations"].startswith("Antimony 0.")
     assert 0.02 < row["top5_deviance_share"] < 0.5
     assert (row["zero_share"], row["is_publishable"]) == (0.0, True)
+    known_to_be_null = {"reason", "separated_terms", "collinear_terms"}
+    assert set(row.index[row.isna()]) == known_to_be_null  # every declared column is filled
 
 
 def test_the_bootstrap_is_a_table_and_a_kind_of_standard_error(estimated: Estimates) -> None:
