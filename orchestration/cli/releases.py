@@ -27,7 +27,7 @@ COLUMNS_PAGE = PROJECT_ROOT / "docs" / "columns.md"
 HEAD = """# Columns of the published marts
 
 Written by `minerals contract --write` from the served release. Key columns are bold.
-[bi.md](bi.md) has a question for each mart. For programs `contract.json` in each release says the same.
+[bi.md](bi.md) has a question for each mart; `contract.json` in a release says the same to programs.
 
 """
 ReleaseId = Annotated[
