@@ -135,7 +135,7 @@ def workbook(production: str) -> bytes:
     """The bundle's production as a workbook 6.4."""
     cells = duckdb.sql(
         f"""
-        select sheet, country, unit, any_value(data_source),
+        select sheet, country, unit,
             {", ".join(f"max(quantity) filter (where year = {year})" for year in YEARS)}
         from '{production}' group by sheet, country, unit
         order by sheet, country = 'Total', country
@@ -143,9 +143,9 @@ def workbook(production: str) -> bytes:
     ).fetchall()
     header = ["Country", "unit", *YEARS, "data source"]
     sheets: dict[str, list[list[object]]] = {}
-    for sheet, country, unit, source, *quantities in cells:
+    for sheet, country, unit, *quantities in cells:
         rows = sheets.setdefault(sheet, [["6.4. Production"], header])
-        rows.append([country, unit, *quantities, source])
+        rows.append([country, unit, *quantities, "r"])
     for rows in sheets.values():
         if rows[-1][0] != "Total":
             rows.append(["Total", rows[-1][1], *([None] * len(YEARS)), None])
