@@ -23,7 +23,8 @@ from orchestration.assets import WRITER_POOL
 
 IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 KILLED = "Process died unexpectedly (killed?)."
-PID_TAG = "minerals/pid"
+RUN_TAG = "minerals/run_id"  # the run that the process executes: the tags of a run are copied to
+PID_TAG = "minerals/pid"  # the one that executes it again
 PROCESS_START_TAG = "minerals/process_start"
 SETTINGS_TAG = "minerals/settings"
 # A run tells its process when its executor begins; until then it has this long before it counts as
@@ -50,11 +51,12 @@ def one_at_a_time(warehouse_dir: Path, timeout_seconds: float) -> Iterator[None]
         lock.release()
 
 
-def run_tags(settings: Settings) -> dict[str, str]:
+def run_tags(settings: Settings, run_id: str) -> dict[str, str]:
     """What a run carries of the process that executes it, and of the settings it has."""
     pid = os.getpid()
     chosen = json.dumps(settings.recorded, sort_keys=True).encode()
     return {
+        RUN_TAG: run_id,
         PID_TAG: str(pid),
         PROCESS_START_TAG: process_start(pid) or "unknown",
         SETTINGS_TAG: hashlib.sha256(chosen).hexdigest()[:12],
@@ -87,7 +89,7 @@ def recover(instance: dg.DagsterInstance) -> list[str]:
 def is_alive(record: RunRecord) -> bool:
     """Whether the process of a run in progress exists, or may still start."""
     tags = record.dagster_run.tags
-    if PID_TAG not in tags:
+    if tags.get(RUN_TAG) != record.dagster_run.run_id:
         return time.time() - record.update_timestamp.timestamp() < LAUNCH_SECONDS
     started = process_start(int(tags[PID_TAG]))
     return started is not None and started == tags.get(PROCESS_START_TAG, started)

@@ -123,7 +123,7 @@ def refresh(
             instance=instance,
             run_id=run_id,
             raise_on_error=False,
-            tags={**run_tags(settings), "importers": ",".join(settings.importers)},
+            tags={**run_tags(settings, run_id), "importers": ",".join(settings.importers)},
             run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
         )
     return RefreshResult(
