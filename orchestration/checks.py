@@ -22,7 +22,7 @@ from expectations.validation import judge
 from minerals.errors import ReleaseError
 from minerals.releases import ReleaseStore
 from minerals.settings import Settings
-from orchestration.resources import DBT_PROJECT_DIR, Releases, RunSettings, Warehouse
+from orchestration.resources import Releases, RunSettings, Warehouse
 
 
 def build_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
@@ -125,7 +125,7 @@ def previous_release(store: ReleaseStore, settings: Settings) -> Previous:
 
 def given(settings: Settings) -> Given:
     """What the gates are told about a run."""
-    with (DBT_PROJECT_DIR / "seeds" / "minerals.csv").open(encoding="utf-8") as file:
+    with (settings.seeds_dir / "minerals.csv").open(encoding="utf-8") as file:
         sheets = {row["mineral"]: row["production_sheet"] for row in csv.DictReader(file)}
     return Given(
         years=list(settings.years),

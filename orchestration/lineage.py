@@ -1,9 +1,9 @@
 """From which columns of other tables each column of a dbt model is made.
 
-Read from the SQL that dbt compiled and the columns that the warehouse has, after dbt has ended:
+Read from the SQL that dbt compiled and the columns that the warehouse has, after dbt has ended.
 dagster-dbt's own way asks the warehouse through a dbt adapter in this process, which keeps a
-connection that the next writer stumbles over. Tables that a model reads as a whole (`count(*)`)
-give no line.
+connection that the next writer waits for. Tables that a model reads as a whole (`count(*)`) give
+no line.
 """
 
 import json
@@ -30,12 +30,15 @@ def column_lineage(
     `types` is what the warehouse has: schema, table, column, type.
     """
     manifest = json.loads((target / "manifest.json").read_text())
-    results = json.loads((target / "run_results.json").read_text())["results"]
-    assets = _assets(manifest)
+    nodes, sources = manifest["nodes"], manifest["sources"].values()
+    assets = {(n["schema"], n.get("alias")): n["name"] for n in nodes.values()}
+    assets |= {
+        (s["schema"], s["identifier"]): s["meta"]["dagster"]["asset_key"][-1] for s in sources
+    }
     known = MappingSchema({**types}, dialect="duckdb")
     found = {}
-    for result in results:
-        node = manifest["nodes"].get(result["unique_id"], {})
+    for result in json.loads((target / "run_results.json").read_text())["results"]:
+        node = nodes.get(result["unique_id"], {})
         if node.get("resource_type") == "model" and result["status"] == "success":
             try:
                 found[node["name"]] = _of_model(result["compiled_code"], known, assets)
@@ -44,21 +47,8 @@ def column_lineage(
     return found
 
 
-def _assets(manifest: Mapping[str, Any]) -> dict[tuple[str, str], dg.AssetKey]:
-    """Schema and table of everything that dbt knows, to the asset it is."""
-    assets = {
-        (node["schema"], node["alias"]): dg.AssetKey(node["name"])
-        for node in manifest["nodes"].values()
-        if node["resource_type"] in ("model", "seed")
-    }
-    for source in manifest["sources"].values():
-        key = source["meta"]["dagster"]["asset_key"]
-        assets[source["schema"], source["identifier"]] = dg.AssetKey(key)
-    return assets
-
-
 def _of_model(
-    sql: str, known: MappingSchema, assets: Mapping[tuple[str, str], dg.AssetKey]
+    sql: str, known: MappingSchema, assets: Mapping[tuple[str, str], str]
 ) -> dg.TableColumnLineage:
     tree: Any = parse_one(sql, dialect="duckdb")
     for table in tree.find_all(exp.Table):

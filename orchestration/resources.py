@@ -28,12 +28,10 @@ from pydantic import Field
 from minerals import marts
 from minerals.errors import WarehouseError
 from minerals.releases import ReleaseStore
-from minerals.settings import PROJECT_ROOT, Choices, Settings
+from minerals.settings import Choices, Settings
 from minerals.sources.snapshots import Snapshot, SnapshotStore
 from orchestration import dbt_server
 from orchestration.dbt_server import DBT
-
-DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 
 
 class Warehouse(dg.ConfigurableResource):
@@ -72,39 +70,32 @@ class Warehouse(dg.ConfigurableResource):
                     ) from error
             time.sleep(0.2)
 
-    def damage(self) -> str | None:
-        """What is wrong with the file, by reading all of it; None when it is sound or absent."""
-        if not Path(self.database).exists():
+    def set_aside_if_damaged(self) -> str | None:
+        """Read the whole file, and move it away if it is damaged; return a sentence about it, None
+        when it is sound or absent. A refresh builds it again from the raw snapshots.
+        """
+        file = Path(self.database)
+        if not file.exists():
             return None
-        with FileLock(f"{self.database}.lock", timeout=self.lock_timeout_seconds):
+        with self._alone():
             try:
                 with duckdb.connect(self.database, read_only=True) as connection:
-                    tables = connection.execute(
-                        "select schema_name, table_name from duckdb_tables()"
-                    ).fetchall()
-                    for schema, table in tables:
-                        connection.execute(
-                            f'select bit_xor(hash(t)) from "{schema}"."{table}" t'
-                        ).fetchall()
+                    tables = "select schema_name, table_name from duckdb_tables()"
+                    for schema, table in connection.execute(tables).fetchall():
+                        every_byte = f'select bit_xor(hash(t)) from "{schema}"."{table}" t'
+                        connection.execute(every_byte).fetchall()
+                return None
             except duckdb.Error as error:
-                return None if _is_held(error) else str(error)
-        return None
-
-    def set_aside_if_damaged(self) -> str | None:
-        """Move a damaged file away, for people to look at; a sentence on it, None when all is well.
-
-        What was in it is derived: a refresh builds it anew from the raw snapshots.
-        """
-        damage = self.damage()
-        if damage is None:
-            return None
-        moment = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-        for file in (Path(self.database), Path(f"{self.database}.wal")):
-            if file.exists():
-                file.rename(file.with_name(f"{file.name}.damaged-{moment}"))
+                if _is_held(error):
+                    return None
+                damage = error
+            moment = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+            for part in (file, file.with_name(f"{file.name}.wal")):
+                if part.exists():
+                    part.rename(part.with_name(f"{part.name}.damaged-{moment}"))
         return (
-            f"{self.database} was damaged ({damage}) and is set aside as .damaged-{moment}; "
-            "a refresh builds it anew from the raw snapshots"
+            f"{file} was damaged ({damage}) and is set aside as .damaged-{moment}; a refresh "
+            "builds it again from the raw snapshots"
         )
 
     @contextmanager
@@ -319,18 +310,14 @@ def ensure_manifest(settings: Settings) -> None:
     Raises WarehouseError with dbt's own words when the project does not parse.
     """
     project = dbt_project(settings)
-    folder, target = Path(project.project_dir), project.manifest_path.parent
-    described = target / "described.sha256"
+    folder, manifest = Path(project.project_dir), project.manifest_path
+    described = manifest.with_name("described.sha256")
     content = _hash_of(folder)
     # Compared under the lock: who waited for another process to parse need not parse again.
     with FileLock(folder / ".parse.lock"):
-        if (
-            project.manifest_path.exists()
-            and described.exists()
-            and described.read_text() == content
-        ):
+        if manifest.exists() and described.exists() and described.read_text() == content:
             return
-        command = [DBT, "--quiet", *_parse(settings), "--target-path", str(target)]
+        command = [DBT, "--quiet", *_parse(settings), "--target-path", str(manifest.parent)]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise WarehouseError(
@@ -340,12 +327,12 @@ def ensure_manifest(settings: Settings) -> None:
 
 
 def _hash_of(project: Path) -> str:
-    """A hash over the names and bytes of every file that dbt reads (times of files say little:
-    copies keep old ones)."""
+    """A hash over the names and bytes of every file that dbt reads. Times of files say little:
+    copies keep old ones."""
     patterns = ("*.yml", "models/**/*", "seeds/**/*", "macros/**/*", "tests/**/*")
-    files = {file for pattern in patterns for file in project.glob(pattern) if file.is_file()}
     content = hashlib.sha256()
-    for file in sorted(files):
-        content.update(file.relative_to(project).as_posix().encode() + b"\0")
-        content.update(hashlib.sha256(file.read_bytes()).digest())
+    for file in sorted({file for pattern in patterns for file in project.glob(pattern)}):
+        if file.is_file():
+            content.update(f"\0{file.relative_to(project).as_posix()}\0".encode())
+            content.update(file.read_bytes())
     return content.hexdigest()

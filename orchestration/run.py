@@ -88,7 +88,10 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 def existing_instance(settings: Settings) -> dg.DagsterInstance:
     """The Dagster instance for those who only read: with the configuration that it has, even if
     these settings name another one."""
-    return dg.DagsterInstance.from_config(str(settings.dagster_home))
+    home = settings.dagster_home
+    if "orchestration.event_log" in (home / "dagster.yaml").read_text():
+        return open_instance(settings)  # an earlier version named a class that is gone
+    return dg.DagsterInstance.from_config(str(home))
 
 
 def refresh(

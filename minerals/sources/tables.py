@@ -37,6 +37,7 @@ class RawTable(BaseModel):
     numeric: tuple[str, ...] = ()
     non_negative: tuple[str, ...] = ()
     optional: Columns = {}
+    ignored: tuple[str, ...] = ()
 
     @property
     def types(self) -> dict[str, pa.DataType]:

@@ -12,6 +12,7 @@ materialized, so its freshness policy sees the age of the last good answer.
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 
@@ -23,7 +24,7 @@ from minerals.sources.ingest import Ingested, ingest_dataset
 from minerals.sources.snapshots import Snapshot
 from minerals.sources.tables import sources
 from orchestration.assets import OWNERS, SOURCES, WRITER_POOL
-from orchestration.metadata import Metadata, step
+from orchestration.metadata import COLUMNS, step
 from orchestration.resources import Snapshots, Warehouse
 from orchestration.schedules import CADENCES
 
@@ -41,12 +42,18 @@ Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
 def dataset_assets(dataset: str, settings: Settings) -> dg.AssetsDefinition:
     """The assets `source_<dataset>` and `raw_<dataset>`."""
-    source, raw = _source_spec(dataset, settings), _raw_spec(dataset, settings)
+    source, raw = _specs(dataset, settings)
+    up_to_date = dg.AssetCheckSpec(
+        UP_TO_DATE,
+        asset=source.key,
+        description="The source answered, and its answer is within the tolerances. Otherwise the "
+        "last accepted snapshot stays in use.",
+    )
 
     @dg.multi_asset(
         name=f"raw_{dataset}",
         specs=[source, raw],
-        check_specs=[_up_to_date_spec(source)] if settings.profile == "live" else None,
+        check_specs=[up_to_date] if settings.profile == "live" else None,
         can_subset=True,
         pool=WRITER_POOL,
     )
@@ -62,53 +69,36 @@ def dataset_assets(dataset: str, settings: Settings) -> dg.AssetsDefinition:
         if raw.key in context.selected_asset_keys:
             snapshot = store.current(dataset)
             warehouse.load_snapshot(snapshot)
-            yield dg.MaterializeResult(
-                asset_key=raw.key,
-                metadata=_metadata(snapshot),
-                data_version=dg.DataVersion(snapshot.snapshot_id),
-            )
+            yield _shown(raw.key, snapshot)
 
     return ingest
 
 
-def _source_spec(dataset: str, settings: Settings) -> dg.AssetSpec:
-    spec = dg.AssetSpec(
+def _specs(dataset: str, settings: Settings) -> tuple[dg.AssetSpec, dg.AssetSpec]:
+    common: Any = {"owners": OWNERS, "tags": {"profile": settings.profile}}
+    source = dg.AssetSpec(
         f"source_{dataset}",
         group_name=SOURCES,
         description=f"The last answer of the source of {dataset}, accepted as a snapshot.",
         kinds={"python", "parquet"},
-        owners=OWNERS,
-        tags={"profile": settings.profile},
+        **common,
     )
-    if settings.profile == "bundled":
-        return spec
-    cadence = CADENCES[dataset]
-    return spec.replace_attributes(
-        description=f"{spec.description} {cadence.reason}",
-        freshness_policy=cadence.freshness,
-        skippable=True,
-    ).merge_attributes(metadata={"schedule": cadence.cron, "freshness": cadence.reason})
-
-
-def _raw_spec(dataset: str, settings: Settings) -> dg.AssetSpec:
-    return dg.AssetSpec(
+    if settings.profile == "live":
+        cadence = CADENCES[dataset]
+        source = source.replace_attributes(
+            description=f"{source.description} {cadence.reason}",
+            freshness_policy=cadence.freshness,
+            skippable=True,
+        ).merge_attributes(metadata={"schedule": cadence.cron, "freshness": cadence.reason})
+    raw = dg.AssetSpec(
         f"raw_{dataset}",
         group_name="ingestion",
-        deps=[f"source_{dataset}"],
+        deps=[source],
         description=f"{DESCRIPTIONS[dataset]} Shows the snapshot in use.",
         kinds={"parquet", "duckdb"},
-        owners=OWNERS,
-        tags={"profile": settings.profile},
+        **common,
     )
-
-
-def _up_to_date_spec(source: dg.AssetSpec) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(
-        UP_TO_DATE,
-        asset=source.key,
-        description="The source answered, and its answer is within the tolerances. Otherwise the "
-        "last accepted snapshot stays in use.",
-    )
+    return source, raw
 
 
 def _answer(
@@ -185,29 +175,29 @@ def reported_trade_asset(settings: Settings) -> dg.AssetsDefinition:
             snapshot, _ = provider.ingest(store)
             store.use(snapshot)
             warehouse.load_snapshot(snapshot)
-            yield dg.MaterializeResult(
-                metadata=_metadata(snapshot), data_version=dg.DataVersion(snapshot.snapshot_id)
-            )
+            yield _shown("raw_reported_trade", snapshot)
 
     return ingest
 
 
-def _metadata(snapshot: Snapshot) -> Metadata:
+def _shown(table: dg.AssetKey | str, snapshot: Snapshot) -> dg.MaterializeResult:
     columns = snapshot.tables[0].columns
-    return {
-        "dagster/row_count": snapshot.row_count,
-        "bytes": sum(file.stat().st_size for file in snapshot.path.iterdir()),
-        "snapshot_id": snapshot.snapshot_id,
-        "sha256": snapshot.sha256,
-        "provider": snapshot.provider,
-        "retrieved_at": _timestamp(snapshot.retrieved_at),
-        "licence": snapshot.licence,
-        "citation": snapshot.citation,
-        "path": dg.MetadataValue.path(str(snapshot.path)),
-        "dagster/column_schema": dg.TableSchema(
-            [dg.TableColumn(*pair) for pair in columns.items()]
-        ),
-    }
+    return dg.MaterializeResult(
+        asset_key=table,
+        metadata={
+            "dagster/row_count": snapshot.row_count,
+            "bytes": sum(file.stat().st_size for file in snapshot.path.iterdir()),
+            "snapshot_id": snapshot.snapshot_id,
+            "sha256": snapshot.sha256,
+            "provider": snapshot.provider,
+            "retrieved_at": _timestamp(snapshot.retrieved_at),
+            "licence": snapshot.licence,
+            "citation": snapshot.citation,
+            "path": dg.MetadataValue.path(str(snapshot.path)),
+            COLUMNS: dg.TableSchema([dg.TableColumn(*column) for column in columns.items()]),
+        },
+        data_version=dg.DataVersion(snapshot.snapshot_id),
+    )
 
 
 def _timestamp(moment: str) -> dg.TimestampMetadataValue:

@@ -24,6 +24,11 @@ releases = typer.Typer(
 )
 app.add_typer(releases, name="releases")
 COLUMNS_PAGE = PROJECT_ROOT / "docs" / "columns.md"
+HEAD = """# Columns of the published marts
+
+Written by `minerals contract --write` from the served release. Key columns are bold.
+
+"""
 ReleaseId = Annotated[
     str, typer.Argument(help="Release id or its beginning, or `current`, or `previous`.")
 ]
@@ -49,7 +54,7 @@ def contract(
     release = common.find_release(common.releases(common.settings()), "current")
     made = read_contract(release / CONTRACT)
     if write:
-        COLUMNS_PAGE.write_text(as_markdown(made), encoding="utf-8")
+        COLUMNS_PAGE.write_text(f"{HEAD}{as_markdown(made)}", encoding="utf-8")
         console.print(f"{common.count(len(made), 'mart')} written to {COLUMNS_PAGE}")
         return
     changes = contract_changes(made, declared_contract(published().values()))

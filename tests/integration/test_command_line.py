@@ -10,6 +10,7 @@ import dagster as dg
 import duckdb
 import pytest
 
+from minerals.settings import PROJECT_ROOT
 from minerals.sources.snapshots import Snapshot, SnapshotStore, SourceDescription
 from orchestration.cli import releases
 from orchestration.run import open_instance
@@ -146,8 +147,11 @@ def test_the_generated_page_of_columns_is_written_from_the_release(
         "select comment from duckdb_columns() where schema_name = 'marts' "
         "and table_name = 'ranking_forward' and column_name = 'forward_rank'"
     )[0][0]
+    assert page.startswith("# Columns of the published marts")
     assert described in page
     assert "`portfolio_partners`" in page and "rank, 1 is the first" in page
+    committed = (PROJECT_ROOT / "docs" / "columns.md").read_text(encoding="utf-8")
+    assert page == committed, "run `minerals contract --write` and commit docs/columns.md"
 
 
 def publish_again(warehouse: TestWarehouse) -> str:

@@ -188,7 +188,7 @@ def test_rank_command_prints_a_ranking(refreshed):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("rank", "--mineral", "Unobtainium", "--category", "ores"), "Antimony"),
+        (("rank", "--mineral", "Unobtainium", "--category", "ores"), "no mineral 'Unobtainium'"),
         (("rank", "--mineral", "Copper", "--category", "ingots"), "ores, products, scrap"),
         (("rank", "--mineral", "Copper", "--category", "ores", "--importer", "BRA"), "IND"),
         (("query", "select * from marts.nothing"), "nothing"),
