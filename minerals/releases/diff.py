@@ -55,9 +55,9 @@ class Market:
 @dataclass(frozen=True)
 class ReleaseDiff:
     """`moves` compares each coefficient source with itself, `headline_moves` the rankings that a
-    reader is shown, whatever their source. `markets` begins with those where most suppliers move. `row_counts` is before and after, by
-    mart, where they differ; None where a mart is absent. `n_compared` counts the ranks behind
-    `moves`."""
+    reader is shown, whatever their source. `markets` begins with those where most suppliers move.
+    `row_counts` is before and after, by mart, where they differ; None where a mart is absent.
+    `n_compared` counts the ranks behind `moves`."""
 
     moves: list[Move]
     headline_moves: list[Move]

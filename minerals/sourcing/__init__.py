@@ -7,5 +7,8 @@ mean (`roles`, `core_partners`, `shocks`), and the order in which all of these r
 (`portfolio_tables`). Does not belong here: estimation (`minerals.ppml`), and reading or writing
 the warehouse.
 
+What the columns of a mart mean is said once, in `minerals/marts/<mart>.yml`; a function that makes
+one says how it is computed, from what. It raises ValueError when a column that it needs is missing.
+
 Importing this package imports neither statsmodels, scipy nor cvxpy.
 """

@@ -25,19 +25,12 @@ def concentration(
     governance: pd.DataFrame,
     concentrated_above: float,
 ) -> pd.DataFrame:
-    """`portfolio_concentration`: one row per importer, category and mineral of `ranking_forward`.
+    """`portfolio_concentration`, of the markets in `ranking_forward`.
 
-    production: `production_concentration`. governance: of `governance.governance`. Actual shares
-    are of the window's known quantities; hhi_actual = sum of squared shares, effective_suppliers =
-    1 / hhi_actual; hhi_actual_governance = sum of share^2 times (2.5 - WGI) / 5, after the index of
-    the EU's list of critical raw materials (Blengini et al., "Methodology for establishing the EU
-    list of critical raw materials", 2017), 0 to 1. top1_share_trend: slope of the largest
-    supplier's share by year, points of share a year, null with fewer than three years of imports.
-    All of these are null when nothing was imported. n_unknown_qty counts exporter-years with trade
-    of unknown quantity, which are in no share, n_imputed_governance the candidates without an
-    observed governance indicator. Model shares are those of the headline coefficients.
-    is_concentrated: hhi_actual above `concentrated_above`. is_narrow_pool: fewer than
-    NARROW_CANDIDATES, or three model shares that sum to more than NARROW_TOP3_SHARE.
+    production: of `production_concentration`. governance: of `governance.governance`. The weighting
+    by governance is after the index of the EU's list of critical raw materials (Blengini et al.,
+    "Methodology for establishing the EU list of critical raw materials", 2017). Actual shares are
+    of the window's known quantities, model shares those of the headline coefficients.
     """
     needed = [*MARKET, "exporter_iso3", "coefficient_source", "model_share", "is_headline"]
     require_columns(ranking_forward, needed, "ranks")
@@ -96,11 +89,10 @@ def concentration_by_year(panel: pd.DataFrame) -> pd.DataFrame:
 
 
 def production_concentration(production: pd.DataFrame, governance: pd.DataFrame) -> pd.DataFrame:
-    """How concentrated the world's production of each mineral is, the importer's own included.
+    """How concentrated the world's production of each mineral is: columns as in
+    `portfolio_concentration`, of the production summed over the rows' years.
 
-    production: mineral, country_iso3, production_kg, one row per year. Columns: mineral,
-    hhi_production, hhi_production_governance (as in `concentration`), top1_producer_iso3,
-    top1_production_share, of the production summed over the rows' years.
+    production: mineral, country_iso3, production_kg, one row per year.
     """
     countries = production.groupby(["mineral", "country_iso3"])
     totals = countries.agg(production_kg=("production_kg", "sum")).reset_index()
