@@ -32,7 +32,7 @@ MIN_USABLE_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Estimates:
-    """The four marts of one importer's fits (all but `fit` may be empty), and the models by category."""
+    """The four marts of one importer's fits, and the models; all but `fit` may be empty."""
 
     coefficients: pd.DataFrame
     covariance: pd.DataFrame

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from minerals.frames import require_columns
 from minerals.names import CATEGORIES, quantity_column
 from minerals.shares import part_of_total
 
@@ -27,7 +26,6 @@ def capacity(panel: pd.DataFrame, fraction: float, excluded: Sequence[str] = ())
     headroom_qty_kg = capacity - annual; where capacity is null, the largest year's quantity
     - annual. Both are zero for exporters in `excluded` (is_excluded).
     """
-    require_columns(panel, [*_PAIR, "year", "production_kg", "has_production_data"], "the panel")
     frames = [_of_category(panel, category, fraction) for category in CATEGORIES]
     frame = pd.concat(frames, ignore_index=True)
     frame["is_excluded"] = frame["exporter_iso3"].isin(list(excluded))

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from minerals import marts
-from minerals.frames import require_columns
-from minerals.names import MARKET
+from minerals.names import MARKET, SUPPLIER
 from minerals.shares import hhi, imports_long, largest, part_of_total, window_imports
 from minerals.sourcing.governance import with_governance
 
@@ -32,16 +31,15 @@ def concentration(
     "Methodology for establishing the EU list of critical raw materials", 2017). Actual shares are
     of the window's known quantities, model shares those of the headline coefficients.
     """
-    needed = [*MARKET, "exporter_iso3", "coefficient_source", "model_share", "is_headline"]
-    require_columns(ranking_forward, needed, "ranks")
+    needed = [*SUPPLIER, "coefficient_source", "model_share"]
     if ranking_forward.empty:
         return marts.empty("portfolio_concentration")
     frame = ranking_forward.loc[ranking_forward["is_headline"], needed].merge(
-        window_imports(panel), how="left", on=[*MARKET, "exporter_iso3"], validate="one_to_one"
+        window_imports(panel), how="left", on=SUPPLIER, validate="one_to_one"
     )
     frame = with_governance(frame, governance)
     frame["risky_share"] = frame["actual_share"] ** 2 * frame["governance_risk"]
-    frame = frame.sort_values([*MARKET, "exporter_iso3"], kind="stable", ignore_index=True)
+    frame = frame.sort_values(SUPPLIER, kind="stable", ignore_index=True)
     groups = frame.groupby(MARKET)
     table = groups.agg(
         coefficient_source=("coefficient_source", "first"),

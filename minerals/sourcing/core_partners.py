@@ -5,8 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from minerals import marts
-from minerals.frames import require_columns
-from minerals.names import CATEGORIES, MARKET, SUPPLIER
+from minerals.names import CATEGORIES, MARKET
 
 CORE_SHARE = 0.5
 """A core partner leads in at least this share of the markets."""
@@ -18,8 +17,6 @@ def core_partners(partners: pd.DataFrame, core_share: float = CORE_SHARE) -> pd.
     It leads where its forward rank is within effective_k and it is not excluded. partner_type core:
     in at least `core_share` of the importer's markets, which comes before mineral_specific.
     """
-    needed = [*SUPPLIER, "forward_rank", "effective_k", "is_excluded", "recommended_share"]
-    require_columns(partners, needed, "partners")
     if partners.empty:
         return marts.empty("portfolio_core_partners")
     pair = ["importer_iso3", "exporter_iso3"]

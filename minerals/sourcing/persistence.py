@@ -7,7 +7,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from minerals import marts
-from minerals.frames import require_columns
 from minerals.names import SUPPLIER
 
 _KEY = [*SUPPLIER, "coefficient_source"]
@@ -19,8 +18,6 @@ def persistence(ranking_annual: pd.DataFrame) -> pd.DataFrame:
     The years are all those of `ranking_annual`, however many; a candidate without a row in a year
     is not in that year's top k. See `label` for the words.
     """
-    needed = [*_KEY, "year", "predicted_rank", "effective_k"]
-    require_columns(ranking_annual, needed, "ranking_annual")
     if ranking_annual.empty:
         return marts.empty("ranking_persistence")
     wide = ranking_annual.pivot(

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from minerals import marts
-from minerals.frames import require_columns
 from minerals.names import MARKET, SUPPLIER
 from minerals.sourcing.alignment import align
 from minerals.sourcing.governance import with_governance
@@ -41,7 +40,6 @@ def suppliers(
     Columns as in `portfolio_partners`. capacity: of `capacity.capacity`. governance: of
     `governance.governance`. Actual ranks are over the window, ties by ISO3.
     """
-    require_columns(ranking_forward, [*SUPPLIER, "coefficient_source", "is_headline"], "ranks")
     source = [*SUPPLIER, "coefficient_source"]
     words = ranking_persistence[[*source, "persistence"]]
     frame = ranking_forward.loc[ranking_forward["is_headline"]].drop(

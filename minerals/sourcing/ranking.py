@@ -143,7 +143,8 @@ def forward_ranking(
     Raises ValueError when the bootstrap or the covariance of an estimated model is missing.
     """
     imports = window_imports(panel)
-    recent = last_years(panel, forward_years)
+    first = -np.inf if forward_years is None else panel["year"].max() - forward_years + 1
+    recent = panel.loc[panel["year"] >= first]
     frames = [
         _forward(
             recent.loc[recent["importer_iso3"] == model.importer],
@@ -159,13 +160,6 @@ def forward_ranking(
     keys = [ranked[name] for name in (*SET_KEY, "mineral")]
     ranked["model_share"] = implied_shares(ranked["linear_predictor"], keys)
     return marts.conform(with_headline(ranked), "ranking_forward")
-
-
-def last_years(panel: pd.DataFrame, years: int | None) -> pd.DataFrame:
-    """The rows of the panel's last `years` years; all of them for None."""
-    if years is None or panel.empty:
-        return panel
-    return panel.loc[panel["year"] > panel["year"].max() - years]
 
 
 def krinsky_robb(mean: FloatArray, cov: FloatArray, draws: int, seed: int) -> FloatArray:

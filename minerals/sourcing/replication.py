@@ -172,7 +172,6 @@ def _side_by_side(
 def _standings(panel: pd.DataFrame, published_coefficients: pd.DataFrame) -> pd.DataFrame:
     """Our candidates by the published coefficients: category, mineral, exporter_iso3, our_rank,
     score, and what explains them: driver_*, contribution_* (low and high), imputed_regressors."""
-    require_columns(panel, ["is_producer"], "the panel")
     is_listed = panel["is_producer"] | ~panel["mineral"].isin(
         producer_only_minerals(published_coefficients)
     )

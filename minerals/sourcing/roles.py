@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from minerals import marts
-from minerals.frames import require_columns
 from minerals.names import MARKET
 
 ROLES = ("excluded", "consolidate", "reduce", "develop", "watch", "peripheral")
@@ -32,7 +31,6 @@ def partners(recommended: pd.DataFrame, concentration: pd.DataFrame) -> pd.DataF
     is_concentrated is used. `watch` holds what leads in either rank without another role: faded or
     episodic, uncertain, or overrepresented where imports are spread.
     """
-    require_columns(concentration, [*MARKET, "is_concentrated"], "concentration")
     if recommended.empty:
         return marts.empty("portfolio_partners")
     frame = recommended.merge(

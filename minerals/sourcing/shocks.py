@@ -111,7 +111,6 @@ def standing_shocks(
     is imported from there. import_value: importer_iso3, exporter_iso3, value_usd, all that is
     imported of critical minerals.
     """
-    require_columns(partners, _NEEDED, "partners")
     require_columns(events, EVENT_COLUMNS, "events")
     largest = largest_partners(import_value)
     rows = [
@@ -128,7 +127,6 @@ def largest_partners(
     import_value: pd.DataFrame, count: int = LARGEST_PARTNERS
 ) -> dict[str, list[str]]:
     """The `count` exporters of largest value_usd of each importer, ties by ISO3."""
-    require_columns(import_value, ["importer_iso3", "exporter_iso3", "value_usd"], "import values")
     ordered = import_value.loc[import_value["value_usd"] > 0].sort_values(
         ["importer_iso3", "value_usd", "exporter_iso3"], ascending=[True, False, True]
     )
