@@ -5,7 +5,7 @@ imports neither pandas nor Dagster nor dbt: it is run after every edit.
 """
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -130,7 +130,7 @@ def _check(
     return rules.check_mapping(folder, lists, minerals_file, _committed_codes(settings)), lists
 
 
-def _committed_codes(settings: Settings) -> Mapping[str, set[str]] | None:
+def _committed_codes(settings: Settings) -> Mapping[str, Collection[str]] | None:
     """The codes of each revision in the project's last commit; None when git cannot tell."""
     found = []
     for name in (seeds.MAP, seeds.OUT_OF_SCOPE):
@@ -141,7 +141,7 @@ def _committed_codes(settings: Settings) -> Mapping[str, set[str]] | None:
             return None
         found.append(seeds.parse_seed(settings.seeds_dir / name, done.stdout))
     empty = seeds.Seed(settings.seeds_dir / seeds.MINERALS, (), ())
-    return coverage.decided_codes(rules.MappingSeeds(found[0], found[1], empty))
+    return rules.MappingSeeds(found[0], found[1], empty).decided()
 
 
 def _print_problems(console: Console, report: rules.Report) -> None:
