@@ -102,8 +102,8 @@ def preview(
         console = common.console(file=stream)
         with scratch.refresh(settings, manifest, console, seeds_dir=folder) as after:
             found = diff_releases(served, after, mineral)
-        print_markets(console, found.markets, most)
-        print_moves(console, settings, found.headline_moves, most and 2 * most)
+        print_markets(console, found.markets, most, "--all")
+        print_moves(console, settings, found.headline_moves, most and 2 * most, "--all")
         if not found.markets:
             console.print("Nothing changes in the ranks: no candidate, import or place differs.")
         console.print(f"Compared with release {served.name}. Nothing was published.")
@@ -290,7 +290,7 @@ def _print_changed_codes(
         if before.get(code) != after.get(code)
     ]
     title = f"{count(len(rows), 'code')} changed since the last refresh"
-    print_first(console, rows, most, title)
+    print_first(console, rows, most, title, "--all")
 
 
 def _code(row: seeds.Row) -> tuple[str, str]:
