@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup refresh test unit drill ui status lint format types lock benchmark benchmark-serving figures definitions clean
+.PHONY: help setup refresh test test-faults unit ui status lint format types lock benchmark benchmark-serving figures definitions clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -24,8 +24,8 @@ test: setup ## run every test: unit, then integration on the real bundle
 unit: $(INSTALLED) ## run the unit tests only
 	@$(BIN)/python -m pytest -n 2 tests/unit $(ARGS)
 
-drill: setup ## damage copies of the raw data, one kind at a time, and show what catches it
-	@$(BIN)/python -m tests.drill
+test-faults: setup ## kills, a full disk, damaged sources, a daemon that dies: minutes
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/faults $(ARGS)
 
 ui: setup ## start the Dagster UI and its daemon on the same instance
 	@$(BIN)/minerals ui $(ARGS)
@@ -46,11 +46,12 @@ format: $(INSTALLED) ## rewrite Python and SQL in our style
 types: $(INSTALLED) ## check the types of the domain
 	@$(BIN)/mypy
 
-benchmark: setup ## time and memory per stage, beside the floor with no orchestration
-	@$(BIN)/python benchmarks/refresh.py
+benchmark: setup ## refresh beside the same work without Dagster; our estimator beside others
+	@$(BIN)/python benchmarks/refresh.py $(ARGS)
+	@$(BIN)/python benchmarks/ppml.py $(ARGS)
 
-benchmark-serving: setup ## eight readers while three refreshes run, beside the same in peace
-	@$(BIN)/python benchmarks/serving.py
+benchmark-serving: setup ## eight readers beside publications, and when idle (ARGS=--quick for both)
+	@$(BIN)/python benchmarks/serving.py $(ARGS)
 
 figures: $(INSTALLED) ## draw the README's charts from the served release
 	@$(BIN)/python docs/figures/forward_ranking.py

@@ -8,15 +8,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from expectations.rules import (
-    FULL_SHARE_PCT,
-    Gate,
-    Suite,
-    at_least,
-    in_range,
-    query,
-    within,
-)
+from expectations import rules
+from expectations.rules import FULL_SHARE_PCT, Gate, Suite
 
 
 class Covariate(NamedTuple):
@@ -58,14 +51,14 @@ ROWS: Final = Suite(
     "One row per country and year.",
     ("country_iso3", "year"),
     (
-        *(in_range(one.name, one.low, one.high, "Outside, it is an error of unit or of parsing.",
-                   unit=one.unit)
+        *(rules.in_range(one.name, one.low, one.high, unit=one.unit,
+              why="Outside, it is an error of unit or of parsing.")
           for one in COVARIATES),
-        in_range("gdp_per_person", 200, 500_000, unit="USD (PPP) per person",
-                 why="GDP per person is that much everywhere; one country's slip of unit, in GDP "
-                 "or in population, shows here. Imputed values are left out."),
+        rules.in_range("gdp_per_person", 200, 500_000, unit="USD (PPP) per person",
+            why="GDP per person is that much everywhere; one country's slip of unit, in GDP "
+            "or in population, shows here. Imputed values are left out."),
     ),
-    query(
+    rules.query(
         """
         select *,
             if(is_imputed_gdp_ppp_2021_usd or is_imputed_population, null,
@@ -79,15 +72,15 @@ OVERALL: Final = Suite(
     "One row per covariate, over all countries and years.",
     ("covariate", "unit"),
     (
-        at_least("observed_share", "floor_share", name="covariates_are_observed",
-                 why="Below this share the model would be fitted on medians, not measurements."),
-        within("median", "median_low", "median_high", name="medians_in_band",
-               why="The median country's value moves slowly; a slip of unit moves it."),
-        within("world_total_a_year", "world_low", "world_high", name="world_totals_in_band",
-               why="The sum of the observed values is near what the world has; a slip of unit in "
-               "the large countries moves it."),
+        rules.at_least("observed_share", "floor_share", name="covariates_are_observed",
+            why="Below this share the model would be fitted on medians, not measurements."),
+        rules.within("median", "median_low", "median_high", name="medians_in_band",
+            why="The median country's value moves slowly; a slip of unit moves it."),
+        rules.within("world_total_a_year", "world_low", "world_high", name="world_totals_in_band",
+            why="The sum of the observed values is near what the world has; a slip of unit in "
+            "the large countries moves it."),
     ),
-    query(
+    rules.query(
         " union all ".join(
             f"""
             select name as covariate, covariates.* exclude (name, low, high),

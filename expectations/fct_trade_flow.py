@@ -7,19 +7,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from expectations import rules
 from expectations.previous import Tolerance, totals
 from expectations.raw_bilateral_trade import MIN_FLOWS
-from expectations.rules import (
-    Gate,
-    Given,
-    Suite,
-    breaks,
-    has_all,
-    in_range,
-    query,
-    where,
-    within,
-)
+from expectations.rules import Gate, Given, Suite
 
 # Median USD per kg of a code in a year, over all importers; BACI 1995-2024 shows 0.13 to 28 for
 # ores and 0.4 to 550,000 (rhodium) for products. With a factor of 1,000 up or down most codes fall
@@ -49,21 +40,22 @@ MINERAL_USD_PER_KG: Final = (
 
 
 FLOWS: Final = (
-    in_range("value_usd", 0.01, 1e12, "A flow is worth a cent to a trillion USD.", unit="USD"),
-    in_range("qty_kg", 1e-6, 1e12, "Kilograms are positive and fewer than a trillion per flow.",
-             unit="kg"),
+    rules.in_range("value_usd", 0.01, 1e12, unit="USD",
+        why="A flow is worth a cent to a trillion USD."),
+    rules.in_range("qty_kg", 1e-6, 1e12, unit="kg",
+        why="Kilograms are positive and fewer than a trillion per flow."),
 )  # fmt: skip
 ROWS: Final = Suite(
     "rows",
     "One row per flow: those of the last year, and every other that breaks a rule.",
     ("importer_iso3", "exporter_iso3", "hs_code", "year"),
     FLOWS,
-    query(
+    rules.query(
         f"""
         select importer_iso3, exporter_iso3, mineral, hs_code, year, qty_kg,
             value_usd::double as value_usd
         from conformed.fct_trade_flow
-        where year = (select max(year) from conformed.fct_trade_flow) or {breaks(FLOWS)}
+        where year = (select max(year) from conformed.fct_trade_flow) or {rules.breaks(FLOWS)}
         order by all""",
         of_rows="select count(*) from conformed.fct_trade_flow",
     ),
@@ -71,32 +63,33 @@ ROWS: Final = Suite(
 
 
 def codes(given: Given) -> Suite:
-    has_flows = where("n_flows", ">=", MIN_FLOWS)
-    rules = (
-        has_all("year", given.years, name="years_are_present",
-                why="Every year of the window has trade."),
+    has_flows = rules.where("n_flows", ">=", MIN_FLOWS)
+    judged = (
+        rules.has_all("year", given.years, name="years_are_present",
+            why="Every year of the window has trade."),
         # One importer may buy a mineral in some years only.
-        in_range("n_years_of_mineral", len(given.years), None, name="every_mineral_has_every_year",
-                 severity="warn" if given.of_few_importers else "block",
-                 why="A mineral with a mapped code that is traded is traded in every year of the "
-                 "window."),
-        in_range("share_without_quantity", 0, 0.6, name="quantities_of_codes_are_given",
-                 rows=has_flows, mostly=0.9,
-                 why="A code of which most flows have no quantity says little of quantities."),
-        in_range("share_of_outliers", 0, 0.3, name="outliers_are_few",
-                 rows=has_flows, mostly=0.95, severity="warn",
-                 why="Some 5% of the flows cost ten times more or less than their code usually "
-                 "does."),
+        rules.in_range("n_years_of_mineral", len(given.years), None,
+            name="every_mineral_has_every_year",
+            severity="warn" if given.of_few_importers else "block",
+            why="A mineral with a mapped code that is traded is traded in every year of the "
+            "window."),
+        rules.in_range("share_without_quantity", 0, 0.6, name="quantities_of_codes_are_given",
+            rows=has_flows, mostly=0.9,
+            why="A code of which most flows have no quantity says little of quantities."),
+        rules.in_range("share_of_outliers", 0, 0.3, name="outliers_are_few",
+            rows=has_flows, mostly=0.95, severity="warn",
+            why="Some 5% of the flows cost ten times more or less than their code usually "
+            "does."),
         *(
-            in_range("median_usd_per_kg", low, high, name=f"{category}_unit_values_in_range",
-                     rows=where("category", "==", category), mostly=0.95, unit="USD per kg",
-                     why=f"Codes of {category} cost that much; with a wrong unit most fall out.")
+            rules.in_range("median_usd_per_kg", low, high, name=f"{category}_unit_values_in_range",
+                rows=rules.where("category", "==", category), mostly=0.95, unit="USD per kg",
+                why=f"Codes of {category} cost that much; with a wrong unit most fall out.")
             for category, low, high in CATEGORY_USD_PER_KG
         ),
-        within("median_usd_per_kg", "low_usd_per_kg", "high_usd_per_kg",
-               name="unit_values_of_minerals_in_range",
-               why="Codes of these minerals cost that much in every year; a wrong unit in one code "
-               "shows here."),
+        rules.within("median_usd_per_kg", "low_usd_per_kg", "high_usd_per_kg",
+            name="unit_values_of_minerals_in_range",
+            why="Codes of these minerals cost that much in every year; a wrong unit in one code "
+            "shows here."),
     )  # fmt: skip
     sql = """
         with codes as (
@@ -116,8 +109,8 @@ def codes(given: Given) -> Suite:
         "codes",
         "One row per mineral, category, code and year of the window.",
         ("mineral", "category", "hs_code", "year"),
-        rules,
-        query(sql, years=given.years, min_flows=MIN_FLOWS),
+        judged,
+        rules.query(sql, years=given.years, min_flows=MIN_FLOWS),
     )
 
 

@@ -9,24 +9,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from expectations import rules
 from expectations.previous import Previous, Tolerance, comparable, totals
-from expectations.rules import (
-    FULL_SHARE_PCT,
-    Connection,
-    Gate,
-    Given,
-    Rule,
-    Shape,
-    Suite,
-    at_least,
-    figure_in_band,
-    has_all,
-    in_range,
-    is_known,
-    query,
-    where,
-    within,
-)
+from expectations.rules import FULL_SHARE_PCT, Connection, Gate, Given, Rule, Shape, Suite
 from minerals.names import CATEGORIES
 
 MIN_MINERALS: Final = 25
@@ -97,22 +82,22 @@ PRODUCTION_KG_A_YEAR: Final = (2e10, 1e12)
 
 def rows(given: Given) -> Suite:
     low, high = (kg * len(given.years) * len(given.importers) for kg in PRODUCTION_KG_A_YEAR)
-    rules = (
+    judged = (
         *(rule for category in CATEGORIES for rule in _trade(category)),
-        in_range("production_kg", 0, 1e12, unit="kg",
-                 why="No country mines a billion tons of these minerals."),
-        figure_in_band("sum", "production_kg", low, high, unit="kg",
-                       name="world_production_in_band",
-                       why="The world mines that much of these minerals over the window, whoever "
-                       "is left out as importer."),
-        in_range("ln_distance", 0, None, unit="ln of km",
-                 why="Two countries are a kilometre apart at least; less is a copied coordinate."),
-        has_all("importer_iso3", given.importers, name="every_importer_has_trade",
-                rows=where("is_trading_partner", "==", True),
-                why="An importer of the settings without a single trading partner has no data."),
-        in_range("n_minerals", MIN_MINERALS, None, name="enough_minerals_have_candidates",
-                 why="With fewer minerals for an importer a source or the mapping of codes was "
-                 "lost."),
+        rules.in_range("production_kg", 0, 1e12, unit="kg",
+            why="No country mines a billion tons of these minerals."),
+        rules.figure_in_band("sum", "production_kg", low, high, unit="kg",
+            name="world_production_in_band",
+            why="The world mines that much of these minerals over the window, whoever "
+            "is left out as importer."),
+        rules.in_range("ln_distance", 0, None, unit="ln of km",
+            why="Two countries are a kilometre apart at least; less is a copied coordinate."),
+        rules.has_all("importer_iso3", given.importers, name="every_importer_has_trade",
+            rows=rules.where("is_trading_partner", "==", True),
+            why="An importer of the settings without a single trading partner has no data."),
+        rules.in_range("n_minerals", MIN_MINERALS, None, name="enough_minerals_have_candidates",
+            why="With fewer minerals for an importer a source or the mapping of codes was "
+            "lost."),
     )  # fmt: skip
     of_categories = "".join(
         f", {c}_qty_kg, {c}_value_usd, if({c}_qty_kg > 0 and {c}_value_usd > 0, "
@@ -126,40 +111,40 @@ def rows(given: Given) -> Suite:
         from marts.import_panel order by importer_iso3, mineral, exporter_iso3, year"""
     key = ("importer_iso3", "exporter_iso3", "mineral", "year")
     row = "One row per importer, exporter, mineral and year."
-    return Suite("rows", row, key, rules, query(sql))
+    return Suite("rows", row, key, judged, rules.query(sql))
 
 
 def _trade(category: str) -> tuple[Rule, ...]:
     quantity, value, price = (f"{category}_{n}" for n in ("qty_kg", "value_usd", "usd_per_kg"))
     low, high = USD_PER_KG[category]
     return (
-        in_range(quantity, 0, 1e12, "A quantity is finite and not negative.", unit="kg"),
-        in_range(value, 0, 1e12, "A value is finite and not negative.", unit="USD"),
-        is_known(quantity, name=f"{category}_quantities_are_known", mostly=0.5,
-                 rows=where(value, ">", 0),
-                 why="Traded but not weighed rows leave the model; it must not lose half of the "
-                 "trade."),
-        in_range(price, low, high, name=f"{category}_unit_values_in_range", mostly=0.5,
-                 unit="USD per kg", severity="warn" if category == "scrap" else "block",
-                 why="Most are worth that much; tons taken for kg, or thousands of dollars for "
-                 "dollars, move most of them out."),
+        rules.in_range(quantity, 0, 1e12, "A quantity is finite and not negative.", unit="kg"),
+        rules.in_range(value, 0, 1e12, "A value is finite and not negative.", unit="USD"),
+        rules.is_known(quantity, name=f"{category}_quantities_are_known", mostly=0.5,
+            rows=rules.where(value, ">", 0),
+            why="Traded but not weighed rows leave the model; it must not lose half of the "
+            "trade."),
+        rules.in_range(price, low, high, name=f"{category}_unit_values_in_range", mostly=0.5,
+            unit="USD per kg", severity="warn" if category == "scrap" else "block",
+            why="Most are worth that much; tons taken for kg, or thousands of dollars for "
+            "dollars, move most of them out."),
     )  # fmt: skip
 
 
 def minerals(given: Given) -> Suite:
-    rules = (
-        has_all("mineral", given.sheets, name="every_mined_mineral_has_candidates",
-                why="A mineral with a sheet in the production statistics has producers, and so "
-                "candidates. For the others the codes of the trade source decide."),
-        within("leader_kg", "low_kg", "high_kg", name="leading_producers_in_band",
-               why="The leading producer of the mineral mines within a factor of thirty of the "
-               "usual; a factor of 1,000 is a slip of unit."),
+    judged = (
+        rules.has_all("mineral", given.sheets, name="every_mined_mineral_has_candidates",
+            why="A mineral with a sheet in the production statistics has producers, and so "
+            "candidates. For the others the codes of the trade source decide."),
+        rules.within("leader_kg", "low_kg", "high_kg", name="leading_producers_in_band",
+            why="The leading producer of the mineral mines within a factor of thirty of the "
+            "usual; a factor of 1,000 is a slip of unit."),
     )  # fmt: skip
     sql = """
         select mineral, max(production_kg) as leader_kg, usual_kg / 30 as low_kg,
             usual_kg * 30 as high_kg
         from marts.import_panel left join leaders using (mineral) group by all order by mineral"""
-    return Suite("minerals", "One row per mineral.", ("mineral",), rules, query(sql))
+    return Suite("minerals", "One row per mineral.", ("mineral",), judged, rules.query(sql))
 
 
 OVERALL: Final = Suite(
@@ -167,12 +152,12 @@ OVERALL: Final = Suite(
     "One row per regressor that can be imputed, over all rows.",
     ("regressor", "unit"),
     (
-        at_least("observed_share", "floor_share", name="regressors_are_observed",
-                 why="Below this share of the rows the model would be fitted on imputed values."),
-        within("median", "median_low", "median_high", name="medians_in_band",
-               why="The value of the median row moves little; a slip of unit moves it."),
+        rules.at_least("observed_share", "floor_share", name="regressors_are_observed",
+            why="Below this share of the rows the model would be fitted on imputed values."),
+        rules.within("median", "median_low", "median_high", name="medians_in_band",
+            why="The value of the median row moves little; a slip of unit moves it."),
     ),
-    query(
+    rules.query(
         " union all ".join(
             f"""
             select name as regressor, unit, avg((not is_imputed_{one.name})::int) as observed_share,
@@ -235,11 +220,11 @@ SUPPLIERS: Final = Suite(
     "One row per importer and supplier of the previous release.",
     ("importer_iso3", "exporter_iso3", "value_before_usd", "value_now_usd"),
     (
-        in_range("value_to_previous", 0.5, 2.0, name="leading_suppliers_keep_their_trade",
-                 rows=where("share_before", ">=", LEADING_SHARE),
-                 why=f"A supplier of at least {LEADING_SHARE:.0%} of the imports of the previous "
-                 "release neither vanishes nor doubles over the window; a code that means another "
-                 "country now, or a reporter left out, looks like that."),
+        rules.in_range("value_to_previous", 0.5, 2.0, name="leading_suppliers_keep_their_trade",
+            rows=rules.where("share_before", ">=", LEADING_SHARE),
+            why=f"A supplier of at least {LEADING_SHARE:.0%} of the imports of the previous "
+            "release neither vanishes nor doubles over the window; a code that means another "
+            "country now, or a reporter left out, looks like that."),
     ),
     _suppliers,
 )  # fmt: skip

@@ -7,18 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from expectations import rules
 from expectations.previous import Previous, comparable
-from expectations.rules import (
-    Connection,
-    Gate,
-    Shape,
-    Suite,
-    in_range,
-    is_always,
-    is_known,
-    query,
-    where,
-)
+from expectations.rules import Connection, Gate, Shape, Suite
 from minerals.names import ESTIMATED, SE_BOOTSTRAP, SE_CLUSTERED, STATUS_FREE
 
 SIGNIFICANT: Final = 1.96
@@ -35,22 +26,22 @@ TERMS: Final = Suite(
     "One row per coefficient of ours that suppliers are ranked on, and kind of standard error.",
     ("importer_iso3", "category", "term", "se_type"),
     (
-        is_known("estimate", name="estimates_are_known",
-                 why="A coefficient that is ranked on has a value."),
-        in_range("estimate", -25, 25, name="estimates_are_not_separated",
-                 why="An estimate of the order of -30 is separation taken for a number; such terms "
-                 "carry no estimate of ours."),
-        is_known("std_error", name="std_errors_are_known",
-                 why="An estimate that is ranked on has a standard error."),
-        in_range("std_error", 1e-9, 50, name="std_errors_in_range",
-                 rows=where("se_type", "!=", SE_BOOTSTRAP),
-                 why="The standard error of an estimate of ours is positive and finite."),
-        in_range("std_error", 1e-9, 50, name="bootstrap_std_errors_in_range", severity="warn",
-                 rows=where("se_type", "==", SE_BOOTSTRAP),
-                 why="A few samples that nearly separate a regressor make the bootstrap's standard "
-                 "error as large as they are; its intervals are percentiles and hold."),
+        rules.is_known("estimate", name="estimates_are_known",
+            why="A coefficient that is ranked on has a value."),
+        rules.in_range("estimate", -25, 25, name="estimates_are_not_separated",
+            why="An estimate of the order of -30 is separation taken for a number; such terms "
+            "carry no estimate of ours."),
+        rules.is_known("std_error", name="std_errors_are_known",
+            why="An estimate that is ranked on has a standard error."),
+        rules.in_range("std_error", 1e-9, 50, name="std_errors_in_range",
+            rows=rules.where("se_type", "!=", SE_BOOTSTRAP),
+            why="The standard error of an estimate of ours is positive and finite."),
+        rules.in_range("std_error", 1e-9, 50, name="bootstrap_std_errors_in_range", severity="warn",
+            rows=rules.where("se_type", "==", SE_BOOTSTRAP),
+            why="A few samples that nearly separate a regressor make the bootstrap's standard "
+            "error as large as they are; its intervals are percentiles and hold."),
     ),
-    query(
+    rules.query(
         f"""
         select importer_iso3, category, term, se_type, estimate, std_error
         from marts.ppml_coefficients left join marts.ppml_fit using (importer_iso3, category)
@@ -63,14 +54,14 @@ MODELS: Final = Suite(
     "One row per importer and category.",
     ("importer_iso3", "category"),
     (
-        in_range("pseudo_r2", 0.05, 0.995, name="published_models_explain",
-                 rows=where("is_publishable", "==", True),
-                 why="A model explains something, and not everything."),
-        in_range("bootstrap_failed_share", 0, 0.1, name="bootstrap_samples_are_estimated",
-                 severity="warn",
-                 why="Intervals rest on the samples that could be estimated; nearly all can."),
+        rules.in_range("pseudo_r2", 0.05, 0.995, name="published_models_explain",
+            rows=rules.where("is_publishable", "==", True),
+            why="A model explains something, and not everything."),
+        rules.in_range("bootstrap_failed_share", 0, 0.1, name="bootstrap_samples_are_estimated",
+            severity="warn",
+            why="Intervals rest on the samples that could be estimated; nearly all can."),
     ),
-    query(
+    rules.query(
         """
         select importer_iso3, category, pseudo_r2, is_publishable,
             n_bootstrap_failed / n_bootstrap_replications as bootstrap_failed_share
@@ -109,17 +100,17 @@ PREVIOUS: Final = Suite(
     "One row per covariate of our models in the previous release.",
     ("importer_iso3", "category", "term", "estimate_before", "estimate"),
     (
-        is_known("estimate", name="models_are_still_published", severity="warn",
-                 why="A category that had a model of ours in the previous release has one now."),
-        is_always("keeps_its_sign", True, name="signs_as_in_previous", severity="warn",
-                  rows=where("abs_z_before", ">", SIGNIFICANT),
-                  why="A covariate that was significant in the previous release keeps its sign."),
-        in_range("move_in_se", -3, 3, name="sizes_near_previous", severity="warn",
-                 unit="former standard errors",
-                 why="An estimate moves by less than three of its former standard errors."),
-        in_range("move_in_se", -MAX_MOVE_SE, MAX_MOVE_SE, name="sizes_not_far_from_previous",
-                 unit="former standard errors",
-                 why="An estimate that moves further is another model, or broken data."),
+        rules.is_known("estimate", name="models_are_still_published", severity="warn",
+            why="A category that had a model of ours in the previous release has one now."),
+        rules.is_always("keeps_its_sign", True, name="signs_as_in_previous", severity="warn",
+            rows=rules.where("abs_z_before", ">", SIGNIFICANT),
+            why="A covariate that was significant in the previous release keeps its sign."),
+        rules.in_range("move_in_se", -3, 3, name="sizes_near_previous", severity="warn",
+            unit="former standard errors",
+            why="An estimate moves by less than three of its former standard errors."),
+        rules.in_range("move_in_se", -MAX_MOVE_SE, MAX_MOVE_SE, name="sizes_not_far_from_previous",
+            unit="former standard errors",
+            why="An estimate that moves further is another model, or broken data."),
     ),
     _previous,
 )  # fmt: skip

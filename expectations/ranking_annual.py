@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from typing import Final
 
-from expectations.rules import Gate, Given, Suite, has_all, in_range, query
+from expectations import rules
+from expectations.rules import Gate, Given, Suite
 
 KEY: Final = ("importer_iso3", "category", "mineral", "coefficient_source", "exporter_iso3")
 
 
 def rows(given: Given, table: str, key: tuple[str, ...]) -> Suite:
     """The rows of a ranking."""
-    rules = (
-        has_all("importer_iso3", given.importers, name="every_importer_is_ranked_for",
-                why="Every importer of the settings is ranked for."),
-        in_range("predicted_qty_kg", 0, 1e15, "A prediction is not negative and not absurd.",
-                 unit="kg"),
-        in_range("actual_qty_kg", 0, 1e13, "A quantity imported is not negative and not absurd.",
-                 unit="kg"),
+    judged = (
+        rules.has_all("importer_iso3", given.importers, name="every_importer_is_ranked_for",
+            why="Every importer of the settings is ranked for."),
+        rules.in_range("predicted_qty_kg", 0, 1e15, "A prediction is not negative and not absurd.",
+            unit="kg"),
+        rules.in_range("actual_qty_kg", 0, 1e13, unit="kg",
+            why="A quantity imported is not negative and not absurd."),
     )  # fmt: skip
     sql = (
         f"select {', '.join(key)}, predicted_qty_kg, actual_qty_kg from marts.{table} order by all"
     )
-    return Suite("rows", f"One row per {', '.join(key)}.", key, rules, query(sql))
+    return Suite("rows", f"One row per {', '.join(key)}.", key, judged, rules.query(sql))
 
 
 GATE: Final = Gate(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from expectations import rules
 from expectations.previous import NotComparable, Previous, comparable
 from expectations.ranking_annual import KEY, rows
-from expectations.rules import Connection, Gate, Given, Shape, Suite, figure_in_band, in_range
+from expectations.rules import Connection, Gate, Given, Shape, Suite
 
 LIST: Final = ("importer_iso3", "category", "mineral", "coefficient_source")
 
@@ -16,15 +17,15 @@ KEPT_OF_ALL: Final = 0.8
 
 
 def churn(given: Given) -> Suite:
-    rules = (
-        in_range("kept_share", KEPT_OF_A_LIST, 1, name="leading_suppliers_stay", mostly=0.9,
-                 severity="warn",
-                 why=f"At least {KEPT_OF_A_LIST:.0%} of the leading suppliers of a list lead it "
-                 "still, nine lists in ten; ranks that turn over are new data to be looked at, or "
-                 "broken data."),
-        figure_in_band("mean", "kept_share", KEPT_OF_ALL, 1, name="churn_is_bounded",
-                       why=f"Over all lists {KEPT_OF_ALL:.0%} of the leading suppliers stay; less "
-                       "is another model, or the same on broken data."),
+    judged = (
+        rules.in_range("kept_share", KEPT_OF_A_LIST, 1, name="leading_suppliers_stay", mostly=0.9,
+            severity="warn",
+            why=f"At least {KEPT_OF_A_LIST:.0%} of the leading suppliers of a list lead it "
+            "still, nine lists in ten; ranks that turn over are new data to be looked at, or "
+            "broken data."),
+        rules.figure_in_band("mean", "kept_share", KEPT_OF_ALL, 1, name="churn_is_bounded",
+            why=f"Over all lists {KEPT_OF_ALL:.0%} of the leading suppliers stay; less "
+            "is another model, or the same on broken data."),
     )  # fmt: skip
     row = "One row per list (importer, category, mineral, model) of the previous release."
 
@@ -49,7 +50,7 @@ def churn(given: Given) -> Suite:
         reason = "no list of the previous release has more candidates than the {} that lead"
         return comparable(connection, sql, reason.format(given.top_k))
 
-    return Suite("churn", row, LIST, rules, shape)
+    return Suite("churn", row, LIST, judged, shape)
 
 
 GATE: Final = Gate(

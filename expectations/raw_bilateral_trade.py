@@ -9,21 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from expectations import rules
 from expectations.previous import Tolerance, totals
-from expectations.rules import (
-    Connection,
-    Gate,
-    Given,
-    Rule,
-    Suite,
-    breaks,
-    figure_in_band,
-    has_all,
-    in_range,
-    is_always,
-    query,
-    where,
-)
+from expectations.rules import Connection, Gate, Given, Rule, Suite
 
 MIN_FLOWS: Final = 30  # of a code in a year, for its median to say something
 
@@ -49,22 +37,22 @@ def load_trade(connection: Connection) -> None:
 
 
 FLOWS: Final = (
-    in_range("year", 1988, 2100, "The Harmonized System begins in 1988."),
-    in_range("value_thousand_usd", 0.0001, 1e9, unit="thousand USD",
-             why="A flow is worth something, and less than a trillion USD."),
-    in_range("quantity_t", 1e-9, 1e9, unit="t",
-             why="Tons are positive and fewer than a billion per flow."),
-    is_always("is_own_trade", False, name="exporter_is_not_importer", severity="warn",
-              why="Trade with oneself is re-imports; the panel leaves it out."),
-    is_always("is_with_world", False, name="partner_is_not_the_world",
-              why="A World row beside the partners doubles every total."),
+    rules.in_range("year", 1988, 2100, "The Harmonized System begins in 1988."),
+    rules.in_range("value_thousand_usd", 0.0001, 1e9, unit="thousand USD",
+        why="A flow is worth something, and less than a trillion USD."),
+    rules.in_range("quantity_t", 1e-9, 1e9, unit="t",
+        why="Tons are positive and fewer than a billion per flow."),
+    rules.is_always("is_own_trade", False, name="exporter_is_not_importer", severity="warn",
+        why="Trade with oneself is re-imports; the panel leaves it out."),
+    rules.is_always("is_with_world", False, name="partner_is_not_the_world",
+        why="A World row beside the partners doubles every total."),
 )  # fmt: skip
 ROWS: Final = Suite(
     "rows",
     "One row per flow: those of the last year, and every other that breaks a rule.",
     ("year", "exporter_code", "importer_code", "hs_code"),
     FLOWS,
-    query(
+    rules.query(
         f"""
         with flows as (
             select * replace (lpad(hs_code::varchar, 6, '0') as hs_code),
@@ -74,7 +62,7 @@ ROWS: Final = Suite(
             from trade
         )
         from flows
-        where year = (select max(year) from trade where year < 2100) or {breaks(FLOWS)}
+        where year = (select max(year) from trade where year < 2100) or {rules.breaks(FLOWS)}
         order by all""",
         of_rows="select count(*) from trade",
     ),
@@ -85,38 +73,38 @@ def years(given: Given) -> Suite:
     severity = "warn" if given.of_few_importers else "block"
 
     def steady(what: str, low: float, high: float, words: str) -> Rule:
-        return in_range(
+        return rules.in_range(
             f"{what}_to_neighbours", low, high, name=f"{what}_are_steady", severity=severity,
             why=f"{words} of a year are near those of the years around: less is a year cut short, "
             "more is one counted twice.",
         )  # fmt: skip
 
-    rules = (
-        has_all("year", given.years, name="years_are_present",
-                why="Every year of the window has trade."),
-        in_range("years_missing_before", 0, 0, name="years_have_no_gap",
-                 why="A year missing in the middle is a year lost, not one without trade."),
+    judged = (
+        rules.has_all("year", given.years, name="years_are_present",
+            why="Every year of the window has trade."),
+        rules.in_range("years_missing_before", 0, 0, name="years_have_no_gap",
+            why="A year missing in the middle is a year lost, not one without trade."),
         steady("rows", 0.7, 1.4, "The rows"),
         steady("values", 0.4, 2.5, "The value (USD)"),
         steady("quantities", 0.5, 2.0, "The quantity (t)"),
         steady("exporters", 0.8, 1.25, "The exporting countries"),
         steady("importers", 0.8, 1.25, "The importing countries"),
         steady("codes", 0.85, 1.15, "The codes"),
-        in_range("share_as_the_year_before", 0, 0.1, name="year_is_not_the_year_before",
-                 why="Of the flows 0.2% repeat a year later; many more are last year's file."),
-        in_range("share_without_quantity", 0, 0.3, name="quantities_are_given",
-                 why="At most 14% of a year's flows came without a quantity."),
-        in_range("leading_exporters_lost", 0, 0, name="no_leading_exporter_is_lost",
-                 rows=where("is_in_window", "==", True), severity=severity,
-                 why="An exporter of at least 1% of the value of the years around sells in each "
-                 "year of the window at least a hundredth of what it usually does."),
+        rules.in_range("share_as_the_year_before", 0, 0.1, name="year_is_not_the_year_before",
+            why="Of the flows 0.2% repeat a year later; many more are last year's file."),
+        rules.in_range("share_without_quantity", 0, 0.3, name="quantities_are_given",
+            why="At most 14% of a year's flows came without a quantity."),
+        rules.in_range("leading_exporters_lost", 0, 0, name="no_leading_exporter_is_lost",
+            rows=rules.where("is_in_window", "==", True), severity=severity,
+            why="An exporter of at least 1% of the value of the years around sells in each "
+            "year of the window at least a hundredth of what it usually does."),
     )  # fmt: skip
     return Suite(
         "years",
         "One row per year, with ratios to the median of the four years around it.",
         ("year", "lost_exporters"),
-        rules,
-        query(YEARS_SQL, years=given.years),
+        judged,
+        rules.query(YEARS_SQL, years=given.years),
     )
 
 
@@ -173,17 +161,17 @@ CODES: Final = Suite(
     "One row per code and year: what a kilogram costs.",
     ("hs_code", "year"),
     (
-        in_range("unit_value_to_code", 1 / 50, 50, name="unit_value_of_each_code_is_steady",
-                 rows=where("n_flows", ">=", MIN_FLOWS),
-                 why="The median USD per kg of a code and year is within a factor of 50 of the "
-                 "same code's over all years (at most 33 is seen); tons for kg, or USD for "
-                 "thousands, are a factor of 1,000."),
-        figure_in_band("median", "unit_value_usd_per_kg", 0.1, 300, unit="USD per kg",
-                       name="unit_values_have_the_right_unit",
-                       why="Half of the codes cost less than 3 USD per kg in all of BACI's, 20 in "
-                       "the mapped ones."),
+        rules.in_range("unit_value_to_code", 1 / 50, 50, name="unit_value_of_each_code_is_steady",
+            rows=rules.where("n_flows", ">=", MIN_FLOWS),
+            why="The median USD per kg of a code and year is within a factor of 50 of the "
+            "same code's over all years (at most 33 is seen); tons for kg, or USD for "
+            "thousands, are a factor of 1,000."),
+        rules.figure_in_band("median", "unit_value_usd_per_kg", 0.1, 300, unit="USD per kg",
+            name="unit_values_have_the_right_unit",
+            why="Half of the codes cost less than 3 USD per kg in all of BACI's, 20 in "
+            "the mapped ones."),
     ),
-    query(
+    rules.query(
         """
         with cells as (
             select lpad(hs_code::varchar, 6, '0') as hs_code, year, count(*) as n_flows,

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from expectations import rules
 from expectations.previous import row_count
-from expectations.rules import (
-    Gate,
-    Suite,
-    broken_letters,
-    figure_in_band,
-    has_all,
-    in_range,
-    query,
-    within,
-)
+from expectations.rules import Gate, Suite
 
 
 class Anchor(NamedTuple):
@@ -41,30 +33,30 @@ ROWS: Final = Suite(
     "One row per economy.",
     ("iso3", "name"),
     (
-        in_range("main_city_lat_deg", -90, 90, "A latitude.", unit="degrees"),
-        in_range("main_city_lon_deg", -180, 180, "A longitude.", unit="degrees"),
-        in_range("area_km2", 0.1, 2e7, "Russia has 17 million.", unit="square km"),
-        figure_in_band("mean", "landlocked", 0.1, 0.35, name="landlocked_share_in_band",
-                       why="About a fifth of the economies have no coast."),
-        figure_in_band("unique_value_count", "iso3", 200, 300, name="enough_economies",
-                       why="A supplier without coordinates has no distance; about 240 economies "
-                       "are known."),
-        in_range("n_broken_letters", 0, 0, name="names_are_read_in_the_right_encoding",
-                 why="A replacement sign, or Ã for é: the file was read in the wrong encoding."),
-        has_all("iso3", [anchor.iso3 for anchor in ANCHORS], name="anchor_countries_are_there",
-                why="Every such list has these countries; the place of their main city is known."),
+        rules.in_range("main_city_lat_deg", -90, 90, "A latitude.", unit="degrees"),
+        rules.in_range("main_city_lon_deg", -180, 180, "A longitude.", unit="degrees"),
+        rules.in_range("area_km2", 0.1, 2e7, "Russia has 17 million.", unit="square km"),
+        rules.figure_in_band("mean", "landlocked", 0.1, 0.35, name="landlocked_share_in_band",
+            why="About a fifth of the economies have no coast."),
+        rules.figure_in_band("unique_value_count", "iso3", 200, 300, name="enough_economies",
+            why="A supplier without coordinates has no distance; about 240 economies "
+            "are known."),
+        rules.in_range("n_broken_letters", 0, 0, name="names_are_read_in_the_right_encoding",
+            why="A replacement sign, or Ã for é: the file was read in the wrong encoding."),
+        rules.has_all("iso3", [one.iso3 for one in ANCHORS], name="anchor_countries_are_there",
+            why="Every such list has these countries; the place of their main city is known."),
         *(
-            within(f"main_city_{axis}_deg", f"{axis}_low", f"{axis}_high",
-                   name=f"anchor_{axis}_is_right",
-                   why="The main city of a well-known country lies in it; swapped or unsigned "
-                   "coordinates do not.")
+            rules.within(f"main_city_{axis}_deg", f"{axis}_low", f"{axis}_high",
+                name=f"anchor_{axis}_is_right",
+                why="The main city of a well-known country lies in it; swapped or unsigned "
+                "coordinates do not.")
             for axis in ("lat", "lon")
         ),
     ),
-    query(
+    rules.query(
         f"""
         select geography.*, anchors.* exclude (iso3),
-            {broken_letters("name", "main_city")} as n_broken_letters
+            {rules.broken_letters("name", "main_city")} as n_broken_letters
         from raw.country_geography as geography left join anchors using (iso3) order by iso3"""
     ),
 )  # fmt: skip

@@ -7,18 +7,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from expectations import rules
 from expectations.previous import row_count
-from expectations.rules import (
-    FULL_SHARE_PCT,
-    Gate,
-    Given,
-    Suite,
-    at_least,
-    has_all,
-    in_range,
-    query,
-    within,
-)
+from expectations.rules import FULL_SHARE_PCT, Gate, Given, Suite
 
 
 class Indicator(NamedTuple):
@@ -62,29 +53,29 @@ ROWS: Final = Suite(
     "One row per economy and year.",
     ("iso3", "year"),
     tuple(
-        in_range(one.code, one.low, one.high, "Outside, it is an error of unit or of parsing.",
-                 unit=one.unit)
+        rules.in_range(one.code, one.low, one.high, unit=one.unit,
+            why="Outside, it is an error of unit or of parsing.")
         for one in INDICATORS
     ),
-    query("from raw.country_indicators order by iso3, year"),
+    rules.query("from raw.country_indicators order by iso3, year"),
 )  # fmt: skip
 
 
 def years(given: Given) -> Suite:
-    rules = (
-        has_all("year", given.years, name="years_are_present",
-                why="Every year of the window has figures."),
-        in_range("n_economies", 200, 300, name="economies_are_present",
-                 why="About 217 economies have figures each year."),
-        at_least("observed_share", "floor_share", name="figures_are_given",
-                 why="Below this share of the economies the model would be fitted on medians."),
-        at_least("n_values", "least_values", name="economies_differ",
-                 why="Fewer different values mean that a column was filled with a constant."),
-        within("median", "median_low", "median_high", name="medians_in_band",
-               why="The median economy moves slowly; a slip of unit moves it."),
-        in_range("repeated_share", 0, 0.5, name="year_is_not_the_year_before",
-                 why="No economy's GDP or population repeats the year before to the last digit; "
-                 "where half of them do it is last year's file."),
+    judged = (
+        rules.has_all("year", given.years, name="years_are_present",
+            why="Every year of the window has figures."),
+        rules.in_range("n_economies", 200, 300, name="economies_are_present",
+            why="About 217 economies have figures each year."),
+        rules.at_least("observed_share", "floor_share", name="figures_are_given",
+            why="Below this share of the economies the model would be fitted on medians."),
+        rules.at_least("n_values", "least_values", name="economies_differ",
+            why="Fewer different values mean that a column was filled with a constant."),
+        rules.within("median", "median_low", "median_high", name="medians_in_band",
+            why="The median economy moves slowly; a slip of unit moves it."),
+        rules.in_range("repeated_share", 0, 0.5, name="year_is_not_the_year_before",
+            why="No economy's GDP or population repeats the year before to the last digit; "
+            "where half of them do it is last year's file."),
     )  # fmt: skip
     codes = ", ".join(f'"{one.code}"' for one in INDICATORS)
     sql = f"""
@@ -102,8 +93,8 @@ def years(given: Given) -> Suite:
         from figures join indicators on indicator = code
         where list_contains($years, year) group by all order by all"""
     key = ("indicator", "year", "unit")
-    shape = query(sql, years=given.years)
-    return Suite("years", "One row per indicator and year of the window.", key, rules, shape)
+    shape = rules.query(sql, years=given.years)
+    return Suite("years", "One row per indicator and year of the window.", key, judged, shape)
 
 
 TOTALS: Final = row_count("country_indicators", 0.05, 0.30)

@@ -7,19 +7,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from expectations import rules
 from expectations.previous import row_count
-from expectations.rules import (
-    Connection,
-    Gate,
-    Given,
-    Suite,
-    broken_letters,
-    has_all,
-    in_range,
-    query,
-    where,
-    within,
-)
+from expectations.rules import Connection, Gate, Given, Suite
 
 
 class Output(NamedTuple):
@@ -54,32 +44,34 @@ ROWS: Final = Suite(
     "One row per sheet, country and year.",
     ("sheet", "country", "year"),
     (
-        in_range("quantity", 0, 1e10, "Production is not negative, in the unit of the sheet."),
-        in_range("name_length", 2, 60, unit="letters", name="country_is_a_name",
-                 why="A country's name is a name; a cell that slipped a column is not."),
-        in_range("n_broken_letters", 0, 0, name="names_are_read_in_the_right_encoding",
-                 why="A replacement sign, or Ã for é: the file was read in the wrong encoding."),
+        rules.in_range("quantity", 0, 1e10, unit="of the unit of the sheet",
+            why="Production is not negative, and not absurd in any unit."),
+        rules.in_range("name_length", 2, 60, unit="letters", name="country_is_a_name",
+            why="A country's name is a name; a cell that slipped a column is not."),
+        rules.in_range("n_broken_letters", 0, 0, name="names_are_read_in_the_right_encoding",
+            why="A replacement sign, or Ã for é: the file was read in the wrong encoding."),
     ),
-    query(
+    rules.query(
         f"""
-        select *, length(country) as name_length, {broken_letters("country")} as n_broken_letters
+        select *, length(country) as name_length,
+            {rules.broken_letters("country")} as n_broken_letters
         from production order by all"""
     ),
 )  # fmt: skip
 
 
 def years(given: Given) -> Suite:
-    rules = (
-        has_all("year", given.years, name="years_are_present",
-                why="Every year of the window has figures."),
-        in_range("n_missing_sheets", 0, 0, name="sheets_are_present",
-                 why="Without its sheet a mineral's production would be zero everywhere."),
-        in_range("n_countries", 120, None, name="countries_are_present",
-                 why="More than 150 countries mine something each year."),
-        in_range("share_without_figure", 0, 0.15, name="figures_are_given",
-                 why="At most 4% of the cells of a year are empty."),
-        in_range("share_as_the_year_before", 0, 0.5, name="year_is_not_the_year_before",
-                 why="A tenth of the figures repeat the year before; half is last year's file."),
+    judged = (
+        rules.has_all("year", given.years, name="years_are_present",
+            why="Every year of the window has figures."),
+        rules.in_range("n_missing_sheets", 0, 0, name="sheets_are_present",
+            why="Without its sheet a mineral's production would be zero everywhere."),
+        rules.in_range("n_countries", 120, None, name="countries_are_present",
+            why="More than 150 countries mine something each year."),
+        rules.in_range("share_without_figure", 0, 0.15, name="figures_are_given",
+            why="At most 4% of the cells of a year are empty."),
+        rules.in_range("share_as_the_year_before", 0, 0.5, name="year_is_not_the_year_before",
+            why="A tenth of the figures repeat the year before; half is last year's file."),
     )  # fmt: skip
     sql = """
         with years as (
@@ -99,23 +91,23 @@ def years(given: Given) -> Suite:
             array_to_string(list_filter($sheets, lambda s: not list_contains(sheets, s)), ', ')
                 as missing_sheets
         from years left join repeated using (year) order by year"""
-    shape = query(sql, sheets=list(given.sheets.values()))
-    return Suite("years", "One row per year.", ("year", "missing_sheets"), rules, shape)
+    shape = rules.query(sql, sheets=list(given.sheets.values()))
+    return Suite("years", "One row per year.", ("year", "missing_sheets"), judged, shape)
 
 
 def sheets(given: Given) -> Suite:
-    rules = (
-        in_range("sum_to_total", 0.99, 1.01, name="countries_add_up_to_the_total", mostly=0.9,
-                 why="The countries add up to the sheet's Total within 1% in 98% of the sheets and "
-                 "years."),
-        in_range("sum_to_total", 0.6, 1.7, name="no_total_is_far_off",
-                 why="No Total is off by more than a half (selenium's is, by 48%)."),
-        in_range("sum_to_other_years", 0.2, 5, name="world_output_is_steady",
-                 rows=where("is_mineral", "==", True),
-                 why="A mineral's world output is within a factor of 5 of its usual year's."),
-        within("sum_of_countries", "usual_low", "usual_high", name="world_output_in_band",
-               why="The world produces within a factor of ten of the usual output, in the sheet's "
-               "unit; kg taken for tons are a factor of 1,000."),
+    judged = (
+        rules.in_range("sum_to_total", 0.99, 1.01, name="countries_add_up_to_the_total", mostly=0.9,
+            why="The countries add up to the sheet's Total within 1% in 98% of the sheets and "
+            "years."),
+        rules.in_range("sum_to_total", 0.6, 1.7, name="no_total_is_far_off",
+            why="No Total is off by more than a half (selenium's is, by 48%)."),
+        rules.in_range("sum_to_other_years", 0.2, 5, name="world_output_is_steady",
+            rows=rules.where("is_mineral", "==", True),
+            why="A mineral's world output is within a factor of 5 of its usual year's."),
+        rules.within("sum_of_countries", "usual_low", "usual_high", name="world_output_in_band",
+            why="The world produces within a factor of ten of the usual output, in the sheet's "
+            "unit; kg taken for tons are a factor of 1,000."),
     )  # fmt: skip
     sql = """
         with sums as (
@@ -129,8 +121,8 @@ def sheets(given: Given) -> Suite:
             list_contains($sheets, sheet) as is_mineral,
             usual / 10 as usual_low, usual * 10 as usual_high
         from sums left join world_output using (sheet) order by sheet, year"""
-    shape = query(sql, sheets=list(given.sheets.values()))
-    return Suite("sheets", "One row per sheet and year.", ("sheet", "year"), rules, shape)
+    shape = rules.query(sql, sheets=list(given.sheets.values()))
+    return Suite("sheets", "One row per sheet and year.", ("sheet", "year"), judged, shape)
 
 
 TOTALS: Final = row_count("production", 0.05, 0.40)

@@ -1,9 +1,4 @@
-"""Characteristics of suppliers averaged over years.
-
-Belongs here: the one average that the estimator's stability test and the forward ranking share.
-Does not belong here: where characteristics come from (dbt), or what they predict (`ppml`,
-`sourcing`).
-"""
+"""Averages of suppliers' characteristics over years, for the stability test and the ranking."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
 """The words the whole domain shares: categories, regressors, base levels, labels.
 
-Belongs here: constants that more than one module must spell the same way, and the function
-that turns a category into a column name. Does not belong here: the list of minerals and countries
-(those are dbt seeds), thresholds of one method only, or any computation.
+Minerals and countries are dbt seeds; a threshold of one method is beside it.
 """
 
 from __future__ import annotations
@@ -51,8 +49,6 @@ STATUS_SEPARATED: Final = "separated"
 """Why a coefficient has the value it has; `minerals.ppml.tables` says what each means."""
 
 ALIGNMENTS: Final = ("aligned", "overrepresented", "underutilized", "peripheral")
-
-DEFAULT_TOP_K: Final = 10
 
 STUDY_IMPORTER: Final = "IND"
 """The importer whose trade the study models."""

@@ -7,7 +7,6 @@ writing belong to the modules that take the settings.
 
 import os
 import re
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -26,6 +25,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+_DBT_VARS = ("profile", "importers", "first_year", "last_year", "other_asia_is_taiwan",
+             "estimate_missing_quantities")  # fmt: skip
 
 
 def _countries(value: Any) -> tuple[str, ...]:
@@ -53,14 +54,10 @@ class Choices(BaseModel):
     forward_years: int | None = Field(
         None,
         ge=1,
-        description="years at the end of the window that the forward ranking averages over; "
-        "default: all of them",
+        description="how many last years the forward ranking averages over; default: all",
     )
     concentrated_above: float = Field(
-        0.25,
-        gt=0,
-        le=1,
-        description="Herfindahl index (0 to 1) above which imports are concentrated",
+        0.25, gt=0, le=1, description="Herfindahl index (0-1) above which imports are concentrated"
     )
     capacity_fraction: float = Field(
         0.25, ge=0, le=1, description="part of a supplier's production that may be asked for"
@@ -71,10 +68,7 @@ class Choices(BaseModel):
         "separated by commas; they stay in the rankings",
     )
     change_limit: float = Field(
-        0.3,
-        ge=0,
-        le=1,
-        description="part of today's imports that the recommended portfolio may move",
+        0.3, ge=0, le=1, description="part of today's imports that the portfolio may move"
     )
     concentration_penalty: float = Field(
         2.0, ge=0, description="weight of the Herfindahl index in the recommended portfolio"
@@ -86,12 +80,19 @@ class Choices(BaseModel):
         1000, ge=100, le=100_000, description="draws behind rank intervals of published models"
     )
     bootstrap_replications: int = Field(
-        500,
-        ge=100,
-        le=100_000,
-        description="samples of exporters behind rank intervals of estimated models",
+        500, ge=100, le=100_000, description="samples behind rank intervals of estimated models"
     )
     seed: int = Field(20260101, description="seed of every random draw")
+
+
+class _Inside:
+    """A path in the warehouse folder."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, settings: "Settings", owner: object = None) -> Path:
+        return settings.warehouse_dir / self.name
 
 
 class Settings(BaseSettings, Choices):
@@ -101,6 +102,7 @@ class Settings(BaseSettings, Choices):
         env_prefix="MINERALS_",
         extra="ignore",
         frozen=True,
+        ignored_types=(_Inside,),
         populate_by_name=True,
         hide_input_in_errors=True,  # an error is shown, and one of the inputs is a key
     )
@@ -118,12 +120,10 @@ class Settings(BaseSettings, Choices):
         True, description="count 'Other Asia, nes' in the trade sources as Taiwan"
     )
     estimate_missing_quantities: bool = Field(
-        False,
-        description="estimate a missing quantity from the median unit value of its code and year",
+        False, description="estimate missing quantities from the median unit value of code and year"
     )
     comtrade_file: Path | None = Field(
-        None,
-        description="CSV of UN Comtrade imports, to reconcile the trade data with (optional)",
+        None, description="CSV of UN Comtrade imports, to reconcile the trade data with (optional)"
     )
     releases_to_keep: int = Field(5, ge=1, description="how many releases stay on disk")
     warehouse_dir: Path = Field(
@@ -134,14 +134,11 @@ class Settings(BaseSettings, Choices):
         description="country figures of the bundled profile",
     )
     hs_reference_dir: Path | None = Field(
-        None,
-        description="folder of UN Comtrade's lists of HS codes; default: reference/hs in the "
-        "warehouse folder",
+        None, description="folder of UN Comtrade's HS lists; default: reference/hs in the warehouse"
     )
     dagster_config: Path = Field(
         PROJECT_ROOT / "orchestration" / "dagster.yaml",
-        description="the Dagster instance: deploy/dagster-postgres.yaml keeps its history in "
-        "PostgreSQL",
+        description="the Dagster instance (deploy/dagster-postgres.yaml: history in PostgreSQL)",
     )
     ui_port: int = Field(3000, ge=1, le=65535, description="port of the Dagster UI")
     comtrade_api_key: SecretStr | None = Field(
@@ -219,13 +216,6 @@ class Settings(BaseSettings, Choices):
             raise ValueError("the key has blanks or signs in it that no key has: copy it again")
         return value or None
 
-    @field_validator("importers")
-    @classmethod
-    def _at_least_one_importer(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value:
-            raise ValueError("name at least one importer, for example IND")
-        return value
-
     @field_validator(
         "warehouse_dir",
         "figures_dir",
@@ -237,6 +227,13 @@ class Settings(BaseSettings, Choices):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().resolve()
+
+    @field_validator("importers")
+    @classmethod
+    def _at_least_one_importer(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("name at least one importer, for example IND")
+        return value
 
     @field_validator("warehouse_dir")
     @classmethod
@@ -258,6 +255,17 @@ class Settings(BaseSettings, Choices):
             raise ValueError(f"last_year {self.last_year} is before first_year {self.first_year}")
         return self
 
+    raw_dir = _Inside("raw")
+    downloads_dir = _Inside("downloads")
+    state_dir = _Inside("state")  # what must survive a restart and is no data: quotas used
+    releases_dir = _Inside("releases")
+    database = _Inside("warehouse.duckdb")  # one writer at a time, not for BI
+    serving_database = _Inside("serving.duckdb")  # what BI opens, read-only
+    data_docs_dir = _Inside("data_docs")  # what the quality gates found: a folder a run, `latest`
+    dagster_home = _Inside("dagster")
+    log_dir = _Inside("logs")
+    alert_log = _Inside("logs/alerts.jsonl")  # one JSON object per line and alert
+
     @property
     def choices(self) -> Choices:
         """The choices of a run, by themselves."""
@@ -266,9 +274,7 @@ class Settings(BaseSettings, Choices):
     @property
     def recorded(self) -> dict[str, Any]:
         """All that decides what a refresh computes, as a release records it."""
-        deployed = ("profile", "importers", "first_year", "last_year", "other_asia_is_taiwan",
-                    "estimate_missing_quantities")  # fmt: skip
-        return self.model_dump(mode="json", include={*deployed, *Choices.model_fields})
+        return self.model_dump(mode="json", include={*_DBT_VARS, *Choices.model_fields})
 
     @property
     def years(self) -> tuple[int, ...]:
@@ -281,66 +287,14 @@ class Settings(BaseSettings, Choices):
         return self.dbt_project_dir / "seeds"
 
     @property
-    def raw_dir(self) -> Path:
-        return self.warehouse_dir / "raw"
-
-    @property
-    def downloads_dir(self) -> Path:
-        return self.warehouse_dir / "downloads"
-
-    @property
-    def state_dir(self) -> Path:
-        """What must survive a restart and is no data: quotas used."""
-        return self.warehouse_dir / "state"
-
-    @property
-    def releases_dir(self) -> Path:
-        return self.warehouse_dir / "releases"
-
-    @property
-    def database(self) -> Path:
-        """The warehouse file: one writer at a time, not for BI."""
-        return self.warehouse_dir / "warehouse.duckdb"
-
-    @property
-    def serving_database(self) -> Path:
-        """The database BI opens, read-only."""
-        return self.warehouse_dir / "serving.duckdb"
-
-    @property
     def hs_reference(self) -> Path:
         """The folder of UN Comtrade's lists of HS codes, which may not be there."""
         return self.hs_reference_dir or self.warehouse_dir / "reference" / "hs"
 
     @property
-    def data_docs_dir(self) -> Path:
-        """What the quality gates found, as pages to be opened: a folder a run, and `latest`."""
-        return self.warehouse_dir / "data_docs"
-
-    @property
-    def dagster_home(self) -> Path:
-        return self.warehouse_dir / "dagster"
-
-    @property
-    def log_dir(self) -> Path:
-        return self.warehouse_dir / "logs"
-
-    @property
-    def alert_log(self) -> Path:
-        """One JSON object a line, one line an alert."""
-        return self.log_dir / "alerts.jsonl"
-
-    @cached_property
     def dbt_vars(self) -> dict[str, Any]:
         """The variables the dbt project takes from here (dbt_project.yml holds their defaults)."""
-        return {
-            "profile": self.profile,
-            "importers": list(self.importers),
-            "first_year": self.first_year,
-            "last_year": self.last_year,
-            "other_asia_is_taiwan": self.other_asia_is_taiwan,
-            "estimate_missing_quantities": self.estimate_missing_quantities,
-        }
+        return self.model_dump(mode="json", include=set(_DBT_VARS))
 
 
 def child_environment(settings: Settings) -> dict[str, str]:

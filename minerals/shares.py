@@ -1,8 +1,6 @@
 """What was imported, the share of each supplier, and how concentrated shares are.
 
-Belongs here: the one definition of an actual share and of a model share, and the arithmetic on
-shares that several modules need. Does not belong here: ranks, or what a portfolio should be
-(`sourcing`).
+An actual share and a model share are defined here once, for estimation and `sourcing` alike.
 """
 
 from __future__ import annotations
@@ -12,19 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from minerals.names import CATEGORIES, quantity_column
+from minerals.names import CATEGORIES, MARKET, SUPPLIER, quantity_column
 
 
 def imports_long(panel: pd.DataFrame) -> pd.DataFrame:
     """The panel with one row per category: key columns, category and qty_kg (null = unknown)."""
     key = panel[["importer_iso3", "mineral", "exporter_iso3", "year"]]
-    return pd.concat(
-        [
-            key.assign(category=category, qty_kg=panel[quantity_column(category)])
-            for category in CATEGORIES
-        ],
-        ignore_index=True,
-    )
+    parts = [key.assign(category=c, qty_kg=panel[quantity_column(c)]) for c in CATEGORIES]
+    return pd.concat(parts, ignore_index=True)
 
 
 def window_imports(panel: pd.DataFrame) -> pd.DataFrame:
@@ -34,12 +27,11 @@ def window_imports(panel: pd.DataFrame) -> pd.DataFrame:
     n_unknown_qty counts the years with trade of unknown quantity. actual_share is null when a
     mineral was not imported.
     """
-    key = ["importer_iso3", "category", "mineral", "exporter_iso3"]
     imports = imports_long(panel)
-    groups = imports.assign(is_unknown=imports["qty_kg"].isna()).groupby(key, sort=True)
+    groups = imports.assign(is_unknown=imports["qty_kg"].isna()).groupby(SUPPLIER, sort=True)
     frame = groups["qty_kg"].sum(min_count=1).rename("actual_qty_kg").reset_index()
     frame["n_unknown_qty"] = groups["is_unknown"].sum().to_numpy()
-    frame["actual_share"] = part_of_total(frame["actual_qty_kg"], [frame[name] for name in key[:3]])
+    frame["actual_share"] = part_of_total(frame["actual_qty_kg"], [frame[name] for name in MARKET])
     frame["actual_qty_kg"] /= panel["year"].nunique()
     return frame
 

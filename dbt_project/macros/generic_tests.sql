@@ -3,16 +3,16 @@
    rows are of different rules.
 
    key            columns that identify a row: never null, never repeated. Declared beside the model or
-               seed as `config.meta.key`, where the release reads it too.
-   nullable    columns of the key that may be null
+                  seed as `config.meta.key`, where the release reads it too
+   nullable       columns of the key that may be null
    is_key_unique  false where another test judges repeated keys
-   unique      further lists of columns without repeated values; nulls do not count
-   never_null  columns without nulls
-   accepted    column: list of the values it may have; nulls pass
-   between     column: [least, most], either end may be null; nulls pass, NaN and infinity do not
-   references  column: [ref('model'), column] in which every value is found; nulls pass
-   rules       sentence: SQL condition that is false in no row
-   min_rows    rows that the table has at least #}
+   unique         further lists of columns without repeated values; nulls do not count
+   never_null     columns without nulls
+   accepted       column: list of the values it may have; nulls pass
+   between        column: [least, most], either end may be null; nulls pass, NaN and infinity do not
+   references     column: [ref('model'), column] in which every value is found; nulls pass
+   rules          sentence: SQL condition that is false in no row
+   min_rows       rows that the table has at least #}
 {% test structure(
     model, nullable=[], is_key_unique=true, unique=[], never_null=[], accepted={}, between={}, references={},
     rules={}, min_rows=none

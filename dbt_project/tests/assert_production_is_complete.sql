@@ -55,8 +55,8 @@ classified_sheets as (
 -- Without its sheet (renamed, or lost on the way) a mineral's production would be zero everywhere.
 select
     'the sheet is missing or has no figures: correct production_sheet in seeds/minerals.csv' as problem,
-    minerals.production_sheet as sheet,
     minerals.mineral as what,
+    minerals.production_sheet as sheet,
     0 as n_rows,
     null as raw_n_rows,
     null as quantity,
@@ -67,8 +67,8 @@ where minerals.has_production_data
 union all
 select
     'the country name is unknown: add it to seeds/country_aliases.csv (world_mining_data_name)' as problem,
-    string_agg(distinct sheet, ', ' order by sheet) as sheet,
     country_name || coalesce(' (' || country_code || ')', '') as what,
+    string_agg(distinct sheet, ', ' order by sheet) as sheet,
     count(*) as n_rows,
     null as raw_n_rows,
     sum(quantity) as quantity,
@@ -79,8 +79,8 @@ group by country_name, country_code
 union all
 select
     'the unit has no factor to kg: add it to int_production__classified' as problem,
-    sheet,
     unit as what,
+    sheet,
     count(*) as n_rows,
     null as raw_n_rows,
     sum(quantity) as quantity,
@@ -91,8 +91,8 @@ group by sheet, unit
 union all
 select
     'the classified rows do not add up to the raw rows' as problem,
-    sheet,
     null as what,
+    sheet,
     classified_sheets.n_rows,
     raw_sheets.n_rows as raw_n_rows,
     classified_sheets.quantity,
@@ -102,4 +102,4 @@ full outer join classified_sheets using (sheet)
 where
     raw_sheets.n_rows is distinct from classified_sheets.n_rows
     or abs(raw_sheets.quantity - classified_sheets.quantity) > 1e-9 * abs(raw_sheets.quantity)
-order by problem, sheet, what
+order by problem, what, sheet

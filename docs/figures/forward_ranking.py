@@ -18,6 +18,7 @@ PANELS = (
 )
 BLUE, GREY, ORANGE = "#1f5a96", "#b8c2cc", "#d9822b"
 SUPPLIERS = 10
+COUNTRIES = str(Settings().seeds_dir / "countries.csv")
 
 
 def main() -> None:
@@ -28,15 +29,16 @@ def main() -> None:
             """
             select *
             from marts.ranking_forward
+            inner join read_csv(?) on iso3 = exporter_iso3
             where importer_iso3 = 'IND' and mineral = ? and category = ?
                 and coefficient_source = 'estimated' and forward_rank <= ?
             order by forward_rank
             """,
-            [mineral, category, SUPPLIERS],
+            [COUNTRIES, mineral, category, SUPPLIERS],
         ).df()
         draw(axis, rows, f"{mineral}, {category}")
     figure.suptitle(
-        "India's forward ranking of suppliers, 2019-2023 (own estimates)\n"
+        "India's suppliers as our model ranks them, 2019-2023\n"
         "dot: rank; line: 90% interval of the rank; grey bar: share of actual imports",
         fontsize=11,
     )
@@ -56,7 +58,7 @@ def draw(axis: plt.Axes, rows, title: str) -> None:
     axis.patch.set_visible(False)
     axis.hlines(positions, rows["rank_low"], rows["rank_high"], color=BLUE, linewidth=2, zorder=3)
     axis.plot(rows["forward_rank"], positions, "o", color=ORANGE, markersize=6, zorder=4)
-    axis.set_yticks(list(positions), rows["exporter_iso3"], fontsize=9)
+    axis.set_yticks(list(positions), rows["name"], fontsize=9)
     axis.invert_yaxis()
     axis.set_xlim(0.5, max(25, rows["rank_high"].max() + 1))
     axis.set_xlabel("forward rank", fontsize=8)

@@ -18,6 +18,7 @@ PANELS = (
 )
 BLUE, GREY, ORANGE = "#1f5a96", "#8a96a0", "#d9822b"
 SUPPLIERS = 10
+COUNTRIES = str(Settings().seeds_dir / "countries.csv")
 
 
 def main() -> None:
@@ -30,11 +31,12 @@ def main() -> None:
             select *, 100 * actual_share as now, 100 * model_share as model,
                 100 * recommended_share as then
             from marts.portfolio_partners
+            inner join read_csv(?) on iso3 = exporter_iso3
             where importer_iso3 = 'IND' and mineral = ? and category = ?
             order by greatest(actual_share, recommended_share) desc
             limit ?
             """,
-            [*key, SUPPLIERS],
+            [COUNTRIES, *key, SUPPLIERS],
         ).df()
         strategy = marts.execute(
             """
@@ -60,7 +62,7 @@ def draw(axis: plt.Axes, rows, title: str, strategy: tuple[str, float, float]) -
     axis.plot(rows["model"], positions, "|", color=BLUE, markersize=11, label="model")
     axis.plot(rows["now"], positions, "o", color=GREY, markersize=7, label="today")
     axis.plot(rows["then"], positions, "o", color=ORANGE, markersize=7, label="recommended")
-    axis.set_yticks(list(positions), rows["exporter_iso3"], fontsize=9)
+    axis.set_yticks(list(positions), rows["name"], fontsize=9)
     axis.invert_yaxis()
     axis.set_xlim(-1.5, None)
     axis.set_xlabel("share of imports, %", fontsize=8)

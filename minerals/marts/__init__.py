@@ -170,6 +170,3 @@ def _read_dbt(file: Path) -> Iterator[Mart]:
 def _duckdb_type(declared: str) -> str:
     """The type as DuckDB spells it: `decimal(18, 2)` is DECIMAL(18,2)."""
     return declared.upper().replace(" ", "")
-
-
-PUBLISHED_MARTS = {name: mart.key for name, mart in published().items()}

@@ -1,8 +1,5 @@
 """The cluster bootstrap: how far coefficients, and ranks made of them, move with the sample.
 
-Belongs here: resampling whole clusters and estimating on each sample. Does not belong here: ranks
-(`minerals.sourcing`), or standard errors by formula (`inference`).
-
 Few exporters carry most of the quantity, so formulas that assume many clusters of similar weight
 are optimistic; resampling exporters shows what happens when one of them is absent.
 
@@ -17,16 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minerals.ppml import estimator
 from minerals.ppml.columns import BoolArray, Columns, FloatArray, factorise
 from minerals.ppml.design import Design
-from minerals.ppml.estimator import (
-    DEVIANCE_TOLERANCE,
-    HALVING_SLACK,
-    MAX_HALVINGS,
-    Fit,
-    saturated_likelihood,
-    standardise,
-)
+from minerals.ppml.estimator import Fit, saturated_likelihood, standardise
 from minerals.ppml.separation import separated_by_combination
 
 AT_ONCE = 100
@@ -69,10 +60,9 @@ class Bootstrap:
 
     def bounds(self) -> tuple[FloatArray, FloatArray]:
         """Percentile bounds of 95%, each (p,); Efron and Tibshirani (1993), 13.3."""
-        if len(self.draws) < 2:
-            nothing = np.full(len(self.terms), np.nan)
-            return nothing, nothing
-        low, high = np.quantile(self.draws, [0.025, 0.975], axis=0)
+        low, high = np.full((2, len(self.terms)), np.nan)
+        if len(self.draws) > 1:
+            low, high = np.quantile(self.draws, [0.025, 0.975], axis=0)
         return low, high
 
 
@@ -220,11 +210,11 @@ def _newton(
             jump = _solve(G, ((weighted[active] - w) @ Z) * kept)
             step = (jump @ Z.T) * (weights[active] > 0)
             share = np.ones(len(active))
-            for _ in range(MAX_HALVINGS):
+            for _ in range(estimator.MAX_HALVINGS):
                 new_eta = eta[active] + share[:, None] * step
                 new_mu = np.exp(new_eta)
                 lower = deviance_at(active, new_eta, new_mu)
-                slack = HALVING_SLACK * (np.abs(deviance[active]) + total[active])
+                slack = estimator.HALVING_SLACK * (np.abs(deviance[active]) + total[active])
                 is_lower = lower <= deviance[active] + slack
                 if is_lower.all():
                     break
@@ -233,7 +223,7 @@ def _newton(
             movement = share * np.abs(step).max(axis=1, initial=0.0)
             eta[active], mu[active], deviance[active] = new_eta, new_mu, lower
             moved[active] += share[:, None] * jump
-            ended = (change <= DEVIANCE_TOLERANCE * (lower + 1e-3)) & (
+            ended = (change <= estimator.DEVIANCE_TOLERANCE * (lower + 1e-3)) & (
                 movement <= MOVEMENT_TOLERANCE
             )
             is_settled[active] = ended & is_lower

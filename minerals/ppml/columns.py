@@ -1,9 +1,5 @@
 """The columns of a design as arrays and level codes, and the weighted sums an estimator needs.
 
-Belongs here: products of a design matrix with vectors and weights that never build its dummies, and
-the solution of normal equations. Does not belong here: what the columns mean (`design`), or which
-model they serve (`estimator`).
-
 A dummy has one 1 per row, so a product with it is a sum by level. Summed by level, a mineral of
 small quantities keeps its digits when another has large ones.
 """
@@ -89,10 +85,10 @@ class Columns:
     def present(self) -> Columns:
         """The same rows with dummies of the levels they have, less the last of each effect."""
         codes, sizes = [], []
-        for _, size, old in self.effects():
-            is_there = np.bincount(old, minlength=size + 1) > 0
-            codes.append((np.cumsum(is_there) - 1).take(old))
-            sizes.append(int(is_there.sum()) - 1)
+        for _, _, old in self.effects():
+            levels, new = np.unique(old, return_inverse=True)
+            codes.append(new.astype(np.intp))
+            sizes.append(len(levels) - 1)
         return Columns(self.dense, tuple(codes), tuple(sizes))
 
     def is_surely_full_rank(self) -> bool:

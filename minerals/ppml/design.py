@@ -1,10 +1,4 @@
-"""The design matrix: which rows and columns of the panel a model is estimated on, and why not all.
-
-Belongs here: the typed specification of a model, the choice of base levels, and everything that is
-dropped before estimation: rows without a quantity, separated rows, collinear columns. All of it is
-counted and named. Does not belong here: how separation is found (`separation`), estimation, or the
-tables that report it.
-"""
+"""The design matrix: on which rows and columns a model is estimated, and why not on all."""
 
 from __future__ import annotations
 

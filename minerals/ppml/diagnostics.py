@@ -1,8 +1,4 @@
-"""Diagnostics: whether the specification holds, and on how few observations the result rests.
-
-Belongs here: tests and figures computed from a design and its fit, as functions of arrays. Does not
-belong here: the verdict whether a fit may be published (`tables`).
-"""
+"""Diagnostics: whether the specification holds, and on how few observations the result rests."""
 
 from __future__ import annotations
 
@@ -14,17 +10,8 @@ import numpy as np
 from minerals.ppml import EstimationError
 from minerals.ppml.columns import Columns, FloatArray, IntArray, centred, factorise
 from minerals.ppml.design import Clusters, Design
-from minerals.ppml.estimator import (
-    Fit,
-    NormalEquations,
-    irls,
-    saturated_likelihood,
-    standardise,
-)
+from minerals.ppml.estimator import Fit, NormalEquations, irls, saturated_likelihood, standardise
 from minerals.ppml.inference import clustered_covariance, normal_inference
-
-INFLUENTIAL = 5
-"""How many observations count as the most influential ones."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +45,7 @@ def diagnose(design: Design, fit: Fit) -> Diagnostics:
         overdispersion_p_value=p_value,
         max_vif=float("nan") if worst is None else float(vif[worst]),
         max_vif_term=worst,
-        top5_deviance_share=deviance_share(y, eta, INFLUENTIAL),
+        top5_deviance_share=deviance_share(y, eta, 5),
         zero_share=float(np.mean(y == 0)),
         predicted_zero_share=float(np.mean(np.exp(-mu))),
         rank_correlations=rank_correlations(y, eta, design.second_clusters),
@@ -140,10 +127,9 @@ def rank_correlations(y: FloatArray, eta: FloatArray, groups: Clusters) -> dict[
 
     Source: Spearman (1904), with mean ranks for ties.
     """
-    members = [groups.codes == code for code in range(len(groups.names))]
     return {
-        str(name): _spearman(y[rows], eta[rows])
-        for name, rows in zip(groups.names, members, strict=True)
+        str(name): _spearman(y[groups.codes == code], eta[groups.codes == code])
+        for code, name in enumerate(groups.names)
     }
 
 

@@ -1,9 +1,5 @@
 """The estimator: Poisson pseudo-maximum-likelihood by iteratively reweighted least squares.
 
-Belongs here: the iterations, and the fit of a design with its inference. Does not belong here: what
-enters the design (`design`, `separation`), the formulas of inference (`inference`), how results are
-tabulated and judged (`tables`).
-
 Quantities are divided by their mean and regressors standardised, because tons in kg run to 1e10 and
 regressors differ by orders of magnitude; coefficients, covariances and the log-likelihood are
 carried back to kg and the regressors' own units.

@@ -1,9 +1,5 @@
 """Inference: what a fitted Poisson model says about its uncertainty and its fit.
 
-Belongs here: covariances, tests and likelihood statistics, as functions of arrays. Does not belong
-here: the fit itself (`estimator`), tests of its specification (`diagnostics`), resampling
-(`bootstrap`).
-
 Small-sample factors: HC1 n/(n-k); one-way clusters G/(G-1), as Stata's `poisson, vce(cluster)`;
 two-way clusters min(G, H)/(min(G, H)-1), as `ppmlhdfe`. The factor (n-1)/(n-k), by which pyfixest
 and `ppmlhdfe` also multiply clustered covariances, is not applied.

@@ -1,8 +1,4 @@
-"""One model from panel to evidence: its design, its fit, and all that supports or weakens it.
-
-Belongs here: the order in which the parts are called. Does not belong here: the parts, or their
-tables (`tables`).
-"""
+"""One model from panel to evidence: its design, its fit, and all that supports or weakens it."""
 
 from __future__ import annotations
 
@@ -85,8 +81,8 @@ def leave_one_out_stability(panel: pd.DataFrame, design: Design, fit: Fit, top_k
     if np.isnan(kept).any():
         return Stability()
     worst = int(np.argmin(kept))
-    least_without = design.clusters.names[is_identified][worst]
-    return Stability(float(kept.mean()), float(kept[worst]), str(least_without))
+    without = str(design.clusters.names[is_identified][worst])
+    return Stability(float(kept.mean()), float(kept[worst]), without)
 
 
 def _candidates(panel: pd.DataFrame, design: Design) -> tuple[FloatArray, list[IntArray]]:

@@ -1,7 +1,4 @@
-"""Two pictures of a model: its coefficients, and fitted against actual quantities.
-
-Belongs here: drawing, into the bytes of a PNG. Does not belong here: where pictures are shown.
-"""
+"""Two pictures of a model: its coefficients, and fitted against actual quantities."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The reference: statsmodels' Poisson GLM on the same matrix, and how far our fit is from it.
-
-Belongs here: the only use of statsmodels. Does not belong here: what is done about a disagreement
-(`orchestration`).
-"""
+"""The reference: statsmodels' Poisson GLM on the same matrix, and how far our fit is from it."""
 
 from __future__ import annotations
 
@@ -66,10 +62,10 @@ def compare_with_statsmodels(design: Design, fit: Fit) -> Comparison:
     standard, back = standardise(design.columns)
     Z, mean = standard.to_array(), fit.mean_dependent_kg
     weights = np.exp(fit.linear_predictor) / mean
-    n_clusters = fit.n_clusters
-    n, k = Z.shape
+    n_clusters, (n, k) = fit.n_clusters, Z.shape
+    broken = Comparison(np.inf, np.inf, np.inf)
     if n_clusters < 2:
-        return Comparison(np.inf, np.inf, np.inf)  # clustered errors do not exist
+        return broken  # clustered errors do not exist
     options: dict[str, object] = {"maxiter": 200, "atol": 0.0, "rtol": 1e-13}
     try:
         to_basis = np.linalg.inv(np.linalg.qr(Z * np.sqrt(weights)[:, None], mode="r"))
@@ -93,7 +89,7 @@ def compare_with_statsmodels(design: Design, fit: Fit) -> Comparison:
                 **options,
             )
     except (ValueError, FloatingPointError, np.linalg.LinAlgError):
-        return Comparison(np.inf, np.inf, np.inf)
+        return broken
     b = back @ np.asarray(robust.params, dtype=np.float64)
     b[-1] += np.log(mean)
     ours = np.sqrt(np.diag(fit.cov_robust)), np.sqrt(np.diag(fit.cov_clustered))

@@ -1,8 +1,5 @@
 """Separation: which observations have no finite maximum-likelihood estimate, found exactly.
 
-Belongs here: the search for separated rows, and the null space it needs. Does not belong here:
-what is done with them (`design`), or effects of thousands of levels (`two_way`).
-
 A row with y = 0 is separated when some combination of columns X g is zero wherever y > 0, nowhere
 negative where y = 0, and positive in that row: moving b against g lowers the fitted value of that
 row without limit and changes no other. Source: Correia, Guimaraes and Zylkin, "Verifying the
@@ -60,10 +57,8 @@ def empty_levels(y: FloatArray, columns: Columns) -> BoolArray:
 
 
 def separated_by_combination(y: FloatArray, X: FloatArray) -> BoolArray:
-    """Which of the (n,) rows a combination of the columns of X (n, k) separates.
-
-    The last column of X is the constant.
-    """
+    """Which of the (n,) rows a combination of the columns of X (n, k), the last the constant,
+    separates."""
     positive = y > 0
     is_out = np.zeros(len(y), dtype=bool)
     Z = np.column_stack([centred(X[:, :-1]), np.full(len(X), 1.0 / np.sqrt(len(X)))])

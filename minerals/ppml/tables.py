@@ -1,9 +1,5 @@
 """Tables of estimation: coefficients, covariances and fit statistics, estimated and published.
 
-Belongs here: the rows of the marts `ppml_coefficients`, `ppml_covariance`, `ppml_bootstrap` and
-`ppml_fit`, and the judgement whether a fit may be published. Does not belong here: the columns of
-these marts (`minerals/marts`), the estimator's arithmetic, or ranking.
-
 Which terms have a row in `ppml_coefficients`, by `status`:
 free       estimated, with standard errors.
 base       the level left out: estimate 0 by definition, no standard error.
@@ -15,7 +11,7 @@ A mineral or year without any import has no row: its effect does not exist.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +40,6 @@ from minerals.ppml import MIN_NONZERO_OBSERVATIONS, EstimationError
 from minerals.ppml.bootstrap import Bootstrap
 from minerals.ppml.columns import FloatArray
 from minerals.ppml.design import Dropped, Term, study_spec
-from minerals.ppml.diagnostics import Diagnostics
 from minerals.ppml.estimator import Fit
 from minerals.ppml.inference import normal_inference
 from minerals.ppml.model import Model, estimate_model
@@ -87,24 +82,18 @@ def estimate_categories(panel: pd.DataFrame, importer: str, choices: Choices) ->
             results[category] = error
     models = {c: result for c, result in results.items() if isinstance(result, Model)}
 
-    def table(name: str, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-        if not frames:
+    def table(name: str, frame_of: Callable[[Model], pd.DataFrame]) -> pd.DataFrame:
+        if not models:
             return marts.empty(name)
+        frames = {category: frame_of(model) for category, model in models.items()}
         stacked = pd.concat(frames, names=["category"]).reset_index("category")
         stacked = stacked.assign(importer_iso3=importer, coefficient_source=ESTIMATED)
         return marts.conform(stacked, name)
 
     return Estimates(
-        coefficients=table(
-            "ppml_coefficients",
-            {c: coefficients_frame(m.fit, m.bootstrap) for c, m in models.items()},
-        ),
-        covariance=table(
-            "ppml_covariance", {c: covariance_frame(m.fit) for c, m in models.items()}
-        ),
-        bootstrap=table(
-            "ppml_bootstrap", {c: bootstrap_frame(m.bootstrap) for c, m in models.items()}
-        ),
+        coefficients=table("ppml_coefficients", lambda m: coefficients_frame(m.fit, m.bootstrap)),
+        covariance=table("ppml_covariance", lambda m: covariance_frame(m.fit)),
+        bootstrap=table("ppml_bootstrap", lambda m: bootstrap_frame(m.bootstrap)),
         fit=fit_frame(importer, results, own),
         models=models,
     )
@@ -119,18 +108,20 @@ def coefficients_frame(fit: Fit, bootstrap: Bootstrap) -> pd.DataFrame:
     """
     regressors = [t for t in fit.dropped.separated if t.term_type == "covariate"]
     fixed = [
-        _terms(fit.base_levels, STATUS_BASE, estimate=0.0),
-        _terms(fit.dropped.collinear, STATUS_COLLINEAR, estimate=0.0),
-        _terms(regressors, STATUS_SEPARATED, estimate=np.nan),
+        _terms(terms, status, estimate=estimate)
+        for terms, status, estimate in (
+            (fit.base_levels, STATUS_BASE, 0.0),
+            (fit.dropped.collinear, STATUS_COLLINEAR, 0.0),
+            (regressors, STATUS_SEPARATED, np.nan),
+        )
+        if terms
     ]
-    fixed = [frame for frame in fixed if not frame.empty]
-    covariances = {
-        SE_CLUSTERED: fit.cov_clustered,
-        SE_ROBUST: fit.cov_robust,
-        SE_TWO_WAY: fit.cov_two_way,
-    }
     frames = []
-    for kind, cov in covariances.items():
+    for kind, cov in (
+        (SE_CLUSTERED, fit.cov_clustered),
+        (SE_ROBUST, fit.cov_robust),
+        (SE_TWO_WAY, fit.cov_two_way),
+    ):
         free = _free(fit.terms, fit.coefficients, np.sqrt(np.clip(np.diag(cov), 0.0, None)))
         frames.append(pd.concat([free, *fixed]).assign(se_type=kind))
     if bootstrap.n_replications:
@@ -176,12 +167,23 @@ def fit_frame(
     rows = []
     for category, result in results.items():
         if isinstance(result, Model):
-            row = _model_row(result)
+            row, dropped = _model_row(result), result.fit.dropped
         else:
             row = {"is_publishable": False, "reason": str(result)}
-        row |= {"importer_iso3": importer, "category": category}
-        row["n_estimated_qty"] = int((panel[f"{category}_estimated_qty_kg"] > 0).sum())
-        rows.append(row | _dropped(result.fit if isinstance(result, Model) else result))
+            dropped = result.dropped or Dropped()
+        rows.append(
+            row
+            | {
+                "importer_iso3": importer,
+                "category": category,
+                "n_estimated_qty": int((panel[f"{category}_estimated_qty_kg"] > 0).sum()),
+                "n_missing_dropped": dropped.n_missing,
+                "n_separated_dropped": dropped.n_separated,
+                "n_separated_by_combination": dropped.n_separated_by_combination,
+                "separated_terms": "; ".join(term.name for term in dropped.separated) or None,
+                "collinear_terms": "; ".join(term.name for term in dropped.collinear) or None,
+            }
+        )
     columns = [column.name for column in marts.python_marts()["ppml_fit"].columns]
     return marts.conform(pd.DataFrame(rows, columns=columns), "ppml_fit")
 
@@ -193,10 +195,8 @@ def published_coefficients_frame(importer: str, published: pd.DataFrame) -> pd.D
     t_value, p_value, conf_low, conf_high. Raises ValueError when a column is missing, or when the
     study's base level has an estimate of its own.
     """
-    columns = ["category", "term_type", "term", "estimate", "std_error"]
-    require_columns(
-        published, [*columns, "t_value", "p_value", "conf_low", "conf_high"], "the seed"
-    )
+    numbers = ["estimate", "std_error", "t_value", "p_value", "conf_low", "conf_high"]
+    require_columns(published, ["category", "term_type", "term", *numbers], "the seed")
     bases = [Term(BASE_MINERAL, "mineral"), Term(str(BASE_YEAR), "year")]
     if published["term"].astype(str).isin([base.name for base in bases]).any():
         names = ", ".join(base.name for base in bases)
@@ -206,12 +206,10 @@ def published_coefficients_frame(importer: str, published: pd.DataFrame) -> pd.D
         for category in published["category"].unique()
     ]
     printed = published.rename(columns={"t_value": "z_value"}).assign(status=STATUS_FREE)
-    return marts.conform(
-        pd.concat([printed, *base_rows], ignore_index=True).assign(
-            importer_iso3=importer, coefficient_source=PUBLISHED, se_type=SE_PUBLISHED
-        ),
-        "ppml_coefficients",
+    table = pd.concat([printed, *base_rows], ignore_index=True).assign(
+        importer_iso3=importer, coefficient_source=PUBLISHED, se_type=SE_PUBLISHED
     )
+    return marts.conform(table, "ppml_coefficients")
 
 
 def publishable_coefficients(coefficients: pd.DataFrame, fit: pd.DataFrame) -> pd.DataFrame:
@@ -253,17 +251,9 @@ def unpublishable_reasons(fit: Fit, bootstrap: Bootstrap, comparison: Comparison
 
 
 def _free(terms: Sequence[Term], estimate: FloatArray, std_error: FloatArray) -> pd.DataFrame:
-    z_value, p_value, low, high = normal_inference(estimate, std_error)
-    return _terms(
-        terms,
-        STATUS_FREE,
-        estimate=estimate,
-        std_error=std_error,
-        z_value=z_value,
-        p_value=p_value,
-        conf_low=low,
-        conf_high=high,
-    )
+    names = ("z_value", "p_value", "conf_low", "conf_high")
+    inferred = dict(zip(names, normal_inference(estimate, std_error), strict=True))
+    return _terms(terms, STATUS_FREE, estimate=estimate, std_error=std_error, **inferred)
 
 
 def _terms(terms: Sequence[Term], status: str, **values: Any) -> pd.DataFrame:
@@ -275,11 +265,13 @@ def _model_row(model: Model) -> dict[str, object]:
     """The statistics of a model by their names in `ppml_fit`, among others."""
     bootstrap, comparison = model.bootstrap, model.comparison
     reasons = unpublishable_reasons(model.fit, bootstrap, comparison)
+    found = {m: r for m, r in model.diagnostics.rank_correlations.items() if np.isfinite(r)}
     return {
         **vars(model.fit),
         **vars(model.diagnostics),
         **vars(model.stability),
-        **_correlations(model.diagnostics),
+        "mean_rank_correlation": float(np.mean(list(found.values()))) if found else np.nan,
+        "rank_correlations": "; ".join(f"{m} {r:.2f}" for m, r in found.items()) or None,
         "n_bootstrap_replications": bootstrap.n_replications,
         "n_bootstrap_separated": bootstrap.n_separated,
         "n_bootstrap_failed": bootstrap.n_failed,
@@ -288,23 +280,4 @@ def _model_row(model: Model) -> dict[str, object]:
         "statsmodels_log_likelihood_difference": comparison.log_likelihood,
         "is_publishable": not reasons,
         "reason": "; ".join(reasons) or None,
-    }
-
-
-def _correlations(diagnostics: Diagnostics) -> dict[str, object]:
-    known = {m: r for m, r in diagnostics.rank_correlations.items() if np.isfinite(r)}
-    return {
-        "mean_rank_correlation": float(np.mean(list(known.values()))) if known else np.nan,
-        "rank_correlations": "; ".join(f"{m} {r:.2f}" for m, r in known.items()) or None,
-    }
-
-
-def _dropped(result: Fit | EstimationError) -> dict[str, object]:
-    dropped = result.dropped or Dropped()
-    return {
-        "n_missing_dropped": dropped.n_missing,
-        "n_separated_dropped": dropped.n_separated,
-        "n_separated_by_combination": dropped.n_separated_by_combination,
-        "separated_terms": "; ".join(term.name for term in dropped.separated) or None,
-        "collinear_terms": "; ".join(term.name for term in dropped.collinear) or None,
     }

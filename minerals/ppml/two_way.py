@@ -1,9 +1,5 @@
 """Models of two effects of thousands of levels and a few regressors: gravity over all importers.
 
-Belongs here: PPML with, say, importer-mineral and exporter-mineral effects and dyadic regressors.
-Only the regressors are reported. Does not belong here: the study's models, whose effects are few
-and reported (`design`, `estimator`).
-
 Given the slopes, the effects have a closed form in turn: exp(effect) is the level's quantity over
 what its rows would have without it (Sinkhorn, IPF). A few such rounds are the start. Newton's steps
 follow, in which the effects of both kinds are taken out exactly: the larger kind by division, the

@@ -108,10 +108,18 @@ def read_contract(file: Path) -> list[Mart]:
 
 
 def as_markdown(contract: Iterable[Mart]) -> str:
-    """The contract as tables for people, one per mart; key columns are bold."""
-    lines: list[str] = []
+    """The contract as a page for people, one table per mart; key columns are bold."""
+    lines = [
+        "# Every column of a release",
+        "",
+        "Key columns are bold. `minerals contract --write` writes this page from the served "
+        "release. Programs find the same in `contract.json` of each release, and "
+        "[bi.md](bi.md) has a question for each mart.",
+        "",
+    ]
     for mart in contract:
-        lines += [f"#### `{mart.name}`", ""]
+        description = mart.description.replace("\n", " ")
+        lines += [f"## `{mart.name}`", "", description, ""]
         lines += ["| column | type | unit | meaning |", "|---|---|---|---|"]
         for column in mart.columns:
             name = f"**`{column.name}`**" if column.name in mart.key else f"`{column.name}`"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import duckdb
 
+from minerals.errors import ReleaseError
 from minerals.releases.serving import quoted
 
 MARKET = "importer_iso3, category, mineral"
@@ -55,10 +56,9 @@ class Market:
 @dataclass(frozen=True)
 class ReleaseDiff:
     """`moves` compares each coefficient source with itself, `headline_moves` the rankings that a
-    reader is shown, whatever their source; who enters or leaves comes first, then the largest move.
-    `markets` begins with those where most suppliers move. `row_counts` is before and after, by
-    mart, where they differ; None where a mart is absent. `n_compared` counts the ranks behind
-    `moves`."""
+    reader is shown, whatever their source. `markets` begins with those where most suppliers move.
+    `row_counts` is before and after, by mart, where they differ; None where a mart is absent.
+    `n_compared` counts the ranks behind `moves`."""
 
     moves: list[Move]
     headline_moves: list[Move]
@@ -68,7 +68,20 @@ class ReleaseDiff:
 
 
 def diff_releases(before: Path, after: Path, mineral: str | None = None) -> ReleaseDiff:
-    """Compare two release folders. `mineral` limits moves and markets to one mineral."""
+    """Compare two release folders. `mineral` limits moves and markets to one mineral.
+
+    Raises ReleaseError when a release lacks a ranking, or a column of it that is compared.
+    """
+    try:
+        return _compared(before, after, mineral)
+    except (duckdb.BinderException, duckdb.IOException) as error:
+        reason = str(error).partition("\n")[0]
+        raise ReleaseError(
+            f"Releases {before.name} and {after.name} cannot be compared: {reason}"
+        ) from error
+
+
+def _compared(before: Path, after: Path, mineral: str | None) -> ReleaseDiff:
     with duckdb.connect() as connection:
         connection.execute("set variable mineral = ?", [mineral])
         for side, folder in (("old", before), ("new", after)):
@@ -78,17 +91,26 @@ def diff_releases(before: Path, after: Path, mineral: str | None = None) -> Rele
                     f"create view {side}_{mart} as from read_parquet('{file}') "
                     "where mineral = coalesce(getvariable('mineral'), mineral)"
                 )
-        moves = _ranks(connection, "", f"{MARKET}, exporter_iso3, coefficient_source")
+            files = [str(file) for file in folder.glob("*.parquet")]
+            connection.execute(
+                f"create table {side}_rows as select parse_filename(file_name, true) as mart, "
+                "num_rows from parquet_file_metadata(?)",
+                [files],
+            )
+        ranks = _ranks(connection, "", f"{MARKET}, exporter_iso3, coefficient_source")
         headline = _ranks(connection, "where is_headline", f"{MARKET}, exporter_iso3")
         markets = [Market(*row) for row in connection.execute(_MARKETS).fetchall()]
-        old, new = _row_counts(connection, before), _row_counts(connection, after)
-    counts = {mart: (old.get(mart), new.get(mart)) for mart in sorted(old.keys() | new.keys())}
+        counts = connection.execute(
+            "select mart, old.num_rows, new.num_rows from old_rows as old "
+            "full outer join new_rows as new using (mart) "
+            "where old.num_rows is distinct from new.num_rows order by mart"
+        ).fetchall()
     return ReleaseDiff(
-        moves=_moved(moves),
-        headline_moves=_moved(headline),
+        moves=[move for move in ranks if move.rank_before != move.rank_after],
+        headline_moves=[move for move in headline if move.rank_before != move.rank_after],
         markets=markets,
-        row_counts={mart: pair for mart, pair in counts.items() if pair[0] != pair[1]},
-        n_compared=len(moves),
+        row_counts={mart: (before, after) for mart, before, after in counts},
+        n_compared=len(ranks),
     )
 
 
@@ -103,40 +125,22 @@ def minerals_of(*releases: Path) -> list[str]:
 
 
 def _ranks(connection: duckdb.DuckDBPyConnection, where: str, key: str) -> list[Move]:
-    """The forward rank of each supplier in both releases, joined by `key`."""
+    """The forward rank of each supplier in both releases, joined by `key`: who enters or leaves
+    comes first, then the largest move."""
     rows = connection.execute(
         f"""
         select
-            {MARKET}, exporter_iso3, coalesce(new.coefficient_source, old.coefficient_source),
-            old.forward_rank, new.forward_rank
+            {MARKET}, exporter_iso3,
+            coalesce(new.coefficient_source, old.coefficient_source) as source,
+            old.forward_rank as was, new.forward_rank as is_now
         from (from old_forward {where}) as old
         full outer join (from new_forward {where}) as new using ({key})
+        order by
+            was - is_now is not null, abs(was - is_now) desc, coalesce(was, is_now),
+            {MARKET}, source, exporter_iso3
         """
     ).fetchall()
     return [Move(*row) for row in rows]
-
-
-def _moved(ranks: list[Move]) -> list[Move]:
-    return sorted((m for m in ranks if m.rank_before != m.rank_after), key=_largest_first)
-
-
-def _largest_first(move: Move) -> tuple[object, ...]:
-    return (
-        move.places is not None,
-        -abs(move.places or 0),
-        move.rank_before or move.rank_after,
-        move.importer_iso3,
-        move.category,
-        move.mineral,
-        move.coefficient_source,
-        move.exporter_iso3,
-    )
-
-
-def _row_counts(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[str, int]:
-    sql = "select count(*) from read_parquet(?)"
-    files = sorted(folder.glob("*.parquet"))
-    return {f.stem: connection.execute(sql, [str(f)]).fetchall()[0][0] for f in files}
 
 
 _MARKETS = f"""

@@ -155,7 +155,7 @@ def read_production(content: bytes, file: str) -> Mapping[str, pa.Table]:
 def _sheet_rows(database: sqlite3.Connection, sheet: str) -> Iterator[tuple[object, ...]]:
     cursor = database.execute(f'select * from "{sheet}"')
     columns = [c[0] for c in cursor.description]
-    fixed = ("Country", "Country_ISO", "unit", "data_source")
+    fixed = ("Country", "Country_ISO", "unit")
     missing = [c for c in fixed if c not in columns]
     years = [c for c in columns if c.isdigit()]
     if missing or not years:
@@ -165,7 +165,7 @@ def _sheet_rows(database: sqlite3.Connection, sheet: str) -> Iterator[tuple[obje
         )
     for row in cursor:
         cell = dict(zip(columns, row, strict=True))
-        country, iso, unit, data_source = (cell[c] for c in fixed)
+        country, iso, unit = (cell[c] for c in fixed)
         for year in years:
             try:
                 quantity = None if cell[year] is None else float(cell[year])
@@ -174,7 +174,7 @@ def _sheet_rows(database: sqlite3.Connection, sheet: str) -> Iterator[tuple[obje
                     f"World Mining Data sheet '{sheet}', row '{country}', column {year}: "
                     f"'{cell[year]}' is not a number. {_OTHER_LAYOUT}"
                 ) from error
-            yield sheet, country, iso, int(year), quantity, unit, data_source
+            yield sheet, country, iso, int(year), quantity, unit
 
 
 @contextmanager

@@ -383,21 +383,19 @@ def _available(source: Comtrade, reporters: Sequence[str], years: Sequence[int])
     return published
 
 
-def changed(held: Path, published: Iterable[Published]) -> list[Published]:
-    """What is published and is not, or not with this checksum, in the availability table `held`."""
-    columns = ("reporterCode", "period", "datasetChecksum")
-    table = pq.read_table(held, columns=list(columns)).to_pylist()
-    known = {tuple(row[c] for c in columns) for row in table}
-    return [p for p in published if (p.reporter, p.year, p.checksum) not in known]
-
-
 def newly_published(
     settings: Settings, held: Path, policy: RetryPolicy = IMPATIENT
 ) -> list[Published]:
     """The years of the settings that are published and that a snapshot (`held`: its availability
-    table) does not hold: one call per importer, and no rows. Raises SourceError."""
+    table) holds not at all or with another checksum: one call per importer, and no rows.
+
+    Raises SourceError.
+    """
     reporters = [seeds.reporter_code(settings.seeds_dir, i) for i in settings.importers]
-    return changed(held, source(settings, policy).availability(reporters, settings.years))
+    published = source(settings, policy).availability(reporters, settings.years)
+    columns = ("reporterCode", "period", "datasetChecksum")
+    known = {tuple(row[c] for c in columns) for row in pq.read_table(held).to_pylist()}
+    return [p for p in published if (p.reporter, p.year, p.checksum) not in known]
 
 
 @dataclass(frozen=True)

@@ -35,17 +35,7 @@ ESSENTIAL = (*KEY, "flowCode", "classificationCode", "primaryValue")
 WEIGHTS = ("netWgt", "netWeight")
 TABLES = sources()["comtrade"].tables
 TRADE, AVAILABILITY, RECONCILIATION = TABLES
-# The other columns of the API, which nothing reads; the answers are kept as received.
-_NOT_READ = (
-    "typeCode", "freqCode", "refPeriodId", "refYear", "refMonth", "reporterISO", "reporterDesc",
-    "flowCode", "flowDesc", "partnerISO", "partnerDesc", "partner2Code", "partner2ISO",
-    "partner2Desc", "classificationSearchCode", "isOriginalClassification", "aggrLevel", "isLeaf",
-    "customsCode", "customsDesc", "mosCode", "motCode", "motDesc", "qtyUnitCode", "qtyUnitAbbr",
-    "qty", "isQtyEstimated", "altQtyUnitCode", "altQtyUnitAbbr", "altQty", "isAltQtyEstimated",
-    "netWeight", "isNetWgtEstimated", "grossWgt", "isGrossWgtEstimated", "cifvalue", "fobvalue",
-    "legacyEstimationFlag", "isReported", "isAggregate",
-)  # fmt: skip
-_KNOWN = frozenset((*_NOT_READ, *TABLES[TRADE].columns))
+_KNOWN = {*TABLES[TRADE].columns, *TABLES[TRADE].ignored}
 _CASTS = {"text": str, "integer": int, "number": float}
 _RECONCILE = f"""
     with sums as (

@@ -58,18 +58,19 @@ def csv_provider(source: str, file: Path, remedy: str) -> Provider:
 
 
 def read_csv(file: Path, table: RawTable, remedy: str) -> pa.Table:
-    """The file's columns, those of the table in their types; a further column as Arrow finds it.
+    """The file's columns, the declared ones in their types; a further column as Arrow finds it.
 
     Raises SourceError naming the line, or row, column and value. A column that is missing is left
     to the check of the table, which names all that are.
     """
+    types = table.types
     try:
         # One thread, so that an error names the row.
         rows = pacsv.read_csv(
             pa.BufferReader(_utf8(file, remedy)),
             read_options=pacsv.ReadOptions(use_threads=False),
             convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys((*table.columns, *table.optional), pa.string()),
+                column_types=dict.fromkeys(types, pa.string()),
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=True,
@@ -83,13 +84,12 @@ def read_csv(file: Path, table: RawTable, remedy: str) -> pa.Table:
     names = rows.column_names
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise SourceError(f"{file.name}: more than one column {', '.join(repeated)}. {_CORRECT}")
-    for place, column in enumerate(table.schema_of(names)):
-        if column.name in table.columns or column.name in table.optional:
-            try:
-                values = rows[column.name].cast(column.type)
-            except pa.ArrowInvalid as error:
-                raise SourceError(_misfit(file.name, rows, column)) from error
-            rows = rows.set_column(place, column.name, values)
+    for name in [name for name in names if name in types]:
+        try:
+            values = rows[name].cast(types[name])
+        except pa.ArrowInvalid as error:
+            raise SourceError(_misfit(file.name, rows, name, types[name])) from error
+        rows = rows.set_column(names.index(name), name, values)
     return rows
 
 
@@ -113,17 +113,16 @@ def _utf8(file: Path, remedy: str) -> bytes:
     return content
 
 
-def _misfit(file: str, rows: pa.Table, column: pa.Field) -> str:
+def _misfit(file: str, rows: pa.Table, column: str, kind: pa.DataType) -> str:
     """The message about the first value of a column that cannot be cast."""
-    is_whole = pa.types.is_integer(column.type)
-    expected = "a whole number" if is_whole else "a number (with a decimal point)"
-    for number, value in enumerate(rows[column.name]):
+    expected = "a whole number" if pa.types.is_integer(kind) else "a number (with a decimal point)"
+    for number, value in enumerate(rows[column]):
         try:
-            value.cast(column.type)
+            value.cast(kind)
         except pa.ArrowInvalid:
             start = ", ".join(str(cell) for cell in rows.slice(number, 1).to_pylist()[0].values())
             return (
-                f"{file}, row {number + 1} after the header ({start[:40]} ...), column "
-                f"{column.name}: '{value}' is not {expected}. {_CORRECT}"
+                f"{file}, row {number + 1} after the header ({start[:40]} ...), column {column}: "
+                f"'{value}' is not {expected}. {_CORRECT}"
             )
-    return f"{file}, column {column.name}: a value is not {expected}. {_CORRECT}"
+    return f"{file}, column {column}: a value is not {expected}. {_CORRECT}"

@@ -1,6 +1,6 @@
 """CEPII GeoDist: the cities of each country with coordinates, its area, and a landlocked flag.
 
-File: `geo_cepii.xls`, one row per city; main city and capital are flagged; '.' means missing.
+File: `geo_cepii.xls`, one row per city; the main city is flagged; '.' means missing.
 Distances are computed from the coordinates in dbt. Codes are of 2004 (ROM, ZAR, TMP, PAL, YUG);
 `country_aliases.csv` resolves them. GeoDist will not change again, so its known errors are
 corrected here, from a register with reasons, and the economies that it lacks are taken from the
@@ -25,16 +25,14 @@ from minerals.sources.provider import Fetched, Provider
 from minerals.sources.tables import sources
 
 FILE = "geo_cepii.xls"
-_COLUMNS = (
-    "iso3", "country", "area", "landlocked", "city_en", "lat", "lon", "cap", "maincity",
-)  # fmt: skip
+_COLUMNS = ("iso3", "country", "area", "landlocked", "city_en", "lat", "lon", "maincity")
 
 
 def read_geography(content: bytes, aliases: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """{iso3: its row}, from the rows flagged as main city and as capital.
+    """{iso3: its row}, from the row flagged as main city.
 
-    Raises SourceError when a column is missing, a code is unknown, or a country has not one of
-    each.
+    Raises SourceError when a column is missing, a code is unknown, or a country has not one such
+    row.
     """
     sheet, rows = next(workbooks.sheets(content, FILE))
     header = [workbooks.text(cell) for cell in rows[0]] if rows else []
@@ -46,46 +44,38 @@ def read_geography(content: bytes, aliases: Mapping[str, str]) -> dict[str, dict
         )
     positions = {column: header.index(column) for column in _COLUMNS}
     cities = [{c: _value(row[i]) for c, i in positions.items()} for row in rows[1:] if any(row)]
-    codes = list(dict.fromkeys(city["iso3"] for city in cities))
-    if unknown := [code for code in codes if code not in aliases]:
+    main: dict[str, list[Mapping[str, Any]]] = {city["iso3"]: [] for city in cities}
+    for city in cities:
+        if city["maincity"] == 1:
+            main[city["iso3"]].append(city)
+    if unknown := [code for code in main if code not in aliases]:
         raise SourceError(
             f"{FILE}: country_aliases.csv does not know the codes {', '.join(unknown)}. Add a "
             "row with code_system geodist for each."
         )
-    main, capital = (_city_of_each(cities, flag) for flag in ("maincity", "cap"))
+    if wrong := [f"{code} has {len(rows)}" for code, rows in main.items() if len(rows) != 1]:
+        raise SourceError(
+            f"{FILE}: each country has one row with maincity = 1, but {', '.join(wrong)}. "
+            "Nothing of it is used."
+        )
     return {
         aliases[code]: {
             "iso3": aliases[code],
-            "name": main[code]["country"],
-            "landlocked": int(main[code]["landlocked"]),
-            "landlocked_geodist": int(main[code]["landlocked"]),
-            "area_km2": main[code]["area"],
-            "main_city": main[code]["city_en"],
-            "main_city_lat_deg": main[code]["lat"],
-            "main_city_lon_deg": main[code]["lon"],
-            "capital": capital[code]["city_en"],
-            "capital_lat_deg": capital[code]["lat"],
-            "capital_lon_deg": capital[code]["lon"],
+            "name": city["country"],
+            "landlocked": int(city["landlocked"]),
+            "landlocked_geodist": int(city["landlocked"]),
+            "area_km2": city["area"],
+            "main_city": city["city_en"],
+            "main_city_lat_deg": city["lat"],
+            "main_city_lon_deg": city["lon"],
         }
-        for code in codes
+        for code, (city,) in main.items()
     }
 
 
 def _value(cell: workbooks.Cell) -> Any:
     value = cell.strip() if isinstance(cell, str) else cell
     return None if value in {".", ""} else value
-
-
-def _city_of_each(cities: Iterable[Mapping[str, Any]], flag: str) -> dict[str, Mapping[str, Any]]:
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for city in cities:
-        found.setdefault(city["iso3"], []).extend([city] if city[flag] == 1 else [])
-    if wrong := [f"{code} has {len(rows)}" for code, rows in found.items() if len(rows) != 1]:
-        raise SourceError(
-            f"{FILE}: each country has one row with {flag} = 1, but {', '.join(wrong)}. "
-            "Nothing of it is used."
-        )
-    return {code: rows[0] for code, rows in found.items()}
 
 
 def corrections() -> list[dict[str, str]]:

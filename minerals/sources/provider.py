@@ -58,10 +58,10 @@ class Provider:
         def write(folder: Path) -> Mapping[str, Path]:
             made, written = fetched.read_tables(), {}
             for name, layout in source.tables.items():
-                layout.check(made[name], f"{self.origin}: table {name}")
+                rows = layout.checked(made[name], f"{self.origin}: table {name}")
                 written[name] = folder / f"{name}.parquet"
                 pq.write_table(
-                    made[name], written[name], compression="zstd", row_group_size=_ROWS_PER_GROUP
+                    rows, written[name], compression="zstd", row_group_size=_ROWS_PER_GROUP
                 )
             return written
 

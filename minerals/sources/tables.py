@@ -37,11 +37,12 @@ class RawTable(BaseModel):
     numeric: tuple[str, ...] = ()
     non_negative: tuple[str, ...] = ()
     optional: Columns = {}
+    ignored: tuple[str, ...] = ()
 
-    def schema_of(self, names: Iterable[str]) -> pa.Schema:
-        """The types of these columns; text for a column that is not declared."""
-        kinds = {**self.columns, **self.optional}
-        return pa.schema([(name, _TYPES[kinds.get(name, "text")]) for name in names])
+    @property
+    def types(self) -> dict[str, pa.DataType]:
+        """The type of each declared column, the optional ones last."""
+        return {name: _TYPES[kind] for name, kind in {**self.columns, **self.optional}.items()}
 
     def read(self, rows: Iterable[Row], where: str) -> pa.Table:
         """Rows as a typed table: values in the order of `columns`, or {column: value}, in which an
@@ -49,7 +50,7 @@ class RawTable(BaseModel):
 
         Raises SourceError naming the place, the column and the value that does not fit its type.
         """
-        rows, schema = iter(rows), self.schema_of(self.columns)
+        rows, schema = iter(rows), pa.schema([(c, self.types[c]) for c in self.columns])
         batches = []
         while batch := list(islice(rows, _BATCH)):
             if isinstance(batch[0], Mapping):
@@ -67,8 +68,11 @@ class RawTable(BaseModel):
             batches.append(pa.record_batch(arrays, schema=schema))
         return pa.Table.from_batches(batches, schema)
 
-    def check(self, rows: pa.Table, where: str) -> None:
-        """Raise SourceError, with samples of the wrong rows, unless the rows keep the layout."""
+    def checked(self, rows: pa.Table, where: str) -> pa.Table:
+        """The declared columns of rows that keep the layout.
+
+        Raises SourceError with samples of the wrong rows.
+        """
         if missing := [c for c in self.columns if c not in rows.column_names]:
             raise SourceError(
                 f"{where} has no column {', '.join(missing)}. It has: "
@@ -101,6 +105,7 @@ class RawTable(BaseModel):
                 _refuse(
                     connection, f"{where}: {problem} more than once", f"{repeated} order by all"
                 )
+        return rows.select([c for c in rows.column_names if c in self.types])
 
     def _row_rules(self) -> Iterator[tuple[str, str, str]]:
         """A column, what is wrong with it, and the SQL of that. 'nan' and 'inf' are not numbers."""

@@ -35,13 +35,10 @@ WDI, WGI = "2", "3"
 DATABASES: Mapping[str, tuple[str, ...]] = {
     WDI: (
         "SP.POP.TOTL", "NY.GDP.MKTP.PP.KD", "BX.KLT.DINV.WD.GD.ZS", "EG.ELC.ACCS.ZS",
-        "EG.ELC.FOSL.ZS", "EG.ELC.RNWX.ZS", "GC.DOD.TOTL.GD.ZS", "LP.LPI.OVRL.XQ",
-        "TX.VAL.MMTL.ZS.UN",
+        "EG.ELC.FOSL.ZS", "EG.ELC.RNWX.ZS", "GC.DOD.TOTL.GD.ZS",
     ),
     WGI: ("CC.EST", "GE.EST", "PV.EST", "RL.EST", "RQ.EST", "VA.EST"),
 }  # fmt: skip
-# No regressor needs these: when one is withdrawn, its column is empty and the snapshot is used.
-OPTIONAL = frozenset({"LP.LPI.OVRL.XQ", "TX.VAL.MMTL.ZS.UN"})
 # Medians of a region need a few years around the window; the API gives a decade in one page.
 LEAST_YEARS = 10
 PER_PAGE = 20_000
@@ -220,24 +217,17 @@ def read_values(
 
 
 def fetch(source: WorldBank, years: Sequence[int]) -> Fetched:
-    """All indicators of these years. An optional one that is withdrawn stays empty, with a
-    warning. Raises SourceError when another one has no figure at all."""
+    """All indicators of these years. Raises SourceError when one has no figure at all."""
     economies, listed = source.economies()
     originals = [(listed, source.folder / listed.name)]
     values: dict[str, dict[tuple[str, int], float]] = {}
     updates = {database: source.last_updated(database) for database in DATABASES}
     for database, codes in DATABASES.items():
         for code in codes:
-            try:
-                pages = source.pages(database, updates[database], code, years)
-            except PermanentSourceError as error:
-                if code not in OPTIONAL:
-                    raise
-                log.warning("World Bank: %s is left empty: %s", code, error)
-                pages = []
+            pages = source.pages(database, updates[database], code, years)
             values[code] = read_values([path for _, path in pages], code, economies)
             originals += pages
-    if bare := [code for code in values if not values[code] and code not in OPTIONAL]:
+    if bare := [code for code, figures in values.items() if not figures]:
         raise SourceError(
             f"World Bank: no figure at all of {', '.join(bare)} in {years[0]}-{years[-1]}. "
             "Nothing is used; the next refresh asks again."
@@ -276,10 +266,7 @@ def years_to_fetch(settings: Settings) -> tuple[int, ...]:
 
 
 def indicators_provider(settings: Settings, policy: RetryPolicy | None = None) -> Provider:
-    """One row per economy and year, one column per indicator under its World Bank code.
-
-    `UN.IDEALPOINT`, which is not the World Bank's, is empty.
-    """
+    """One row per economy and year, one column per indicator under its World Bank code."""
 
     def fetched() -> Fetched:
         return fetch(source(settings, policy), years_to_fetch(settings))

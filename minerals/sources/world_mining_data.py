@@ -49,7 +49,6 @@ class Line:
     sheet: str
     country: str
     unit: str
-    data_source: str | None
     quantities: Mapping[int, float | None]
 
 
@@ -109,7 +108,6 @@ def _read_sheet(sheet: str, rows: workbooks.Rows) -> Iterator[Line]:
             sheet,
             country,
             unit,
-            texts[len(years) + 2] or None,
             {
                 year: _quantity(sheet, number, column, texts[column])
                 for column, year in years.items()
@@ -189,7 +187,6 @@ def _fetch(settings: Settings, policy: RetryPolicy) -> Fetched:
                 "year": year,
                 "quantity": line.quantities[year],
                 "unit": line.unit,
-                "data_source": line.data_source,
             }
             for line, year in merge(editions)
         )

@@ -1,9 +1,4 @@
-"""Whether the actual suppliers are those that the model ranks first.
-
-Belongs here: how many suppliers count as leading, the four words for a supplier, and the share of
-imports at stake in a year. Does not belong here: the two ranks that are compared (`ranking`), or
-what to do about it (`roles`).
-"""
+"""Whether the actual suppliers are those that the model ranks first."""
 
 from __future__ import annotations
 
@@ -57,18 +52,17 @@ def alignment_by_year(ranking_annual: pd.DataFrame) -> pd.DataFrame:
     require_columns(ranking_annual, columns, "ranking_annual")
     if ranking_annual.empty:
         return marts.empty("portfolio_alignment")
-    frame = ranking_annual[columns].assign(
-        **{f"n_{word}": ranking_annual["alignment"] == word for word in ALIGNMENTS},
-        mean_rank_distance=ranking_annual["rank_distance"].astype("float64").abs(),
-        difference=(
-            ranking_annual["actual_share"].fillna(0.0) - ranking_annual["model_share"]
-        ).abs(),
-        is_imported=ranking_annual["actual_share"].notna(),
+    frame = ranking_annual[columns]
+    counts = {f"n_{word}": frame["alignment"] == word for word in ALIGNMENTS}
+    frame = frame.assign(
+        **counts,
+        mean_rank_distance=frame["rank_distance"].astype("float64").abs(),
+        difference=(frame["actual_share"].fillna(0.0) - frame["model_share"]).abs(),
+        is_imported=frame["actual_share"].notna(),
     )
     groups = frame.groupby(_KEY, sort=True)
-    table = groups[[f"n_{word}" for word in ALIGNMENTS]].sum()
+    table = groups[list(counts)].sum()
     table["mean_rank_distance"] = groups["mean_rank_distance"].mean()
-    table["misallocated_share"] = (groups["difference"].sum() / 2.0).where(
-        groups["is_imported"].any()
-    )
+    moved = groups["difference"].sum() / 2.0
+    table["misallocated_share"] = moved.where(groups["is_imported"].any())
     return marts.conform(table.reset_index(), "portfolio_alignment")

@@ -1,10 +1,4 @@
-"""How much a supplier can deliver to an importer.
-
-Belongs here: today's annual quantities, the ceiling that a supplier's production sets, and the
-headroom below it. Does not belong here: how imports are divided under that ceiling (`programme`).
-"""
-
-from __future__ import annotations
+"""How much a supplier can deliver to an importer."""
 
 from collections.abc import Sequence
 
@@ -14,17 +8,10 @@ from minerals.frames import require_columns
 from minerals.names import CATEGORIES, quantity_column
 from minerals.shares import part_of_total
 
-MINED_CATEGORIES = ("ores", "products")
-"""Categories whose supply is bounded by mine production. Scrap comes from use, not from mines."""
-
 _PAIR = ["importer_iso3", "mineral", "exporter_iso3"]
 
 
-def capacity(
-    panel: pd.DataFrame,
-    fraction: float,
-    excluded: Sequence[str] = (),
-) -> pd.DataFrame:
+def capacity(panel: pd.DataFrame, fraction: float, excluded: Sequence[str] = ()) -> pd.DataFrame:
     """Today's quantity and the ceiling of each candidate, kg a year, per category.
 
     annual_qty_kg = known quantity over the panel's years, divided by their number, 0 without trade
@@ -69,17 +56,14 @@ def _of_category(panel: pd.DataFrame, category: str, fraction: float) -> pd.Data
     frame["actual_share"] = part_of_total(frame["annual_qty_kg"], market)
     largest = frame["largest_kg"].fillna(0.0)
     ceiling = (fraction * frame["mean_production_kg"]).clip(lower=largest)
-    frame["capacity_qty_kg"] = ceiling.where(_is_known(frame, category))
+    is_covered = frame["has_production_data"].astype(bool)
+    is_known = {
+        "ores": is_covered,
+        "products": is_covered & (frame["mean_production_kg"] > 0),
+        "scrap": is_covered & False,  # it comes from use, not from mines
+    }
+    frame["capacity_qty_kg"] = ceiling.where(is_known[category])
     frame["headroom_qty_kg"] = (
         frame["capacity_qty_kg"].fillna(largest) - frame["annual_qty_kg"]
     ).clip(lower=0.0)
     return frame.assign(category=category)
-
-
-def _is_known(frame: pd.DataFrame, category: str) -> pd.Series:
-    covered = frame["has_production_data"].astype(bool)
-    if category not in MINED_CATEGORIES:
-        return covered & False
-    if category == "ores":
-        return covered
-    return covered & (frame["mean_production_kg"] > 0)

@@ -1,9 +1,4 @@
-"""How concentrated the supply of each mineral is, in imports, in the model and in world production.
-
-Belongs here: the Herfindahl-Hirschman index and its thresholds, per mineral and category, over the
-window and by year, of imports, of what the model implies and of world production. Does not belong
-here: ranks (`ranking`), or what to do about concentration (`roles`).
-"""
+"""How concentrated supply is: in imports, in the model and in world production."""
 
 from __future__ import annotations
 
@@ -15,13 +10,7 @@ import pandas as pd
 from minerals import marts
 from minerals.frames import require_columns
 from minerals.names import MARKET
-from minerals.shares import (
-    hhi,
-    imports_long,
-    largest,
-    part_of_total,
-    window_imports,
-)
+from minerals.shares import hhi, imports_long, largest, part_of_total, window_imports
 from minerals.sourcing.governance import with_governance
 
 NARROW_CANDIDATES = 5

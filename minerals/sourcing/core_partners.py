@@ -1,8 +1,4 @@
-"""Suppliers across minerals: who leads in many, and who in one alone.
-
-Belongs here: what a country is to an importer over all minerals and categories. Does not belong
-here: what it is to one mineral (`roles`).
-"""
+"""Suppliers across minerals: who leads in many, and who in one alone."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import pandas as pd
 
 from minerals import marts
 from minerals.frames import require_columns
-from minerals.names import CATEGORIES
+from minerals.names import CATEGORIES, MARKET, SUPPLIER
 
 CORE_SHARE = 0.5
 """A core partner leads in at least this share of the markets."""
@@ -26,21 +22,13 @@ def core_partners(partners: pd.DataFrame, core_share: float = CORE_SHARE) -> pd.
     mean_recommended_share: over the markets it leads in. Raises ValueError when a column is
     missing.
     """
-    needed = [
-        "importer_iso3",
-        "category",
-        "mineral",
-        "exporter_iso3",
-        "forward_rank",
-        "effective_k",
-    ]
-    require_columns(partners, [*needed, "is_excluded", "recommended_share"], "partners")
+    needed = [*SUPPLIER, "forward_rank", "effective_k", "is_excluded", "recommended_share"]
+    require_columns(partners, needed, "partners")
     if partners.empty:
         return marts.empty("portfolio_core_partners")
     pair = ["importer_iso3", "exporter_iso3"]
     as_candidate = partners.groupby(pair).size().rename("n_markets_as_candidate").reset_index()
-    every = partners.drop_duplicates(["importer_iso3", "category", "mineral"])
-    n_all = every["importer_iso3"].value_counts()
+    n_all = partners.drop_duplicates(MARKET)["importer_iso3"].value_counts()
     leading = partners.loc[
         (partners["forward_rank"] <= partners["effective_k"]) & ~partners["is_excluded"]
     ]

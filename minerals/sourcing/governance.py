@@ -1,8 +1,4 @@
-"""How well suppliers are governed, and what replaces a missing indicator.
-
-Belongs here: the one rule by which concentration and portfolio read the Worldwide Governance
-Indicators. Does not belong here: what they weigh the risk with.
-"""
+"""How well suppliers are governed, and what replaces a missing indicator."""
 
 from __future__ import annotations
 
@@ -35,16 +31,12 @@ def with_governance(
 ) -> pd.DataFrame:
     """`frame` with governance_risk and is_imputed_governance of the countries in column `country`.
 
-    governance: as `governance` gives it. A country that it lacks counts as the mean over countries,
-    and as imputed.
+    A country that `governance` lacks counts as the mean over countries, and as imputed.
     """
     known = frame[[country]].merge(governance, how="left", left_on=country, right_index=True)
     wgi = known["wgi_average"].fillna(governance["wgi_average"].mean())
-    return frame.assign(
-        governance_risk=governance_risk(wgi),
-        is_imputed_governance=known["is_imputed_governance"].fillna(True).astype(bool)
-        | known["wgi_average"].isna(),
-    )
+    is_observed = known["is_imputed_governance"].eq(False) & known["wgi_average"].notna()
+    return frame.assign(governance_risk=governance_risk(wgi), is_imputed_governance=~is_observed)
 
 
 def governance_risk(wgi_average: Any) -> Any:

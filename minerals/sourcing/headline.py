@@ -1,8 +1,4 @@
-"""Which of the two sets of coefficients speaks for a mineral.
-
-Belongs here: the choice between our estimates and the study's, and the sentence that says why. Does
-not belong here: either of them.
-"""
+"""Which of the two sets of coefficients speaks for a mineral."""
 
 from __future__ import annotations
 
@@ -31,9 +27,8 @@ def with_headline(ranking_forward: pd.DataFrame) -> pd.DataFrame:
     importer is the study's; our model; the study's. The reason is given in the rows of the source
     that leads, and is empty in the others. Raises ValueError when a column is missing.
     """
-    require_columns(
-        ranking_forward, [*MARKET, "coefficient_source", "predicted_qty_kg"], "ranking_forward"
-    )
+    needed = [*MARKET, "coefficient_source", "predicted_qty_kg"]
+    require_columns(ranking_forward, needed, "ranking_forward")
     source = ranking_forward["coefficient_source"]
     is_known = ranking_forward["predicted_qty_kg"].notna()
     keys = [ranking_forward[name] for name in MARKET]

@@ -1,8 +1,4 @@
-"""How long a supplier stays among the leading ones.
-
-Belongs here: what is read off a supplier's predicted ranks over the years. Does not belong here:
-the ranks themselves (`ranking`).
-"""
+"""How long a supplier stays among the leading ones."""
 
 from __future__ import annotations
 
@@ -25,9 +21,8 @@ def persistence(ranking_annual: pd.DataFrame) -> pd.DataFrame:
     rank_spread: mean and standard deviation (divisor n) of the predicted rank over the years
     observed. See `label` for the words. Raises ValueError when a column is missing.
     """
-    require_columns(
-        ranking_annual, [*_KEY, "year", "predicted_rank", "effective_k"], "ranking_annual"
-    )
+    needed = [*_KEY, "year", "predicted_rank", "effective_k"]
+    require_columns(ranking_annual, needed, "ranking_annual")
     if ranking_annual.empty:
         return marts.empty("ranking_persistence")
     wide = ranking_annual.pivot(
@@ -54,8 +49,7 @@ def persistence(ranking_annual: pd.DataFrame) -> pd.DataFrame:
 
 def longest_streak(in_top: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The most consecutive truths in each row of (n, years)."""
-    best = np.zeros(len(in_top), dtype=np.int64)
-    running = np.zeros(len(in_top), dtype=np.int64)
+    best = running = np.zeros(len(in_top), dtype=np.int64)
     for year in in_top.T:
         running = np.where(year, running + 1, 0)
         best = np.maximum(best, running)
@@ -70,14 +64,12 @@ def label(in_top: NDArray[np.bool_]) -> NDArray[np.object_]:
     With fewer than four years the two spans shrink until they do not overlap: the span in which the
     candidate must be present keeps two years if it can. With one year only persistent and never.
     """
-    n, years = in_top.shape
-    recent: NDArray[np.bool_] = np.zeros(n, dtype=bool)
-    faded: NDArray[np.bool_] = np.zeros(n, dtype=bool)
-    present = min(2, years - 1)
+    years = in_top.shape[1]
+    present = min(2, max(years - 1, 1))
     absent = min(2, years - present)
-    if present > 0:
-        recent = np.all(in_top[:, -present:], axis=1) & ~np.any(in_top[:, :absent], axis=1)
-        faded = np.all(in_top[:, :present], axis=1) & ~np.any(in_top[:, -absent:], axis=1)
+    first, last = in_top[:, :absent].any(axis=1), in_top[:, years - absent :].any(axis=1)
+    recent = in_top[:, -present:].all(axis=1) & ~first
+    faded = in_top[:, :present].all(axis=1) & ~last
     words = np.select(
         [in_top.all(axis=1), ~in_top.any(axis=1), recent, faded],
         ["persistent", "never", "recent_entrant", "faded"],

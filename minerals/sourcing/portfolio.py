@@ -1,9 +1,4 @@
-"""From ranks to shares: what each supplier delivers, what the model implies, what is recommended.
-
-Belongs here: the markets (one per mineral and category) that the programme is solved on, and the
-tables of its solutions. Does not belong here: the programme itself (`programme`), or the words for
-a supplier and a mineral (`roles`).
-"""
+"""From ranks to shares: what suppliers deliver, the model implies, and is recommended."""
 
 from __future__ import annotations
 
@@ -107,19 +102,18 @@ def recommend(suppliers: pd.DataFrame, weights: Weights) -> Portfolio:
 
 def market_of(rows: pd.DataFrame) -> Market:
     """The `Market` of one mineral's suppliers. A null actual share is zero where others sell."""
-    is_imported = bool(rows["actual_share"].notna().any())
+    today = rows["actual_share"].fillna(0.0).to_numpy(dtype=np.float64)
     return Market(
         attractiveness=rows["model_share"].to_numpy(dtype=np.float64),
         risk=rows["supplier_risk"].to_numpy(dtype=np.float64),
         capacity=rows["capacity_share"].fillna(np.inf).to_numpy(dtype=np.float64),
-        today=rows["actual_share"].fillna(0.0).to_numpy(dtype=np.float64) if is_imported else None,
+        today=today if rows["actual_share"].notna().any() else None,
     )
 
 
 def _with_shares(rows: pd.DataFrame, solution: Solution) -> pd.DataFrame:
-    shares = pd.Series(
-        np.nan if solution.shares is None else solution.shares, index=rows.index, dtype="float64"
-    )
+    found = np.nan if solution.shares is None else solution.shares
+    shares = pd.Series(found, index=rows.index, dtype="float64")
     return rows.assign(
         recommended_share=shares,
         change_share=shares - rows["actual_share"],
@@ -130,12 +124,11 @@ def _with_shares(rows: pd.DataFrame, solution: Solution) -> pd.DataFrame:
 def _solution_row(rows: pd.DataFrame, solution: Solution) -> dict[str, object]:
     # A supplier without any capacity is always at it, which says nothing about this portfolio.
     delivers = solution.at_capacity & (rows["capacity_share"] > 0).to_numpy()
-    named = _named(rows.loc[delivers])
-    binding = []
-    if named:
-        binding.append(f"capacity of {named}")
-    if solution.is_change_limited:
-        binding.append("limit on change")
+    by_size = rows.loc[delivers].sort_values("capacity_share", ascending=False, kind="stable")
+    named = ", ".join(by_size["exporter_iso3"].head(NAMED))
+    more = f" and {len(by_size) - NAMED} more" if len(by_size) > NAMED else ""
+    binding = [f"capacity of {named}{more}"] if named else []
+    binding += ["limit on change"] if solution.is_change_limited else []
     return {
         "coefficient_source": rows["coefficient_source"].iloc[0],
         "is_feasible": solution.shares is not None,
@@ -148,13 +141,6 @@ def _solution_row(rows: pd.DataFrame, solution: Solution) -> dict[str, object]:
         "n_at_capacity": int(delivers.sum()),
         "binding_constraints": "; ".join(binding),
     }
-
-
-def _named(rows: pd.DataFrame) -> str:
-    """The suppliers of `rows`, which are at capacity, the largest NAMED of them by code."""
-    ordered = rows.sort_values("capacity_share", ascending=False, kind="stable")["exporter_iso3"]
-    more = len(ordered) - NAMED
-    return ", ".join(ordered.head(NAMED)) + (f" and {more} more" if more > 0 else "")
 
 
 def _figures(solution: Solution) -> dict[str, object]:

@@ -1,12 +1,4 @@
-"""All tables of the portfolio stage, computed from the rankings in their order.
-
-Belongs here: which function feeds which, and the choices they take. Does not belong here: any
-definition; each is in the module that is called.
-"""
-
-from __future__ import annotations
-
-from dataclasses import dataclass
+"""All tables of the portfolio stage, computed from the rankings in their order."""
 
 import pandas as pd
 
@@ -25,47 +17,32 @@ from minerals.sourcing.roles import partners, strategies
 from minerals.sourcing.shocks import standing_shocks
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """Frames by the names of their tables; `production` is `fct_production` of the window."""
-
-    panel: pd.DataFrame
-    production: pd.DataFrame
-    country_covariates: pd.DataFrame
-    ranking_forward: pd.DataFrame
-    ranking_persistence: pd.DataFrame
-    supply_events: pd.DataFrame
-
-
-def portfolio_tables(inputs: Inputs, choices: Choices) -> dict[str, pd.DataFrame]:
-    """Every mart of the portfolio by name."""
-    wgi = governance(inputs.country_covariates)
-    concentrated = concentration(
-        inputs.panel,
-        inputs.ranking_forward,
-        production_concentration(inputs.production, wgi),
-        wgi,
-        choices.concentrated_above,
-    )
-    candidates = suppliers(
-        inputs.ranking_forward,
-        inputs.ranking_persistence,
-        capacity(inputs.panel, choices.capacity_fraction, choices.excluded_suppliers),
-        wgi,
-    )
+def portfolio_tables(
+    choices: Choices,
+    panel: pd.DataFrame,
+    production: pd.DataFrame,
+    country_covariates: pd.DataFrame,
+    ranking_forward: pd.DataFrame,
+    ranking_persistence: pd.DataFrame,
+    supply_events: pd.DataFrame,
+) -> dict[str, pd.DataFrame]:
+    """Every mart of the portfolio by name; `production` is `fct_production` of the window."""
+    wgi = governance(country_covariates)
+    of_world = production_concentration(production, wgi)
+    concentrated = concentration(panel, ranking_forward, of_world, wgi, choices.concentrated_above)
+    ceilings = capacity(panel, choices.capacity_fraction, choices.excluded_suppliers)
+    candidates = suppliers(ranking_forward, ranking_persistence, ceilings, wgi)
     recommended = recommend(candidates, weights(choices))
     with_roles = partners(recommended.suppliers, concentrated)
     return {
         "portfolio_concentration": concentrated,
-        "portfolio_concentration_annual": concentration_by_year(inputs.panel),
+        "portfolio_concentration_annual": concentration_by_year(panel),
         "portfolio_partners": with_roles,
         "portfolio_optimization": recommended.optimization,
         "portfolio_frontier": recommended.frontier,
         "portfolio_strategy": strategies(with_roles, recommended.optimization, concentrated),
         "portfolio_core_partners": core_partners(with_roles),
-        "portfolio_shocks": standing_shocks(
-            with_roles, import_value(inputs.panel), inputs.supply_events
-        ),
+        "portfolio_shocks": standing_shocks(with_roles, import_value(panel), supply_events),
     }
 
 

@@ -1,9 +1,5 @@
 """The convex programme behind a recommended portfolio, for one mineral and category.
 
-Belongs here: the programme, its solution with the parts of its objective, what binds, and why none
-exists. Does not belong here: where attractiveness, risk and capacity come from (`portfolio`,
-`capacity`), or what the shares mean for a supplier (`roles`).
-
 With w the shares of n suppliers:
 
     minimise    sum_j w_j ln(w_j / a_j)  +  concentration_penalty sum_j w_j^2  +  risk_penalty r'w
@@ -21,7 +17,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,19 +120,28 @@ def solve(market: Market, weights: Weights) -> Solution:
     n = len(market.attractiveness)
     reason = why_infeasible(market, weights)
     if reason:
-        nan = float("nan")
-        none = np.zeros(n, dtype=bool)
+        nan, none = float("nan"), np.zeros(n, dtype=bool)
         return Solution(None, nan, nan, nan, nan, nan, none, False, reason)
-    form = _formulation(n)
-    form.set(market, weights)
-    problem = form.problem
+    problem = _formulation(n)
+    has_today = market.today is not None
+    figures = {
+        "ln_attractiveness": np.log(_floored(market.attractiveness)),
+        "weighted_risk": weights.risk_penalty * market.risk,
+        "concentration_penalty": weights.concentration_penalty,
+        "capacity": np.minimum(market.capacity, 1.0),
+        "today": market.today if has_today else np.full(n, 1.0 / n),
+        "twice_change_limit": 2.0 * (weights.change_limit if has_today else 1.0),
+    }
+    for name, value in figures.items():
+        problem.param_dict[name].value = value
     with warnings.catch_warnings():
         # cvxpy warns of what `is_exact` says.
         warnings.filterwarnings("ignore", message="Solution may be inaccurate")
         problem.solve(solver="CLARABEL", **TOLERANCES)
-    if problem.status not in ("optimal", "optimal_inaccurate") or form.shares.value is None:
+    found = problem.var_dict["shares"].value
+    if problem.status not in ("optimal", "optimal_inaccurate") or found is None:
         raise ProgrammeError(f"the solver ended with {problem.status} for {n} suppliers")
-    raw = np.clip(np.asarray(form.shares.value, dtype=np.float64), 0.0, None)
+    raw = np.clip(np.asarray(found, dtype=np.float64), 0.0, None)
     solution = describe(raw / raw.sum(), market, weights)
     return replace(solution, is_exact=problem.status == "optimal")
 
@@ -171,48 +176,22 @@ def frontier(
     ]
 
 
-@dataclass(frozen=True)
-class _Formulation:
-    """The programme of n suppliers with its figures left open, so that it is compiled once."""
-
-    problem: cvxpy.Problem
-    shares: cvxpy.Variable
-    open: dict[str, Any]
-
-    def set(self, market: Market, weights: Weights) -> None:
-        has_today = market.today is not None
-        n = len(market.attractiveness)
-        self.open["ln_attractiveness"].value = np.log(_floored(market.attractiveness))
-        self.open["weighted_risk"].value = weights.risk_penalty * market.risk
-        self.open["concentration_penalty"].value = weights.concentration_penalty
-        self.open["capacity"].value = np.minimum(market.capacity, 1.0)
-        self.open["today"].value = market.today if has_today else np.full(n, 1.0 / n)
-        self.open["twice_change_limit"].value = 2.0 * (weights.change_limit if has_today else 1.0)
-
-
 @cache
-def _formulation(n: int) -> _Formulation:
+def _formulation(n: int) -> cvxpy.Problem:
+    """The programme of n suppliers with its figures left open, so that it is compiled once."""
     import cvxpy as cp  # 1.5 s, and only portfolios need it
 
-    w = cp.Variable(n)
-    ln_a, r = cp.Parameter(n), cp.Parameter(n, nonneg=True)
-    penalty = cp.Parameter(nonneg=True)
-    c, s = cp.Parameter(n, nonneg=True), cp.Parameter(n, nonneg=True)
-    limit = cp.Parameter(nonneg=True)
+    w, ln_a = cp.Variable(n, name="shares"), cp.Parameter(n, name="ln_attractiveness")
+    r = cp.Parameter(n, nonneg=True, name="weighted_risk")
+    penalty = cp.Parameter(nonneg=True, name="concentration_penalty")
+    c = cp.Parameter(n, nonneg=True, name="capacity")
+    s = cp.Parameter(n, nonneg=True, name="today")
+    limit = cp.Parameter(nonneg=True, name="twice_change_limit")
     divergence = -cp.sum(cp.entr(w)) - ln_a @ w
-    problem = cp.Problem(
+    return cp.Problem(
         cp.Minimize(divergence + penalty * cp.sum_squares(w) + r @ w),
         [cp.sum(w) == 1, w >= 0, w <= c, cp.norm1(w - s) <= limit],
     )
-    names = {
-        "ln_attractiveness": ln_a,
-        "weighted_risk": r,
-        "concentration_penalty": penalty,
-        "capacity": c,
-        "today": s,
-        "twice_change_limit": limit,
-    }
-    return _Formulation(problem, w, names)
 
 
 def _floored(attractiveness: FloatArray) -> FloatArray:

@@ -1,9 +1,5 @@
 """Rankings of the suppliers of a mineral: each year's, with alignment, and the forward one.
 
-Belongs here: the linear predictor of a candidate, ranks by it, actual ranks, and the uncertainty of
-ranks by simulation. Does not belong here: what is concluded from ranks (`persistence`,
-`concentration`), or the coefficients' origin (`minerals.ppml`).
-
 The candidates of a mineral are the panel's exporters of it. Suppliers of one mineral are ranked by
 the linear predictor without effects: mineral and year effects are the same for all of them. Ties
 are broken by the exporter's ISO3 code.
@@ -46,9 +42,8 @@ SET_KEY = ["importer_iso3", "category", "coefficient_source"]
 class CoefficientSet:
     """One model's coefficients, by what they multiply.
 
-    regressors: estimate by name. variances: of the same, from their standard errors.
-    separated: dummy regressors whose coefficient is minus infinity.
-    minerals, years: effects that are identified, base levels included.
+    variances: of the regressors, from their standard errors. separated: dummy regressors whose
+    coefficient is minus infinity. minerals, years: effects that are identified, with base levels.
     """
 
     importer: str
@@ -68,11 +63,8 @@ def coefficient_sets(coefficients: pd.DataFrame) -> Iterator[CoefficientSet]:
     Of several kinds of standard error the clustered one is taken. Raises ValueError when a column
     is missing, a term is given twice, or a model has no constant.
     """
-    require_columns(
-        coefficients,
-        [*SET_KEY, "se_type", "term_type", "term", "estimate", "std_error"],
-        "coefficients",
-    )
+    needed = [*SET_KEY, "se_type", "term_type", "term", "estimate", "std_error"]
+    require_columns(coefficients, needed, "coefficients")
     for (importer, category, source), rows in coefficients.groupby(SET_KEY, sort=True):
         yield _coefficient_set(str(importer), str(category), str(source), rows)
 
@@ -204,15 +196,16 @@ def _annual(panel: pd.DataFrame, model: CoefficientSet, top_k: int) -> pd.DataFr
         predicted_qty_kg=_quantity(linear_predictor(panel, model, include_mineral=True)),
     )
     groups = ["mineral", "year"]
-    frame["predicted_rank"] = _rank(frame, groups, attractiveness(panel, model))
+    score = attractiveness(panel, model)
+    frame["predicted_rank"] = _rank(frame, groups, score)
     traded = frame.loc[frame["actual_qty_kg"] > 0]
     actual = _rank(traded, groups, traded["actual_qty_kg"].to_numpy(dtype=np.float64))
     frame["actual_rank"] = actual.reindex(frame.index).astype("Int64")
     frame["rank_distance"] = frame["predicted_rank"] - frame["actual_rank"]
     keys = [frame["mineral"], frame["year"]]
     frame["actual_share"] = part_of_total(frame["actual_qty_kg"], keys)
-    scores = pd.Series(attractiveness(panel, model), index=frame.index)
-    frame["model_share"] = implied_shares(scores.where(np.isfinite(scores)), keys)
+    finite = pd.Series(np.where(np.isfinite(score), score, np.nan), index=frame.index)
+    frame["model_share"] = implied_shares(finite, keys)
     candidates = frame.groupby("mineral")["exporter_iso3"].transform("nunique")
     frame["effective_k"] = effective_k(candidates, top_k)
     frame["alignment"] = align(frame["predicted_rank"], frame["actual_rank"], frame["effective_k"])
@@ -220,13 +213,10 @@ def _annual(panel: pd.DataFrame, model: CoefficientSet, top_k: int) -> pd.DataFr
 
 
 def _forward(
-    panel: pd.DataFrame,
-    model: CoefficientSet,
-    others: FloatArray,
-    top_k: int,
+    panel: pd.DataFrame, model: CoefficientSet, others: FloatArray, top_k: int
 ) -> pd.DataFrame:
-    years = {year: e for year, e in model.years.items() if year in set(panel["year"])}
-    model = replace(model, years=years)
+    in_panel = set(panel["year"])
+    model = replace(model, years={y: e for y, e in model.years.items() if y in in_panel})
     frame = average_characteristics(panel, [*model.regressors, *model.separated]).assign(
         importer_iso3=model.importer, category=model.category, coefficient_source=model.source
     )
@@ -235,8 +225,8 @@ def _forward(
     frame["predicted_qty_kg"] = _quantity(linear_predictor(frame, model, include_mineral=True))
     frame["forward_rank"] = _rank(frame, ["mineral"], attractiveness(frame, model))
     ranks = _simulated_ranks(frame, model, others)
-    low, high = np.quantile(ranks, [0.05, 0.95], axis=1, method="inverted_cdf")
-    frame["rank_low"], frame["rank_high"] = low, high
+    quantiles = np.quantile(ranks, [0.05, 0.95], axis=1, method="inverted_cdf")
+    frame["rank_low"], frame["rank_high"] = quantiles
     candidates = frame.groupby("mineral")["exporter_iso3"].transform("size")
     frame["effective_k"] = effective_k(candidates, top_k)
     frame["top_k_probability"] = (ranks <= frame[["effective_k"]].to_numpy()).mean(axis=1)
@@ -253,9 +243,7 @@ def _simulated_ranks(
     ranks = np.empty(eta.shape, dtype=np.int64)
     for rows in frame.groupby("mineral", sort=True).indices.values():
         order = np.argsort(-eta[rows], axis=0, kind="stable")
-        within = np.empty_like(order)
-        np.put_along_axis(within, order, np.arange(1, len(rows) + 1)[:, None], axis=0)
-        ranks[rows] = within
+        ranks[rows] = np.argsort(order, axis=0) + 1
     return ranks
 
 
@@ -285,7 +273,7 @@ def _other_coefficients(
 
 
 def _rows_of(model: CoefficientSet, frame: pd.DataFrame, what: str) -> pd.DataFrame:
-    key = (model.importer, model.category, model.source)
+    key = model.importer, model.category, model.source
     own = frame.loc[(frame[SET_KEY] == key).all(axis=1)]
     if own.empty:
         raise ValueError(f"no {what} of {', '.join(key)}")
@@ -313,7 +301,7 @@ def _coefficient_set(
     constants = estimates("constant")
     if not constants:
         raise ValueError(f"the coefficients of {label} have no constant")
-    covariates = rows.loc[rows.index.get_level_values(0) == "covariate", "estimate"].droplevel(0)
+    infinite = rows.index[rows["estimate"].isna() & (rows.index.get_level_values(0) == "covariate")]
     floor = UNIDENTIFIED_BELOW if source == PUBLISHED else -np.inf
     errors = estimates("covariate", "std_error")
     return CoefficientSet(
@@ -322,7 +310,7 @@ def _coefficient_set(
         source=source,
         regressors=estimates("covariate"),
         variances={name: 0.0 if np.isnan(e) else e**2 for name, e in errors.items()},
-        separated=tuple(str(name) for name in covariates.index[covariates.isna()]),
+        separated=tuple(str(name) for _, name in infinite),
         minerals={name: e for name, e in estimates("mineral").items() if e >= floor},
         years={int(year): effect for year, effect in estimates("year").items()},
         constant=next(iter(constants.values())),

@@ -1,13 +1,8 @@
-"""How well the study's coefficients, applied to our covariates, reproduce its printed ranking.
-
-Belongs here: the comparison of the forward ranking by published coefficients with the printed one,
-and the treatment of missing figures that goes with these coefficients. Does not belong here: our
-estimates, and the medians they are made with; the comparison needs no trade quantities.
-"""
+"""How well the study's coefficients, applied to our covariates, reproduce its printed ranking."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,6 +18,8 @@ from minerals.sourcing.ranking import (
     coefficient_sets,
 )
 
+_MARKET = ["category", "mineral"]
+_SUPPLIER = [*_MARKET, "exporter_iso3"]
 MIN_COMMON_FOR_RHO = 3
 """A rank correlation of fewer common suppliers than this is not reported."""
 
@@ -52,24 +49,31 @@ def scorecard(
 
     Raises ValueError for a printed name that has no ISO3 code, naming it.
     """
+    both = _side_by_side(panel, published_coefficients, published_ranking, country_names)
+    if both.empty:
+        return marts.empty("replication_scorecard")
     is_served = (ranking_forward["importer_iso3"] == STUDY_IMPORTER) & (
         ranking_forward["coefficient_source"] == PUBLISHED
     )
-    served = ranking_forward.loc[is_served].rename(columns={"forward_rank": "rank"})
-    compared = _pairs(panel, published_coefficients, published_ranking, country_names)
-    rows = [
-        {
-            "category": category,
-            "mineral": mineral,
-            **_compare(ours, theirs, top_k),
-            "n_candidates_as_served": len(as_served),
-            "overlap_share_as_served": _overlap(as_served, theirs, top_k),
+    served = ranking_forward.loc[is_served, [*_SUPPLIER, "forward_rank"]]
+    both = both.merge(served.merge(both[_MARKET].drop_duplicates()), how="outer", on=_SUPPLIER)
+    rows = []
+    for key, market in both.sort_values("published_rank").groupby(_MARKET, sort=True):
+        is_top = market[["our_rank", "published_rank", "forward_rank"]] <= top_k
+        common = market.dropna(subset=["our_rank", "published_rank"])
+        places = min(top_k, market["published_rank"].count())
+        row = {
+            "n_candidates": market["our_rank"].count(),
+            "n_published": market["published_rank"].count(),
+            "n_common": len(common),
+            "overlap_share": (is_top["our_rank"] & is_top["published_rank"]).sum() / places,
+            "spearman_rho": _spearman(common["our_rank"], common["published_rank"]),
+            "is_top1_match": market["our_rank"].iloc[0] == 1,
+            "n_candidates_as_served": market["forward_rank"].count(),
+            "overlap_share_as_served": (is_top["forward_rank"] & is_top["published_rank"]).sum()
+            / places,
         }
-        for category, mineral, ours, theirs in compared
-        for as_served in [_select(served, category, mineral)]
-    ]
-    if not rows:
-        return marts.empty("replication_scorecard")
+        rows.append(dict(zip(_MARKET, key, strict=True)) | row)
     return marts.conform(pd.DataFrame(rows), "replication_scorecard")
 
 
@@ -95,11 +99,23 @@ def differences(
     figure is wrong; imputed_regressors names those that are not observed in every year, and count
     0 in such a year.
     """
-    compared = _pairs(panel, published_coefficients, published_ranking, country_names)
-    frames = [_different(ours, theirs, top_k) for _, _, ours, theirs in compared]
-    if not frames:
+    both = _side_by_side(panel, published_coefficients, published_ranking, country_names)
+    if both.empty:
         return marts.empty("replication_differences")
-    return marts.conform(pd.concat(frames, ignore_index=True), "replication_differences")
+    in_published, in_ours = both["published_rank"] <= top_k, both["our_rank"] <= top_k
+    at_rank = both.dropna(subset="our_rank")[[*_MARKET, "our_rank", "score"]]
+    at_rank = at_rank.rename(columns={"our_rank": "published_rank", "score": "score_at_rank"})
+    both = both.assign(
+        difference=np.select(
+            [both["our_rank"].isna(), in_published & in_ours, in_ours],
+            ["not_a_candidate", "other_rank", "ours_only"],
+            default="printed_only",
+        ),
+        rank_difference=both["our_rank"] - both["published_rank"],
+    ).merge(at_rank, how="left", on=[*_MARKET, "published_rank"], validate="many_to_one")
+    both["predictor_gap"] = both["score_at_rank"] - both["score"]
+    is_shown = (in_published | in_ours) & (both["our_rank"] != both["published_rank"])
+    return marts.conform(_with_driver(both.loc[is_shown]), "replication_differences")
 
 
 def without_imputed(panel: pd.DataFrame, regressors: Sequence[str]) -> pd.DataFrame:
@@ -150,37 +166,29 @@ def summary(scorecard_frame: pd.DataFrame, top_k: int) -> pd.DataFrame:
     return means.join(as_served).reset_index()
 
 
-def _pairs(
+def _side_by_side(
     panel: pd.DataFrame,
     published_coefficients: pd.DataFrame,
     published_ranking: pd.DataFrame,
     country_names: Mapping[str, str],
-) -> Iterator[tuple[str, str, pd.DataFrame, pd.DataFrame]]:
-    """Category, mineral, our candidates and the printed suppliers; nothing without the study's
-    importer in the panel."""
-    printed = _printed(published_ranking, country_names)
-    if printed.empty or not (panel["importer_iso3"] == STUDY_IMPORTER).any():
-        return
-    standings = _standings(panel, published_coefficients)
-    for (category, mineral), theirs in printed.groupby(["category", "mineral"], sort=True):
-        ours = _select(standings, str(category), str(mineral))
-        yield str(category), str(mineral), ours, theirs
-
-
-def _printed(published_ranking: pd.DataFrame, country_names: Mapping[str, str]) -> pd.DataFrame:
-    require_columns(published_ranking, ["category", "mineral", "rank", "country"], "the ranking")
-    printed = published_ranking.assign(
-        exporter_iso3=published_ranking["country"].map(country_names)
-    )
-    unknown = sorted(printed.loc[printed["exporter_iso3"].isna(), "country"].unique())
+) -> pd.DataFrame:
+    """The printed suppliers (published_rank) and our candidates (`_standings`) of each printed
+    category and mineral; empty without the study's importer in the panel."""
+    require_columns(published_ranking, [*_MARKET, "rank", "country"], "the ranking")
+    codes = published_ranking["country"].map(country_names)
+    unknown = sorted(published_ranking.loc[codes.isna(), "country"].unique())
     if unknown:
         raise ValueError(f"no ISO3 code for the study's {', '.join(unknown)}; add a country alias")
-    return printed
+    if published_ranking.empty or not (panel["importer_iso3"] == STUDY_IMPORTER).any():
+        return pd.DataFrame()
+    printed = published_ranking[[*_MARKET, "rank"]].assign(exporter_iso3=codes)
+    ours = _standings(panel, published_coefficients).merge(printed[_MARKET].drop_duplicates())
+    return printed.rename(columns={"rank": "published_rank"}).merge(ours, "outer", on=_SUPPLIER)
 
 
 def _standings(panel: pd.DataFrame, published_coefficients: pd.DataFrame) -> pd.DataFrame:
-    """Our candidates by the published coefficients: category, mineral, exporter_iso3, rank, score,
-    and what explains them: driver_low, driver_high with contribution_*, imputed_regressors."""
+    """Our candidates by the published coefficients: category, mineral, exporter_iso3, our_rank,
+    score, and what explains them: driver_*, contribution_* (low and high), imputed_regressors."""
     require_columns(panel, ["is_producer"], "the panel")
     is_listed = panel["is_producer"] | ~panel["mineral"].isin(
         producer_only_minerals(published_coefficients)
@@ -208,10 +216,9 @@ def _standing(candidates: pd.DataFrame, model: CoefficientSet) -> pd.DataFrame:
         contribution_high=contributions.max(axis=1),
     )
     found = found.merge(_imputed(candidates, names), on=["mineral", "exporter_iso3"])
-    found = found.assign(minus_score=-found["score"]).sort_values(
-        ["mineral", "minus_score", "exporter_iso3"], kind="stable"
-    )
-    return found.assign(rank=found.groupby("mineral").cumcount() + 1)
+    order = {"mineral": True, "score": False, "exporter_iso3": True}
+    found = found.sort_values(list(order), ascending=list(order.values()), ignore_index=True)
+    return found.assign(our_rank=found.groupby("mineral").cumcount() + 1)
 
 
 def _imputed(candidates: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -223,26 +230,6 @@ def _imputed(candidates: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
         ", ".join(n for n, is_in in zip(names, row, strict=True) if is_in) for row in flags.values
     ]
     return flags[[]].assign(imputed_regressors=named).reset_index()
-
-
-def _different(ours: pd.DataFrame, theirs: pd.DataFrame, top_k: int) -> pd.DataFrame:
-    """Rows of `replication_differences` of one category and mineral."""
-    columns = ["category", "mineral", "exporter_iso3"]
-    both = theirs.rename(columns={"rank": "published_rank"})[[*columns, "published_rank"]].merge(
-        ours.rename(columns={"rank": "our_rank"}), how="outer", on=columns
-    )
-    in_published, in_ours = both["published_rank"] <= top_k, both["our_rank"] <= top_k
-    both = both.assign(
-        difference=np.select(
-            [both["our_rank"].isna(), in_published & in_ours, in_ours],
-            ["not_a_candidate", "other_rank", "ours_only"],
-            default="printed_only",
-        ),
-        rank_difference=both["our_rank"] - both["published_rank"],
-        predictor_gap=both["published_rank"].map(ours.set_index("rank")["score"]) - both["score"],
-    )
-    is_shown = (in_published | in_ours) & (both["our_rank"] != both["published_rank"])
-    return _with_driver(both.loc[is_shown])
 
 
 def _with_driver(rows: pd.DataFrame) -> pd.DataFrame:
@@ -261,31 +248,6 @@ def _with_driver(rows: pd.DataFrame) -> pd.DataFrame:
         is_driver_imputed=pd.array(is_imputed, dtype="boolean"),
         imputed_regressors=rows["imputed_regressors"].replace("", np.nan),
     )
-
-
-def _select(ranks: pd.DataFrame, category: str, mineral: str) -> pd.DataFrame:
-    return ranks.loc[(ranks["category"] == category) & (ranks["mineral"] == mineral)]
-
-
-def _compare(ours: pd.DataFrame, theirs: pd.DataFrame, top_k: int) -> dict[str, object]:
-    our_rank = ours.set_index("exporter_iso3")["rank"]
-    their_rank = theirs.set_index("exporter_iso3")["rank"].sort_values()
-    common = their_rank.index.intersection(our_rank.index)
-    return {
-        "n_candidates": len(our_rank),
-        "n_published": len(their_rank),
-        "n_common": len(common),
-        "overlap_share": _overlap(ours, theirs, top_k),
-        "spearman_rho": _spearman(our_rank[common], their_rank[common]),
-        "is_top1_match": bool(len(our_rank)) and our_rank.idxmin() == their_rank.idxmin(),
-    }
-
-
-def _overlap(ours: pd.DataFrame, theirs: pd.DataFrame, top_k: int) -> float:
-    """Common members of the two first `top_k`, over min(top_k, printed suppliers)."""
-    our_top = ours.loc[ours["rank"] <= top_k, "exporter_iso3"]
-    their_top = theirs.loc[theirs["rank"] <= top_k, "exporter_iso3"]
-    return len(set(our_top) & set(their_top)) / min(top_k, len(theirs))
 
 
 def _spearman(ours: pd.Series, theirs: pd.Series) -> float:

@@ -1,8 +1,4 @@
-"""The role of each supplier and the strategy for each mineral, with the reasons in words.
-
-Belongs here: the rules that turn figures into a role and a strategy, and the sentences that give
-the figures. Does not belong here: the figures.
-"""
+"""The role of each supplier and the strategy for each mineral, with the reasons in words."""
 
 from __future__ import annotations
 

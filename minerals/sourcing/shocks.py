@@ -1,8 +1,4 @@
-"""What is lost when a supplier drops out, and who could replace it.
-
-Belongs here: the loss, its replacement within capacity, and the table of standing shocks. Does not
-belong here: capacities (`capacity`) and the portfolio without a shock (`portfolio`).
-"""
+"""What is lost when a supplier drops out, and who could replace it."""
 
 from __future__ import annotations
 
@@ -22,9 +18,6 @@ from minerals.sourcing.programme import NO_CHANGE_LIMIT, FloatArray, Solution, W
 LARGEST_PARTNERS = 10
 NAMED_REPLACEMENTS = 5
 
-LARGEST_SUPPLIER = "largest_supplier"
-PARTNER = "partner"
-EVENT = "event"
 
 EVENT_COLUMNS = ("event", "event_date", "exporter_iso3", "mineral", "category", "source")
 
@@ -66,13 +59,10 @@ def lose(partners: pd.DataFrame, lost: Sequence[str]) -> Loss:
     gone = float(partners.loc[is_lost, "annual_qty_kg"].sum())
     total = float(partners["annual_qty_kg"].sum())
     rest = partners.loc[~is_lost].sort_values(["forward_rank", "exporter_iso3"], kind="stable")
-    added = share_out(
-        gone,
-        rest["model_share"].to_numpy(dtype=np.float64),
-        rest["headroom_qty_kg"].to_numpy(dtype=np.float64),
-    )
+    weights, limits = rest[["model_share", "headroom_qty_kg"]].to_numpy(dtype=np.float64).T
+    added = share_out(gone, weights, limits)
     rest = rest.assign(added_qty_kg=added)
-    after = rest["annual_qty_kg"] + rest["added_qty_kg"]
+    after = rest["annual_qty_kg"] + added
     delivered = float(after.sum())
     return Loss(
         lost_share=gone / total if total > 0 else float("nan"),
@@ -158,47 +148,28 @@ def largest_partners(
 def _shocks(
     market: pd.DataFrame, largest: Sequence[str], events: pd.DataFrame
 ) -> Iterator[dict[str, str]]:
+    names = ("shock", "shock_kind", "lost_exporters", "event_date", "event_source")
     sells = market.loc[market["annual_qty_kg"] > 0]
-    if not sells.empty:
-        first = sells.sort_values(["annual_qty_kg", "exporter_iso3"], ascending=[False, True])
-        yield _shock(
-            "loss of the largest supplier", LARGEST_SUPPLIER, first["exporter_iso3"].iloc[0]
-        )
-    for exporter in largest:
-        if exporter in set(sells["exporter_iso3"]):
-            yield _shock(f"loss of {exporter}", PARTNER, exporter)
+    sells = sells.sort_values(["annual_qty_kg", "exporter_iso3"], ascending=[False, True])
+    suppliers = list(sells["exporter_iso3"])
+    shocks = [
+        ("loss of the largest supplier", "largest_supplier", s, "", "") for s in suppliers[:1]
+    ]
+    shocks += [(f"loss of {s}", "partner", s, "", "") for s in largest if s in suppliers]
     category, mineral = market["category"].iloc[0], market["mineral"].iloc[0]
     hit = events.loc[(events["mineral"] == mineral) & events["category"].isin([category, "all"])]
-    for event in hit.to_dict("records"):
-        dated = {"event_date": str(event["event_date"])[:10], "event_source": str(event["source"])}
-        yield _shock(str(event["event"]), EVENT, str(event["exporter_iso3"])) | dated
-
-
-def _shock(name: str, kind: str, exporter: str) -> dict[str, str]:
-    return {
-        "shock": name,
-        "shock_kind": kind,
-        "lost_exporters": exporter,
-        "event_date": "",
-        "event_source": "",
-    }
+    for event in hit.astype(str).to_dict("records"):
+        dated = event["event_date"][:10], event["source"]
+        shocks.append((event["event"], "event", event["exporter_iso3"], *dated))
+    for shock in shocks:
+        yield dict(zip(names, shock, strict=True))
 
 
 def _figures(market: pd.DataFrame, shock: dict[str, str]) -> dict[str, object]:
     loss = lose(market, [shock["lost_exporters"]])
     stepping_in = loss.replacements.loc[loss.replacements["added_qty_kg"] > 0]
-    if loss.lost_qty_kg == 0:
-        stepping_in = stepping_in.iloc[:0]
     named = [
         f"{row['exporter_iso3']} {row['added_qty_kg'] / loss.lost_qty_kg:.0%}"
         for row in stepping_in.nlargest(NAMED_REPLACEMENTS, "added_qty_kg").to_dict("records")
     ]
-    return {
-        "lost_share": loss.lost_share,
-        "lost_qty_kg": loss.lost_qty_kg,
-        "replaceable_share": loss.replaceable_share,
-        "n_candidates_left": loss.n_candidates_left,
-        "next_best": ", ".join(named),
-        "hhi_before": loss.hhi_before,
-        "hhi_after": loss.hhi_after,
-    }
+    return {**vars(loss), "next_best": ", ".join(named)}

@@ -46,19 +46,17 @@ COMPARED = [
 def portfolio(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult]:
-    from minerals.sourcing.portfolio_tables import Inputs, portfolio_tables
+    from minerals.sourcing.portfolio_tables import portfolio_tables
 
     production = warehouse.frame("conformed.fct_production")
     tables = portfolio_tables(
-        Inputs(
-            panel=warehouse.frame("marts.import_panel"),
-            production=production[production["year"].isin(settings.chosen.years)],
-            country_covariates=warehouse.frame("conformed.fct_country_covariates"),
-            ranking_forward=warehouse.frame("marts.ranking_forward"),
-            ranking_persistence=warehouse.frame("marts.ranking_persistence"),
-            supply_events=warehouse.frame("seeds.supply_events"),
-        ),
         settings.chosen.choices,
+        panel=warehouse.frame("marts.import_panel"),
+        production=production[production["year"].isin(settings.chosen.years)],
+        country_covariates=warehouse.frame("conformed.fct_country_covariates"),
+        ranking_forward=warehouse.frame("marts.ranking_forward"),
+        ranking_persistence=warehouse.frame("marts.ranking_persistence"),
+        supply_events=warehouse.frame("seeds.supply_events"),
     )
     for row in tables["portfolio_optimization"].query("not is_feasible").to_dict("records"):
         market = f"{row['importer_iso3']} {row['category']} {row['mineral']}"

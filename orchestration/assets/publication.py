@@ -11,7 +11,7 @@ import dagster as dg
 import pandas as pd
 
 from minerals.errors import ReleaseError
-from minerals.marts import PUBLISHED_MARTS, python_marts
+from minerals.marts import published, python_marts
 from minerals.releases import PublishedMart
 from minerals.sources import DATASETS
 from orchestration.assets import OWNERS, WRITER_POOL
@@ -52,7 +52,7 @@ def release_asset(tables: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         kinds={"parquet", "duckdb"},
         owners=OWNERS,
         pool=WRITER_POOL,
-        deps=list(PUBLISHED_MARTS),
+        deps=list(published()),
     )
     @step
     def release(
@@ -83,6 +83,7 @@ def release_asset(tables: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
                 "path": dg.MetadataValue.path(str(published.path)),
                 "serving_database": dg.MetadataValue.path(releases.serving_database),
                 "marts": len(published.marts),
+                "contract_changes": list(published.contract_changes),
                 "dagster/row_count": sum(mart.row_count for mart in published.marts),
                 **_pages(published.path, Path(releases.data_docs) / context.run_id),
                 "contents": dg.MetadataValue.md(_contents(published.marts)),

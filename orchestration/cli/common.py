@@ -4,6 +4,7 @@ Belongs here: what at least two command groups need. It imports no command modul
 """
 
 import csv
+import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
@@ -17,7 +18,6 @@ from rich.table import Table
 from rich.text import Text
 
 from minerals.errors import MineralsError, ReleaseError
-from minerals.mapping.seeds import closest
 from minerals.settings import Settings
 
 if TYPE_CHECKING:
@@ -136,10 +136,17 @@ def known(kind: str, word: str, names: Collection[str], where: str = "") -> str:
     spelled = {name.lower(): name for name in names}
     if word.strip().lower() in spelled:
         return spelled[word.strip().lower()]
-    near = closest(word, list(names))
+    near = nearest(word, names)
     listed = ("; " if any("," in name for name in names) else ", ").join(sorted(names)) or "none"
     hint = f"Did you mean {near}?" if near else f"There are: {listed}."
     raise ReleaseError(f"There is no {kind} '{word}'{where and f' {where}'}. {hint}")
+
+
+def nearest(word: str, names: Iterable[str]) -> str | None:
+    """The name that is most like the word, in any case; None when none is near."""
+    spelled = {name.lower(): name for name in names}
+    found = difflib.get_close_matches(word.strip().lower(), spelled, n=1, cutoff=0.75)
+    return spelled[found[0]] if found else None
 
 
 def known_importer(word: str | None, settings: Settings, held: Collection[str]) -> str:
@@ -158,7 +165,7 @@ def known_importer(word: str | None, settings: Settings, held: Collection[str]) 
             f"{code} is not in the release. {holds} Refresh with MINERALS_IMPORTERS={importers}."
         )
     by_name = {name: iso3 for iso3, name in names.items()}
-    near = closest(word or code, list(by_name))
+    near = nearest(word or code, by_name)
     hint = f"Did you mean {by_name[near]} ({near})?" if near else "Write for example IND or JPN."
     raise ReleaseError(f"'{word or code}' is not the ISO3 code of a country. {hint} {holds}")
 

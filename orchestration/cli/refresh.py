@@ -51,7 +51,7 @@ def refresh(
         str,
         typer.Option(
             help="refresh, or rebuild: from the snapshots in use, without asking the sources. Live "
-            "profile: also ingest_<dataset>, which asks one source and publishes nothing."
+            "profile: also ingest_bilateral_trade and its like, which ask one source only."
         ),
     ] = "refresh",
 ) -> None:
@@ -132,6 +132,8 @@ def _print_success(console: Console, settings: Settings, result: "RefreshResult"
     if result.not_compared:
         checks = common.count(len(result.not_compared), "check")
         console.print(f"{checks} had no earlier release to compare with")
+    for change in manifest["contract_changes"]:
+        console.print(f"[yellow]changed for BI[/] {change}")
     console.print(f"\n[bold green]Released[/] {manifest['release_id']} in {result.seconds:.0f} s")
     console.print(f"  {store.current()}")
     console.print("\nnext:  [bold]make ui[/]   the asset graph and run history")

@@ -92,6 +92,8 @@ def show_release(release: ReleaseId = "current") -> None:
     for snapshot in manifest.get("snapshots", []):
         dataset, identity = snapshot["dataset"], snapshot["snapshot_id"]
         console.print(f"  {dataset:<20} {identity}  {snapshot['provider']}")
+    for change in manifest.get("contract_changes", []):
+        console.print(f"  [yellow]changed for BI[/]  {change}")
     checks = manifest.get("checks", {})
     for name, outcome in sorted(checks.get("not_passed", {}).items()):
         console.print(f"  [yellow]{name}[/]: {outcome}")

@@ -10,6 +10,7 @@ import dagster as dg
 import duckdb
 import pytest
 
+from minerals.settings import PROJECT_ROOT
 from minerals.sources.snapshots import Snapshot, SnapshotStore, SourceDescription
 from orchestration.cli import releases
 from orchestration.run import open_instance
@@ -148,6 +149,8 @@ def test_the_generated_page_of_columns_is_written_from_the_release(
     )[0][0]
     assert described in page
     assert "`portfolio_partners`" in page and "rank, 1 is the first" in page
+    committed = (PROJECT_ROOT / "docs" / "columns.md").read_text(encoding="utf-8")
+    assert page == committed, "run `minerals contract --write` and commit docs/columns.md"
 
 
 def publish_again(warehouse: TestWarehouse) -> str:

@@ -134,16 +134,16 @@ def test_a_world_row_that_its_partners_do_not_meet_is_refused_and_asked_for_agai
         assert len(server.data_calls) == 4  # one year was asked for again
 
 
-def test_what_changed_since_a_snapshot_is_known_by_the_checksums(tmp_path, rows):
+def test_what_is_newly_published_is_known_by_the_checksums(tmp_path, rows):
     with ComtradePublisher(rows, key=KEY) as server:
-        source = client(server, tmp_path, rows)
-        made = comtrade.fetch(source, ["699"], (2019, 2020))
+        made = comtrade.fetch(client(server, tmp_path, rows), ["699"], (2019, 2020))
         held = tmp_path / "availability.parquet"
         pq.write_table(made.tables()[AVAILABILITY], held)
-        new = comtrade.changed(held, source.availability(["699"], YEARS))
+        live = settings(server, tmp_path, comtrade_api_key=KEY)
+        new = comtrade.newly_published(live, held)
         assert [(p.reporter, p.year) for p in new] == [("699", 2021)]
         server.checksum = 2
-        assert len(comtrade.changed(held, source.availability(["699"], YEARS))) == 3
+        assert len(comtrade.newly_published(live, held)) == 3
 
 
 def test_a_snapshot_keeps_the_answers_as_received_and_the_key_is_nowhere(tmp_path, india, caplog):

@@ -39,12 +39,11 @@ def cities(rows=CITIES, header=HEADER) -> bytes:
     return make_workbook({"geo_cepii": [header, *rows]})
 
 
-def test_a_country_is_its_main_city_and_its_capital_under_its_present_code():
+def test_a_country_is_its_main_city_under_its_present_code():
     made = geodist.read_geography(cities(), ALIASES)
     assert sorted(made) == ["AND", "BOL", "ROU"]
     assert made["BOL"]["main_city"] == "Santa Cruz"
-    assert made["BOL"]["capital"] == "La Paz"
-    assert (made["BOL"]["main_city_lat_deg"], made["BOL"]["capital_lat_deg"]) == (-17.8, -16.5)
+    assert made["BOL"]["main_city_lat_deg"] == -17.8
 
 
 @pytest.mark.parametrize(
@@ -105,7 +104,11 @@ def test_the_real_files_give_the_figures_of_the_bundled_profile(tmp_path):
     assert len(made) == len(figures) == 238
     for row, figure in zip(made, sorted(figures, key=lambda f: f["iso3"]), strict=True):
         for column, text in figure.items():
-            if column == "name" or (row["iso3"], column) == ("SRB", "landlocked_geodist"):
+            if (
+                column not in row
+                or column == "name"
+                or (row["iso3"], column) == ("SRB", "landlocked_geodist")
+            ):
                 continue  # names are GeoDist's; its YUG had a coast, our figures say it has none
             value = row[column]
             expected = None if text == "" else type(value)(text) if value is not None else text

@@ -2,16 +2,16 @@
 
 import pytest
 
-from minerals.marts import PUBLISHED_MARTS
+from minerals.marts import published
 from minerals.settings import Settings
 
-PORTFOLIO = [name for name in PUBLISHED_MARTS if name.startswith("portfolio_")]
+PORTFOLIO = [name for name in published() if name.startswith("portfolio_")]
 MARKET = "importer_iso3, category, mineral"
 
 
 @pytest.mark.parametrize("mart", PORTFOLIO)
 def test_every_mart_has_rows_of_both_importers_and_a_unique_key(refreshed, mart):
-    key = ", ".join(PUBLISHED_MARTS[mart])
+    key = ", ".join(published()[mart].key)
     assert (
         refreshed.served(f"select {key} from marts.{mart} group by all having count(*) > 1") == []
     )

@@ -8,15 +8,15 @@ import duckdb
 import pandas as pd
 import pytest
 
-from minerals.marts import PUBLISHED_MARTS
+from minerals.marts import published
 
 # Without rows when all is well, or without a UN Comtrade file.
 MAY_BE_EMPTY = {"unmapped_trade", "trade_quarantine", "trade_reconciliation"}
 
 
 def test_release_holds_every_mart_with_unique_keys(refreshed):
-    for mart, key in PUBLISHED_MARTS.items():
-        keys = ", ".join(key)
+    for mart, declared in published().items():
+        keys = ", ".join(declared.key)
         total, distinct = refreshed.served(
             f"select count(*), count(distinct ({keys})) from marts.{mart}"
         )[0]
@@ -100,9 +100,9 @@ def test_alignment_follows_its_definition(refreshed):
         """
         select count(*) from marts.ranking_annual
         where alignment <> case
-            when predicted_rank <= 10 and actual_rank <= 10 then 'aligned'
-            when actual_rank <= 10 then 'overrepresented'
-            when predicted_rank <= 10 then 'underutilized'
+            when predicted_rank <= effective_k and actual_rank <= effective_k then 'aligned'
+            when actual_rank <= effective_k then 'overrepresented'
+            when predicted_rank <= effective_k then 'underutilized'
             else 'peripheral'
         end
         """
@@ -188,7 +188,7 @@ def test_rank_command_prints_a_ranking(refreshed):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("rank", "--mineral", "Unobtainium", "--category", "ores"), "Antimony"),
+        (("rank", "--mineral", "Unobtainium", "--category", "ores"), "no mineral 'Unobtainium'"),
         (("rank", "--mineral", "Copper", "--category", "ingots"), "ores, products, scrap"),
         (("rank", "--mineral", "Copper", "--category", "ores", "--importer", "BRA"), "IND"),
         (("query", "select * from marts.nothing"), "nothing"),

@@ -60,7 +60,7 @@ def expected(figures) -> list[dict]:
         for year in YEARS:
             row = {"iso3": iso3, "year": year}
             row |= {code: values.get((iso3, year)) for code, values in figures.items()}
-            rows.append(row | {"UN.IDEALPOINT": None})
+            rows.append(row)
     return rows
 
 
@@ -71,7 +71,7 @@ def table(snapshot, name="country_indicators") -> list[dict]:
 def test_the_figures_come_back_in_the_shape_of_the_bundle(provider, store, figures, server):
     snapshot, _ = provider.ingest(store)
     assert table(snapshot) == expected(figures)
-    assert len(server.seen) == 1 + 2 + 15  # economies, two dates of update, the indicators
+    assert len(server.seen) == 1 + 2 + 13  # economies, two dates of update, the indicators
     assert {o.name for o in snapshot.originals} >= {"economies.json", "CC.EST-2014-2023-1.json"}
     store.verify_originals(snapshot)
 
@@ -111,13 +111,6 @@ def test_an_error_with_status_200_stops_with_its_words(provider, store, server):
     for words in ("CC.EST", "may have been deleted or archived", "code 175", "adapt"):
         assert words in str(caught.value)
     assert len([s for s in server.seen if s.path.endswith("CC.EST")]) == 1
-
-
-def test_an_optional_indicator_may_be_gone(provider, store, server, caplog):
-    del server.figures["LP.LPI.OVRL.XQ"]
-    snapshot, _ = provider.ingest(store)
-    assert {row["LP.LPI.OVRL.XQ"] for row in table(snapshot)} == {None}
-    assert "LP.LPI.OVRL.XQ is left empty" in caplog.text
 
 
 def test_a_service_that_is_unavailable_is_asked_again(provider, store, server, figures):

@@ -56,7 +56,7 @@ def test_a_narrow_table_wraps_between_words_and_breaks_only_paths():
     ("word", "words"),
     [
         ("Lithum", "There is no mineral 'Lithum' in the release. Did you mean Lithium?"),
-        ("Xyz", "There is no mineral 'Xyz' in the release. There are: Copper, Lithium."),
+        ("Litter", "There is no mineral 'Litter' in the release. There are: Copper, Lithium."),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest_or_all(word, words):

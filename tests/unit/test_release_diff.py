@@ -5,6 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from minerals.errors import ReleaseError
 from minerals.releases.diff import Move, diff_releases, minerals_of
 
 FORWARD = (
@@ -104,3 +105,14 @@ def test_a_difference_can_be_of_one_mineral(tmp_path, mineral, n_compared):
     assert found.n_compared == n_compared
     assert bool(found.moves) == bool(found.markets) == (n_compared > 0)
     assert minerals_of(one, two) == ["Tin"]
+
+
+def test_a_release_without_what_is_compared_is_named(tmp_path):
+    one, two = release(tmp_path / "one", "ABC"), release(tmp_path / "two", "ABC")
+    table = duckdb.read_parquet(str(two / "ranking_forward.parquet"))
+    table.project("* exclude (effective_k)").write_parquet(str(two / "ranking_forward.parquet"))
+    with pytest.raises(ReleaseError, match=r"Releases one and two cannot be compared.*effective_k"):
+        diff_releases(one, two)
+    (one / "ranking_annual.parquet").unlink()
+    with pytest.raises(ReleaseError, match=r"one and two cannot be compared.*ranking_annual"):
+        diff_releases(one, two)

@@ -90,7 +90,7 @@ def test_every_sheet_becomes_rows_in_the_shape_of_the_bundle(provider, store):
     rows = table(snapshot)
     assert len(rows) == (4 + 2 + 2) * 5
     assert list(rows[0]) == [
-        "sheet", "country", "country_iso", "year", "quantity", "unit", "data_source",
+        "sheet", "country", "country_iso", "year", "quantity", "unit",
     ]  # fmt: skip
     lithium = {(r["country"], r["year"]): r for r in rows if r["sheet"] == "Lithium (Li2O)"}
     assert lithium["Australia", 2020]["quantity"] == 91000.5

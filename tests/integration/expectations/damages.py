@@ -188,7 +188,7 @@ DELIVERED = (
 END_TO_END = (
     Damage("a country's code renamed", TRADE, "assert_trade_country_codes_are_known",
            _replaced("i", "'1560'", "i = '156'")),
-    Damage("units renamed", PRODUCTION, "assert_production_units_are_known",
+    Damage("units renamed", PRODUCTION, "assert_production_is_complete",
            _replaced("unit", "'t'", "unit = 'metr. t'")),
     Damage("population in thousands", INDICATORS, "medians_in_band",
            _replaced("SP.POP.TOTL", '"SP.POP.TOTL" / 1000')),

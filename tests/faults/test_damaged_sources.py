@@ -4,19 +4,18 @@ Only the source is replaced, by one that delivers the real rows, damaged. What e
 is caught by is tested on single tables in `expectations/test_damages.py`.
 """
 
-import shutil
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from unittest import mock
 
 import dagster as dg
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from minerals.settings import Settings
-from minerals.sources import intake, providers
-from minerals.sources.provider import Provider
+from minerals.sources import ingest, providers
+from minerals.sources.provider import Fetched, Provider
 from minerals.sources.snapshots import Snapshot, SnapshotStore
 from orchestration.definitions import build_definitions
 from orchestration.run import streams_into
@@ -31,17 +30,16 @@ SERVED = (
 def damaged_provider(sound: Provider, snapshot: Snapshot, sql: str) -> Provider:
     """The provider of a dataset, as if the publisher had delivered the damaged rows."""
 
-    def write(folder: Path) -> Mapping[str, Path]:
-        files = {table.name: folder / f"{table.name}.parquet" for table in snapshot.tables}
-        for name, file in files.items():
-            shutil.copy(snapshot.parquet(name), file)
+    def read_tables() -> dict[str, pa.Table]:
+        tables = {
+            table.name: pq.read_table(snapshot.parquet(table.name)) for table in snapshot.tables
+        }
         with duckdb.connect() as connection:
-            source = snapshot.parquet(sound.dataset)
-            connection.execute(f"create view rows as from read_parquet('{source}')")
-            connection.execute(f"copy ({sql}) to '{files[sound.dataset]}' (format parquet)")
-        return files
+            connection.register("rows", tables[snapshot.dataset])
+            damaged = connection.sql(sql).to_arrow_table()
+        return {**tables, snapshot.dataset: damaged}
 
-    return replace(sound, fingerprint=lambda: "0" * 64, write_tables=write)
+    return replace(sound, fetch=lambda: Fetched("0" * 64, read_tables))
 
 
 @pytest.mark.parametrize("damage", END_TO_END, ids=lambda damage: damage.name)
@@ -61,7 +59,7 @@ def test_a_damaged_source_stops_the_refresh_and_the_release_stays_served(
     before = (warehouse.release_id(), warehouse.served(SERVED))
     with (
         streams_into(tmp_path / "run.log"),
-        mock.patch.object(intake, "providers", damaged),
+        mock.patch.object(ingest, "providers", damaged),
         dg.DagsterInstance.ephemeral() as instance,
     ):
         result = (
