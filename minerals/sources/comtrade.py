@@ -1,8 +1,7 @@
 """UN Comtrade: imports of the mapped HS codes as the importing country reports them.
 
 API: https://comtradedeveloper.un.org, `get` (with a key) and `preview` (without), and `getDa` for
-what a reporter has published. How rows are read and reconciled is in `comtrade_rows.py`; what the
-codes mean is decided in dbt.
+what a reporter has published. How rows are read and reconciled is in `comtrade_rows.py`.
 
 - Each mapped code of the HS revision that the reporter uses in that year is requested, from every
   partner, with `partner2Code=0, motCode=0, customsCode=C00`: without these rows multiply.
@@ -54,6 +53,7 @@ from minerals.sources.downloads import Downloads, remove_superseded
 from minerals.sources.http import Allowance, Answer, Client, RetryPolicy
 from minerals.sources.provider import Fetched, Provider
 from minerals.sources.snapshots import Original
+from minerals.sources.tables import sources
 
 log = logging.getLogger(__name__)
 
@@ -477,4 +477,4 @@ def trade_provider(settings: Settings, policy: RetryPolicy | None = None) -> Pro
         ]
         return Fetched(trade.sha256, trade.tables, originals)
 
-    return Provider.of("comtrade", fetched, "UN Comtrade")
+    return Provider(sources()["comtrade"], fetched, "UN Comtrade")

@@ -1,8 +1,5 @@
 """Rows of UN Comtrade: the columns of an answer, how they are read, and whether they add up.
 
-Everything about rows that have arrived is here. Asking for them belongs to `comtrade.py`, what a
-code means to dbt.
-
 The publisher's World row (partner 0) doubles every total, so it is used for the reconciliation
 only: the sum of the partners must equal it within 0.1% per reporter, year and code.
 """

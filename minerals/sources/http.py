@@ -1,8 +1,5 @@
 """One way to ask a publisher: time-outs, retries, a rate and a daily quota, checked answers.
 
-Everything about HTTP that is the same for all sources is here. What to ask for, and what an answer
-means, belongs to the module of each source.
-
 A failure that may pass (a time-out, a dropped connection, 408, 425, 429, 5xx, a page of HTML or
 half a body where data were expected) is retried, later each time; every other failure stops at once
 with a message. A project that retried all failures alike once sent the same refused request 5,363
@@ -240,9 +237,8 @@ class Client:
             # the request holds the key.
             problem = _transport_problem(error, request, self._without_secrets(str(error)))
         except httpx.InvalidURL as error:
-            problem = PermanentSourceError(
-                f"{request}: invalid address: {error}. Correct the setting."
-            )
+            words = f"{request}: invalid address: {error}. Correct the setting."
+            problem = PermanentSourceError(words)
         if problem:
             raise problem
         if response.status_code != httpx.codes.OK and not (
@@ -306,10 +302,8 @@ class Client:
             if wait is not None and wait > self.policy.longest_retry_after:
                 self._refuse_quota(request, wait)
             raise TransientSourceError(f"{request} was answered with status {status}{said}.", wait)
-        raise PermanentSourceError(
-            f"{request} was refused with status {status}{said}. "
-            f"{_advice(status, bool(self.secrets))}"
-        )
+        advice = _advice(status, bool(self.secrets))
+        raise PermanentSourceError(f"{request} was refused with status {status}{said}. {advice}")
 
     def _refuse_quota(self, request: str, seconds: float) -> NoReturn:
         if self.allowance:
