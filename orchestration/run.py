@@ -1,7 +1,7 @@
 """Running a job from the command line, stage by stage, with progress.
 
 The jobs are those that the daemon runs; here the steps run in this process, which saves the start
-of one process per step. What the reader sees of it belongs to the command line.
+of one process per step.
 """
 
 import os
@@ -43,6 +43,7 @@ _STAGE_OF_STEP = {
     "source_snapshots": "publication",
     "release": "publication",
 }
+_OUTCOMES = {DagsterEventType.STEP_SUCCESS: "done", DagsterEventType.STEP_FAILURE: "failed"}
 LATER_PACKAGES = (
     "statsmodels.genmod.generalized_linear_model",
     "cvxpy",
@@ -160,8 +161,7 @@ class _Watcher:
         if event is None:
             return
         self.problems.note(event)
-        step = event.step_key
-        if step is None:
+        if (step := event.step_key) is None:
             return
         if event.event_type == DagsterEventType.STEP_START:
             self._started[step] = time.monotonic()
@@ -170,13 +170,9 @@ class _Watcher:
                 import_module("sqlalchemy.orm")
                 threading.Thread(target=_import_ahead, daemon=True).start()
             self.on_step(stage_of(step), step, "started", 0.0)
-        elif event.event_type == DagsterEventType.STEP_SUCCESS:
-            self.on_step(stage_of(step), step, "done", self._elapsed(step))
-        elif event.event_type == DagsterEventType.STEP_FAILURE:
-            self.on_step(stage_of(step), step, "failed", self._elapsed(step))
-
-    def _elapsed(self, step: str) -> float:
-        return time.monotonic() - self._started.get(step, time.monotonic())
+        elif outcome := _OUTCOMES.get(event.event_type):
+            now = time.monotonic()
+            self.on_step(stage_of(step), step, outcome, now - self._started.get(step, now))
 
 
 @contextmanager

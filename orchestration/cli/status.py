@@ -96,10 +96,9 @@ def read_status(settings: Settings) -> Status:
 def _read_sources(settings: Settings, manifest: dict[str, Any], found: Status) -> None:
     """The snapshots in use, and where the release was made from others."""
     from minerals.sources import DATASETS
-    from minerals.sources.snapshots import SnapshotStore
 
     released = {s["dataset"]: s["snapshot_id"] for s in manifest.get("snapshots", [])}
-    store = SnapshotStore(settings.raw_dir)
+    store = common.snapshots(settings)
     for dataset in DATASETS:
         try:
             snapshot = store.current(dataset)
