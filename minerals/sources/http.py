@@ -229,16 +229,13 @@ class Client:
             self.allowance.take()
         url = f"{self.base_url.rstrip('/')}/{path.lstrip('/')}" if path else self.base_url
         request = f"{self.name}: GET {httpx.URL(url, params=dict(params) or None)}"
-        problem: SourceError | None = None
+        problem = None
         try:
             response, body = self._send(url, params, headers, request)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             # Raised below, outside of the handler: the exception of httpx holds the request, and
             # the request holds the key.
             problem = _transport_problem(error, request, self._without_secrets(str(error)))
-        except httpx.InvalidURL as error:
-            words = f"{request}: invalid address: {error}. Correct the setting."
-            problem = PermanentSourceError(words)
         if problem:
             raise problem
         if response.status_code != httpx.codes.OK and not (
@@ -351,10 +348,10 @@ def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a number")
 
 
-def _transport_problem(error: httpx.HTTPError, request: str, words: str) -> SourceError:
+def _transport_problem(error: Exception, request: str, words: str) -> SourceError:
     """The error for a request without any answer: transient or permanent."""
     kind = type(error).__name__
-    if isinstance(error, httpx.UnsupportedProtocol | httpx.TooManyRedirects):
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.TooManyRedirects):
         return PermanentSourceError(
             f"{request}: {kind}: {words}. Correct the address it is set to."
         )

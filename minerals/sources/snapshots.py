@@ -118,7 +118,10 @@ class SnapshotStore:
                     set_aside = f".damaged-{snapshot_id}-{uuid.uuid4().hex[:6]}"
                     target.rename(target.with_name(set_aside))
             files = write_tables(folder)
-            kept = _keep_originals(folder / ORIGINALS, originals)
+            kept = {folder / ORIGINALS / answer.name: (answer, file) for answer, file in originals}
+            for copy, (_, file) in kept.items():
+                copy.parent.mkdir(exist_ok=True)
+                shutil.copyfile(file, copy)
             snapshot = Snapshot(
                 dataset=dataset,
                 snapshot_id=snapshot_id,
@@ -128,7 +131,7 @@ class SnapshotStore:
                 layout=layout,
                 tables=tuple(_describe(name, path) for name, path in files.items()),
                 path=target,
-                originals=tuple(kept.values()),
+                originals=tuple(answer for answer, _ in kept.values()),
             )
             content = _AS_JSON.dump_python(snapshot, mode="json", exclude={"path"})
             content["row_count"] = snapshot.row_count
@@ -247,19 +250,6 @@ def _check_sha256(file: Path, expected: str) -> None:
         raise SnapshotDamagedError(
             f"{file} does not have the sha256 that its sidecar states; {_REMEDY}"
         )
-
-
-def _keep_originals(
-    folder: Path, originals: Iterable[tuple[Original, Path]]
-) -> dict[Path, Original]:
-    """Copy the publisher's answers beside the tables; {copy: its description}."""
-    kept = {}
-    for original, file in originals:
-        folder.mkdir(exist_ok=True)
-        copy = folder / original.name
-        shutil.copyfile(file, copy)
-        kept[copy] = original
-    return kept
 
 
 def _describe(name: str, path: Path) -> TableFile:
