@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -61,9 +61,7 @@ class RefreshResult:
     succeeded: bool
     seconds: float
     log_file: Path
-    failures: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    not_compared: list[str] = field(default_factory=list)
+    problems: Problems
 
 
 def stage_of(step_key: str) -> str:
@@ -132,9 +130,7 @@ def refresh(
         succeeded=outcome.success,
         seconds=time.monotonic() - started,
         log_file=log_file,
-        failures=watcher.problems.failures,
-        warnings=watcher.problems.warnings,
-        not_compared=watcher.problems.not_compared,
+        problems=watcher.problems,
     )
 
 

@@ -53,7 +53,7 @@ def refresh(
         if not result.succeeded:
             settings.log_dir.mkdir(parents=True, exist_ok=True)
             log = shutil.copy(result.log_file, settings.log_dir)
-            causes = "\n  ".join(result.failures) or "for the reasons in its log"
+            causes = "\n  ".join(result.problems.failures) or "for the reasons in its log"
             raise ReleaseError(f"The refresh into {into} failed:\n  {causes}\nIts log is {log}.")
         release = common.releases(same).current()
         assert release is not None
