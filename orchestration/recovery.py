@@ -37,18 +37,15 @@ def one_at_a_time(warehouse_dir: Path, timeout_seconds: float) -> Iterator[None]
     """Be the only refresh of this warehouse. Raises AnotherRefreshRunsError when
     another one is still running after `timeout_seconds`."""
     warehouse_dir.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(warehouse_dir / ".refresh.lock")
     try:
-        lock.acquire(timeout=timeout_seconds)
+        held = FileLock(warehouse_dir / ".refresh.lock").acquire(timeout=timeout_seconds)
     except Timeout as error:
         raise AnotherRefreshRunsError(
             f"Another refresh of this warehouse was still running after {timeout_seconds:.0f} s; "
             "`minerals status` shows it. Try again later."
         ) from error
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def run_tags(settings: Settings, run_id: str) -> dict[str, str]:

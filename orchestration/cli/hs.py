@@ -4,6 +4,7 @@ What is checked and compared is computed in `minerals/mapping` and `minerals/rel
 imports neither pandas nor Dagster nor dbt: it is run after every edit.
 """
 
+import filecmp
 import subprocess
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -88,7 +89,9 @@ def preview(
     store = common.releases(settings)
     served = common.find_release(store, "current")
     manifest = store.manifest() or {}
-    if manifest["code_version"] == code_version() and _is_the_projects(settings, folder):
+    names = [seeds.MAP, seeds.OUT_OF_SCOPE]  # in the project, the code version covers them
+    same, _, _ = filecmp.cmpfiles(folder, settings.seeds_dir, names, shallow=False)
+    if manifest["code_version"] == code_version() and same == names:
         console.print(f"Nothing changes: release {served.name} was made from this mapping.")
         return
     from orchestration import run
@@ -119,11 +122,9 @@ def _check(
     if snapshot is not None and not lists.has("H0"):
         try:
             products = coverage.read_products(snapshot)
+            lists = reference.with_products(lists, products, "the product table of the trade data")
         except SnapshotDamagedError as error:
             console.print(f"[yellow]warning[/] {error}")
-        else:
-            source = "the product table of the trade data"
-            lists = reference.with_products(lists, products, source)
     minerals_file = folder / seeds.MINERALS
     if not minerals_file.exists():
         minerals_file = settings.seeds_dir / seeds.MINERALS
@@ -183,10 +184,9 @@ def _read_trade(
         )
         return None
     aliases = settings.seeds_dir / "country_aliases.csv"
+    years = settings.first_year, settings.last_year
     try:
-        trade = coverage.read_trade(
-            snapshot, aliases, iso3, settings.first_year, settings.last_year
-        )
+        trade = coverage.read_trade(snapshot, aliases, iso3, *years)
     except SnapshotDamagedError as error:
         console.print(f"\n[yellow]No trade values[/]: {error}")
         return None
@@ -255,14 +255,6 @@ def _print_unmapped(
         for line in lines[:LONGEST]
     ]
     common.show(console, rows, title=f"Largest of {len(lines)} unmapped lines of {chapters}")
-
-
-def _is_the_projects(settings: Settings, folder: Path) -> bool:
-    """Whether the folder's two files are the project's, which the code version covers."""
-    return all(
-        (folder / name).read_bytes() == (settings.seeds_dir / name).read_bytes()
-        for name in (seeds.MAP, seeds.OUT_OF_SCOPE)
-    )
 
 
 def _print_changed_codes(

@@ -23,7 +23,7 @@ from dagster import AssetKey, DagsterRun, DagsterRunStatus
 from minerals.errors import ReleaseError
 from minerals.releases import ReleaseStore
 from minerals.settings import PROJECT_ROOT, Settings, child_environment
-from minerals.sources.snapshots import Snapshot, SnapshotStore, SourceDescription
+from minerals.sources.snapshots import Snapshot, SnapshotStore
 from orchestration.assets import WRITER_POOL
 from orchestration.recovery import PID_TAG, RUN_TAG
 from orchestration.run import open_instance
@@ -120,7 +120,8 @@ def snapshot_without(store: SnapshotStore, sheet: str) -> Snapshot:
         duckdb.sql(f"copy ({rows}) to '{files['production']}' (format parquet)")
         return files
 
-    source = SourceDescription(kept.provider, kept.citation, kept.licence, kept.url)
+    names = ("provider", "citation", "licence", "url")
+    source = {name: getattr(kept, name) for name in names}
     return store.create("production", source, "0" * 64, kept.layout, write)[0]
 
 

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from minerals.settings import PROJECT_ROOT
-from minerals.sources.snapshots import Snapshot, SnapshotStore, SourceDescription
+from minerals.sources.snapshots import Snapshot, SnapshotStore
 from orchestration.cli import releases
 from orchestration.run import open_instance
 from tests.integration.conftest import TestWarehouse
@@ -201,7 +201,8 @@ def other_snapshot(store: SnapshotStore) -> Snapshot:
     """The production in use, as if the publisher had sent other bytes."""
     kept = store.current("production")
     names = [table.name for table in kept.tables]
-    described = SourceDescription(kept.provider, kept.citation, kept.licence, kept.url)
+    names = ("provider", "citation", "licence", "url")
+    described = {name: getattr(kept, name) for name in names}
 
     def write(target: Path) -> dict[str, Path]:
         return {n: Path(shutil.copy(kept.parquet(n), target / f"{n}.parquet")) for n in names}
