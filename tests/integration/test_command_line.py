@@ -201,8 +201,7 @@ def other_snapshot(store: SnapshotStore) -> Snapshot:
     """The production in use, as if the publisher had sent other bytes."""
     kept = store.current("production")
     names = [table.name for table in kept.tables]
-    names = ("provider", "citation", "licence", "url")
-    described = {name: getattr(kept, name) for name in names}
+    described = {n: getattr(kept, n) for n in ("provider", "citation", "licence", "url")}
 
     def write(target: Path) -> dict[str, Path]:
         return {n: Path(shutil.copy(kept.parquet(n), target / f"{n}.parquet")) for n in names}
