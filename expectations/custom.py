@@ -4,8 +4,6 @@ Importing this module imports Great Expectations (seconds) and registers the exp
 `validation` does it.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 import pandas as pd

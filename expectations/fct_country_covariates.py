@@ -4,8 +4,6 @@ Bounds are outside what the open data of 2019-2023 show, so that a rule fails fo
 a slip of unit, not for a bad year. The rules on suppliers are in `import_panel`.
 """
 
-from __future__ import annotations
-
 from typing import Final, NamedTuple
 
 from expectations import rules

@@ -3,8 +3,6 @@
 The raw rows are judged in `raw_bilateral_trade`; what one importer buys in `import_panel`.
 """
 
-from __future__ import annotations
-
 from typing import Final, NamedTuple
 
 from expectations import rules

@@ -16,15 +16,7 @@ from expectations import (
 )
 from expectations.rules import Gate
 
-GATES: Final[tuple[Gate, ...]] = (
-    raw_bilateral_trade.GATE,
-    raw_production.GATE,
-    raw_country_indicators.GATE,
-    raw_country_geography.GATE,
-    fct_trade_flow.GATE,
-    fct_country_covariates.GATE,
-    import_panel.GATE,
-    ppml_coefficients.GATE,
-    ranking_annual.GATE,
-    ranking_forward.GATE,
-)
+_RAW: Final = (raw_bilateral_trade, raw_production, raw_country_indicators, raw_country_geography)
+_CONFORMED: Final = (fct_trade_flow, fct_country_covariates)
+_MARTS: Final = (import_panel, ppml_coefficients, ranking_annual, ranking_forward)
+GATES: Final[tuple[Gate, ...]] = tuple(table.GATE for table in (*_RAW, *_CONFORMED, *_MARTS))

@@ -5,8 +5,6 @@ that a rule fails for a broken source, a lost join or a slip of unit, not for an
 rules on countries, whatever they supply, are in `fct_country_covariates`.
 """
 
-from __future__ import annotations
-
 from typing import Final, NamedTuple
 
 from expectations import rules

@@ -3,8 +3,6 @@
 Whether the numbers are right is for statsmodels to say, in the check of `ppml_fit`.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from expectations import rules

@@ -1,7 +1,5 @@
 """The ranking of each year, before it is published. How ranks are computed is tested in Python."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from expectations import rules

@@ -1,7 +1,5 @@
 """The forward ranking, before it is published, and how far it moved from the previous one."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from expectations import rules

@@ -5,8 +5,6 @@ mean (countries, minerals) is judged in `fct_trade_flow`. That World rows equal 
 is checked when UN Comtrade's answers are taken in.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from expectations import rules

@@ -1,7 +1,5 @@
 """Raw geography (GeoDist), before dbt reads it. Nothing in it changes but for new economies."""
 
-from __future__ import annotations
-
 from typing import Final, NamedTuple
 
 from expectations import rules

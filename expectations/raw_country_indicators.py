@@ -3,8 +3,6 @@
 Gaps are filled after staging; what may be filled is bounded here.
 """
 
-from __future__ import annotations
-
 from typing import Final, NamedTuple
 
 from expectations import rules

@@ -3,8 +3,6 @@
 Bands are outside what the editions of 2018-2024 show.
 """
 
-from __future__ import annotations
-
 from typing import Final, NamedTuple
 
 from expectations import rules

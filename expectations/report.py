@@ -1,8 +1,4 @@
-"""What a gate found, in sentences, as a table of markdown, and as a page that opens anywhere.
-
-Here belongs everything a person reads about a judged suite. How it was judged belongs to
-`validation`.
-"""
+"""What a gate found, in sentences, as a table of markdown, and as a page that opens anywhere."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The vocabulary of the gates: a rule, the suite of one shape of a table, and the gate of a table.
-
-Here belong short constructors for the rules that several tables share. A threshold with its reason
-belongs in the module of its table.
-"""
+"""The vocabulary of the gates: a rule, the suite of one shape of a table, the gate of a table."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""Runs Great Expectations on a suite and reports the outcome of each rule in plain values.
-
-Here belong the bridge to Great Expectations and the reading of its results. Rules and thresholds
-belong in the module of their table, sentences and pages in `report`. Great Expectations is imported
-when a suite is run.
-"""
+"""Runs Great Expectations on a suite and reports the outcome of each rule in plain values."""
 
 from __future__ import annotations
 

@@ -21,12 +21,9 @@ def imports_long(panel: pd.DataFrame) -> pd.DataFrame:
 
 
 def window_imports(panel: pd.DataFrame) -> pd.DataFrame:
-    """What was imported over the panel's years, per importer, category, mineral and exporter.
-
-    actual_qty_kg: known quantity over the number of years, kg a year; null when none is known.
-    n_unknown_qty counts the years with trade of unknown quantity. actual_share is null when a
-    mineral was not imported.
-    """
+    """What was imported over the panel's years, per importer, category, mineral and exporter:
+    actual_qty_kg and actual_share as in `ranking_forward`, and n_unknown_qty, the years with trade
+    of unknown quantity."""
     imports = imports_long(panel)
     groups = imports.assign(is_unknown=imports["qty_kg"].isna()).groupby(SUPPLIER, sort=True)
     frame = groups["qty_kg"].sum(min_count=1).rename("actual_qty_kg").reset_index()

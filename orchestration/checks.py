@@ -17,7 +17,7 @@ import dagster as dg
 from expectations.gates import GATES
 from expectations.previous import Previous, unreadable
 from expectations.report import Report, add_to_page, folder_of_run
-from expectations.rules import Gate, Given, Stage
+from expectations.rules import Given, Stage
 from expectations.validation import judge
 from minerals.errors import ReleaseError
 from minerals.releases import ReleaseStore
@@ -56,34 +56,20 @@ def gate_of_stage(stage: Stage, deployed: Settings) -> dg.AssetChecksDefinition:
         releases: Releases,
         settings: RunSettings,
     ) -> Iterator[dg.AssetCheckResult]:
-        chosen = settings.chosen
+        chosen, selected = settings.chosen, context.selected_asset_check_keys
         previous = previous_release(releases.store(), chosen)
         folder = folder_of_run(chosen.data_docs_dir, context.run.run_id)
         for gate in gates:
-            for report in _judged(context, gate, chosen, warehouse, previous):
+            with warehouse.reader() as connection:
+                reports = [
+                    judge(gate, suite, connection, previous)
+                    for suite in gate.suites(given(chosen))
+                    if dg.AssetCheckKey(dg.AssetKey(gate.table), suite.name) in selected
+                ]
+            for report in reports:
                 yield check_result(report, add_to_page(folder, report), previous)
 
     return run
-
-
-def _judged(
-    context: dg.AssetCheckExecutionContext,
-    gate: Gate,
-    settings: Settings,
-    warehouse: Warehouse,
-    previous: Previous,
-) -> list[Report]:
-    """The reports of the selected suites of a table, on one connection."""
-    selected = context.selected_asset_check_keys
-    suites = [
-        suite
-        for suite in gate.suites(given(settings))
-        if dg.AssetCheckKey(dg.AssetKey(gate.table), suite.name) in selected
-    ]
-    if not suites:
-        return []
-    with warehouse.reader() as connection:
-        return [judge(gate, suite, connection, previous) for suite in suites]
 
 
 def check_result(report: Report, page: Path, previous: Previous) -> dg.AssetCheckResult:

@@ -8,6 +8,7 @@ the UI and on the terminal.
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import dagster as dg
 from dagster import DagsterEventType
@@ -35,14 +36,14 @@ def one_sentence() -> Iterator[None]:
         raise dg.Failure(_plain(str(error))) from error
 
 
+@dataclass
 class Problems:
     """What went wrong in a run, in the order of its events. `first_step` is where it began."""
 
-    def __init__(self) -> None:
-        self.failures: list[str] = []
-        self.first_step: str | None = None
-        self.warnings: list[str] = []
-        self.not_compared: list[str] = []
+    failures: list[str] = field(default_factory=list)
+    first_step: str | None = None
+    warnings: list[str] = field(default_factory=list)
+    not_compared: list[str] = field(default_factory=list)
 
     def note(self, event: dg.DagsterEvent) -> None:
         if event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
@@ -55,11 +56,10 @@ class Problems:
     def _note_check(self, check: dg.AssetCheckEvaluation) -> None:
         if is_not_compared(check):
             self.not_compared.append(name_of(check))
-        if check.passed:
-            return
-        is_error = check.severity == dg.AssetCheckSeverity.ERROR
-        found = self.failures if is_error else self.warnings
-        found.append(f"{name_of(check)}: {sentence_of(check)}")
+        if not check.passed:
+            is_error = check.severity == dg.AssetCheckSeverity.ERROR
+            found = self.failures if is_error else self.warnings
+            found.append(f"{name_of(check)}: {sentence_of(check)}")
 
     def raise_first(self) -> None:
         """Raise RunFailedError with the first failure; the others mostly follow from it."""

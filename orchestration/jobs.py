@@ -135,7 +135,8 @@ class OneRefreshAtATime(MultiprocessExecutor):
         self.settings = settings
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
-        plan_context.instance.add_run_tags(plan_context.run_id, run_tags(self.settings))
+        tags = run_tags(self.settings, plan_context.run_id)
+        plan_context.instance.add_run_tags(plan_context.run_id, tags)
         problems, job = Problems(), plan_context.job_name
         with one_at_a_time(self.settings.warehouse_dir, WAIT_SECONDS):
             if damage := set_aside_damage(self.settings, job):

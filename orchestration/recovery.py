@@ -23,7 +23,8 @@ from orchestration.assets import WRITER_POOL
 
 IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 KILLED = "Process died unexpectedly (killed?)."
-PID_TAG = "minerals/pid"
+RUN_TAG = "minerals/run_id"  # the run that the process executes: the tags of a run are copied to
+PID_TAG = "minerals/pid"  # the one that executes it again
 PROCESS_START_TAG = "minerals/process_start"
 SETTINGS_TAG = "minerals/settings"
 # A run tells its process when its executor begins; until then it has this long before it counts as
@@ -36,25 +37,23 @@ def one_at_a_time(warehouse_dir: Path, timeout_seconds: float) -> Iterator[None]
     """Be the only refresh of this warehouse. Raises AnotherRefreshRunsError when
     another one is still running after `timeout_seconds`."""
     warehouse_dir.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(warehouse_dir / ".refresh.lock")
     try:
-        lock.acquire(timeout=timeout_seconds)
+        held = FileLock(warehouse_dir / ".refresh.lock").acquire(timeout=timeout_seconds)
     except Timeout as error:
         raise AnotherRefreshRunsError(
             f"Another refresh of this warehouse was still running after {timeout_seconds:.0f} s; "
             "`minerals status` shows it. Try again later."
         ) from error
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
-def run_tags(settings: Settings) -> dict[str, str]:
+def run_tags(settings: Settings, run_id: str) -> dict[str, str]:
     """What a run carries of the process that executes it, and of the settings it has."""
     pid = os.getpid()
     chosen = json.dumps(settings.recorded, sort_keys=True).encode()
     return {
+        RUN_TAG: run_id,
         PID_TAG: str(pid),
         PROCESS_START_TAG: process_start(pid) or "unknown",
         SETTINGS_TAG: hashlib.sha256(chosen).hexdigest()[:12],
@@ -87,7 +86,7 @@ def recover(instance: dg.DagsterInstance) -> list[str]:
 def is_alive(record: RunRecord) -> bool:
     """Whether the process of a run in progress exists, or may still start."""
     tags = record.dagster_run.tags
-    if PID_TAG not in tags:
+    if tags.get(RUN_TAG) != record.dagster_run.run_id:
         return time.time() - record.update_timestamp.timestamp() < LAUNCH_SECONDS
     started = process_start(int(tags[PID_TAG]))
     return started is not None and started == tags.get(PROCESS_START_TAG, started)

@@ -252,8 +252,9 @@ def dbt_variables(settings: Settings) -> dict[str, object]:
 
 def build_resources(settings: Settings) -> dict[str, object]:
     """All resources of the code location, from the settings."""
+    ask = ["-SP", dbt_server.__file__, "ask", str(_dbt_dir(settings))]
     # Formatting thousands of debug lines a command is a fifth of dbt's time.
-    flags = ["--log-format", "json", "--log-level-file", "none"]
+    ask += ["--log-format", "json", "--log-level-file", "none"]
     return {
         "settings": run_settings(settings),
         "snapshots": Snapshots(root=str(settings.raw_dir)),
@@ -267,13 +268,7 @@ def build_resources(settings: Settings) -> dict[str, object]:
         "dbt": Dbt(
             project_dir=dbt_project(settings),
             dbt_executable=sys.executable,
-            global_config_flags=[
-                "-SP",
-                dbt_server.__file__,
-                "ask",
-                str(_dbt_dir(settings)),
-                *flags,
-            ],
+            global_config_flags=ask,
         ),
     }
 

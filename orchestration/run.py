@@ -1,7 +1,7 @@
 """Running a job from the command line, stage by stage, with progress.
 
 The jobs are those that the daemon runs; here the steps run in this process, which saves the start
-of one process per step. What the reader sees of it belongs to the command line.
+of one process per step.
 """
 
 import os
@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -43,6 +43,7 @@ _STAGE_OF_STEP = {
     "source_snapshots": "publication",
     "release": "publication",
 }
+_OUTCOMES = {DagsterEventType.STEP_SUCCESS: "done", DagsterEventType.STEP_FAILURE: "failed"}
 LATER_PACKAGES = (
     "statsmodels.genmod.generalized_linear_model",
     "cvxpy",
@@ -60,9 +61,7 @@ class RefreshResult:
     succeeded: bool
     seconds: float
     log_file: Path
-    failures: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    not_compared: list[str] = field(default_factory=list)
+    problems: Problems
 
 
 def stage_of(step_key: str) -> str:
@@ -123,7 +122,7 @@ def refresh(
             instance=instance,
             run_id=run_id,
             raise_on_error=False,
-            tags={**run_tags(settings), "importers": ",".join(settings.importers)},
+            tags={**run_tags(settings, run_id), "importers": ",".join(settings.importers)},
             run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
         )
     return RefreshResult(
@@ -131,9 +130,7 @@ def refresh(
         succeeded=outcome.success,
         seconds=time.monotonic() - started,
         log_file=log_file,
-        failures=watcher.problems.failures,
-        warnings=watcher.problems.warnings,
-        not_compared=watcher.problems.not_compared,
+        problems=watcher.problems,
     )
 
 
@@ -160,8 +157,7 @@ class _Watcher:
         if event is None:
             return
         self.problems.note(event)
-        step = event.step_key
-        if step is None:
+        if (step := event.step_key) is None:
             return
         if event.event_type == DagsterEventType.STEP_START:
             self._started[step] = time.monotonic()
@@ -170,13 +166,9 @@ class _Watcher:
                 import_module("sqlalchemy.orm")
                 threading.Thread(target=_import_ahead, daemon=True).start()
             self.on_step(stage_of(step), step, "started", 0.0)
-        elif event.event_type == DagsterEventType.STEP_SUCCESS:
-            self.on_step(stage_of(step), step, "done", self._elapsed(step))
-        elif event.event_type == DagsterEventType.STEP_FAILURE:
-            self.on_step(stage_of(step), step, "failed", self._elapsed(step))
-
-    def _elapsed(self, step: str) -> float:
-        return time.monotonic() - self._started.get(step, time.monotonic())
+        elif outcome := _OUTCOMES.get(event.event_type):
+            now = time.monotonic()
+            self.on_step(stage_of(step), step, outcome, now - self._started.get(step, now))
 
 
 @contextmanager

@@ -34,8 +34,7 @@ DAY_SECONDS = 86_400
     "itself does not watch the runs of the command line.",
 )
 def end_dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    ended = recover(context.instance)
-    if ended:
+    if ended := recover(context.instance):
         return dg.SkipReason(f"Ended, because their process died: {', '.join(ended)}.")
     return dg.SkipReason("Every run in progress has a living process.")
 
@@ -50,25 +49,22 @@ def alert_failed_runs(settings: Settings) -> dg.SensorDefinition:
         description="Writes every failed run to logs/alerts.jsonl, and posts it to the webhook if "
         "one is set.",
     )
-    def alert(context: dg.RunFailureSensorContext) -> None:
+    def evaluate(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
         problems = problems_of_run(context.instance, run.run_id)
         step = problems.first_step or ""
         cause = next(iter(problems.failures), cause_of(context.failure_event))
-        problem = alerts.send(
-            settings,
-            alerts.Alert(
-                kind="run failed",
-                job=run.job_name,
-                run_id=run.run_id,
-                step=step,
-                cause=cause.removeprefix(f"{step}: "),
-            ),
+        alert = alerts.Alert(
+            kind="run failed",
+            job=run.job_name,
+            run_id=run.run_id,
+            step=step,
+            cause=cause.removeprefix(f"{step}: "),
         )
-        if problem:
+        if problem := alerts.send(settings, alert):
             context.log.warning(f"The alert is only in {settings.alert_log}: {problem}.")
 
-    return alert
+    return evaluate
 
 
 def publish_what_is_new(settings: Settings) -> dg.SensorDefinition:
@@ -94,7 +90,8 @@ def publish_what_is_new(settings: Settings) -> dg.SensorDefinition:
         if missing := [dataset for dataset, snapshot in in_use.items() if snapshot is None]:
             return dg.SkipReason(f"There is no snapshot of {', '.join(missing)} yet.")
         newest = (releases.list() or [None])[-1]
-        published = _published(releases.manifest(newest) if newest else None)
+        manifest = (releases.manifest(newest) if newest else None) or {}
+        published = {s["dataset"]: s["snapshot_id"] for s in manifest.get("snapshots", [])}
         changed = [d for d, snapshot in in_use.items() if published.get(d) != snapshot]
         if not changed:
             return dg.SkipReason(f"Release {newest} was made from the snapshots in use.")
@@ -104,12 +101,6 @@ def publish_what_is_new(settings: Settings) -> dg.SensorDefinition:
         )
 
     return evaluate
-
-
-def _published(manifest: Mapping[str, object] | None) -> dict[str, str]:
-    """{dataset: snapshot} of a release."""
-    rows: object = (manifest or {}).get("snapshots", [])
-    return {row["dataset"]: row["snapshot_id"] for row in rows}  # type: ignore[attr-defined]
 
 
 def ask_comtrade_what_is_new(settings: Settings) -> dg.SensorDefinition:

@@ -19,7 +19,6 @@ from minerals.names import CATEGORIES
 
 TRADE = "bilateral_trade"
 TRADE_REVISION = "H0"
-_COLUMNS = {"t", "i", "j", "k", "v", "q"}
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def _query(file: Path, query: str, *parameters: object) -> list[tuple]:
         try:
             raw = memory.read_parquet(str(file))
             raw.create_view("raw")
-            if file.stem == TRADE and not set(raw.columns) >= _COLUMNS:
+            if file.stem == TRADE and not set(raw.columns) >= set("tijkvq"):
                 raise SnapshotDamagedError(
                     f"{file} does not have BACI's layout: it has {', '.join(raw.columns)}."
                 )
@@ -135,15 +134,10 @@ def without_codes(seeds: MappingSeeds) -> list[str]:
     return [name for name in seeds.mineral_names if name not in mapped]
 
 
-def decided_codes(seeds: MappingSeeds) -> dict[str, set[str]]:
-    """The codes of each revision that are in either file."""
-    return {revision: set(codes) for revision, codes in seeds.decided().items()}
-
-
 def unmapped(seeds: MappingSeeds, lists: HsLists, trade: Trade | None) -> list[Unmapped]:
     """Lines in neither file, the largest trade first: those of `CHAPTERS` in every list at hand,
     and those of any chapter in the trade."""
-    decided = decided_codes(seeds)
+    decided = seeds.decided()
     traded = trade.value_usd if trade else {}
     found = {(TRADE_REVISION, code) for code in traded}
     found |= {(r, c) for r, lines in lists.lines.items() for c in lines if c[:2] in CHAPTERS}

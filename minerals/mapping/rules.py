@@ -178,13 +178,10 @@ def check_values(mapping: MappingSeeds) -> Iterator[Problem]:
             what = f"{mineral} is several metals, and is_mixed is false"
             instead = "write true, and name the metals in mix_note"
             yield mapped.problem(row, "is_mixed", what, instead)
-    for seed, columns in (
-        (mapped, ("reason",)),
-        (mapping.out_of_scope, ("commodity", "reason")),
-    ):
+    for seed in (mapped, mapping.out_of_scope):
         for row in seed.rows:
-            for column in columns:
-                if not row[column]:
+            for column in ("commodity", "reason"):
+                if row.values.get(column) == "":
                     instead = "explain it in a few words, for the next analyst"
                     yield seed.problem(row, column, f"{column} is empty", instead)
 

@@ -69,16 +69,11 @@ class Dropped:
     regressor without any import explains alone.
     """
 
-    n_missing_dependent: int = 0
-    n_missing_regressor: int = 0
+    n_missing: int = 0
     n_separated: int = 0
     n_separated_by_combination: int = 0
     separated: tuple[Term, ...] = ()
     collinear: tuple[Term, ...] = ()
-
-    @property
-    def n_missing(self) -> int:
-        return self.n_missing_dependent + self.n_missing_regressor
 
 
 @dataclass(frozen=True)
@@ -132,9 +127,10 @@ def build_design(panel: pd.DataFrame, spec: ModelSpec) -> Design:
     no_quantity = panel[spec.dependent].isna()
     no_regressor = ~no_quantity & panel[list(spec.regressors)].isna().any(axis=1)
     sample = panel.loc[~no_quantity & ~no_regressor]
-    dropped = Dropped(int(no_quantity.sum()), int(no_regressor.sum()))
-    _require_positive(panel, sample, spec, dropped)
-
+    dropped = Dropped(int(no_quantity.sum() + no_regressor.sum()))
+    if not (sample[spec.dependent] > 0).any():
+        reason = _why_nothing_positive(panel, spec.dependent)
+        raise EstimationError(f"{reason}; there is nothing to estimate", dropped)
     y = sample[spec.dependent].to_numpy(dtype=np.float64)
     everything, all_terms, all_bases = _columns(sample, spec)
     is_separated = separated_rows(y, everything)
@@ -180,23 +176,17 @@ def _check_panel(panel: pd.DataFrame, spec: ModelSpec) -> None:
         raise ValueError(f"{spec.dependent} has negative or infinite values")
 
 
-def _require_positive(
-    panel: pd.DataFrame, sample: pd.DataFrame, spec: ModelSpec, dropped: Dropped
-) -> None:
-    if (sample[spec.dependent] > 0).any():
-        return
-    unknown = dropped.n_missing_dependent
+def _why_nothing_positive(panel: pd.DataFrame, dependent: str) -> str:
+    unknown = int(panel[dependent].isna().sum())
     unclear = f", {unknown:,} have trade of unknown quantity" if unknown else ""
     if panel.empty:
-        reason = "the panel has no rows"
-    elif (panel[spec.dependent] > 0).any():
-        reason = f"every row with a positive {spec.dependent} lacks a regressor"
-    else:
-        reason = (
-            f"no positive quantity was observed: of {len(panel):,} rows of {spec.dependent}, "
-            f"{len(panel) - unknown:,} are zero{unclear}"
-        )
-    raise EstimationError(f"{reason}; there is nothing to estimate", dropped)
+        return "the panel has no rows"
+    if (panel[dependent] > 0).any():
+        return f"every row with a positive {dependent} lacks a regressor"
+    return (
+        f"no positive quantity was observed: of {len(panel):,} rows of {dependent}, "
+        f"{len(panel) - unknown:,} are zero{unclear}"
+    )
 
 
 def _columns(

@@ -16,10 +16,7 @@ from minerals.ppml.inference import clustered_covariance, normal_inference
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """Diagnostics of a fit, named as in `ppml_fit`.
-
-    rank_correlations: by mineral. NaN or None where a figure does not exist.
-    """
+    """Diagnostics of a fit, as in `ppml_fit`; NaN or None where a figure does not exist."""
 
     reset_p_value: float
     dispersion_kg: float

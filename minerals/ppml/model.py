@@ -22,11 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stability:
-    """How much of the leading suppliers stays when one exporter is left out of the estimation.
-
-    Share of the top k kept, averaged over minerals; mean over all exporters, and least, without the
-    exporter named. NaN and None where no mineral has more than k candidates.
-    """
+    """How much of the leading suppliers stays when one exporter is left out, as in `ppml_fit`. NaN
+    and None where no mineral has more than k candidates."""
 
     top_k_stability: float = float("nan")
     top_k_stability_min: float = float("nan")

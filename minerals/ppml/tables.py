@@ -1,11 +1,5 @@
 """Tables of estimation: coefficients, covariances and fit statistics, estimated and published.
 
-Which terms have a row in `ppml_coefficients`, by `status`:
-free       estimated, with standard errors.
-base       the level left out: estimate 0 by definition, no standard error.
-collinear  dropped because earlier columns imply it: estimate 0, no standard error.
-separated  a dummy regressor with no import wherever it is 1: its estimate, minus infinity, is
-           given as null, and such suppliers rank last.
 A mineral or year without any import has no row: its effect does not exist.
 """
 
@@ -18,24 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from minerals import marts
+from minerals import marts, names
 from minerals.frames import require_columns
-from minerals.names import (
-    BASE_MINERAL,
-    BASE_YEAR,
-    CATEGORIES,
-    ESTIMATED,
-    PUBLISHED,
-    SE_BOOTSTRAP,
-    SE_CLUSTERED,
-    SE_PUBLISHED,
-    SE_ROBUST,
-    SE_TWO_WAY,
-    STATUS_BASE,
-    STATUS_COLLINEAR,
-    STATUS_FREE,
-    STATUS_SEPARATED,
-)
 from minerals.ppml import MIN_NONZERO_OBSERVATIONS, EstimationError
 from minerals.ppml.bootstrap import Bootstrap
 from minerals.ppml.columns import FloatArray
@@ -54,10 +32,7 @@ MIN_USABLE_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Estimates:
-    """The four marts of one importer's fits; all but `fit` may be empty.
-
-    models: the models behind them by category, where they could be estimated.
-    """
+    """The four marts of one importer's fits, and the models; all but `fit` may be empty."""
 
     coefficients: pd.DataFrame
     covariance: pd.DataFrame
@@ -75,7 +50,7 @@ def estimate_categories(panel: pd.DataFrame, importer: str, choices: Choices) ->
     """
     own = panel.loc[panel["importer_iso3"] == importer]
     results: dict[str, Model | EstimationError] = {}
-    for category in CATEGORIES:
+    for category in names.CATEGORIES:
         try:
             results[category] = estimate_model(own, study_spec(category), choices)
         except EstimationError as error:
@@ -87,7 +62,7 @@ def estimate_categories(panel: pd.DataFrame, importer: str, choices: Choices) ->
             return marts.empty(name)
         frames = {category: frame_of(model) for category, model in models.items()}
         stacked = pd.concat(frames, names=["category"]).reset_index("category")
-        stacked = stacked.assign(importer_iso3=importer, coefficient_source=ESTIMATED)
+        stacked = stacked.assign(importer_iso3=importer, coefficient_source=names.ESTIMATED)
         return marts.conform(stacked, name)
 
     return Estimates(
@@ -100,27 +75,22 @@ def estimate_categories(panel: pd.DataFrame, importer: str, choices: Choices) ->
 
 
 def coefficients_frame(fit: Fit, bootstrap: Bootstrap) -> pd.DataFrame:
-    """The rows of `ppml_coefficients` of a fit: every term by each kind of standard error.
-
-    Clustered by exporter, HC1, clustered by exporter and mineral, and the regressors also by
-    bootstrap. p values are of the normal distribution, 95% bounds too, except those of the
-    bootstrap, which are percentiles. See the module for `status`.
-    """
+    """The rows of `ppml_coefficients` of a fit: every term by each kind of standard error."""
     regressors = [t for t in fit.dropped.separated if t.term_type == "covariate"]
     fixed = [
         _terms(terms, status, estimate=estimate)
         for terms, status, estimate in (
-            (fit.base_levels, STATUS_BASE, 0.0),
-            (fit.dropped.collinear, STATUS_COLLINEAR, 0.0),
-            (regressors, STATUS_SEPARATED, np.nan),
+            (fit.base_levels, names.STATUS_BASE, 0.0),
+            (fit.dropped.collinear, names.STATUS_COLLINEAR, 0.0),
+            (regressors, names.STATUS_SEPARATED, np.nan),
         )
         if terms
     ]
     frames = []
     for kind, cov in (
-        (SE_CLUSTERED, fit.cov_clustered),
-        (SE_ROBUST, fit.cov_robust),
-        (SE_TWO_WAY, fit.cov_two_way),
+        (names.SE_CLUSTERED, fit.cov_clustered),
+        (names.SE_ROBUST, fit.cov_robust),
+        (names.SE_TWO_WAY, fit.cov_two_way),
     ):
         free = _free(fit.terms, fit.coefficients, np.sqrt(np.clip(np.diag(cov), 0.0, None)))
         frames.append(pd.concat([free, *fixed]).assign(se_type=kind))
@@ -128,7 +98,7 @@ def coefficients_frame(fit: Fit, bootstrap: Bootstrap) -> pd.DataFrame:
         p = len(bootstrap.terms)
         low, high = bootstrap.bounds()
         free = _free(fit.terms[:p], fit.coefficients[:p], bootstrap.std_errors())
-        frames.append(free.assign(se_type=SE_BOOTSTRAP, conf_low=low, conf_high=high))
+        frames.append(free.assign(se_type=names.SE_BOOTSTRAP, conf_low=low, conf_high=high))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -146,11 +116,11 @@ def bootstrap_frame(bootstrap: Bootstrap) -> pd.DataFrame:
 
 def covariance_frame(fit: Fit) -> pd.DataFrame:
     """The rows of `ppml_covariance`: the exporter-clustered covariance of the free terms."""
-    names = [term.name for term in fit.terms]
+    terms = [term.name for term in fit.terms]
     return pd.DataFrame(
         {
-            "term": np.repeat(names, len(names)),
-            "other_term": np.tile(names, len(names)),
+            "term": np.repeat(terms, len(terms)),
+            "other_term": np.tile(terms, len(terms)),
             "covariance": fit.cov_clustered.ravel(),
         }
     )
@@ -159,11 +129,7 @@ def covariance_frame(fit: Fit) -> pd.DataFrame:
 def fit_frame(
     importer: str, results: Mapping[str, Model | EstimationError], panel: pd.DataFrame
 ) -> pd.DataFrame:
-    """`ppml_fit` of an importer: a row per category, of a model or of the reason why there is none.
-
-    `reason` is null when the fit is publishable. Statistics that do not exist are null, among them
-    wald_chi2 where the clustered covariance is singular (see `inference.wald_statistic`).
-    """
+    """`ppml_fit` of an importer: a row per category, of a model or of why there is none."""
     rows = []
     for category, result in results.items():
         if isinstance(result, Model):
@@ -191,23 +157,22 @@ def fit_frame(
 def published_coefficients_frame(importer: str, published: pd.DataFrame) -> pd.DataFrame:
     """`ppml_coefficients` of the study's Tables 2-4, with the base levels it leaves out.
 
-    `published` is the seed: category, term_type, term, estimate (errata corrected), std_error,
-    t_value, p_value, conf_low, conf_high. Raises ValueError when a column is missing, or when the
-    study's base level has an estimate of its own.
+    `published` is the seed, errata corrected. Raises ValueError when a column is missing, or when
+    the study's base level has an estimate of its own.
     """
     numbers = ["estimate", "std_error", "t_value", "p_value", "conf_low", "conf_high"]
     require_columns(published, ["category", "term_type", "term", *numbers], "the seed")
-    bases = [Term(BASE_MINERAL, "mineral"), Term(str(BASE_YEAR), "year")]
+    bases = [Term(names.BASE_MINERAL, "mineral"), Term(str(names.BASE_YEAR), "year")]
     if published["term"].astype(str).isin([base.name for base in bases]).any():
-        names = ", ".join(base.name for base in bases)
-        raise ValueError(f"the base levels {names} may have no published estimate")
+        levels = ", ".join(base.name for base in bases)
+        raise ValueError(f"the base levels {levels} may have no published estimate")
     base_rows = [
-        _terms(bases, STATUS_BASE, estimate=0.0).assign(category=category)
+        _terms(bases, names.STATUS_BASE, estimate=0.0).assign(category=category)
         for category in published["category"].unique()
     ]
-    printed = published.rename(columns={"t_value": "z_value"}).assign(status=STATUS_FREE)
+    printed = published.rename(columns={"t_value": "z_value"}).assign(status=names.STATUS_FREE)
     table = pd.concat([printed, *base_rows], ignore_index=True).assign(
-        importer_iso3=importer, coefficient_source=PUBLISHED, se_type=SE_PUBLISHED
+        importer_iso3=importer, coefficient_source=names.PUBLISHED, se_type=names.SE_PUBLISHED
     )
     return marts.conform(table, "ppml_coefficients")
 
@@ -218,7 +183,7 @@ def publishable_coefficients(coefficients: pd.DataFrame, fit: pd.DataFrame) -> p
     keys = ["importer_iso3", "category"]
     allowed = pd.MultiIndex.from_frame(fit.loc[fit["is_publishable"], keys])
     is_allowed = pd.MultiIndex.from_frame(coefficients[keys]).isin(allowed)
-    is_published = (coefficients["coefficient_source"] == PUBLISHED).to_numpy()
+    is_published = (coefficients["coefficient_source"] == names.PUBLISHED).to_numpy()
     return coefficients.loc[is_published | is_allowed].reset_index(drop=True)
 
 
@@ -251,14 +216,14 @@ def unpublishable_reasons(fit: Fit, bootstrap: Bootstrap, comparison: Comparison
 
 
 def _free(terms: Sequence[Term], estimate: FloatArray, std_error: FloatArray) -> pd.DataFrame:
-    names = ("z_value", "p_value", "conf_low", "conf_high")
-    inferred = dict(zip(names, normal_inference(estimate, std_error), strict=True))
-    return _terms(terms, STATUS_FREE, estimate=estimate, std_error=std_error, **inferred)
+    columns = ("z_value", "p_value", "conf_low", "conf_high")
+    inferred = dict(zip(columns, normal_inference(estimate, std_error), strict=True))
+    return _terms(terms, names.STATUS_FREE, estimate=estimate, std_error=std_error, **inferred)
 
 
 def _terms(terms: Sequence[Term], status: str, **values: Any) -> pd.DataFrame:
-    names = {"term_type": [t.term_type for t in terms], "term": [t.name for t in terms]}
-    return pd.DataFrame(names).assign(status=status, **values)
+    labels = {"term_type": [t.term_type for t in terms], "term": [t.name for t in terms]}
+    return pd.DataFrame(labels).assign(status=status, **values)
 
 
 def _model_row(model: Model) -> dict[str, object]:

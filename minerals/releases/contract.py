@@ -108,8 +108,15 @@ def read_contract(file: Path) -> list[Mart]:
 
 
 def as_markdown(contract: Iterable[Mart]) -> str:
-    """The contract as tables for people, one per mart; key columns are bold."""
-    lines: list[str] = []
+    """The contract as a page for people, one table per mart; key columns are bold."""
+    lines = [
+        "# Every column of a release",
+        "",
+        "Key columns are bold. `minerals contract --write` writes this page from the served "
+        "release. Programs find the same in `contract.json` of each release, and "
+        "[bi.md](bi.md) has a question for each mart.",
+        "",
+    ]
     for mart in contract:
         description = mart.description.replace("\n", " ")
         lines += [f"## `{mart.name}`", "", description, ""]

@@ -174,10 +174,8 @@ class ReleaseStore:
 
         Raises ReleaseError when it cannot be read.
         """
-        if release_id is None:
-            folder = self.current()
-        else:
-            folder = next((f for f in self._folders() if f.name == release_id), None)
+        named = (folder for folder in self._folders() if folder.name == release_id)
+        folder = self.current() if release_id is None else next(named, None)
         return None if folder is None else read_manifest(folder)
 
     def list(self) -> list[str]:

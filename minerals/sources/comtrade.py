@@ -1,8 +1,7 @@
 """UN Comtrade: imports of the mapped HS codes as the importing country reports them.
 
 API: https://comtradedeveloper.un.org, `get` (with a key) and `preview` (without), and `getDa` for
-what a reporter has published. How rows are read and reconciled is in `comtrade_rows.py`; what the
-codes mean is decided in dbt.
+what a reporter has published. How rows are read and reconciled is in `comtrade_rows.py`.
 
 - Each mapped code of the HS revision that the reporter uses in that year is requested, from every
   partner, with `partner2Code=0, motCode=0, customsCode=C00`: without these rows multiply.
@@ -54,6 +53,7 @@ from minerals.sources.downloads import Downloads, remove_superseded
 from minerals.sources.http import Allowance, Answer, Client, RetryPolicy
 from minerals.sources.provider import Fetched, Provider
 from minerals.sources.snapshots import Original
+from minerals.sources.tables import sources
 
 log = logging.getLogger(__name__)
 
@@ -109,18 +109,16 @@ class Request:
 
     def halves(self, all_partners: Sequence[str]) -> tuple["Request", "Request"]:
         """Two requests that together ask for the same rows: by codes, then by partners."""
-        if middle := len(self.codes) // 2:
-            first, second = self.codes[:middle], self.codes[middle:]
-            return replace(self, codes=first), replace(self, codes=second)
+        if half := len(self.codes) // 2:
+            return replace(self, codes=self.codes[:half]), replace(self, codes=self.codes[half:])
         partners = self.partners or tuple(all_partners)
-        if not (middle := len(partners) // 2):
+        if not (half := len(partners) // 2):
             raise PermanentSourceError(
                 f"UN Comtrade: the answer for {self} is as long as the cap, although it can hold "
                 "one row at most: one code from one partner. The service does not follow its own "
                 "parameters; report it to comtrade@un.org."
             )
-        first, second = partners[:middle], partners[middle:]
-        return replace(self, partners=first), replace(self, partners=second)
+        return replace(self, partners=partners[:half]), replace(self, partners=partners[half:])
 
     def __str__(self) -> str:
         codes = self.codes[0] if len(self.codes) == 1 else f"{self.codes[0]}..{self.codes[-1]}"
@@ -161,11 +159,8 @@ class Comtrade:
         """All answers that hold the mapped codes of one reporter and year, fetching only those
         that are not stored yet. Raises QuotaExhaustedError half-way, keeping what came."""
         wanted, downloads = self.mapped(published), self.downloads(published)
-        pages = [
-            page
-            for page in downloads.all()
-            if "partnerCode" not in page.params and set(wanted) & _codes_of(page)
-        ]
+        whole = [page for page in downloads.all() if "partnerCode" not in page.params]
+        pages = [page for page in whole if set(wanted) & _codes_of(page)]
         covered = {code for page in pages for code in _codes_of(page)}
         missing = [code for code in wanted if code not in covered]
         size = self.plan.codes_per_request
@@ -351,8 +346,7 @@ def _fetch_published(source: Comtrade, published: list[Published]) -> FetchedTra
     wanted = {(p.reporter, p.year): frozenset(source.codes[p.revision]) for p in published}
     rows = read_pages([path for _, path in answers], wanted)
     with_rows = set(zip(rows["reporterCode"].to_pylist(), rows["period"].to_pylist(), strict=True))
-    empty = [p for p in published if p.total_records and (p.reporter, p.year) not in with_rows]
-    if empty:
+    if empty := [p for p in published if p.total_records and (p.reporter, p.year) not in with_rows]:
         which = ", ".join(f"{p.reporter} in {p.year}" for p in empty)
         for each in empty:
             source.forget(each, source.codes[each.revision])
@@ -477,4 +471,4 @@ def trade_provider(settings: Settings, policy: RetryPolicy | None = None) -> Pro
         ]
         return Fetched(trade.sha256, trade.tables, originals)
 
-    return Provider.of("comtrade", fetched, "UN Comtrade")
+    return Provider(sources()["comtrade"], fetched, "UN Comtrade")

@@ -1,8 +1,5 @@
 """Rows of UN Comtrade: the columns of an answer, how they are read, and whether they add up.
 
-Everything about rows that have arrived is here. Asking for them belongs to `comtrade.py`, what a
-code means to dbt.
-
 The publisher's World row (partner 0) doubles every total, so it is used for the reconciliation
 only: the sum of the partners must equal it within 0.1% per reporter, year and code.
 """
@@ -146,15 +143,9 @@ def reconcile(rows: pa.Table, known: pa.Table) -> pa.Table:
 
 def gaps(reconciliation: pa.Table) -> list[dict[str, Any]]:
     """The lines in which World and its partners differ without a known reason."""
-    return [
-        line
-        for line in reconciliation.to_pylist()
-        if line["known_case"] is None
-        and (
-            line["relative_difference"] is None
-            or abs(line["relative_difference"]) > WORLD_TOLERANCE
-        )
-    ]
+    lines = [line for line in reconciliation.to_pylist() if line["known_case"] is None]
+    apart = ((line, line["relative_difference"]) for line in lines)
+    return [line for line, share in apart if share is None or abs(share) > WORLD_TOLERANCE]
 
 
 def gap_message(wrong: Sequence[Mapping[str, Any]]) -> str:

@@ -1,7 +1,7 @@
 """Sources that are one CSV file: the country figures of this package, and a UN Comtrade download.
 
 A file is read as text and typed as `sources.yml` declares; a value that does not fit is named with
-its row and column. Renaming and imputing belong to dbt.
+its row and column.
 """
 
 from pathlib import Path
@@ -16,16 +16,17 @@ from minerals.sources.provider import Fetched, Provider
 from minerals.sources.tables import RawTable, sources
 
 _CORRECT = "Nothing of the file is used; correct it and refresh again."
+_OURS = "restore it from the repository"
 
 
 def indicators_provider(settings: Settings) -> Provider:
     """One row per economy and year, one column per indicator under its World Bank code."""
-    return _figures_provider("indicators_file", settings.figures_dir / "country_indicators.csv")
+    return csv_provider("indicators_file", settings.figures_dir / "country_indicators.csv", _OURS)
 
 
 def geography_provider(settings: Settings) -> Provider:
     """One row per economy: main city and capital with coordinates, area, landlocked, region."""
-    return _figures_provider("geography_file", settings.figures_dir / "country_geography.csv")
+    return csv_provider("geography_file", settings.figures_dir / "country_geography.csv", _OURS)
 
 
 def reported_trade_provider(settings: Settings) -> Provider | None:
@@ -37,24 +38,21 @@ def reported_trade_provider(settings: Settings) -> Provider | None:
     return csv_provider("comtrade_file", settings.comtrade_file, remedy)
 
 
-def _figures_provider(source: str, file: Path) -> Provider:
-    return csv_provider(source, file, "restore it from the repository")
-
-
 def csv_provider(source: str, file: Path, remedy: str) -> Provider:
     """The provider of a source that is one CSV file.
 
     `remedy` ends the sentence about a file that is missing or empty. Raises SourceError when the
     file is read, not here.
     """
-    ((name, table),) = sources()[source].tables.items()
+    declared = sources()[source]
+    ((name, table),) = declared.tables.items()
 
     def fetch() -> Fetched:
         if not file.is_file():
             raise SourceError(f"The file {file} is missing: {remedy}.")
         return Fetched(sha256_of(file), lambda: {name: read_csv(file, table, remedy)})
 
-    return Provider.of(source, fetch, file.name)
+    return Provider(declared, fetch, file.name)
 
 
 def read_csv(file: Path, table: RawTable, remedy: str) -> pa.Table:

@@ -2,19 +2,18 @@
 
 What a client has fetched stays here until a snapshot is made of it, so that a process that was
 killed, or stopped by a quota, continues where it was. A file that does not match its note is not
-used. What to fetch and how to read it belongs to the module of each source.
+used.
 """
 
 import shutil
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from minerals.files import fsync_path, sha256_of, write_atomically
+from minerals.files import sha256_of, write_atomically
 from minerals.sources.http import Answer, Client, Expected
 from minerals.sources.snapshots import Original
 
@@ -52,10 +51,7 @@ class Downloads:
         """Store an answer: first its bytes, then its note, so that half of it is never found."""
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.path(name)
-        temporary = file.with_name(f".{name}.{uuid.uuid4().hex[:8]}")
-        temporary.write_bytes(answer.body)
-        fsync_path(temporary)
-        temporary.replace(file)
+        write_atomically(file, answer.body)
         facts = {k: v for k, v in vars(answer).items() if k != "body"}
         return self._note(Original(name, sha256=sha256_of(file), n_bytes=len(answer.body), **facts))
 
@@ -83,8 +79,7 @@ class Downloads:
 
     def copy(self, original: Original, name: str) -> Original:
         """Keep a stored answer under a second name, which later answers do not replace."""
-        shutil.copyfile(self.path(original.name), self.path(name))
-        fsync_path(self.path(name))
+        write_atomically(self.path(name), self.read(original))
         return self._note(replace(original, name=name))
 
     def read(self, original: Original) -> bytes:

@@ -107,7 +107,8 @@ def complete(
 
 def geography_provider(settings: Settings, policy: RetryPolicy | None = None) -> Provider:
     """One row per economy, in the shape of the bundled figures."""
-    return Provider.of("geodist", partial(_fetch, settings, policy or RetryPolicy()), "GeoDist")
+    fetch = partial(_fetch, settings, policy or RetryPolicy())
+    return Provider(sources()["geodist"], fetch, "GeoDist")
 
 
 def _fetch(settings: Settings, policy: RetryPolicy) -> Fetched:

@@ -1,8 +1,5 @@
 """One way to ask a publisher: time-outs, retries, a rate and a daily quota, checked answers.
 
-Everything about HTTP that is the same for all sources is here. What to ask for, and what an answer
-means, belongs to the module of each source.
-
 A failure that may pass (a time-out, a dropped connection, 408, 425, 429, 5xx, a page of HTML or
 half a body where data were expected) is retried, later each time; every other failure stops at once
 with a message. A project that retried all failures alike once sent the same refused request 5,363
@@ -232,17 +229,13 @@ class Client:
             self.allowance.take()
         url = f"{self.base_url.rstrip('/')}/{path.lstrip('/')}" if path else self.base_url
         request = f"{self.name}: GET {httpx.URL(url, params=dict(params) or None)}"
-        problem: SourceError | None = None
+        problem = None
         try:
             response, body = self._send(url, params, headers, request)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             # Raised below, outside of the handler: the exception of httpx holds the request, and
             # the request holds the key.
             problem = _transport_problem(error, request, self._without_secrets(str(error)))
-        except httpx.InvalidURL as error:
-            problem = PermanentSourceError(
-                f"{request}: invalid address: {error}. Correct the setting."
-            )
         if problem:
             raise problem
         if response.status_code != httpx.codes.OK and not (
@@ -306,10 +299,8 @@ class Client:
             if wait is not None and wait > self.policy.longest_retry_after:
                 self._refuse_quota(request, wait)
             raise TransientSourceError(f"{request} was answered with status {status}{said}.", wait)
-        raise PermanentSourceError(
-            f"{request} was refused with status {status}{said}. "
-            f"{_advice(status, bool(self.secrets))}"
-        )
+        advice = _advice(status, bool(self.secrets))
+        raise PermanentSourceError(f"{request} was refused with status {status}{said}. {advice}")
 
     def _refuse_quota(self, request: str, seconds: float) -> NoReturn:
         if self.allowance:
@@ -357,10 +348,10 @@ def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a number")
 
 
-def _transport_problem(error: httpx.HTTPError, request: str, words: str) -> SourceError:
+def _transport_problem(error: Exception, request: str, words: str) -> SourceError:
     """The error for a request without any answer: transient or permanent."""
     kind = type(error).__name__
-    if isinstance(error, httpx.UnsupportedProtocol | httpx.TooManyRedirects):
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.TooManyRedirects):
         return PermanentSourceError(
             f"{request}: {kind}: {words}. Correct the address it is set to."
         )

@@ -2,7 +2,7 @@
 
 In the live profile a source that fails, or whose data are outside of the tolerances, leaves the
 last accepted snapshot in use, and the reason is reported with it; the bundled profile has pinned
-files, so a failure there is an error. Loading and publishing belong to the orchestration.
+files, so a failure there is an error.
 """
 
 from dataclasses import dataclass

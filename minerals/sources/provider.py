@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from minerals.sources.snapshots import Original, Snapshot, SnapshotStore
-from minerals.sources.tables import Source, sources
+from minerals.sources.tables import Source
 
 DATASETS = ("bilateral_trade", "production", "country_indicators", "country_geography")
 _ROWS_PER_GROUP = 100_000
@@ -43,11 +43,6 @@ class Provider:
     fetch: Callable[[], Fetched]
     origin: str
 
-    @classmethod
-    def of(cls, source: str, fetch: Callable[[], Fetched], origin: str) -> "Provider":
-        """The provider of a source that `sources.yml` declares."""
-        return cls(sources()[source], fetch, origin)
-
     def ingest(self, store: SnapshotStore) -> tuple[Snapshot, bool]:
         """Make (or find) the snapshot of what the source holds now; and whether it is new.
 
@@ -59,17 +54,11 @@ class Provider:
             made, written = fetched.read_tables(), {}
             for name, layout in source.tables.items():
                 rows = layout.checked(made[name], f"{self.origin}: table {name}")
-                written[name] = folder / f"{name}.parquet"
-                pq.write_table(
-                    rows, written[name], compression="zstd", row_group_size=_ROWS_PER_GROUP
-                )
+                file = written[name] = folder / f"{name}.parquet"
+                pq.write_table(rows, file, compression="zstd", row_group_size=_ROWS_PER_GROUP)
             return written
 
+        layout, originals = source.layout, fetched.originals
         return store.create(
-            source.dataset,
-            source.description,
-            fetched.sha256,
-            source.layout,
-            write,
-            fetched.originals,
+            source.dataset, source.description, fetched.sha256, layout, write, originals
         )

@@ -1,7 +1,4 @@
-"""The parts of the dbt seeds that a client needs before it can ask: codes and names to know.
-
-The seeds are the one place where an analyst maps codes; nothing is mapped here.
-"""
+"""The parts of the dbt seeds that a client needs before it can ask: codes and names to know."""
 
 import csv
 from collections import defaultdict

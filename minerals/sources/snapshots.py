@@ -4,8 +4,6 @@ A snapshot is a folder `raw/<dataset>/<snapshot_id>/` with one Parquet file per 
 publisher's answers as received in `original/` (live profile), and a sidecar `snapshot.json`. Its id
 comes from the original bytes and the layout they were parsed into, so an unchanged source makes no
 new snapshot. One small pointer file names the snapshot in use; a pin keeps it in use.
-
-Fetching and parsing belong to the module of each source; loading into DuckDB to the orchestration.
 """
 
 import hashlib
@@ -14,7 +12,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,16 +28,6 @@ POINTER = "CURRENT"
 PIN = "PINNED"
 ORIGINALS = "original"
 _REMEDY = "the snapshot is not used, and the next refresh writes it again."
-
-
-@dataclass(frozen=True)
-class SourceDescription:
-    """Who published a dataset, under which licence, and how to cite it."""
-
-    provider: str
-    citation: str
-    licence: str
-    url: str
 
 
 @dataclass(frozen=True)
@@ -105,7 +93,7 @@ class SnapshotStore:
     def create(
         self,
         dataset: str,
-        source: SourceDescription,
+        description: Mapping[str, str],
         original_sha256: str,
         layout: str,
         write_tables: Callable[[Path], Mapping[str, Path]],
@@ -113,6 +101,7 @@ class SnapshotStore:
     ) -> tuple[Snapshot, bool]:
         """Return the snapshot of these original bytes and whether it is new.
 
+        `description` holds the source's `provider`, `citation`, `licence` and `url`.
         `write_tables(folder)` writes Parquet files into `folder` and returns {table: file}; it is
         called only when no sound snapshot of the same bytes and layout exists. A damaged one is set
         aside (never read, never deleted) and written again. `originals` are the files to keep
@@ -129,17 +118,20 @@ class SnapshotStore:
                     set_aside = f".damaged-{snapshot_id}-{uuid.uuid4().hex[:6]}"
                     target.rename(target.with_name(set_aside))
             files = write_tables(folder)
-            kept = _keep_originals(folder / ORIGINALS, originals)
+            kept = {folder / ORIGINALS / answer.name: (answer, file) for answer, file in originals}
+            for copy, (_, file) in kept.items():
+                copy.parent.mkdir(exist_ok=True)
+                shutil.copyfile(file, copy)
             snapshot = Snapshot(
                 dataset=dataset,
                 snapshot_id=snapshot_id,
-                **asdict(source),
+                **description,
                 retrieved_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 sha256=original_sha256,
                 layout=layout,
                 tables=tuple(_describe(name, path) for name, path in files.items()),
                 path=target,
-                originals=tuple(kept.values()),
+                originals=tuple(answer for answer, _ in kept.values()),
             )
             content = _AS_JSON.dump_python(snapshot, mode="json", exclude={"path"})
             content["row_count"] = snapshot.row_count
@@ -258,19 +250,6 @@ def _check_sha256(file: Path, expected: str) -> None:
         raise SnapshotDamagedError(
             f"{file} does not have the sha256 that its sidecar states; {_REMEDY}"
         )
-
-
-def _keep_originals(
-    folder: Path, originals: Iterable[tuple[Original, Path]]
-) -> dict[Path, Original]:
-    """Copy the publisher's answers beside the tables; {copy: its description}."""
-    kept = {}
-    for original, file in originals:
-        folder.mkdir(exist_ok=True)
-        copy = folder / original.name
-        shutil.copyfile(file, copy)
-        kept[copy] = original
-    return kept
 
 
 def _describe(name: str, path: Path) -> TableFile:

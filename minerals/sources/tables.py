@@ -16,7 +16,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from minerals.errors import SourceError
-from minerals.sources.snapshots import SourceDescription
 
 _TYPES = {"text": pa.string(), "integer": pa.int32(), "number": pa.float64()}
 _SAMPLE = 5
@@ -96,15 +95,11 @@ class RawTable(BaseModel):
                         f"as row_number from raw_table) where {condition}",
                     )
             keys = ", ".join(f'"{c}"' for c in self.key)
-            repeated = (
-                f"select {keys}, count(*) as rows from raw_table group by all having rows > 1"
-            )
-            ((count,),) = connection.sql(f"select count(*) from ({repeated})").fetchall()
+            many = f"select {keys}, count(*) as rows from raw_table group by all having rows > 1"
+            ((count,),) = connection.sql(f"select count(*) from ({many})").fetchall()
             if count:
                 problem = f"the key ({', '.join(self.key)}) is not unique: {_count(count, 'key')}"
-                _refuse(
-                    connection, f"{where}: {problem} more than once", f"{repeated} order by all"
-                )
+                _refuse(connection, f"{where}: {problem} more than once", f"{many} order by all")
         return rows.select([c for c in rows.column_names if c in self.types])
 
     def _row_rules(self) -> Iterator[tuple[str, str, str]]:
@@ -132,8 +127,9 @@ class Source(BaseModel):
     tables: Mapping[str, RawTable]
 
     @property
-    def description(self) -> SourceDescription:
-        return SourceDescription(self.provider, self.citation, self.licence, self.url)
+    def description(self) -> dict[str, str]:
+        """Who published the dataset, under which licence, and how to cite it."""
+        return self.model_dump(include={"provider", "citation", "licence", "url"})
 
 
 @cache

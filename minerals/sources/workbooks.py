@@ -1,7 +1,7 @@
 """Workbooks of publishers, .xlsx and .xls, as plain cells.
 
 Read with calamine, since openpyxl refuses workbooks in which table names occur twice, as World
-Mining Data 6.1 has them. What a sheet means belongs to the module of its source.
+Mining Data 6.1 has them.
 """
 
 import io

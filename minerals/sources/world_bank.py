@@ -1,8 +1,7 @@
 """World Bank: country indicators (WDI and governance), and the list of economies.
 
 API: https://datahelpdesk.worldbank.org/knowledgebase/articles/898581, version 2, in JSON. An answer
-is `[meta, rows]`; an error comes with status 200 as `[{"message": [...]}]`. Renaming and imputing
-belong to dbt.
+is `[meta, rows]`; an error comes with status 200 as `[{"message": [...]}]`.
 
 Each database says when it was last updated; answers are stored under that date, so that an
 unchanged database costs one small request. The list of economies tells economies from regions and
@@ -271,4 +270,4 @@ def indicators_provider(settings: Settings, policy: RetryPolicy | None = None) -
     def fetched() -> Fetched:
         return fetch(source(settings, policy), years_to_fetch(settings))
 
-    return Provider.of(SOURCE, fetched, "World Bank API")
+    return Provider(sources()[SOURCE], fetched, "World Bank API")

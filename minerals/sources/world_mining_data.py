@@ -200,4 +200,4 @@ def _fetch(settings: Settings, policy: RetryPolicy) -> Fetched:
 def production_provider(settings: Settings, policy: RetryPolicy | None = None) -> Provider:
     """Production, long: one row per sheet, country and year; the unit as printed."""
     fetch = partial(_fetch, settings, policy or RetryPolicy())
-    return Provider.of(SOURCE, fetch, "World Mining Data 6.4")
+    return Provider(sources()[SOURCE], fetch, "World Mining Data 6.4")

@@ -7,5 +7,9 @@ mean (`roles`, `core_partners`, `shocks`), and the order in which all of these r
 (`portfolio_tables`). Does not belong here: estimation (`minerals.ppml`), and reading or writing
 the warehouse.
 
+What the columns of a mart mean is said once, in `minerals/marts/<mart>.yml`; a function that makes
+one says how it is computed. Frames that this project made are not checked again: each mart is
+checked against its columns when it is made (`marts.conform`).
+
 Importing this package imports neither statsmodels, scipy nor cvxpy.
 """

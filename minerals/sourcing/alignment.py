@@ -7,7 +7,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from minerals import marts
-from minerals.frames import require_columns
 from minerals.names import ALIGNMENTS, MARKET
 
 _KEY = [*MARKET, "year", "coefficient_source"]
@@ -41,15 +40,8 @@ def align(
 
 
 def alignment_by_year(ranking_annual: pd.DataFrame) -> pd.DataFrame:
-    """`portfolio_alignment`: how far each year's imports are from the model's, per market.
-
-    misallocated_share = half the sum over suppliers of |actual share - model share|, 0 (as the
-    model) to 1; null in a year without imports of known quantity. mean_rank_distance: mean of
-    |predicted rank - actual rank| over the suppliers that have both. Raises ValueError when a
-    column is missing.
-    """
+    """`portfolio_alignment`: how far each year's imports are from the model's, per market."""
     columns = [*_KEY, "alignment", "rank_distance", "actual_share", "model_share"]
-    require_columns(ranking_annual, columns, "ranking_annual")
     if ranking_annual.empty:
         return marts.empty("portfolio_alignment")
     frame = ranking_annual[columns]

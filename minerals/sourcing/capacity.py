@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from minerals.frames import require_columns
 from minerals.names import CATEGORIES, quantity_column
 from minerals.shares import part_of_total
 
@@ -14,11 +13,8 @@ _PAIR = ["importer_iso3", "mineral", "exporter_iso3"]
 def capacity(panel: pd.DataFrame, fraction: float, excluded: Sequence[str] = ()) -> pd.DataFrame:
     """Today's quantity and the ceiling of each candidate, kg a year, per category.
 
-    annual_qty_kg = known quantity over the panel's years, divided by their number, 0 without trade
-    of known quantity (n_unknown_qty counts the exporter-years of unknown quantity); demand_qty_kg
-    is its sum over suppliers and actual_share = annual over demand, null without demand.
-    doubtful_qty_kg is the part of it that is estimated from the value, because the reported weight
-    is far off for its price or missing.
+    annual_qty_kg, n_unknown_qty, doubtful_qty_kg: as in `portfolio_partners`; demand_qty_kg is the
+    sum of annual_qty_kg over suppliers, and actual_share the part of it, null without demand.
 
     capacity_qty_kg, where production is known: max(`fraction` of mean production, the largest
     quantity of a year); a supplier that has delivered more than its mines would allow refines or
@@ -28,10 +24,8 @@ def capacity(panel: pd.DataFrame, fraction: float, excluded: Sequence[str] = ())
     gross weight, so that ceilings of ores are conservative.
 
     headroom_qty_kg = capacity - annual; where capacity is null, the largest year's quantity
-    - annual. Both are zero for exporters in `excluded` (is_excluded). Raises ValueError when a
-    column is missing.
+    - annual. Both are zero for exporters in `excluded` (is_excluded).
     """
-    require_columns(panel, [*_PAIR, "year", "production_kg", "has_production_data"], "the panel")
     frames = [_of_category(panel, category, fraction) for category in CATEGORIES]
     frame = pd.concat(frames, ignore_index=True)
     frame["is_excluded"] = frame["exporter_iso3"].isin(list(excluded))

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from minerals import marts
-from minerals.frames import require_columns
-from minerals.names import MARKET
+from minerals.names import MARKET, SUPPLIER
 from minerals.shares import hhi, imports_long, largest, part_of_total, window_imports
 from minerals.sourcing.governance import with_governance
 
@@ -25,30 +24,22 @@ def concentration(
     governance: pd.DataFrame,
     concentrated_above: float,
 ) -> pd.DataFrame:
-    """`portfolio_concentration`: one row per importer, category and mineral of `ranking_forward`.
+    """`portfolio_concentration`, of the markets in `ranking_forward`.
 
-    production: `production_concentration`. governance: of `governance.governance`. Actual shares
-    are of the window's known quantities; hhi_actual = sum of squared shares, effective_suppliers =
-    1 / hhi_actual; hhi_actual_governance = sum of share^2 times (2.5 - WGI) / 5, after the index of
-    the EU's list of critical raw materials (Blengini et al., "Methodology for establishing the EU
-    list of critical raw materials", 2017), 0 to 1. top1_share_trend: slope of the largest
-    supplier's share by year, points of share a year, null with fewer than three years of imports.
-    All of these are null when nothing was imported. n_unknown_qty counts exporter-years with trade
-    of unknown quantity, which are in no share, n_imputed_governance the candidates without an
-    observed governance indicator. Model shares are those of the headline coefficients.
-    is_concentrated: hhi_actual above `concentrated_above`. is_narrow_pool: fewer than
-    NARROW_CANDIDATES, or three model shares that sum to more than NARROW_TOP3_SHARE.
+    production: of `production_concentration`. governance: of `governance.governance`. The weighting
+    by governance is after the index of the EU's list of critical raw materials (Blengini et al.,
+    "Methodology for establishing the EU list of critical raw materials", 2017). Actual shares are
+    of the window's known quantities, model shares those of the headline coefficients.
     """
-    needed = [*MARKET, "exporter_iso3", "coefficient_source", "model_share", "is_headline"]
-    require_columns(ranking_forward, needed, "ranks")
+    needed = [*SUPPLIER, "coefficient_source", "model_share"]
     if ranking_forward.empty:
         return marts.empty("portfolio_concentration")
     frame = ranking_forward.loc[ranking_forward["is_headline"], needed].merge(
-        window_imports(panel), how="left", on=[*MARKET, "exporter_iso3"], validate="one_to_one"
+        window_imports(panel), how="left", on=SUPPLIER, validate="one_to_one"
     )
     frame = with_governance(frame, governance)
     frame["risky_share"] = frame["actual_share"] ** 2 * frame["governance_risk"]
-    frame = frame.sort_values([*MARKET, "exporter_iso3"], kind="stable", ignore_index=True)
+    frame = frame.sort_values(SUPPLIER, kind="stable", ignore_index=True)
     groups = frame.groupby(MARKET)
     table = groups.agg(
         coefficient_source=("coefficient_source", "first"),
@@ -96,11 +87,10 @@ def concentration_by_year(panel: pd.DataFrame) -> pd.DataFrame:
 
 
 def production_concentration(production: pd.DataFrame, governance: pd.DataFrame) -> pd.DataFrame:
-    """How concentrated the world's production of each mineral is, the importer's own included.
+    """How concentrated the world's production of each mineral is: columns as in
+    `portfolio_concentration`, of the production summed over the rows' years.
 
-    production: mineral, country_iso3, production_kg, one row per year. Columns: mineral,
-    hhi_production, hhi_production_governance (as in `concentration`), top1_producer_iso3,
-    top1_production_share, of the production summed over the rows' years.
+    production: mineral, country_iso3, production_kg, one row per year.
     """
     countries = production.groupby(["mineral", "country_iso3"])
     totals = countries.agg(production_kg=("production_kg", "sum")).reset_index()

@@ -5,25 +5,18 @@ from __future__ import annotations
 import pandas as pd
 
 from minerals import marts
-from minerals.frames import require_columns
-from minerals.names import CATEGORIES, MARKET, SUPPLIER
+from minerals.names import CATEGORIES, MARKET
 
 CORE_SHARE = 0.5
 """A core partner leads in at least this share of the markets."""
 
 
 def core_partners(partners: pd.DataFrame, core_share: float = CORE_SHARE) -> pd.DataFrame:
-    """`portfolio_core_partners`: one row per importer and supplier that leads in any market.
+    """`portfolio_core_partners`, of `portfolio_partners`: each supplier that leads in a market.
 
-    partners: `portfolio_partners`. A market is a mineral and category; a supplier leads where its
-    forward rank is within effective_k and it is not excluded. share_of_markets = markets it leads
-    in, over all markets of the importer. partner_type: core (at least `core_share` of the markets),
-    mineral_specific (leads in one mineral only), else regular. minerals: those it leads in.
-    mean_recommended_share: over the markets it leads in. Raises ValueError when a column is
-    missing.
+    It leads where its forward rank is within effective_k and it is not excluded. partner_type core:
+    in at least `core_share` of the importer's markets, which comes before mineral_specific.
     """
-    needed = [*SUPPLIER, "forward_rank", "effective_k", "is_excluded", "recommended_share"]
-    require_columns(partners, needed, "partners")
     if partners.empty:
         return marts.empty("portfolio_core_partners")
     pair = ["importer_iso3", "exporter_iso3"]

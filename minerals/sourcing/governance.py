@@ -6,8 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from minerals.frames import require_columns
-
 HIGHEST_GOVERNANCE = 2.5
 """The Worldwide Governance Indicators run from about -2.5 (weak) to 2.5 (strong)."""
 
@@ -15,8 +13,6 @@ HIGHEST_GOVERNANCE = 2.5
 def governance(country_covariates: pd.DataFrame) -> pd.DataFrame:
     """By country_iso3: wgi_average, the mean over the years of `fct_country_covariates`, and
     is_imputed_governance, whether no year of it is observed."""
-    needed = ["country_iso3", "wgi_average", "is_imputed_wgi_average"]
-    require_columns(country_covariates, needed, "the country covariates")
     countries = country_covariates.groupby("country_iso3", sort=True)
     return pd.DataFrame(
         {

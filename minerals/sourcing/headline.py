@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from minerals.frames import require_columns
 from minerals.names import ESTIMATED, MARKET, PUBLISHED, STUDY_IMPORTER
 
 OWN_IMPORTS = "our model, fitted on imports of this mineral among others"
@@ -24,11 +23,8 @@ def with_headline(ranking_forward: pd.DataFrame) -> pd.DataFrame:
 
     The first that holds: our model, where imports of the mineral were observed (its effect is
     identified, so that predicted_qty_kg is known); the study's, where it observed them and the
-    importer is the study's; our model; the study's. The reason is given in the rows of the source
-    that leads, and is empty in the others. Raises ValueError when a column is missing.
+    importer is the study's; our model; the study's.
     """
-    needed = [*MARKET, "coefficient_source", "predicted_qty_kg"]
-    require_columns(ranking_forward, needed, "ranking_forward")
     source = ranking_forward["coefficient_source"]
     is_known = ranking_forward["predicted_qty_kg"].notna()
     keys = [ranking_forward[name] for name in MARKET]

@@ -7,7 +7,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from minerals import marts
-from minerals.frames import require_columns
 from minerals.names import SUPPLIER
 
 _KEY = [*SUPPLIER, "coefficient_source"]
@@ -17,12 +16,8 @@ def persistence(ranking_annual: pd.DataFrame) -> pd.DataFrame:
     """`ranking_persistence`: in which years a candidate's predicted rank is within effective_k.
 
     The years are all those of `ranking_annual`, however many; a candidate without a row in a year
-    is not in that year's top k. longest_streak: the most years in a row in it. mean_rank and
-    rank_spread: mean and standard deviation (divisor n) of the predicted rank over the years
-    observed. See `label` for the words. Raises ValueError when a column is missing.
+    is not in that year's top k. See `label` for the words.
     """
-    needed = [*_KEY, "year", "predicted_rank", "effective_k"]
-    require_columns(ranking_annual, needed, "ranking_annual")
     if ranking_annual.empty:
         return marts.empty("ranking_persistence")
     wide = ranking_annual.pivot(

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from minerals import marts
-from minerals.frames import require_columns
 from minerals.names import MARKET, SUPPLIER
 from minerals.sourcing.alignment import align
 from minerals.sourcing.governance import with_governance
@@ -38,13 +37,9 @@ def suppliers(
 ) -> pd.DataFrame:
     """Each candidate of each market with all that is known of it, by the headline coefficients.
 
-    governance: of `governance.governance`. actual_rank: by annual_qty_kg over the
-    window, ties by ISO3, null without imports. supplier_risk = the mean of governance_risk =
-    (2.5 - WGI) / 5, and of the rank's uncertainty 1 - top_k_probability, 0 to 1. capacity_share =
-    capacity over demand, at most 1, null where either is unknown. actual_share is null in a market
-    without imports of known quantity. Raises ValueError when a column is missing.
+    Columns as in `portfolio_partners`. capacity: of `capacity.capacity`. governance: of
+    `governance.governance`. Actual ranks are over the window, ties by ISO3.
     """
-    require_columns(ranking_forward, [*SUPPLIER, "coefficient_source", "is_headline"], "ranks")
     source = [*SUPPLIER, "coefficient_source"]
     words = ranking_persistence[[*source, "persistence"]]
     frame = ranking_forward.loc[ranking_forward["is_headline"]].drop(
@@ -67,13 +62,9 @@ def suppliers(
 
 
 def recommend(suppliers: pd.DataFrame, weights: Weights) -> Portfolio:
-    """Recommended shares of every market, with the objective's parts and the frontier.
-
-    suppliers: as `suppliers` gives them. change_share of a supplier: recommended - actual share;
-    of a market: half the sum of their absolute values. binding_constraints names, in words, the
-    suppliers at capacity and the limit on change where it binds. Where no portfolio meets the
-    constraints, recommended shares are null and infeasible_because names the constraint.
-    """
+    """Recommended shares of every market (of `suppliers`), `portfolio_optimization` with the parts
+    of the objective, and `portfolio_frontier`. Shares are null where no portfolio meets the
+    constraints."""
     if suppliers.empty:
         return Portfolio(
             suppliers, marts.empty("portfolio_optimization"), marts.empty("portfolio_frontier")

@@ -105,11 +105,7 @@ def annual_ranking(panel: pd.DataFrame, coefficients: pd.DataFrame, top_k: int) 
     """`ranking_annual`: predicted and actual rank of every candidate, each mineral and year.
 
     For every model in `coefficients` (see `coefficient_sets`), on the rows of its importer in
-    `panel`. predicted_qty_kg = exp(x'b), null where an effect is not identified. actual_rank counts
-    candidates with a known positive quantity, the largest first, and is null for others.
-    rank_distance = predicted_rank - actual_rank: positive where more is bought than the model's
-    place suggests. actual_share and model_share are of the mineral's quantity in that year.
-    effective_k and alignment: see `alignment`.
+    `panel`. predicted_qty_kg = exp(x'b).
     """
     frames = [
         _annual(panel.loc[panel["importer_iso3"] == model.importer], model, top_k)
@@ -133,23 +129,22 @@ def forward_ranking(
     """`ranking_forward`: suppliers ranked on characteristics averaged over the panel's years.
 
     Characteristics are averaged by `average_characteristics`, year effects in levels too, over the
-    last `forward_years` years of the panel; None means all of them, as in the study.
-    rank_low and rank_high are the 5th and 95th percentile of ranks by other coefficients,
-    top_k_probability the share of these coefficients that rank the supplier within effective_k. For
-    estimated models they are those of `bootstrap` (`ppml_bootstrap`): one vector a sample of
-    exporters. For published models, and without `bootstrap` for all, they are `draws` from N(b, V)
-    (Krinsky and Robb, "On approximating the statistical properties of elasticities", 1986), V of
-    estimated models the exporter-clustered one in `covariance` (`ppml_covariance`). The study
-    prints standard errors only: V of published models is diagonal, so that their intervals
-    disregard the correlation between coefficients and are indicative.
+    last `forward_years` years of the panel; None means all of them, as in the study. Actual figures
+    are over the whole panel.
 
-    `linear_predictor` leaves the mineral effect out. actual_qty_kg (kg a year, as predicted_qty_kg)
-    and actual_share are over the whole panel, model_share is `shares.implied_shares`, is_headline
-    what `headline.with_headline` says. Each model is simulated from `seed` anew. Raises ValueError
-    when the bootstrap or the covariance of an estimated model is missing.
+    Intervals of ranks of estimated models are over the coefficients in `bootstrap`
+    (`ppml_bootstrap`): one vector a sample of exporters. For published models, and without
+    `bootstrap` for all, they are over `draws` from N(b, V) (Krinsky and Robb, "On approximating the
+    statistical properties of elasticities", 1986), each model from `seed` anew; V of estimated
+    models is the exporter-clustered one in `covariance` (`ppml_covariance`). The study prints
+    standard errors only: V of published models is diagonal, so that their intervals disregard the
+    correlation between coefficients and are indicative.
+
+    Raises ValueError when the bootstrap or the covariance of an estimated model is missing.
     """
     imports = window_imports(panel)
-    recent = last_years(panel, forward_years)
+    first = -np.inf if forward_years is None else panel["year"].max() - forward_years + 1
+    recent = panel.loc[panel["year"] >= first]
     frames = [
         _forward(
             recent.loc[recent["importer_iso3"] == model.importer],
@@ -165,13 +160,6 @@ def forward_ranking(
     keys = [ranked[name] for name in (*SET_KEY, "mineral")]
     ranked["model_share"] = implied_shares(ranked["linear_predictor"], keys)
     return marts.conform(with_headline(ranked), "ranking_forward")
-
-
-def last_years(panel: pd.DataFrame, years: int | None) -> pd.DataFrame:
-    """The rows of the panel's last `years` years; all of them for None."""
-    if years is None or panel.empty:
-        return panel
-    return panel.loc[panel["year"] > panel["year"].max() - years]
 
 
 def krinsky_robb(mean: FloatArray, cov: FloatArray, draws: int, seed: int) -> FloatArray:

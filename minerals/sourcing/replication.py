@@ -40,14 +40,8 @@ def scorecard(
 
     Candidates: producers and trading partners, but producers alone for minerals whose published
     effects are all below -20 (`producer_only_minerals`). What is not observed adds nothing to a
-    candidate's predictor (`without_imputed`). overlap_share = common members of the two top-k lists
-    over min(top_k, printed suppliers). spearman_rho: rank correlation over n_common, the printed
-    suppliers that are candidates at all; null below three, or where undefined. n_candidates may be
-    0: then overlap_share is 0. n_candidates_as_served and overlap_share_as_served
-    say the same of the rows of source published in `ranking_forward`, where every candidate is
-    ranked and what is not observed is filled in.
-
-    Raises ValueError for a printed name that has no ISO3 code, naming it.
+    candidate's predictor (`without_imputed`). Raises ValueError for a printed name that has no ISO3
+    code, naming it.
     """
     both = _side_by_side(panel, published_coefficients, published_ranking, country_names)
     if both.empty:
@@ -86,18 +80,10 @@ def differences(
 ) -> pd.DataFrame:
     """`replication_differences`: the suppliers whose place in the printed list is not ours.
 
-    Arguments and candidates as in `scorecard`. One row per supplier that is within the first top_k
-    of either list and whose two ranks differ. difference: not_a_candidate (printed, and neither a
-    producer nor a partner here), printed_only and ours_only (within top_k of one list), other_rank
-    (of both).
-    rank_difference = our_rank - published_rank: positive where we rank it too low. predictor_gap =
-    what its predictor would have to gain to equal the candidate now at its printed rank.
-
-    driver: of the regressors' contributions b (x - median of the mineral's candidates), the most
-    negative where we rank it too low, the most positive where too high or where it is not printed;
-    null when none has that sign. It says what put the supplier where it is here, not that this
-    figure is wrong; imputed_regressors names those that are not observed in every year, and count
-    0 in such a year.
+    Arguments and candidates as in `scorecard`. driver: of the regressors' contributions b (x -
+    median of the mineral's candidates), the most negative where we rank the supplier too low, else
+    the most positive; null when none has that sign. It says what put the supplier where it is here,
+    not that this figure is wrong.
     """
     both = _side_by_side(panel, published_coefficients, published_ranking, country_names)
     if both.empty:
@@ -146,11 +132,8 @@ def producer_only_minerals(published_coefficients: pd.DataFrame) -> set[str]:
 
 
 def summary(scorecard_frame: pd.DataFrame, top_k: int) -> pd.DataFrame:
-    """Means per category over minerals with more candidates than top_k places.
-
-    Columns: category, n_minerals, mean_overlap_share, mean_spearman_rho, top1_match_share, and of
-    the served ranking n_minerals_as_served, mean_overlap_share_as_served.
-    """
+    """Means per category over minerals with more candidates than top_k places; `_as_served`: of the
+    served ranking, over minerals with more candidates in it."""
     scored = scorecard_frame.loc[scorecard_frame["n_candidates"] > top_k].groupby("category")
     means = scored.agg(
         n_minerals=("mineral", "size"),
@@ -189,7 +172,6 @@ def _side_by_side(
 def _standings(panel: pd.DataFrame, published_coefficients: pd.DataFrame) -> pd.DataFrame:
     """Our candidates by the published coefficients: category, mineral, exporter_iso3, our_rank,
     score, and what explains them: driver_*, contribution_* (low and high), imputed_regressors."""
-    require_columns(panel, ["is_producer"], "the panel")
     is_listed = panel["is_producer"] | ~panel["mineral"].isin(
         producer_only_minerals(published_coefficients)
     )

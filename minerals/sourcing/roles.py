@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from minerals import marts
-from minerals.frames import require_columns
 from minerals.names import MARKET
 
 ROLES = ("excluded", "consolidate", "reduce", "develop", "watch", "peripheral")
@@ -29,18 +28,9 @@ def partners(recommended: pd.DataFrame, concentration: pd.DataFrame) -> pd.DataF
     """`portfolio_partners`: each candidate's shares, role and evidence.
 
     recommended: of `portfolio.recommend`. concentration: `portfolio_concentration`, of which
-    is_concentrated is used. A role says what a supplier is; change_share, whether its share is to
-    rise or fall. The first that holds:
-
-    - excluded: no portfolio may use it (is_excluded);
-    - consolidate: aligned, and persistent among the leading by the model;
-    - reduce: overrepresented, in a concentrated market;
-    - develop: underutilized, leading with a probability of at least LIKELY;
-    - watch: a recent entrant, or leading in either rank without the above (faded or episodic,
-      uncertain, or overrepresented where imports are spread);
-    - peripheral: none of these.
+    is_concentrated is used. `watch` holds what leads in either rank without another role: faded or
+    episodic, uncertain, or overrepresented where imports are spread.
     """
-    require_columns(concentration, [*MARKET, "is_concentrated"], "concentration")
     if recommended.empty:
         return marts.empty("portfolio_partners")
     frame = recommended.merge(
@@ -111,13 +101,7 @@ _WORDS = {
 def strategies(
     partners: pd.DataFrame, optimization: pd.DataFrame, concentration: pd.DataFrame
 ) -> pd.DataFrame:
-    """`portfolio_strategy`: one word and its reasons for each importer, category and mineral.
-
-    The first that holds: secure_long_term (is_narrow_pool), build_data (no import of known
-    quantity), diversify (is_concentrated), rebalance (the recommended portfolio moves at
-    least REBALANCE_ABOVE of the imports), maintain. misallocated_share = half the sum of
-    |actual - model share| over the window, change_share = half of |recommended - actual share|.
-    """
+    """`portfolio_strategy`: one word and its reasons for each importer, category and mineral."""
     if optimization.empty:
         return marts.empty("portfolio_strategy")
     measured = ["hhi_recommended", "change_share", "infeasible_because"]

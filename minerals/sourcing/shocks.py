@@ -29,13 +29,8 @@ _NEEDED = [
 
 @dataclass(frozen=True)
 class Loss:
-    """One mineral and category without some of its suppliers.
-
-    lost_share: 0 to 1 of today's imports, NaN without any. replaceable_share: of what is lost, the
-    part that the others can deliver within their headroom, NaN when nothing is lost.
-    replacements: exporter_iso3, forward_rank, headroom_qty_kg, added_qty_kg, by forward rank.
-    hhi_after: of what is delivered then.
-    """
+    """One market without some suppliers: figures as in `portfolio_shocks`, NaN for its nulls.
+    replacements: exporter_iso3, forward_rank, headroom_qty_kg, added_qty_kg, by forward rank."""
 
     lost_share: float
     lost_qty_kg: float
@@ -50,9 +45,7 @@ def lose(partners: pd.DataFrame, lost: Sequence[str]) -> Loss:
     """Take suppliers away from one market, and let the others replace them.
 
     partners: the rows of one importer, category and mineral of `portfolio_partners`. The loss is
-    shared among the others in proportion to their model_share; what exceeds the headroom of one is
-    shared among the rest, until the loss is made good or no headroom is left. Quantities are kg a
-    year. Raises ValueError when a column is missing.
+    shared among the others in proportion to their model_share, within their headroom (`share_out`).
     """
     require_columns(partners, _NEEDED, "partners")
     is_lost = partners["exporter_iso3"].isin(list(lost))
@@ -114,13 +107,10 @@ def standing_shocks(
 ) -> pd.DataFrame:
     """`portfolio_shocks`: the effect of a fixed list of supply losses on each market.
 
-    In every mineral and category: the loss of its largest supplier; of each of the importer's ten
-    largest partners, where it supplies any; and each of `events` (EVENT_COLUMNS; a category of
-    'all' stands for every one), also where nothing is imported from there. import_value:
-    importer_iso3, exporter_iso3, value_usd, all that is imported of critical minerals. Raises
-    ValueError when a column is missing.
+    `events` (EVENT_COLUMNS; a category of 'all' stands for every one) are listed also where nothing
+    is imported from there. import_value: importer_iso3, exporter_iso3, value_usd, all that is
+    imported of critical minerals.
     """
-    require_columns(partners, _NEEDED, "partners")
     require_columns(events, EVENT_COLUMNS, "events")
     largest = largest_partners(import_value)
     rows = [
@@ -137,7 +127,6 @@ def largest_partners(
     import_value: pd.DataFrame, count: int = LARGEST_PARTNERS
 ) -> dict[str, list[str]]:
     """The `count` exporters of largest value_usd of each importer, ties by ISO3."""
-    require_columns(import_value, ["importer_iso3", "exporter_iso3", "value_usd"], "import values")
     ordered = import_value.loc[import_value["value_usd"] > 0].sort_values(
         ["importer_iso3", "value_usd", "exporter_iso3"], ascending=[True, False, True]
     )

@@ -73,8 +73,7 @@ def layer_assets(
     )
     def build(context: dg.AssetExecutionContext, dbt: Dbt, warehouse: Warehouse) -> Iterator[Any]:
         target = settings.warehouse_dir / "dbt" / layer
-        # A full refresh lets a seed have other columns than last time.
-        arguments = ["build", "--full-refresh", "--exclude-resource-type", "unit_test"]
+        arguments = ["build", "--exclude-resource-type", "unit_test"]
         # The tests between layers run in the last one, where all that they compare is built.
         selection = "eager" if layer == "marts" else "buildable"
         arguments += ["--indirect-selection", selection, "--target-path", str(target)]
@@ -167,7 +166,11 @@ def _with_sample(event: Any, samples: Mapping[str, list[dict[str, Any]]]) -> Any
         return event
     shown = "\n".join(json.dumps(row, default=str) for row in sample)
     rows = event.metadata.get("dagster_dbt/failed_row_count")
-    words = ", ".join(f"{name} {value}" for name, value in sample[0].items() if value is not None)
+    words = ", ".join(
+        str(value) if name == "problem" else f"{name} {value}"
+        for name, value in sample[0].items()
+        if value is not None
+    )
     return event._replace(
         description=f"{rows.value if rows else 'some'} rows, for example {words}",
         metadata={**event.metadata, "sample": dg.MetadataValue.md(f"```json\n{shown}\n```")},

@@ -1,7 +1,4 @@
-"""What the commands share: settings, the served marts, names that a user writes, tables, figures.
-
-Belongs here: what at least two command groups need. It imports no command module.
-"""
+"""What the commands share: settings, the served marts, names a user writes, tables, numbers."""
 
 import csv
 import difflib
@@ -24,6 +21,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from minerals.releases import ReleaseStore
+    from minerals.sources.snapshots import SnapshotStore
 
 _FIGURE = re.compile(r"[-+*]?[\d,.]*[%]?|\d+-\d+|none|unknown|entered|left")
 _MACROS = """
@@ -110,22 +108,18 @@ def cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def number(value: float | None, form: str) -> str:
-    """The figure, or nothing where there is none."""
-    return "" if _is_missing(value) else format(value, form)
+def number(value: float | None, form: str, missing: str = "") -> str:
+    """The figure, or `missing` where there is none (NaN differs from itself)."""
+    return missing if value is None or value != value else format(value, form)
 
 
-def percent(share: float | None, missing: str = "none") -> str:
-    return missing if _is_missing(share) else f"{share:.0%}"
+def percent(share: float | None) -> str:
+    return number(share, ".0%", "none")
 
 
 def count(number: int, noun: str) -> str:
     """'no errors', '1 error', '2 errors'."""
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
-
-
-def _is_missing(value: float | None) -> bool:
-    return value is None or value != value  # NaN differs from itself
 
 
 def known(kind: str, word: str, names: Collection[str], where: str = "") -> str:
@@ -190,6 +184,13 @@ def releases(settings: Settings) -> "ReleaseStore":
     from minerals.releases import ReleaseStore
 
     return ReleaseStore(settings.releases_dir, settings.serving_database, settings.releases_to_keep)
+
+
+def snapshots(settings: Settings) -> "SnapshotStore":
+    """The raw snapshots of the warehouse."""
+    from minerals.sources.snapshots import SnapshotStore
+
+    return SnapshotStore(settings.raw_dir)
 
 
 def release_names(store: "ReleaseStore") -> list[str]:

@@ -4,8 +4,9 @@ What is checked and compared is computed in `minerals/mapping` and `minerals/rel
 imports neither pandas nor Dagster nor dbt: it is run after every edit.
 """
 
+import filecmp
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -88,7 +89,9 @@ def preview(
     store = common.releases(settings)
     served = common.find_release(store, "current")
     manifest = store.manifest() or {}
-    if manifest["code_version"] == code_version() and _is_the_projects(settings, folder):
+    names = [seeds.MAP, seeds.OUT_OF_SCOPE]  # in the project, the code version covers them
+    same, _, _ = filecmp.cmpfiles(folder, settings.seeds_dir, names, shallow=False)
+    if manifest["code_version"] == code_version() and same == names:
         console.print(f"Nothing changes: release {served.name} was made from this mapping.")
         return
     from orchestration import run
@@ -102,8 +105,8 @@ def preview(
         console = common.console(file=stream)
         with scratch.refresh(settings, manifest, console, seeds_dir=folder) as after:
             found = diff_releases(served, after, mineral)
-        print_markets(console, found.markets, most)
-        print_moves(console, settings, found.headline_moves, most and 2 * most)
+        print_markets(console, found.markets, most, "--all")
+        print_moves(console, settings, found.headline_moves, most and 2 * most, "--all")
         if not found.markets:
             console.print("Nothing changes in the ranks: no candidate, import or place differs.")
         console.print(f"Compared with release {served.name}. Nothing was published.")
@@ -119,18 +122,16 @@ def _check(
     if snapshot is not None and not lists.has("H0"):
         try:
             products = coverage.read_products(snapshot)
+            lists = reference.with_products(lists, products, "the product table of the trade data")
         except SnapshotDamagedError as error:
             console.print(f"[yellow]warning[/] {error}")
-        else:
-            source = "the product table of the trade data"
-            lists = reference.with_products(lists, products, source)
     minerals_file = folder / seeds.MINERALS
     if not minerals_file.exists():
         minerals_file = settings.seeds_dir / seeds.MINERALS
     return rules.check_mapping(folder, lists, minerals_file, _committed_codes(settings)), lists
 
 
-def _committed_codes(settings: Settings) -> Mapping[str, set[str]] | None:
+def _committed_codes(settings: Settings) -> Mapping[str, Collection[str]] | None:
     """The codes of each revision in the project's last commit; None when git cannot tell."""
     found = []
     for name in (seeds.MAP, seeds.OUT_OF_SCOPE):
@@ -141,7 +142,7 @@ def _committed_codes(settings: Settings) -> Mapping[str, set[str]] | None:
             return None
         found.append(seeds.parse_seed(settings.seeds_dir / name, done.stdout))
     empty = seeds.Seed(settings.seeds_dir / seeds.MINERALS, (), ())
-    return coverage.decided_codes(rules.MappingSeeds(found[0], found[1], empty))
+    return rules.MappingSeeds(found[0], found[1], empty).decided()
 
 
 def _print_problems(console: Console, report: rules.Report) -> None:
@@ -183,10 +184,9 @@ def _read_trade(
         )
         return None
     aliases = settings.seeds_dir / "country_aliases.csv"
+    years = settings.first_year, settings.last_year
     try:
-        trade = coverage.read_trade(
-            snapshot, aliases, iso3, settings.first_year, settings.last_year
-        )
+        trade = coverage.read_trade(snapshot, aliases, iso3, *years)
     except SnapshotDamagedError as error:
         console.print(f"\n[yellow]No trade values[/]: {error}")
         return None
@@ -257,14 +257,6 @@ def _print_unmapped(
     common.show(console, rows, title=f"Largest of {len(lines)} unmapped lines of {chapters}")
 
 
-def _is_the_projects(settings: Settings, folder: Path) -> bool:
-    """Whether the folder's two files are the project's, which the code version covers."""
-    return all(
-        (folder / name).read_bytes() == (settings.seeds_dir / name).read_bytes()
-        for name in (seeds.MAP, seeds.OUT_OF_SCOPE)
-    )
-
-
 def _print_changed_codes(
     console: Console, settings: Settings, mapping: rules.MappingSeeds, most: int | None
 ) -> None:
@@ -290,7 +282,7 @@ def _print_changed_codes(
         if before.get(code) != after.get(code)
     ]
     title = f"{count(len(rows), 'code')} changed since the last refresh"
-    print_first(console, rows, most, title)
+    print_first(console, rows, most, title, "--all")
 
 
 def _code(row: seeds.Row) -> tuple[str, str]:

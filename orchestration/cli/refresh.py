@@ -96,7 +96,7 @@ def _refresh(settings: Settings, quiet: bool, job: str) -> None:
 
 def _print_failure(console: Console, settings: Settings, result: "RefreshResult") -> None:
     """Why the run stopped, what is still served, where to read more."""
-    first, *others = result.failures or ["no step gave a reason; see the log"]
+    first, *others = result.problems.failures or ["no step gave a reason; see the log"]
     console.print(f"\n[bold red]failed[/] {first}")
     console.print(f"The run stopped after {result.seconds:.0f} s.")
     for failure in others:
@@ -127,10 +127,10 @@ def _print_success(console: Console, settings: Settings, result: "RefreshResult"
         )
     trade = ", ".join(f"{row['n']} {row['name']}" for row in balance)
     console.print(f"trade rows: {trade}")
-    for warning in result.warnings:
+    for warning in result.problems.warnings:
         console.print(f"[yellow]warning[/] {warning}")
-    if result.not_compared:
-        checks = common.count(len(result.not_compared), "check")
+    if result.problems.not_compared:
+        checks = common.count(len(result.problems.not_compared), "check")
         console.print(f"{checks} had no earlier release to compare with")
     for change in manifest["contract_changes"]:
         console.print(f"[yellow]changed for BI[/] {change}")

@@ -24,12 +24,6 @@ releases = typer.Typer(
 )
 app.add_typer(releases, name="releases")
 COLUMNS_PAGE = PROJECT_ROOT / "docs" / "columns.md"
-HEAD = """# Columns of the published marts
-
-Written by `minerals contract --write` from the served release. Key columns are bold.
-[bi.md](bi.md) has a question for each mart; `contract.json` in a release says the same to programs.
-
-"""
 ReleaseId = Annotated[
     str, typer.Argument(help="Release id or its beginning, or `current`, or `previous`.")
 ]
@@ -55,7 +49,7 @@ def contract(
     release = common.find_release(common.releases(common.settings()), "current")
     made = read_contract(release / CONTRACT)
     if write:
-        COLUMNS_PAGE.write_text(f"{HEAD}{as_markdown(made)}", encoding="utf-8")
+        COLUMNS_PAGE.write_text(as_markdown(made), encoding="utf-8")
         console.print(f"{common.count(len(made), 'mart')} written to {COLUMNS_PAGE}")
         return
     changes = contract_changes(made, declared_contract(published().values()))
@@ -136,7 +130,9 @@ def diff(
     print_moves(console, settings, found.moves, top)
 
 
-def print_markets(console: Console, markets: "Sequence[Market]", most: int | None) -> None:
+def print_markets(
+    console: Console, markets: "Sequence[Market]", most: int | None, option: str = "--top"
+) -> None:
     """Where candidates, imports or headline ranks differ; at most `most` rows."""
     rows = [
         {
@@ -150,11 +146,15 @@ def print_markets(console: Console, markets: "Sequence[Market]", most: int | Non
         }
         for market in markets
     ]
-    print_first(console, rows, most, f"{common.count(len(rows), 'market')} changed")
+    print_first(console, rows, most, f"{common.count(len(rows), 'market')} changed", option)
 
 
 def print_moves(
-    console: Console, settings: Settings, moves: "Sequence[Move]", most: int | None
+    console: Console,
+    settings: Settings,
+    moves: "Sequence[Move]",
+    most: int | None,
+    option: str = "--top",
 ) -> None:
     """Suppliers that enter, leave or move; at most `most` rows."""
     rows = [
@@ -168,16 +168,18 @@ def print_moves(
         }
         for move in moves
     ]
-    print_first(console, rows, most, f"{common.count(len(rows), 'supplier rank')} changed")
+    print_first(console, rows, most, f"{common.count(len(rows), 'supplier rank')} changed", option)
 
 
-def print_first(console: Console, rows: "Sequence[dict]", most: int | None, title: str) -> None:
-    """A table of the first rows, and how many more there are."""
+def print_first(
+    console: Console, rows: "Sequence[dict]", most: int | None, title: str, option: str
+) -> None:
+    """A table of the first rows, and how many more there are with which option."""
     if rows:
         console.print()
     show(console, rows[:most], title=title)
     if most is not None and len(rows) > most:
-        console.print(f"and {len(rows) - most:,} more")
+        console.print(f"and {len(rows) - most:,} more: {option} shows them")
 
 
 def _before_after(before: object, after: object) -> str:

@@ -1,7 +1,6 @@
 """A refresh into a scratch warehouse: a release made again, as it was or with another mapping.
 
-Belongs here: the snapshots and settings that a manifest names, the copy of the dbt project, and the
-run. The served warehouse is only read. How two releases are compared is in `minerals/releases`.
+The served warehouse is only read. How two releases are compared is in `minerals/releases`.
 """
 
 import shutil
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -19,9 +18,6 @@ from minerals.mapping.seeds import MAP, OUT_OF_SCOPE
 from minerals.settings import Settings
 from orchestration.cli import common
 from orchestration.cli.progress import progress
-
-if TYPE_CHECKING:
-    from minerals.sources.snapshots import SnapshotStore
 
 
 @contextmanager
@@ -57,7 +53,7 @@ def refresh(
         if not result.succeeded:
             settings.log_dir.mkdir(parents=True, exist_ok=True)
             log = shutil.copy(result.log_file, settings.log_dir)
-            causes = "\n  ".join(result.failures) or "for the reasons in its log"
+            causes = "\n  ".join(result.problems.failures) or "for the reasons in its log"
             raise ReleaseError(f"The refresh into {into} failed:\n  {causes}\nIts log is {log}.")
         release = common.releases(same).current()
         assert release is not None
@@ -105,7 +101,7 @@ def _settings_of(settings: Settings, manifest: dict[str, Any], into: Path) -> Se
 
 def _link_snapshots(settings: Settings, manifest: dict[str, Any], scratch: Settings) -> None:
     """Let the scratch warehouse use the snapshots of the release, and no others, by links."""
-    lender, borrower = _snapshots(settings), _snapshots(scratch)
+    lender, borrower = common.snapshots(settings), common.snapshots(scratch)
     for entry in manifest["snapshots"]:
         dataset, snapshot_id = entry["dataset"], entry["snapshot_id"]
         snapshot = lender.verify(dataset, snapshot_id)
@@ -129,12 +125,6 @@ def _copy_dbt_project(settings: Settings, seeds_dir: Path, into: Path) -> Path:
     for name in (MAP, OUT_OF_SCOPE):
         shutil.copyfile(seeds_dir / name, project / "seeds" / name)
     return project
-
-
-def _snapshots(settings: Settings) -> "SnapshotStore":
-    from minerals.sources.snapshots import SnapshotStore
-
-    return SnapshotStore(settings.raw_dir)
 
 
 @contextmanager

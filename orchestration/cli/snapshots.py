@@ -23,12 +23,6 @@ Dataset = Annotated[str, typer.Argument(help="bilateral_trade, production and so
 LATEST = "latest"
 
 
-def _store() -> "SnapshotStore":
-    from minerals.sources.snapshots import SnapshotStore
-
-    return SnapshotStore(common.settings().raw_dir)
-
-
 def _dataset(name: str) -> str:
     from minerals.sources import DATASETS
 
@@ -45,7 +39,7 @@ def list_snapshots() -> None:
     """All snapshots, newest first, and which one of each dataset is in use."""
     from minerals.sources import DATASETS
 
-    store, console = _store(), common.console()
+    store, console = common.snapshots(common.settings()), common.console()
     rows: list[dict[str, str]] = []
     for dataset in DATASETS:
         lines = [_describe(store, dataset, name) for name in store.list(dataset)]
@@ -88,7 +82,7 @@ def diff(
     """What a snapshot would create, update and delete, and whether it is within the tolerances."""
     from minerals.sources.acceptance import Scope, compare
 
-    store, dataset = _store(), _dataset(dataset)
+    store, dataset = common.snapshots(common.settings()), _dataset(dataset)
     new = _find(store, dataset, candidate)
     old = _find(store, dataset, base) if base else store.current(dataset)
     common.console().print(str(compare(old, new, Scope())))
@@ -105,7 +99,11 @@ def use(
     ] = True,
 ) -> None:
     """Use this snapshot from the next refresh on: pin it, roll back, or accept a refused one."""
-    store, dataset, console = _store(), _dataset(dataset), common.console()
+    store, dataset, console = (
+        common.snapshots(common.settings()),
+        _dataset(dataset),
+        common.console(),
+    )
     if snapshot == LATEST:
         store.unpin(dataset)
         console.print(f"{dataset} is not pinned: the next refresh takes what its source offers")
@@ -125,7 +123,7 @@ def verify() -> None:
     """Hash every file of every snapshot again. Exit code 1 when one is damaged."""
     from minerals.sources import DATASETS
 
-    store, console = _store(), common.console()
+    store, console = common.snapshots(common.settings()), common.console()
     names = [(dataset, name) for dataset in DATASETS for name in store.list(dataset)]
     if not names:
         raise SnapshotDamagedError(

@@ -96,10 +96,9 @@ def read_status(settings: Settings) -> Status:
 def _read_sources(settings: Settings, manifest: dict[str, Any], found: Status) -> None:
     """The snapshots in use, and where the release was made from others."""
     from minerals.sources import DATASETS
-    from minerals.sources.snapshots import SnapshotStore
 
     released = {s["dataset"]: s["snapshot_id"] for s in manifest.get("snapshots", [])}
-    store = SnapshotStore(settings.raw_dir)
+    store = common.snapshots(settings)
     for dataset in DATASETS:
         try:
             snapshot = store.current(dataset)
@@ -155,6 +154,7 @@ def _run_of(record: "dg.RunRecord", failures: list[str]) -> Run:
     from orchestration.recovery import IN_PROGRESS, KILLED, is_alive
 
     run, began, ended = record.dagster_run, record.start_time, record.end_time
+    moment = datetime.fromtimestamp(began, tz=UTC) if began else None
     words = {
         DagsterRunStatus.SUCCESS: "succeeded",
         DagsterRunStatus.FAILURE: "failed",
@@ -167,7 +167,7 @@ def _run_of(record: "dg.RunRecord", failures: list[str]) -> Run:
         run_id=run.run_id,
         job=run.job_name,
         status=status,
-        started_at=_iso(began) if began else None,
+        started_at=moment.isoformat(timespec="seconds") if moment else None,
         seconds=round(ended - began, 1) if began and ended else None,
         cause=(failures or [KILLED])[0] if status == "failed" else None,
     )
@@ -175,10 +175,10 @@ def _run_of(record: "dg.RunRecord", failures: list[str]) -> Run:
 
 def _lines(settings: Settings, found: Status) -> list[tuple[str, str]]:
     if found.release_id and found.release_age_days is not None:
-        lines = [("release", f"{found.release_id}, {_ago(found.release_age_days)}")]
+        release = f"{found.release_id}, {_ago(found.release_age_days)}"
     else:
-        none = f"none yet under {settings.releases_dir}: run `minerals refresh`"
-        lines = [("release", none)]
+        release = f"none yet under {settings.releases_dir}: run `minerals refresh`"
+    lines = [("release", release)]
     for model in found.models:
         verdict = "estimated" if model["is_publishable"] else f"published only: {model['reason']}"
         importer = common.country(settings, model["importer_iso3"])
@@ -205,10 +205,6 @@ def _lines(settings: Settings, found: Status) -> list[tuple[str, str]]:
 
 def _ago(days: float) -> str:
     return f"{days * 24:.0f} h ago" if days < 2 else f"{days:.0f} days ago"
-
-
-def _iso(timestamp: float) -> str:
-    return datetime.fromtimestamp(timestamp, tz=UTC).isoformat(timespec="seconds")
 
 
 def _age_days(moment: str) -> float:

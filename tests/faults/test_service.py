@@ -18,14 +18,14 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from dagster import DagsterRun, DagsterRunStatus
+from dagster import AssetKey, DagsterRun, DagsterRunStatus
 
 from minerals.errors import ReleaseError
 from minerals.releases import ReleaseStore
 from minerals.settings import PROJECT_ROOT, Settings, child_environment
-from minerals.sources.snapshots import Snapshot, SnapshotStore, SourceDescription
+from minerals.sources.snapshots import Snapshot, SnapshotStore
 from orchestration.assets import WRITER_POOL
-from orchestration.recovery import PID_TAG
+from orchestration.recovery import PID_TAG, RUN_TAG
 from orchestration.run import open_instance
 from tests.integration.conftest import TestWarehouse
 
@@ -59,12 +59,15 @@ def test_two_started_together_wait_for_each_other(copied):
     found = [run.communicate(timeout=900)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], found
     assert sum("another refresh is running; waiting" in words for words in found) == 1
-    assert not any("source_" in words for words in found)
     assert copied.release_id() != before
     settings = copied.store().manifest()["settings"]
     assert (settings["top_k"], settings["importers"], settings["last_year"]) == (7, ["IND"], 2022)
     found = status(copied)
     assert (found["exit_code"], found["stale"], found["last_run"]["job"]) == (0, [], "rebuild")
+    with open_instance(copied.settings) as instance:
+        asked = instance.get_latest_materialization_event(AssetKey("source_production"))
+        shown = instance.get_latest_materialization_event(AssetKey("raw_production"))
+    assert shown.run_id == found["last_run"]["run_id"] != asked.run_id
 
 
 def status(warehouse: TestWarehouse) -> dict:
@@ -95,8 +98,9 @@ def test_a_killed_run_is_an_error_for_cron_before_anybody_recovers_it(copied):
     killed = subprocess.Popen(["true"])
     killed.wait()
     with open_instance(copied.settings) as instance:
-        tags = {PID_TAG: str(killed.pid)}
-        dead = DagsterRun("rebuild", _run_id(), status=DagsterRunStatus.STARTED, tags=tags)
+        run_id = _run_id()
+        tags = {RUN_TAG: run_id, PID_TAG: str(killed.pid)}
+        dead = DagsterRun("rebuild", run_id, status=DagsterRunStatus.STARTED, tags=tags)
         instance.add_run(dead)
         found = status(copied)
         instance.delete_run(dead.run_id)
@@ -116,7 +120,8 @@ def snapshot_without(store: SnapshotStore, sheet: str) -> Snapshot:
         duckdb.sql(f"copy ({rows}) to '{files['production']}' (format parquet)")
         return files
 
-    source = SourceDescription(kept.provider, kept.citation, kept.licence, kept.url)
+    names = ("provider", "citation", "licence", "url")
+    source = {name: getattr(kept, name) for name in names}
     return store.create("production", source, "0" * 64, kept.layout, write)[0]
 
 

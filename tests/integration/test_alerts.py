@@ -169,11 +169,12 @@ def test_a_run_whose_process_was_killed_makes_an_alert_too(instance, tmp_path):
     process = subprocess.Popen(["true"])
     process.wait()
     sensor = Sensor(instance, settings(tmp_path, None))
+    run_id = "6a6cbb44-3c5c-4d0a-8c3e-000000000001"
     dead = dg.DagsterRun(
         job_name="rebuild",
-        run_id="6a6cbb44-3c5c-4d0a-8c3e-000000000001",
+        run_id=run_id,
         status=dg.DagsterRunStatus.STARTED,
-        tags={recovery.PID_TAG: str(process.pid)},
+        tags={recovery.RUN_TAG: run_id, recovery.PID_TAG: str(process.pid)},
     )
     instance.add_run(dead)
     assert recovery.recover(instance) == [dead.run_id]

@@ -26,7 +26,7 @@ def test_a_failing_gate_stops_publication_and_names_the_check(own, tmp_path):
     before = own.release_id()
     done = own.command("refresh", "--quiet", MINERALS_FIGURES_DIR=str(figures))
     assert done.returncode == 1
-    assert "sp_pop_totl" in done.stdout
+    assert "SP.POP.TOTL" in done.stdout, done.stdout
     assert f"release {before} is still the one served" in done.stdout
     assert own.release_id() == before
 

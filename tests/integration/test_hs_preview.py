@@ -95,7 +95,7 @@ def test_an_interrupted_preview_leaves_no_scratch_warehouse_behind(
     temporary.mkdir()
     with mock.patch.dict(refreshed.environment, {"TMPDIR": str(temporary)}):
         process = refreshed.start("hs", "preview", "--seeds", str(without_gauze))
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while not list(temporary.glob("minerals-scratch-*/warehouse.duckdb")):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.1)

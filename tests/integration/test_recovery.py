@@ -55,8 +55,9 @@ def start(
     **tags: str,
 ) -> str:
     """Record a run of the refresh job that is under way and holds a slot of the pool."""
-    named = {f"minerals/{name}": value for name, value in tags.items()}
-    record = dg.DagsterRun(job_name="refresh", run_id=make_new_run_id(), status=status, tags=named)
+    run_id = make_new_run_id()
+    named = {f"minerals/{name}": value for name, value in {"run_id": run_id, **tags}.items()}
+    record = dg.DagsterRun(job_name="refresh", run_id=run_id, status=status, tags=named)
     instance.add_run(record)
     claim = instance.event_log_storage.claim_concurrency_slot(POOL, record.run_id, "ppml")
     assert claim.is_claimed
@@ -152,8 +153,11 @@ def test_a_run_that_ended_stays_as_it_is_and_gives_its_slot_back(instance, ended
     assert is_free(instance)
 
 
-def test_a_run_that_was_just_launched_has_time_to_say_which_process_it_is(instance, monkeypatch):
-    run_id = start(instance)
+def test_a_run_that_was_just_launched_has_time_to_name_its_process(
+    instance, monkeypatch, ended_pid
+):
+    """Until then it has the tags of the run that it executes again, or none."""
+    run_id = start(instance, run_id=make_new_run_id(), pid=str(ended_pid))
     assert_left_alone(instance, run_id)
     monkeypatch.setattr(recovery, "LAUNCH_SECONDS", 0.0)
     assert_ended(instance, run_id)

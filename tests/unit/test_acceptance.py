@@ -15,10 +15,15 @@ from minerals.settings import Settings
 from minerals.sources import ingest
 from minerals.sources.acceptance import SHAPES, TOLERANCES, Scope, assess
 from minerals.sources.provider import DATASETS
-from minerals.sources.snapshots import ORIGINALS, Original, SnapshotStore, SourceDescription
+from minerals.sources.snapshots import ORIGINALS, Original, SnapshotStore
 from orchestration.cli import app
 
-SOURCE = SourceDescription("A publisher", "cite", "CC BY 4.0", "https://example.org")
+SOURCE = {
+    "provider": "A publisher",
+    "citation": "cite",
+    "licence": "CC BY 4.0",
+    "url": "https://example.org",
+}
 YEARS = range(2019, 2024)
 
 

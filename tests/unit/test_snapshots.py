@@ -18,10 +18,14 @@ from minerals.sources.snapshots import (
     SIDECAR,
     Snapshot,
     SnapshotStore,
-    SourceDescription,
 )
 
-SOURCE = SourceDescription("A publisher", "A publisher (2026)", "CC BY 4.0", "https://example.org")
+SOURCE = {
+    "provider": "A publisher",
+    "citation": "A publisher (2026)",
+    "licence": "CC BY 4.0",
+    "url": "https://example.org",
+}
 BYTES_1, BYTES_2 = "1" * 64, "2" * 64
 WriteTables = Callable[[Path], Mapping[str, Path]]
 

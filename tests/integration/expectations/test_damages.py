@@ -72,8 +72,7 @@ class Bench:
             rows = providers(settings)[damage.table].fetch().read_tables()[damage.table]
         else:
             rows = connection.sql(damage.sql).to_arrow_table()
-        layout.check(rows, "test")
-        return rows
+        return layout.checked(rows, "test")
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,7 @@ def small_fit(**changes: object) -> Fit:
         sd_dependent_kg=2.0,
         base_levels=(Term("Antimony", "mineral"),),
         dropped=Dropped(
-            n_missing_dependent=2,
+            n_missing=2,
             n_separated=5,
             separated=(Term("Gallium", "mineral"), Term("landlocked", "covariate")),
             collinear=(Term("flat", "covariate"),),
@@ -170,7 +170,7 @@ def test_thirty_positive_quantities_are_enough() -> None:
 
 
 def test_no_fit_is_a_row_of_nulls_with_a_reason() -> None:
-    error = EstimationError("no positive quantity was observed", Dropped(n_missing_dependent=4))
+    error = EstimationError("no positive quantity was observed", Dropped(n_missing=4))
     row = fit_frame("IND", {"scrap": error}, ESTIMATED).iloc[0]
     assert (row["is_publishable"], row["n_missing_dropped"]) == (False, 4)
     assert row["reason"] == "no positive quantity was observed"
