@@ -116,14 +116,14 @@ def floor(folder: Path) -> dict[str, float]:
     with clock(stages, "imports"):
         import duckdb
 
-        from minerals.marts import published
+        from minerals.marts import dbt_marts
         from minerals.ppml.tables import (
             estimate_categories,
             publishable_coefficients,
             published_coefficients_frame,
         )
         from minerals.sourcing.persistence import persistence
-        from minerals.sourcing.portfolio_tables import Inputs, portfolio_tables
+        from minerals.sourcing.portfolio_tables import portfolio_tables
         from minerals.sourcing.ranking import annual_ranking, forward_ranking
     settings = Settings(warehouse_dir=folder)
     database = duckdb.connect(str(settings.database))
@@ -133,9 +133,9 @@ def floor(folder: Path) -> dict[str, float]:
                 database.execute(f"create or replace {kind} {schema}.{name} as {sql}")
     with clock(stages, "estimation"):
         panel = database.sql("select * from marts.import_panel order by all").df()
-        published = database.sql("select * from seeds.published_ppml_coefficients").df()
+        printed = database.sql("select * from seeds.published_ppml_coefficients").df()
         estimates = estimate_categories(panel, "IND", settings.choices)
-        study = published_coefficients_frame("IND", published)
+        study = published_coefficients_frame("IND", printed)
     with clock(stages, "ranking"):
         import pandas as pd
 
@@ -158,7 +158,8 @@ def floor(folder: Path) -> dict[str, float]:
             f"from conformed.fct_production where year between {settings.first_year} "
             f"and {settings.last_year}"
         ).df()
-        inputs = Inputs(
+        portfolio = portfolio_tables(
+            settings.choices,
             panel=panel,
             production=production,
             country_covariates=database.sql("from conformed.fct_country_covariates").df(),
@@ -166,9 +167,18 @@ def floor(folder: Path) -> dict[str, float]:
             ranking_persistence=persisting,
             supply_events=database.sql("from seeds.supply_events").df(),
         )
-        portfolio_tables(inputs, settings.choices)
     with clock(stages, "publication"):
-        for mart in published():
+        made = {
+            **portfolio,
+            "ppml_coefficients": coefficients,
+            "ppml_fit": estimates.fit,
+            "ranking_annual": annual,
+            "ranking_forward": forward,
+            "ranking_persistence": persisting,
+        }
+        for mart, frame in made.items():
+            frame.to_parquet(folder / f"{mart}.parquet", compression="zstd")
+        for mart in dbt_marts():
             target = folder / f"{mart}.parquet"
             database.execute(f"copy marts.{mart} to '{target}' (format parquet, compression zstd)")
     database.close()
