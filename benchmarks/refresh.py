@@ -123,7 +123,7 @@ def floor(folder: Path) -> dict[str, float]:
             published_coefficients_frame,
         )
         from minerals.sourcing.persistence import persistence
-        from minerals.sourcing.portfolio_tables import Inputs, portfolio_tables
+        from minerals.sourcing.portfolio_tables import portfolio_tables
         from minerals.sourcing.ranking import annual_ranking, forward_ranking
     settings = Settings(warehouse_dir=folder)
     database = duckdb.connect(str(settings.database))
@@ -158,7 +158,8 @@ def floor(folder: Path) -> dict[str, float]:
             f"from conformed.fct_production where year between {settings.first_year} "
             f"and {settings.last_year}"
         ).df()
-        inputs = Inputs(
+        portfolio_tables(
+            settings.choices,
             panel=panel,
             production=production,
             country_covariates=database.sql("from conformed.fct_country_covariates").df(),
@@ -166,7 +167,6 @@ def floor(folder: Path) -> dict[str, float]:
             ranking_persistence=persisting,
             supply_events=database.sql("from seeds.supply_events").df(),
         )
-        portfolio_tables(inputs, settings.choices)
     with clock(stages, "publication"):
         for mart in published():
             target = folder / f"{mart}.parquet"
