@@ -133,9 +133,9 @@ def floor(folder: Path) -> dict[str, float]:
                 database.execute(f"create or replace {kind} {schema}.{name} as {sql}")
     with clock(stages, "estimation"):
         panel = database.sql("select * from marts.import_panel order by all").df()
-        published = database.sql("select * from seeds.published_ppml_coefficients").df()
+        printed = database.sql("select * from seeds.published_ppml_coefficients").df()
         estimates = estimate_categories(panel, "IND", settings.choices)
-        study = published_coefficients_frame("IND", published)
+        study = published_coefficients_frame("IND", printed)
     with clock(stages, "ranking"):
         import pandas as pd
 
