@@ -116,7 +116,7 @@ def floor(folder: Path) -> dict[str, float]:
     with clock(stages, "imports"):
         import duckdb
 
-        from minerals.marts import dbt_marts
+        from minerals.marts import published
         from minerals.ppml.tables import (
             estimate_categories,
             publishable_coefficients,
@@ -158,7 +158,7 @@ def floor(folder: Path) -> dict[str, float]:
             f"from conformed.fct_production where year between {settings.first_year} "
             f"and {settings.last_year}"
         ).df()
-        portfolio = portfolio_tables(
+        portfolio_tables(
             settings.choices,
             panel=panel,
             production=production,
@@ -168,17 +168,7 @@ def floor(folder: Path) -> dict[str, float]:
             supply_events=database.sql("from seeds.supply_events").df(),
         )
     with clock(stages, "publication"):
-        made = {
-            **portfolio,
-            "ppml_coefficients": coefficients,
-            "ppml_fit": estimates.fit,
-            "ranking_annual": annual,
-            "ranking_forward": forward,
-            "ranking_persistence": persisting,
-        }
-        for mart, frame in made.items():
-            frame.to_parquet(folder / f"{mart}.parquet", compression="zstd")
-        for mart in dbt_marts():
+        for mart in published():
             target = folder / f"{mart}.parquet"
             database.execute(f"copy marts.{mart} to '{target}' (format parquet, compression zstd)")
     database.close()

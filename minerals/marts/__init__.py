@@ -112,7 +112,7 @@ def published() -> dict[str, Mart]:
 def conform(frame: "pd.DataFrame", name: str) -> "pd.DataFrame":
     """The declared columns of `frame`, typed, sorted by the key, with a fresh index.
 
-    Raises ValueError when a column is missing or a key occurs twice, with the first three.
+    Raises ValueError when a column is missing or a key is null or occurs twice, with three rows.
     """
     mart = python_marts()[name]
     missing = [column.name for column in mart.columns if column.name not in frame.columns]
@@ -121,6 +121,9 @@ def conform(frame: "pd.DataFrame", name: str) -> "pd.DataFrame":
     types = {column.name: column.pandas_type for column in mart.columns}
     key = list(mart.key)
     kept = frame[list(types)].astype(types).sort_values(key, kind="stable", ignore_index=True)
+    if kept[key].isna().any(axis=None):
+        sample = kept.loc[kept[key].isna().any(axis=1), key].head(3).to_dict("records")
+        raise ValueError(f"{name} has nulls in its key, e.g. {sample}")
     repeated = kept.duplicated(key)
     if repeated.any():
         sample = kept.loc[repeated, key].head(3).to_dict("records")
