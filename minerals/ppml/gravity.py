@@ -45,8 +45,8 @@ class Gravity:
 
     @cached_property
     def ease(self) -> FloatArray:
-        """exp(x_ij'd) (N, N), zero for a country and itself."""
-        return _ease(self.x, self.slopes)
+        """As `ease_of` of the slopes."""
+        return ease_of(self.x, self.slopes)
 
     @cached_property
     def fitted(self) -> FloatArray:
@@ -93,7 +93,7 @@ def fit_gravity(y: FloatArray, x: FloatArray, start: FloatArray | None = None) -
         raise EstimationError(f"regressors {np.flatnonzero(scale == 0)} are the same for all pairs")
     standard, unit = x / scale[:, None, None], bought.sum()
     d = np.zeros(len(x)) if start is None else start * scale
-    a, b = effects_given(bought / unit, sold, _ease(standard, d), (sold > 0) * 1.0, _ROUNDS)
+    a, b = effects_given(bought / unit, sold, ease_of(standard, d), (sold > 0) * 1.0, _ROUNDS)
     markets = [
         _Market.of(int(m), standard, y[m] / unit, a[m], b[m]) for m in np.flatnonzero(informative)
     ]
@@ -156,7 +156,8 @@ def _ratio(total: FloatArray, per_unit: FloatArray) -> FloatArray:
     return np.divide(total, per_unit, out=np.zeros_like(total), where=per_unit > 0)
 
 
-def _ease(x: FloatArray, d: FloatArray) -> FloatArray:
+def ease_of(x: FloatArray, d: FloatArray) -> FloatArray:
+    """exp(x_ij'd) (N, N) of x (K, N, N), zero for a country and itself."""
     ease = np.exp(np.tensordot(d, x, axes=1))
     np.fill_diagonal(ease, 0.0)
     return np.asarray(ease)

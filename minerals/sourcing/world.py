@@ -215,60 +215,67 @@ def candidates(bought: FloatArray) -> NDArray[np.bool_]:
     return is_seller
 
 
-def fit_weights(past: Sequence[tuple[Window, FloatArray]]) -> Weights:
+def fit_weights(past: Sequence[tuple[Window, FloatArray]], start: FloatArray) -> Weights:
     """The weights of the features, from windows and what was bought after them (M, N, N).
 
     Source: McFadden (1974) for the conditional logit; Guimaraes, Figueiredo and Woodward (2003) for
     its likelihood as that of a Poisson regression.
     """
-    equal, by_value = _logit(past, 0.0), _logit(past, _VALUE_POWER)
+    equal, by_value = (_logit(past, power, start) for power in (0.0, _VALUE_POWER))
     return Weights(
         (1 - _VALUE_PART) * equal.w + _VALUE_PART * by_value.w,
         (1 - _VALUE_PART) * equal.influence + _VALUE_PART * by_value.influence,
     )
 
 
-def _logit(past: Sequence[tuple[Window, FloatArray]], power: float) -> Weights:
+def _logit(
+    past: Sequence[tuple[Window, FloatArray]], power: float, start: FloatArray
+) -> Weights:
     blocks = [block for window, later in past for block in _blocks(window, later, power)]
-    w = np.zeros(len(FEATURES))
+    w = start
     for _ in range(50):
         gradient, hessian = -_RIDGE * w, _RIDGE * np.eye(len(w))
-        for x, share, weight, _ in blocks:
-            p = _probabilities(x, w)
-            gradient = gradient + np.einsum("fij,ij,i->f", x, share - p, weight, optimize=True)
-            within = x - np.einsum("fij,ij->fi", x, p)[:, :, None]
-            flat = within.reshape(len(w), -1)
-            hessian = hessian + (flat * (p * weight[:, None]).ravel()) @ flat.T
+        for block in blocks:
+            p, flat = block.probabilities(w), block.x.reshape(len(w), -1)
+            gradient = gradient + flat @ ((block.share - p) * block.weight[:, None]).ravel()
+            mean = (block.x * p).sum(axis=2)
+            part = (flat * (p * block.weight[:, None]).ravel()) @ flat.T
+            hessian = hessian + part - (mean * block.weight) @ mean.T
         move = np.linalg.solve(hessian, gradient)
         w = w + move / max(1.0, 2.0 * np.abs(move).max())
-        if np.abs(move).max() < 1e-8:
+        if np.abs(move).max() < 1e-7:
             break
     n = len(past[0][0].trade.countries)
     scores = np.zeros((n, len(w)))
-    for x, share, weight, rows in blocks:
-        rest = (share - _probabilities(x, w)) * weight[:, None]
-        np.add.at(scores, rows, np.einsum("fij,ij->if", x, rest))
+    for block in blocks:
+        rest = (block.share - block.probabilities(w)) * block.weight[:, None]
+        scores[block.rows] += (block.x * rest).sum(axis=2).T
     return Weights(w, scores @ np.linalg.inv(hessian))
 
 
-_Block = tuple[FloatArray, FloatArray, FloatArray, NDArray[np.intp]]
+@dataclass(frozen=True)
+class _Block:
+    """One mineral: features (F, markets, sellers), later shares, the markets' weights and their
+    importers' numbers, and where seller and buyer are the same."""
+
+    x: FloatArray
+    share: FloatArray
+    weight: FloatArray
+    rows: NDArray[np.intp]
+    is_own: NDArray[np.bool_]
+
+    def probabilities(self, w: FloatArray) -> FloatArray:
+        eta = np.where(self.is_own, -np.inf, np.tensordot(w, self.x, axes=1))
+        return shares(np.exp(eta - eta.max(axis=1, keepdims=True)))
 
 
 def _blocks(window: Window, later: FloatArray, power: float) -> Iterator[_Block]:
-    """Per mineral the features of its markets (F, markets, sellers), minus infinity for none, their
-    later shares, their weights, and the numbers of their importers."""
     is_candidate = candidates(window.bought)
     for m in range(len(later)):
         sellers = np.flatnonzero(window.bought[m].any(axis=0))
         outcome = np.where(is_candidate[m], later[m], 0.0)[:, sellers]
         rows = np.flatnonzero(outcome.any(axis=1))
         if len(rows) and len(sellers) > 1:
-            x = window.features[:, m][:, rows[:, None], sellers].copy()
-            x[0][rows[:, None] == sellers] = -1e6
-            total = outcome[rows].sum(axis=1)
-            yield x, shares(outcome[rows]), (total / 1e6) ** power, rows
-
-
-def _probabilities(x: FloatArray, w: FloatArray) -> FloatArray:
-    eta = np.tensordot(w, x, axes=1)
-    return shares(np.exp(eta - eta.max(axis=1, keepdims=True)))
+            x = window.features[:, m][:, rows[:, None], sellers]
+            weight = (outcome[rows].sum(axis=1) / 1e6) ** power
+            yield _Block(x, shares(outcome[rows]), weight, rows, rows[:, None] == sellers)

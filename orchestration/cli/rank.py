@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from minerals.errors import ReleaseError
-from minerals.names import CATEGORIES, COEFFICIENT_SOURCES
+from minerals.names import CATEGORIES, MODELS
 from minerals.settings import Choices, Settings
 from orchestration.cli import common
 from orchestration.cli.common import (
@@ -66,7 +66,7 @@ def rank(
 ) -> None:
     """Show the forward ranking of suppliers of one mineral."""
     if source is not None:
-        source = common.known("source of coefficients", source, COEFFICIENT_SOURCES)
+        source = common.known("source of coefficients", source, MODELS)
     with Marts(common.settings(), common.console()) as marts:
         markets = _markets(marts, importer, mineral, category)
         title = f"{markets[1]} {markets[2]} for {marts.country(markets[0])}"
