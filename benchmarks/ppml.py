@@ -24,11 +24,11 @@ limit_linear_algebra_threads()  # as a refresh does, before numpy is imported
 # ruff: noqa: E402
 import numpy as np
 import pandas as pd
+from minerals.ppml.two_way import fit_two_way
 
 from minerals.ppml.bootstrap import cluster_bootstrap
 from minerals.ppml.design import ModelSpec, build_design
 from minerals.ppml.estimator import fit_ppml
-from minerals.ppml.two_way import fit_two_way
 
 Fit = Callable[[pd.DataFrame], np.ndarray]
 """A panel to the coefficients of its regressors."""

@@ -76,8 +76,8 @@ def fit_gravity(y: FloatArray, x: FloatArray, start: FloatArray | None = None) -
 
     A mineral of which one country buys or sells all that is traded is fitted exactly whatever the
     slopes (its zeros between other countries are separated), so it says nothing of them; on a full
-    square nothing else is separated. Source: Correia, Guimaraes and Zylkin, "Fast Poisson estimation
-    with high-dimensional fixed effects" (Stata Journal 2020); Santos Silva and Tenreyro (2006).
+    square nothing else is separated. Source: Santos Silva and Tenreyro (2006); Correia, Guimaraes
+    and Zylkin, "Fast Poisson estimation with high-dimensional fixed effects" (Stata Journal 2020).
 
     Raises EstimationError when nothing is traded between others, slopes are not identified, or the
     steps do not converge; ValueError when a value is null, infinite or negative.
@@ -87,7 +87,7 @@ def fit_gravity(y: FloatArray, x: FloatArray, start: FloatArray | None = None) -
     bought, sold = y.sum(axis=2), y.sum(axis=1)
     informative = is_informative(y)
     if not informative.any():
-        raise EstimationError("no mineral is traded between more countries than one and its partners")
+        raise EstimationError("one country buys or sells all that is traded, of every mineral")
     scale = x.std(axis=(1, 2))
     if (scale == 0).any():
         raise EstimationError(f"regressors {np.flatnonzero(scale == 0)} are the same for all pairs")
@@ -98,17 +98,18 @@ def fit_gravity(y: FloatArray, x: FloatArray, start: FloatArray | None = None) -
         _Market.of(int(m), standard, y[m] / unit, a[m], b[m]) for m in np.flatnonzero(informative)
     ]
     likelihood = sum(market.likelihood(d) for market in markets)
-    for n_steps in range(1, _MOST_STEPS + 1):
+    for n_steps in range(1, _MOST_STEPS + 1):  # noqa: B007 - kept as what it took
         steps = [market.step(d) for market in markets]
-        bread = np.linalg.inv(_identified(sum(step.hessian for step in steps)))
-        move, length = bread @ sum(step.gradient for step in steps), 1.0
+        bread = np.linalg.inv(_identified(np.sum([step.hessian for step in steps], axis=0)))
+        move, length = bread @ np.sum([step.gradient for step in steps], axis=0), 1.0
         while True:
-            moved = [m.moved(s, d + length * move, length, move) for m, s in zip(markets, steps, strict=True)]
-            reached = sum(market.likelihood(d + length * move) for market in moved)
+            there = d + length * move
+            moved = [m.moved(s, there, length, move) for m, s in zip(markets, steps, strict=True)]
+            reached = sum(market.likelihood(there) for market in moved)
             if reached >= likelihood - 1e-12 * abs(likelihood) or length < 1e-6:
                 break
             length /= 2
-        gain, likelihood, markets, d = reached - likelihood, reached, moved, d + length * move
+        gain, likelihood, markets, d = reached - likelihood, reached, moved, there
         if np.abs(move).max() < 1e-8 and abs(gain) <= _TOLERANCE * abs(likelihood):
             break
     else:
@@ -165,7 +166,7 @@ def ease_of(x: FloatArray, d: FloatArray) -> FloatArray:
 
 def _identified(hessian: FloatArray) -> FloatArray:
     """The Hessian (K, K). Raises EstimationError when slopes are not identified."""
-    size = np.sqrt(np.diag(hessian))
+    size = np.sqrt(np.clip(np.diag(hessian), 0.0, None))
     if not (size > 0).all() or np.linalg.cond(hessian / np.outer(size, size)) > 1e12:
         raise EstimationError("the effects or other regressors imply a regressor; leave it out")
     return hessian
@@ -174,11 +175,10 @@ def _identified(hessian: FloatArray) -> FloatArray:
 @dataclass(frozen=True)
 class _Step:
     """Of one mineral: its part of the Hessian and gradient of the slopes with the effects
-    eliminated, the effects' own step, and how they follow the slopes."""
+    eliminated, the exporter effects' own step, and how effects follow the slopes."""
 
     hessian: FloatArray
     gradient: FloatArray
-    u: FloatArray
     v: FloatArray
     u_of_x: FloatArray
     v_of_x: FloatArray
@@ -186,7 +186,7 @@ class _Step:
 
 @dataclass(frozen=True)
 class _Market:
-    """One mineral's buyers (rows) and sellers (columns), and the logarithms u, v of their effects."""
+    """One mineral's buyers (rows) and sellers (columns), with logarithms u, v of their effects."""
 
     mineral: int
     rows: NDArray[np.intp]
@@ -198,7 +198,9 @@ class _Market:
     v: FloatArray
 
     @classmethod
-    def of(cls, mineral: int, x: FloatArray, y: FloatArray, a: FloatArray, b: FloatArray) -> _Market:
+    def of(
+        cls, mineral: int, x: FloatArray, y: FloatArray, a: FloatArray, b: FloatArray
+    ) -> _Market:
         rows, columns = np.flatnonzero(y.any(axis=1)), np.flatnonzero(y.any(axis=0))
         own = rows[:, None] == columns
         x, y = x[:, rows[:, None], columns], y[rows[:, None], columns]
@@ -228,12 +230,11 @@ class _Market:
         v = np.zeros_like(e)
         v[:, 1:] = np.linalg.solve(S[1:, 1:], (e - (c / D) @ mu)[:, 1:].T).T
         u = (c - v @ mu.T) / D
-        own = (weighted.reshape(len(d), -1) @ self.x.reshape(len(d), -1).T)
+        own = weighted.reshape(len(d), -1) @ self.x.reshape(len(d), -1).T
         projected = c[:-1] @ u.T + e[:-1] @ v.T
         return _Step(
             hessian=own - projected[:, :-1],
             gradient=(self.x * residual).sum(axis=(1, 2)) - projected[:, -1],
-            u=u[-1],
             v=v[-1],
             u_of_x=u[:-1],
             v_of_x=v[:-1],

@@ -49,7 +49,11 @@ _DRAWS = 1000
 
 
 def metrics(
-    score: FloatArray, before: FloatArray, later: FloatArray, is_candidate: NDArray[np.bool_], k: int
+    score: FloatArray,
+    before: FloatArray,
+    later: FloatArray,
+    is_candidate: NDArray[np.bool_],
+    k: int,
 ) -> dict[str, FloatArray]:
     """Each of METRICS for n markets (n,), from arrays (n, N): a model's score, an exporter's share
     before the origin and after it, and who is a candidate.
@@ -57,8 +61,8 @@ def metrics(
     spearman_rho: of score and later share over candidates, ties by their mean rank. The others:
     top_k_value_share, the later share of the k ranked first; ndcg, the same for 10 places with the
     gain of a place falling as 1/log2(1 + place), over that of the best order (Jarvelin and
-    Kekalainen 2002); kl_divergence, sum of p ln(p/q) with p the later shares and q the score's, no q
-    below 1e-6 (Kullback and Leibler 1951); new_supplier_auc, the probability that a new supplier
+    Kekalainen 2002); kl_divergence, sum of p ln(p/q) with p the later shares and q the score's, no
+    q below 1e-6 (Kullback and Leibler 1951); new_supplier_auc, the probability that a new supplier
     ranks above another country that sold less than 1% before (area under the ROC curve, Hanley and
     McNeil 1982). Null where a metric is not defined. Ties of places go by column.
     """

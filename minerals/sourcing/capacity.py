@@ -59,7 +59,7 @@ def _of_category(
     frame = frame.merge(candidates[_PAIR], how="outer", on=_PAIR)
     covered = frame.groupby("mineral")["has_production_data"].transform("max")
     frame["has_production_data"] = covered.fillna(value=False)
-    absent = {name: 0 for name in ("annual_qty_kg", "mean_production_kg", "n_unknown_qty")}
+    absent = dict.fromkeys(("annual_qty_kg", "mean_production_kg", "n_unknown_qty"), 0)
     frame = frame.fillna({**absent, "doubtful_qty_kg": 0})
     market = [frame["importer_iso3"], frame["mineral"]]
     frame["demand_qty_kg"] = frame["annual_qty_kg"].groupby(market).transform("sum")

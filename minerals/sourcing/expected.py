@@ -27,8 +27,9 @@ _ROUNDS = 200
 
 def components(window: Window, world: FloatArray) -> FloatArray:
     """The parts of the mixture, each shares (4, M, N, N), in the order of COMPONENTS."""
-    own = [window.trade.mean_annual(window.last - years + 1, window.last) for years in HISTORY_YEARS]
-    return np.stack([*(shares(part) for part in own), world])
+    last, trade = window.last, window.trade
+    own = [shares(trade.mean_annual(last - years + 1, last)) for years in HISTORY_YEARS]
+    return np.stack([*own, world])
 
 
 def group_of(window: Window) -> NDArray[np.intp]:

@@ -27,8 +27,8 @@ def with_headline(ranking_forward: pd.DataFrame, skill: pd.DataFrame) -> pd.Data
 
     In a category that `ranking_skill` judges, the model that `best_model` names leads where it
     ranks the market. Elsewhere the first that holds: the estimated model, where imports of the
-    mineral were observed (its effect is identified, so that predicted_qty_kg is known); the study's,
-    where it observed them and the importer is the study's; the estimated one; the study's.
+    mineral were observed (its effect is identified, so that predicted_qty_kg is known); the
+    study's, where it observed them and the importer is the study's; the estimated; the study's.
     """
     source = ranking_forward["coefficient_source"]
     is_known = ranking_forward["predicted_qty_kg"].notna()

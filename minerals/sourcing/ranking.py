@@ -134,8 +134,9 @@ def forward_ranking(
 
     Intervals of ranks of estimated models are over the coefficients in `bootstrap`
     (`ppml_bootstrap`): one vector a sample of exporters. For published models, and without
-    `bootstrap` for all, they are over `simulation_draws` from N(b, V) (Krinsky and Robb, "On approximating the
-    statistical properties of elasticities", 1986), each model from `seed` anew; V of estimated
+    `bootstrap` for all, they are over `simulation_draws` from N(b, V) (Krinsky and Robb, "On
+    approximating the statistical properties of elasticities", 1986), each model from the seed anew;
+    V of estimated
     models is the exporter-clustered one in `covariance` (`ppml_covariance`). The study prints
     standard errors only: V of published models is diagonal, so that their intervals disregard the
     correlation between coefficients and are indicative.

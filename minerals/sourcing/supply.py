@@ -64,7 +64,7 @@ class Supply:
 def predicted_effects(model: Gravity, supply: Supply) -> FloatArray:
     """exp(b) (M, N) as characteristics predict it; zero where they are unknown or nothing can be
     estimated (fewer than 30 exporters)."""
-    sold, effects = model.y.any(axis=1), model.exporter_effects
+    sold, effects = np.asarray((model.y > 0).any(axis=1)), model.exporter_effects
     known = np.isfinite(supply.x).all(axis=0) & model.is_informative[:, None]
     m, j = np.nonzero(known & (sold | (supply.production_kg > 0)))
     frame = pd.DataFrame(supply.x[:, m, j].T, columns=list(CHARACTERISTICS))

@@ -1,8 +1,8 @@
 """Who could supply each importer: a model of what all countries buy, its own purchases left out.
 
-Two gravity models (`ppml.gravity`) over all importers say who sells a mineral at all (`any`: 1 where
-there was trade) and how much (`value`). From both, exporter j's score for importer i leaves i's own
-purchases out. The world model combines, with weights that are the same for all markets of a
+Two gravity models (`ppml.gravity`) over all importers say who sells a mineral at all (any trade: 1
+where there was some) and how much (value). From both, exporter j's score for importer i leaves i's
+own purchases out. The world model combines, with weights that are the same for all markets of a
 category, the logarithms of these two scores, of the mean share of j among the importers near i, and
 whether i and j share a border:
 
@@ -43,6 +43,7 @@ _NEAR_KM = 500.0
 _SCORE_FLOOR, _NEAR_FLOOR = 1e-9, 1e-4
 _VALUE_POWER, _VALUE_PART = 0.75, 0.4
 _RIDGE = 1e-3
+_ROUNDS = 60  # of the closed form of one year's effects
 
 
 @dataclass(frozen=True)
@@ -153,18 +154,21 @@ class Window:
     @cached_property
     def features(self) -> FloatArray:
         """(F, M, N, N), in the order of FEATURES."""
-        scores = (self.any_trade.leave_out(), self.value.leave_out())
-        return self._features(*scores, near_shares(self.bought, self.pairs.near))
+        any_trade, value = self.any_trade.leave_out(), self.value.leave_out()
+        return self._features(any_trade, value, near_shares(self.bought, self.pairs.near))
 
     def features_of_year(self, year: int) -> FloatArray:
         """The same with the effects of one year's trade and the slopes of the window."""
         bought = self.trade.mean_annual(year, year)
-        scores = []
-        for model, y in ((self.any_trade, (bought > 0).astype(np.float64)), (self.value, bought)):
+
+        def score(model: Gravity, y: FloatArray) -> FloatArray:
             start = np.where(y.any(axis=1), 1.0, 0.0)
-            a, _ = effects_given(y.sum(axis=2), y.sum(axis=1), model.ease, start, 60)
-            scores.append(leave_out(y, a, model.ease))
-        return self._features(*scores, near_shares(bought, self.pairs.near))
+            a, _ = effects_given(y.sum(axis=2), y.sum(axis=1), model.ease, start, _ROUNDS)
+            return leave_out(y, a, model.ease)
+
+        any_trade = score(self.any_trade, (bought > 0).astype(np.float64))
+        value = score(self.value, bought)
+        return self._features(any_trade, value, near_shares(bought, self.pairs.near))
 
     def _features(self, any_trade: FloatArray, value: FloatArray, near: FloatArray) -> FloatArray:
         contiguous = np.broadcast_to(self.pairs.is_contiguous, near.shape)
@@ -175,8 +179,13 @@ def stacked_features(
     any_trade: FloatArray, value: FloatArray, contiguous: FloatArray, near: FloatArray
 ) -> FloatArray:
     """(F, ..., N) from scores, border and shares near, each (..., N)."""
-    logs = [np.log(_SCORE_FLOOR + shares(score)) for score in (any_trade, value)]
+    logs = (log_score(any_trade), log_score(value))
     return np.stack([*logs, contiguous, np.log(_NEAR_FLOOR + near)])
+
+
+def log_score(score: FloatArray) -> FloatArray:
+    """The logarithm of the part (..., N) of the sum over exporters, and of 1e-9 more."""
+    return np.asarray(np.log(_SCORE_FLOOR + shares(score)))
 
 
 def shares(y: FloatArray) -> FloatArray:
@@ -209,10 +218,8 @@ class Weights:
 
 def candidates(bought: FloatArray) -> NDArray[np.bool_]:
     """Who sold a mineral to anyone, per importer (M, N, N); no country is its own supplier."""
-    is_seller = np.broadcast_to(bought.any(axis=1)[:, None, :], bought.shape).copy()
-    n = bought.shape[1]
-    is_seller[:, range(n), range(n)] = False
-    return is_seller
+    is_seller = np.asarray((bought > 0).any(axis=1))[:, None, :]
+    return np.asarray(is_seller & ~np.eye(bought.shape[1], dtype=bool))
 
 
 def fit_weights(past: Sequence[tuple[Window, FloatArray]], start: FloatArray) -> Weights:
@@ -228,9 +235,7 @@ def fit_weights(past: Sequence[tuple[Window, FloatArray]], start: FloatArray) ->
     )
 
 
-def _logit(
-    past: Sequence[tuple[Window, FloatArray]], power: float, start: FloatArray
-) -> Weights:
+def _logit(past: Sequence[tuple[Window, FloatArray]], power: float, start: FloatArray) -> Weights:
     blocks = [block for window, later in past for block in _blocks(window, later, power)]
     w = start
     for _ in range(50):

@@ -41,9 +41,8 @@ from minerals.sourcing.world import (
     TEST_YEARS,
     Pairs,
     Trade,
-    Weights,
-    Window,
     candidates,
+    log_score,
     shares,
     stacked_features,
 )
@@ -102,9 +101,7 @@ def world_tables(inputs: Inputs, importers: Sequence[str], choices: Choices) -> 
                 later = trade.mean_annual(origin + 1, origin + TEST_YEARS)
                 judged.append(judge(foretold, later, importers, choices.top_k))
             else:
-                supply = Supply.of(
-                    inputs.production, inputs.covariates, trade.minerals, countries
-                )
+                supply = Supply.of(inputs.production, inputs.covariates, trade.minerals, countries)
                 served = _Served.of(foretold, supply, importers)
                 coefficients.append(_coefficients(foretold))
                 forward.append(served.forward(inputs.panel, choices))
@@ -157,8 +154,9 @@ class _Served:
     def of(cls, foretold: Foretold, supply: Supply, importers: Sequence[str]) -> _Served:
         window = foretold.window
         rows = np.flatnonzero(np.isin(window.trade.countries, list(importers)))
-        effects = tuple(
-            predicted_effects(model, supply) for model in (window.any_trade, window.value)
+        effects = (
+            predicted_effects(window.any_trade, supply),
+            predicted_effects(window.value, supply),
         )
         is_candidate = candidates(window.bought)[:, rows]
         is_producer = (supply.production_kg > 0)[:, None] & (effects[1] > 0)[:, None]
@@ -168,7 +166,7 @@ class _Served:
         unseen = is_candidate & (scores[1] == 0)
         features = window.features[:, :, rows].copy()
         filled = _filled(scores, (window.any_trade.ease, window.value.ease), effects, rows)
-        features[:2] = stacked_features(*filled, features[2], features[3])[:2]
+        features[:2] = [log_score(score) for score in filled]
         world = foretold.weights.shares(features, is_candidate)
         full = np.zeros_like(window.bought)
         full[:, rows] = world
@@ -250,9 +248,7 @@ class _Served:
         )
         return frame.assign(coefficient_source=WORLD)
 
-    def _keys(
-        self, m: NDArray[np.intp], i: NDArray[np.intp], j: NDArray[np.intp]
-    ) -> pd.DataFrame:
+    def _keys(self, m: NDArray[np.intp], i: NDArray[np.intp], j: NDArray[np.intp]) -> pd.DataFrame:
         trade = self.foretold.window.trade
         countries = np.array(trade.countries)
         return pd.DataFrame(
@@ -277,18 +273,18 @@ class _Served:
         mixture = self.foretold.mixture[group_of(window)[:, self.importers]]
         for _ in range(replications):
             times = rng.multinomial(buys.sum(), buys / buys.sum()).astype(np.float64)
-            scores, eases = [], []
-            for model in (window.any_trade, window.value):
-                slopes = model.slopes + (times - buys) @ model.influence
-                ease = ease_of(model.x, slopes)
-                eases.append(ease)
-                scores.append(_sampled_scores(model, ease, times, self.importers))
-            filled = _filled(scores, tuple(eases), self.effects, self.importers)
+            models = (window.any_trade, window.value)
+            eases = [ease_of(m.x, m.slopes + (times - buys) @ m.influence) for m in models]
+            scores = [
+                _sampled_scores(model, ease, times, self.importers)
+                for model, ease in zip(models, eases, strict=True)
+            ]
+            any_trade, value = _filled(scores, eases, self.effects, self.importers)
             weight = near * times
             total = weight.sum(axis=2, keepdims=True)
-            mean = np.divide(weight @ parts, total, out=np.zeros(filled[0].shape), where=total > 0)
+            mean = np.divide(weight @ parts, total, out=np.zeros(value.shape), where=total > 0)
             contiguous = np.broadcast_to(window.pairs.is_contiguous[self.importers], mean.shape)
-            features = stacked_features(*filled, contiguous, mean)
+            features = stacked_features(any_trade, value, contiguous, mean)
             moved = replace(weights, w=weights.w + (times - np.ones(n)) @ weights.influence)
             world = moved.shares(features, self.is_candidate)
             expected = own + mixture[:, :, -1:] * world
@@ -322,8 +318,8 @@ def _sampled_scores(
 
 def _filled(
     scores: Sequence[FloatArray],
-    eases: tuple[FloatArray, FloatArray],
-    effects: tuple[FloatArray, FloatArray],
+    eases: Sequence[FloatArray],
+    effects: Sequence[FloatArray],
     rows: NDArray[np.intp],
 ) -> list[FloatArray]:
     """The scores (M, L, N), those from characteristics where no other country bought."""
@@ -394,8 +390,8 @@ def _study_predictors(
 def _placed(eta: pd.Series, trade: Trade) -> FloatArray:
     """Shares (M, N) within each mineral from x'b; zero for those without, NaN without any."""
     index = pd.MultiIndex.from_product([trade.minerals, trade.countries])
-    placed = eta.reindex(index).to_numpy(dtype=np.float64)
-    placed = placed.reshape(len(trade.minerals), len(trade.countries))
+    flat = eta.reindex(index).to_numpy(dtype=np.float64)
+    placed = flat.reshape(len(trade.minerals), len(trade.countries))
     placed = np.where(np.isnan(placed), -np.inf, placed)
     top = placed.max(axis=1, keepdims=True)
     weight = np.exp(placed - np.where(np.isfinite(top), top, 0.0))
