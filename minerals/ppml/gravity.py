@@ -221,20 +221,22 @@ class _Market:
         values; u is eliminated, and of v one is zero, as only sums u + v are identified."""
         mu = self._mu(d)[1]
         residual, weighted = self.y - mu, self.x * mu
-        c = np.vstack([weighted.sum(axis=2), residual.sum(axis=1)])
-        e = np.vstack([weighted.sum(axis=1), residual.sum(axis=0)])
-        D = mu.sum(axis=1)
+        over_rows, over_columns = np.ones(len(self.rows)), np.ones(len(self.columns))
+        c = np.vstack([weighted @ over_columns, residual @ over_columns])
+        e = np.vstack([over_rows @ weighted, over_rows @ residual])
+        D = mu @ over_columns
         links = mu.T @ (mu / D[:, None])
         np.fill_diagonal(links, 0.0)
         S = np.diag(links.sum(axis=0)) - links  # rows sum to zero: E - W'W/D without rounding
         v = np.zeros_like(e)
         v[:, 1:] = np.linalg.solve(S[1:, 1:], (e - (c / D) @ mu)[:, 1:].T).T
         u = (c - v @ mu.T) / D
-        own = weighted.reshape(len(d), -1) @ self.x.reshape(len(d), -1).T
+        flat = self.x.reshape(len(d), -1)
+        own = weighted.reshape(len(d), -1) @ flat.T
         projected = c[:-1] @ u.T + e[:-1] @ v.T
         return _Step(
             hessian=own - projected[:, :-1],
-            gradient=(self.x * residual).sum(axis=(1, 2)) - projected[:, -1],
+            gradient=flat @ residual.ravel() - projected[:, -1],
             v=v[-1],
             u_of_x=u[:-1],
             v_of_x=v[:-1],

@@ -17,7 +17,7 @@ of 0.75. Nothing of the years to be foretold enters.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -228,15 +228,19 @@ def fit_weights(past: Sequence[tuple[Window, FloatArray]], start: FloatArray) ->
     Source: McFadden (1974) for the conditional logit; Guimaraes, Figueiredo and Woodward (2003) for
     its likelihood as that of a Poisson regression.
     """
-    equal, by_value = (_logit(past, power, start) for power in (0.0, _VALUE_POWER))
+    n_countries = len(past[0][0].trade.countries)
+    blocks = [block for window, later in past for block in _blocks(window, later)]
+    equal, by_value = (
+        _logit([block.counted(power) for block in blocks], start, n_countries)
+        for power in (0.0, _VALUE_POWER)
+    )
     return Weights(
         (1 - _VALUE_PART) * equal.w + _VALUE_PART * by_value.w,
         (1 - _VALUE_PART) * equal.influence + _VALUE_PART * by_value.influence,
     )
 
 
-def _logit(past: Sequence[tuple[Window, FloatArray]], power: float, start: FloatArray) -> Weights:
-    blocks = [block for window, later in past for block in _blocks(window, later, power)]
+def _logit(blocks: Sequence[_Block], start: FloatArray, n_countries: int) -> Weights:
     w = start
     for _ in range(50):
         gradient, hessian = -_RIDGE * w, _RIDGE * np.eye(len(w))
@@ -250,8 +254,7 @@ def _logit(past: Sequence[tuple[Window, FloatArray]], power: float, start: Float
         w = w + move / max(1.0, 2.0 * np.abs(move).max())
         if np.abs(move).max() < 1e-7:
             break
-    n = len(past[0][0].trade.countries)
-    scores = np.zeros((n, len(w)))
+    scores = np.zeros((n_countries, len(w)))
     for block in blocks:
         rest = (block.share - block.probabilities(w)) * block.weight[:, None]
         scores[block.rows] += (block.x * rest).sum(axis=2).T
@@ -260,8 +263,9 @@ def _logit(past: Sequence[tuple[Window, FloatArray]], power: float, start: Float
 
 @dataclass(frozen=True)
 class _Block:
-    """One mineral: features (F, markets, sellers), later shares, the markets' weights and their
-    importers' numbers, and where seller and buyer are the same."""
+    """One mineral: features (F, markets, sellers), later shares, the markets' weights (first what
+    they bought, millions of USD a year) and importers' numbers, and where buyer and seller are
+    the same."""
 
     x: FloatArray
     share: FloatArray
@@ -269,12 +273,15 @@ class _Block:
     rows: NDArray[np.intp]
     is_own: NDArray[np.bool_]
 
+    def counted(self, power: float) -> _Block:
+        return replace(self, weight=self.weight**power)
+
     def probabilities(self, w: FloatArray) -> FloatArray:
         eta = np.where(self.is_own, -np.inf, np.tensordot(w, self.x, axes=1))
         return shares(np.exp(eta - eta.max(axis=1, keepdims=True)))
 
 
-def _blocks(window: Window, later: FloatArray, power: float) -> Iterator[_Block]:
+def _blocks(window: Window, later: FloatArray) -> Iterator[_Block]:
     is_candidate = candidates(window.bought)
     for m in range(len(later)):
         sellers = np.flatnonzero(window.bought[m].any(axis=0))
@@ -282,5 +289,5 @@ def _blocks(window: Window, later: FloatArray, power: float) -> Iterator[_Block]
         rows = np.flatnonzero(outcome.any(axis=1))
         if len(rows) and len(sellers) > 1:
             x = window.features[:, m][:, rows[:, None], sellers]
-            weight = (outcome[rows].sum(axis=1) / 1e6) ** power
+            weight = outcome[rows].sum(axis=1) / 1e6
             yield _Block(x, shares(outcome[rows]), weight, rows, rows[:, None] == sellers)

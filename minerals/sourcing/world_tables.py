@@ -4,6 +4,7 @@ intervals, their coefficients, the backtest of all models and its skill."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,46 +78,61 @@ class WorldTables:
 
 
 def world_tables(inputs: Inputs, importers: Sequence[str], choices: Choices) -> WorldTables:
-    """Fit, judge and serve the models of every category.
+    """Fit, judge and serve the models of every category, each in a thread of its own.
 
     A category in which fewer than 30 countries import (as when only the trade of the chosen
-    importers is at hand), or whose trade cannot be estimated, has no rows.
+    importers is at hand) has no rows.
     """
-    last = int(inputs.panel["year"].max())
     flows = inputs.flows[inputs.flows["value_usd"] > 0]
     producers = inputs.production.loc[inputs.production["production_kg"] > 0, "country_iso3"]
-    traders = (flows["importer_iso3"], flows["exporter_iso3"], producers, importers)
-    countries = sorted(set().union(*traders))
+    traders = (flows["importer_iso3"], flows["exporter_iso3"], producers)
+    countries = sorted(set(importers).union(*(column.unique() for column in traders)))
     pairs = Pairs.of(inputs.pairs, countries)
-    forward, annual, coefficients, judged = [], [], [], []
-    for category in sorted(flows["category"].unique()):
+
+    def of(category: str) -> WorldTables | None:
         trade = Trade.of(flows, category, countries)
-        if trade.n_importers < MIN_IMPORTERS:
-            continue
-        for foretold in roll(trade, pairs, last):
-            origin = foretold.window.last
-            if origin < last:
-                if origin + TEST_YEARS == last:
-                    foretold = _with_study(foretold, inputs, importers)
-                later = trade.mean_annual(origin + 1, origin + TEST_YEARS)
-                judged.append(judge(foretold, later, importers, choices.top_k))
-            else:
-                supply = Supply.of(inputs.production, inputs.covariates, trade.minerals, countries)
-                served = _Served.of(foretold, supply, importers)
-                coefficients.append(_coefficients(foretold))
-                forward.append(served.forward(inputs.panel, choices))
-                annual.append(served.annual(inputs.panel, choices.top_k))
-    if not forward or not judged:
+        enough = trade.n_importers >= MIN_IMPORTERS
+        return _of_category(trade, pairs, inputs, importers, choices) if enough else None
+
+    with ThreadPoolExecutor() as pool:
+        made = [found for found in pool.map(of, sorted(flows["category"].unique())) if found]
+    if not made:
         names = ("ranking_forward", "ranking_annual")
         others = ("world_coefficients", "ranking_backtest", "ranking_skill")
         return WorldTables(*(marts.empty(name) for name in (*names, *others)))
-    backtest = pd.concat(judged, ignore_index=True)
+    backtest = pd.concat([part.backtest for part in made], ignore_index=True)
     return WorldTables(
-        pd.concat(forward, ignore_index=True),
-        pd.concat(annual, ignore_index=True),
-        marts.conform(pd.concat(coefficients), "world_coefficients"),
+        pd.concat([part.forward for part in made], ignore_index=True),
+        pd.concat([part.annual for part in made], ignore_index=True),
+        marts.conform(pd.concat([part.coefficients for part in made]), "world_coefficients"),
         marts.conform(backtest, "ranking_backtest"),
         skill(backtest, importers, choices.seed),
+    )
+
+
+def _of_category(
+    trade: Trade, pairs: Pairs, inputs: Inputs, importers: Sequence[str], choices: Choices
+) -> WorldTables | None:
+    """The tables of one category but its skill; none where no origin can be judged."""
+    last = int(inputs.panel["year"].max())
+    judged = []
+    for foretold in roll(trade, pairs, last):
+        origin = foretold.window.last
+        if origin < last:
+            if origin + TEST_YEARS == last:
+                foretold = _with_study(foretold, inputs, importers)
+            later = trade.mean_annual(origin + 1, origin + TEST_YEARS)
+            judged.append(judge(foretold, later, importers, choices.top_k))
+    if not judged:
+        return None
+    supply = Supply.of(inputs.production, inputs.covariates, trade.minerals, trade.countries)
+    served = _Served.of(foretold, supply, importers)
+    return WorldTables(
+        served.forward(inputs.panel, choices),
+        served.annual(inputs.panel, choices.top_k),
+        _coefficients(foretold),
+        pd.concat(judged, ignore_index=True),
+        marts.empty("ranking_skill"),
     )
 
 
