@@ -81,7 +81,7 @@ def metrics(
     is_new = is_candidate & (before < NEW_SHARE)
     return {
         "spearman_rho": _spearman(score, later, is_candidate),
-        "top_k_value_share": sorted_later[:, :k].sum(axis=1),
+        "top_k_value_share": np.minimum(sorted_later[:, :k].sum(axis=1), 1.0),
         "ndcg": ndcg,
         "kl_divergence": kl,
         "new_supplier_auc": _auc(score, is_new, is_new & (later >= NEW_SHARE)),

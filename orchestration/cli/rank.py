@@ -85,7 +85,7 @@ def rank(
         ranking = found[0]
         source = ranking["coefficient_source"]
         marts.show(
-            f"{title}, {source}: {ranking['model_description']}",
+            f"{title}, {source} model",
             f"""
             select forward_rank as rank, country(exporter_iso3) as supplier,
                 rank_low || '-' || rank_high as "rank, 90%",
@@ -96,6 +96,7 @@ def rank(
             """,
             *markets, source, top,
         )  # fmt: skip
+    marts.console.print(f"The model says {ranking['model_description']}.")
     if ranking["is_headline"]:
         marts.console.print(f"Why this model: {ranking['headline_reason']}.")
     marts.console.print(f"{ranking['n']} candidates in all. Release {ranking['release_id']}.")
@@ -132,7 +133,8 @@ def compare(
             }
             for supplier in suppliers
         ]
-        show(marts.console, rows, f"{mineral} {category}: rank by the headline model (share now)")
+        show(marts.console, rows, f"{mineral} {category}")
+    marts.console.print("Rank by the headline model, and in brackets what is bought there now.")
 
 
 @app.command()

@@ -39,11 +39,16 @@ def test_one_source_is_the_headline_of_a_market(refreshed):
         "having count(distinct coefficient_source) <> 1 or min(headline_reason) = ''"
     )
     assert wrong == []
-    both = refreshed.served(
+    leaders = refreshed.served(
         "select distinct coefficient_source from marts.ranking_forward "
         "where is_headline and importer_iso3 = 'IND' and category = 'ores' order by 1"
     )
-    assert both == [("estimated",), ("published",)]
+    assert leaders == [("estimated",), ("published",), ("world",)]
+    without = refreshed.served(
+        "select count(*) from marts.ranking_forward where coefficient_source = 'world' "
+        "and not is_headline"
+    )
+    assert without == [(0,)]  # the backtest has it lead wherever it ranks
 
 
 def test_recommended_shares_keep_capacity_and_the_limit_on_change(refreshed):
