@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,7 @@ EXACT_WITHIN = 1e-10
 """Shares sum to one, and the change meets its limit, within this."""
 
 _AT_ONCE = 2000  # programmes side by side
+_MOST_STEPS = 200
 
 
 class ProgrammeError(MineralsError):
@@ -173,22 +175,21 @@ class _Dual:
     def shares(self) -> FloatArray:
         """(P, n). Raises ProgrammeError when a root is not found."""
         free = self._given(np.zeros_like(self.penalty))
-        over = self._change(free) > self.twice_limit + EXACT_WITHIN
-        if over.any():
-            rows = over[:, 0]
+        rows = (self._over(free) > EXACT_WITHIN)[:, 0]
+        if rows.any():
             bound = self._take(rows)
-
-            def too_much(tau: FloatArray) -> FloatArray:
-                return bound._change(bound._given(tau)) - bound.twice_limit
-
-            tau = _root(too_much, np.zeros_like(bound.penalty), bound._far)
-            free[rows] = bound._given(tau)
+            found = _root(
+                lambda tau, left: bound._take(left)._over(bound._take(left)._given(tau)),
+                np.zeros_like(bound.penalty),
+                bound._far,
+            )
+            free[rows] = bound._given(found)
         off = np.abs(free.sum(axis=1) - 1.0).max()
         if not off < 1e-8:
             raise ProgrammeError(f"the shares of a portfolio sum to one only within {off:.0e}")
         return free / free.sum(axis=1, keepdims=True)
 
-    @property
+    @cached_property
     def _far(self) -> FloatArray:
         """Beyond every multiplier (P, 1)."""
         finite = np.where(np.isfinite(self.q), self.q, 0.0)
@@ -196,52 +197,92 @@ class _Dual:
 
     def _take(self, rows: NDArray[np.bool_]) -> _Dual:
         parts = (self.q, self.ceiling, self.today, self.penalty, self.twice_limit)
-        return _Dual(*(part[rows] for part in parts))
+        return self if rows.all() else _Dual(*(part[rows] for part in parts))
 
-    def _change(self, w: FloatArray) -> FloatArray:
-        return np.abs(w - self.today).sum(axis=1, keepdims=True)
+    def _over(self, w: FloatArray) -> FloatArray:
+        """Twice by how much the change is above its limit (P, 1)."""
+        return np.abs(w - self.today).sum(axis=1, keepdims=True) - self.twice_limit
 
     def _given(self, tau: FloatArray) -> FloatArray:
-        """The shares (P, n) for given tau, nu the root of their sum less one."""
-        far = self._far + tau
-        nu = _root(lambda nu: self._at(nu, tau).sum(axis=1, keepdims=True) - 1.0, -far, far)
-        return self._at(nu, tau)
+        """The shares (P, n) for given tau, nu the root of their sum less one: Newton's method
+        within a bracket."""
+        low, high = -(self._far + tau), self._far + tau
+        nu, w = np.zeros_like(tau), np.zeros_like(self.q)
+        left = np.ones(len(tau), dtype=bool)
+        for _ in range(_MOST_STEPS):
+            part = self._take(left)
+            w[left], slope = part._at(nu[left], tau[left])
+            excess = w[left].sum(axis=1, keepdims=True) - 1.0
+            low[left] = np.where(excess > 0, nu[left], low[left])
+            high[left] = np.where(excess > 0, high[left], nu[left])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                step = nu[left] + excess / slope
+            inside = (step > low[left]) & (step < high[left])
+            nu[left] = np.where(inside, step, (low[left] + high[left]) / 2)
+            done = (np.abs(excess) < 1e-13) | (high[left] - low[left] < 1e-15 * self._far[left])
+            left[left] = ~done[:, 0]
+            if not left.any():
+                break
+        return w
 
-    def _at(self, nu: FloatArray, tau: FloatArray) -> FloatArray:
-        q = self.q - nu
-        above, below = self._unbound(q - tau), self._unbound(q + tau)
-        w = np.where(above > self.today, above, np.minimum(below, self.today))
-        return np.minimum(w, self.ceiling)
+    def _at(self, nu: FloatArray, tau: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The shares (P, n), and minus the derivative of their sum by nu (P, 1).
 
-    def _unbound(self, q: FloatArray) -> FloatArray:
-        """w of ln w + 2 penalty w = q: the Wright omega function (Corless and Jeffrey 2002)."""
+        ln w + 2 penalty w = q is solved by the Wright omega function (Corless and Jeffrey 2002)."""
         from scipy.special import wrightomega  # scipy takes a third of a second to import
 
+        q = self.q - nu
+        at_today, at_ceiling = self._bounds
+        q = np.where(q - tau > at_today, q - tau, np.where(q + tau < at_today, q + tau, np.nan))
         double = np.maximum(2.0 * self.penalty, 1e-12)
-        return np.asarray(wrightomega(q + np.log(double)) / double)
+        is_free = q < at_ceiling  # neither at today's share (NaN) nor at the ceiling
+        w = np.where(np.isnan(q), np.minimum(self.today, self.ceiling), self.ceiling)
+        places = np.nonzero(is_free)
+        scale = double[places[0], 0]
+        free = wrightomega(q[places] + np.log(scale)) / scale
+        w[places] = free
+        falls = np.bincount(places[0], free / (1.0 + scale * free), len(q))
+        return w, np.asarray(falls[:, None], dtype=np.float64)
+
+    @cached_property
+    def _bounds(self) -> tuple[FloatArray, FloatArray]:
+        """q at which a supplier has today's share, or is at its ceiling."""
+        with np.errstate(divide="ignore"):
+            today, ceiling = np.log(self.today), np.log(self.ceiling)
+        double = 2.0 * self.penalty
+        return today + double * self.today, ceiling + double * self.ceiling
 
 
 def _root(
-    falling: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray
+    falling: Callable[[FloatArray, NDArray[np.bool_]], FloatArray],
+    low: FloatArray,
+    high: FloatArray,
 ) -> FloatArray:
     """Where a falling function of (P, 1) numbers is zero in each row, between `low` and `high`.
 
-    Regula falsi with halved ends (Illinois; Dowell and Jarratt 1971), bisection every third time.
+    `falling(x, rows)` takes the numbers of some of the rows. Regula falsi with halved ends
+    (Illinois; Dowell and Jarratt 1971), bisection every fourth time.
     """
-    at_low, at_high = falling(low), falling(high)
-    for step in range(200):
+    low, high, left = low.copy(), high.copy(), np.ones(len(low), dtype=bool)
+    at_low, at_high = falling(low, left), falling(high, left)
+    found = high.copy()
+    for step in range(_MOST_STEPS):
+        a, b, fa, fb = (part[left] for part in (low, high, at_low, at_high))
         with np.errstate(divide="ignore", invalid="ignore"):
-            cut = (low * at_high - high * at_low) / (at_high - at_low)
-        is_cut = np.isfinite(cut) & (cut > low) & (cut < high) & (step % 3 < 2)
-        middle = np.where(is_cut, cut, (low + high) / 2)
-        value = falling(middle)
-        is_left = value > 0
-        at_high = np.where(is_left, at_high / 2, value)
-        at_low = np.where(is_left, value, at_low / 2)
-        low, high = np.where(is_left, middle, low), np.where(is_left, high, middle)
-        if (np.abs(value) < 1e-13).all() or (high - low < 1e-15 * np.abs(high)).all():
+            cut = (a * fb - b * fa) / (fb - fa)
+        is_cut = np.isfinite(cut) & (cut > a) & (cut < b) & (step % 4 < 3)
+        middle = np.where(is_cut, cut, (a + b) / 2)
+        value = falling(middle, left)
+        above = value > 0
+        at_high[left] = np.where(above, fb / 2, value)
+        at_low[left] = np.where(above, value, fa / 2)
+        low[left], high[left] = np.where(above, middle, a), np.where(above, b, middle)
+        found[left] = middle
+        done = (np.abs(value) < 1e-12) | (high[left] - low[left] < 1e-14 * np.abs(b))
+        left[left] = ~done[:, 0]
+        if not left.any():
             break
-    return middle
+    return found
 
 
 def describe(shares: FloatArray, market: Market, weights: Weights) -> Solution:
