@@ -49,13 +49,14 @@ def _of_category(
     n_years = panel["year"].nunique()
     groups = panel.assign(is_unknown=panel[quantity].isna()).groupby(_PAIR, sort=True)
     frame = groups.agg(
-        annual_qty_kg=(quantity, lambda kg: kg.sum() / n_years),
+        annual_qty_kg=(quantity, "sum"),
         largest_kg=(quantity, "max"),
         mean_production_kg=("production_kg", "mean"),
         has_production_data=("has_production_data", "max"),
         n_unknown_qty=("is_unknown", "sum"),
-        doubtful_qty_kg=(f"{category}_estimated_qty_kg", lambda kg: kg.sum() / n_years),
+        doubtful_qty_kg=(f"{category}_estimated_qty_kg", "sum"),
     ).reset_index()
+    frame[["annual_qty_kg", "doubtful_qty_kg"]] /= n_years
     frame = frame.merge(candidates[_PAIR], how="outer", on=_PAIR)
     covered = frame.groupby("mineral")["has_production_data"].transform("max")
     frame["has_production_data"] = covered.fillna(value=False)

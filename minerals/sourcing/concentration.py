@@ -9,7 +9,7 @@ import pandas as pd
 
 from minerals import marts
 from minerals.names import MARKET, SUPPLIER
-from minerals.shares import hhi, imports_long, largest, part_of_total, window_imports
+from minerals.shares import hhi, imports_long, part_of_total, window_imports
 from minerals.sourcing.governance import with_governance
 
 NARROW_CANDIDATES = 5
@@ -40,20 +40,26 @@ def concentration(
     frame = with_governance(frame, governance)
     frame["risky_share"] = frame["actual_share"] ** 2 * frame["governance_risk"]
     frame = frame.sort_values(SUPPLIER, kind="stable", ignore_index=True)
+    frame["is_supplier"] = frame["actual_share"] > 0
     groups = frame.groupby(MARKET)
     table = groups.agg(
         coefficient_source=("coefficient_source", "first"),
-        hhi_actual=("actual_share", hhi),
-        hhi_model=("model_share", hhi),
-        hhi_actual_governance=("risky_share", lambda part: part.sum(min_count=1)),
         top1_share=("actual_share", "max"),
-        top3_share=("actual_share", lambda shares: largest(shares, 3)),
-        top3_model_share=("model_share", lambda shares: largest(shares, 3)),
-        n_suppliers=("actual_share", lambda shares: int((shares > 0).sum())),
+        n_suppliers=("is_supplier", "sum"),
         n_candidates=("exporter_iso3", "size"),
         n_unknown_qty=("n_unknown_qty", "sum"),
         n_imputed_governance=("is_imputed_governance", "sum"),
     ).reset_index()
+    markets = [frame[name] for name in MARKET]
+    for name, column in (
+        ("hhi_actual", frame["actual_share"] ** 2),
+        ("hhi_model", frame["model_share"] ** 2),
+        ("hhi_actual_governance", frame["risky_share"]),
+    ):
+        table[name] = column.groupby(markets).sum(min_count=1).to_numpy()
+    for name, share in (("top3_share", "actual_share"), ("top3_model_share", "model_share")):
+        first = frame[share].groupby(markets).rank(ascending=False, method="first") <= 3
+        table[name] = frame[share].where(first).groupby(markets).sum(min_count=1).to_numpy()
     leader = _leader(frame, "actual_share", MARKET)
     table = table.merge(leader, how="left", on=MARKET)
     trends = _leaders_trends(panel, leader)

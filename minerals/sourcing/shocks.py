@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from minerals import marts
 from minerals.frames import require_columns
 from minerals.names import MARKET
-from minerals.shares import hhi
 from minerals.sourcing.portfolio import market_of
 from minerals.sourcing.programme import NO_CHANGE_LIMIT, FloatArray, Solution, Weights, solve
 
@@ -36,9 +37,19 @@ class Loss:
     lost_qty_kg: float
     replaceable_share: float
     n_candidates_left: int
-    replacements: pd.DataFrame
+    replacements: Mapping[str, NDArray[Any]]
     hhi_before: float
     hhi_after: float
+
+    def next_best(self, count: int) -> list[tuple[str, float]]:
+        """The largest replacements: exporter, and the part of the loss that it takes over."""
+        added = self.replacements["added_qty_kg"]
+        order = np.argsort(-added, kind="stable")[:count]
+        return [
+            (str(self.replacements["exporter_iso3"][place]), float(added[place] / self.lost_qty_kg))
+            for place in order
+            if added[place] > 0
+        ]
 
 
 def lose(partners: pd.DataFrame, lost: Sequence[str]) -> Loss:
@@ -48,24 +59,33 @@ def lose(partners: pd.DataFrame, lost: Sequence[str]) -> Loss:
     shared among the others in proportion to their model_share, within their headroom (`share_out`).
     """
     require_columns(partners, _NEEDED, "partners")
-    is_lost = partners["exporter_iso3"].isin(list(lost))
-    gone = float(partners.loc[is_lost, "annual_qty_kg"].sum())
-    total = float(partners["annual_qty_kg"].sum())
-    rest = partners.loc[~is_lost].sort_values(["forward_rank", "exporter_iso3"], kind="stable")
-    weights, limits = rest[["model_share", "headroom_qty_kg"]].to_numpy(dtype=np.float64).T
-    added = share_out(gone, weights, limits)
-    rest = rest.assign(added_qty_kg=added)
+    return _lose(_columns(partners), lost)
+
+
+def _columns(partners: pd.DataFrame) -> dict[str, NDArray[Any]]:
+    """The columns of a market, by forward rank."""
+    order = np.lexsort((partners["exporter_iso3"], partners["forward_rank"]))
+    return {name: partners[name].to_numpy()[order] for name in _NEEDED[len(MARKET) :]}
+
+
+def _lose(market: Mapping[str, NDArray[Any]], lost: Sequence[str]) -> Loss:
+    is_lost = np.isin(market["exporter_iso3"].astype(str), list(lost))
+    annual = market["annual_qty_kg"]
+    gone, total = float(annual[is_lost].sum()), float(annual.sum())
+    rest = {name: column[~is_lost] for name, column in market.items()}
+    added = share_out(gone, rest["model_share"], rest["headroom_qty_kg"])
     after = rest["annual_qty_kg"] + added
     delivered = float(after.sum())
+    names = ("exporter_iso3", "forward_rank", "headroom_qty_kg")
     return Loss(
         lost_share=gone / total if total > 0 else float("nan"),
         lost_qty_kg=gone,
         # Parts of a sum, added up again: 1 may come out as 0.9999999999999999 or just above.
         replaceable_share=round(float(added.sum()) / gone, 12) if gone > 0 else float("nan"),
-        n_candidates_left=len(rest),
-        replacements=rest[["exporter_iso3", "forward_rank", "headroom_qty_kg", "added_qty_kg"]],
-        hhi_before=hhi(partners["annual_qty_kg"] / total) if total > 0 else float("nan"),
-        hhi_after=hhi(after / delivered) if delivered > 0 else float("nan"),
+        n_candidates_left=len(added),
+        replacements={**{name: rest[name] for name in names}, "added_qty_kg": added},
+        hhi_before=float(((annual / total) ** 2).sum()) if total > 0 else float("nan"),
+        hhi_after=float(((after / delivered) ** 2).sum()) if delivered > 0 else float("nan"),
     )
 
 
@@ -113,11 +133,14 @@ def standing_shocks(
     """
     require_columns(events, EVENT_COLUMNS, "events")
     largest = largest_partners(import_value)
-    rows = [
-        {**dict(zip(MARKET, key, strict=True)), **shock, **_figures(market, shock)}
-        for key, market in partners.groupby(MARKET, sort=True)
-        for shock in _shocks(market, largest.get(str(key[0]), []), events)
-    ]
+    by_mineral = {str(mineral): rows for mineral, rows in events.groupby("mineral")}
+    rows = []
+    for key, frame in partners.groupby(MARKET, sort=True):
+        names, market = dict(zip(MARKET, map(str, key), strict=True)), _columns(frame)
+        hit = by_mineral.get(names["mineral"], events.iloc[:0])
+        hit = hit.loc[hit["category"].isin([names["category"], "all"])]
+        for shock in _shocks(market, largest.get(names["importer_iso3"], []), hit):
+            rows.append({**names, **shock, **_figures(market, shock)})
     if not rows:
         return marts.empty("portfolio_shocks")
     return marts.conform(pd.DataFrame(rows), "portfolio_shocks")
@@ -135,30 +158,25 @@ def largest_partners(
 
 
 def _shocks(
-    market: pd.DataFrame, largest: Sequence[str], events: pd.DataFrame
+    market: Mapping[str, NDArray[Any]], largest: Sequence[str], events: pd.DataFrame
 ) -> Iterator[dict[str, str]]:
     names = ("shock", "shock_kind", "lost_exporters", "event_date", "event_source")
-    sells = market.loc[market["annual_qty_kg"] > 0]
-    sells = sells.sort_values(["annual_qty_kg", "exporter_iso3"], ascending=[False, True])
-    suppliers = list(sells["exporter_iso3"])
+    annual, exporters = market["annual_qty_kg"], market["exporter_iso3"].astype(str)
+    sells = annual > 0
+    order = np.lexsort((exporters[sells], -annual[sells]))
+    suppliers = [str(exporter) for exporter in exporters[sells][order]]
     shocks = [
         ("loss of the largest supplier", "largest_supplier", s, "", "") for s in suppliers[:1]
     ]
     shocks += [(f"loss of {s}", "partner", s, "", "") for s in largest if s in suppliers]
-    category, mineral = market["category"].iloc[0], market["mineral"].iloc[0]
-    hit = events.loc[(events["mineral"] == mineral) & events["category"].isin([category, "all"])]
-    for event in hit.astype(str).to_dict("records"):
+    for event in events.astype(str).to_dict("records"):
         dated = event["event_date"][:10], event["source"]
         shocks.append((event["event"], "event", event["exporter_iso3"], *dated))
     for shock in shocks:
         yield dict(zip(names, shock, strict=True))
 
 
-def _figures(market: pd.DataFrame, shock: dict[str, str]) -> dict[str, object]:
-    loss = lose(market, [shock["lost_exporters"]])
-    stepping_in = loss.replacements.loc[loss.replacements["added_qty_kg"] > 0]
-    named = [
-        f"{row['exporter_iso3']} {row['added_qty_kg'] / loss.lost_qty_kg:.0%}"
-        for row in stepping_in.nlargest(NAMED_REPLACEMENTS, "added_qty_kg").to_dict("records")
-    ]
+def _figures(market: Mapping[str, NDArray[Any]], shock: dict[str, str]) -> dict[str, object]:
+    loss = _lose(market, [shock["lost_exporters"]])
+    named = [f"{exporter} {part:.0%}" for exporter, part in loss.next_best(NAMED_REPLACEMENTS)]
     return {**vars(loss), "next_best": ", ".join(named)}

@@ -259,8 +259,6 @@ def shock(
 
 def _loss_row(settings: Settings, rows: "pd.DataFrame", loss: Any) -> dict[str, str]:
     """One line of the table of losses, from a `shocks.Loss`."""
-    added = loss.replacements.query("added_qty_kg > 0").nlargest(4, "added_qty_kg")
-    replaced = zip(added["exporter_iso3"], added["added_qty_kg"], strict=True)
     names = common.country_names(settings.seeds_dir)
     return {
         "category": rows["category"].iloc[0],
@@ -271,7 +269,7 @@ def _loss_row(settings: Settings, rows: "pd.DataFrame", loss: Any) -> dict[str, 
         "HHI": number(loss.hhi_before, ".2f"),
         "after": number(loss.hhi_after, ".2f"),
         "next best, part of the loss": ", ".join(
-            f"{names.get(iso3, iso3)} {kg / loss.lost_qty_kg:.0%}" for iso3, kg in replaced
+            f"{names.get(iso3, iso3)} {part:.0%}" for iso3, part in loss.next_best(4)
         ),
     }
 
