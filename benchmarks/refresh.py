@@ -124,7 +124,7 @@ def floor(folder: Path) -> dict[str, float]:
         )
         from minerals.sourcing.portfolio_tables import portfolio_tables
         from minerals.sourcing.ranking_tables import ranking_tables
-        from minerals.sourcing.world_tables import Inputs
+        from minerals.sourcing.world_tables import Inputs, fit_world
     settings = Settings(warehouse_dir=folder)
     database = duckdb.connect(str(settings.database))
     for layer in ("staging", "conformed", "marts"):
@@ -147,13 +147,19 @@ def floor(folder: Path) -> dict[str, float]:
         covariates = database.sql("from conformed.fct_country_covariates").df()
         flows = database.sql("from conformed.fct_trade_flow").df()
         pairs = database.sql("from conformed.dim_country_pair").df()
-        rankings = ranking_tables(
+        world = fit_world(
             Inputs(flows, pairs, production, covariates, panel, study),
             settings.importers,
             settings.choices,
+        )
+        rankings = ranking_tables(
+            panel,
             coefficients,
             estimates.covariance,
             estimates.bootstrap,
+            world.served(panel, settings.importers, settings.choices),
+            world.skill,
+            settings.choices,
         )
     with clock(stages, "portfolio"):
         portfolio_tables(

@@ -76,10 +76,15 @@ USD_PER_KG: Final = {"ores": (0.02, 200), "products": (1, 4000), "scrap": (0.05,
 # World mine production of the minerals with a sheet is 1.5e11 kg a year, mostly phosphate, potash
 # and copper.
 PRODUCTION_KG_A_YEAR: Final = (2e10, 1e12)
+MOST_IMPORTERS = 240  # countries and territories that report imports
 
 
 def rows(given: Given) -> Suite:
-    low, high = (kg * len(given.years) * len(given.importers) for kg in PRODUCTION_KG_A_YEAR)
+    fewest, most = (len(given.importers) or n for n in (1, MOST_IMPORTERS))
+    low, high = (
+        kg * len(given.years) * n
+        for kg, n in zip(PRODUCTION_KG_A_YEAR, (fewest, most), strict=True)
+    )
     judged = (
         *(rule for category in CATEGORIES for rule in _trade(category)),
         rules.in_range("production_kg", 0, 1e12, unit="kg",

@@ -79,7 +79,7 @@ class Given:
     """
 
     years: Sequence[int]
-    importers: Sequence[str]
+    importers: Sequence[str]  # none stands for every one
     sheets: Mapping[str, str]
     top_k: int
     of_few_importers: bool = False

@@ -61,6 +61,9 @@ STATUS_SEPARATED: Final = "separated"
 
 ALIGNMENTS: Final = ("aligned", "overrepresented", "underutilized", "peripheral")
 
+EVERY_IMPORTER: Final = "ALL"
+"""Stands in the settings for every country with imports in the window."""
+
 STUDY_IMPORTER: Final = "IND"
 """The importer whose trade the study models."""
 

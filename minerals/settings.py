@@ -23,6 +23,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from minerals.names import EVERY_IMPORTER
+
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _DBT_VARS = ("profile", "importers", "first_year", "last_year", "other_asia_is_taiwan",
@@ -115,7 +117,8 @@ class Settings(BaseSettings, Choices):
         description="where the raw data come from: the open bundle, or the publishers' services",
     )
     importers: Countries = Field(
-        ("IND",), description="ISO3 codes of the importing countries, separated by commas"
+        ("IND",),
+        description="ISO3 codes of the importing countries, separated by commas, or all",
     )
     first_year: int = Field(2019, ge=1995, le=2100, description="first year of the panel")
     last_year: int = Field(2023, ge=1995, le=2100, description="last year of the panel")
@@ -236,6 +239,8 @@ class Settings(BaseSettings, Choices):
     def _at_least_one_importer(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
             raise ValueError("name at least one importer, for example IND")
+        if EVERY_IMPORTER in value and len(value) > 1:
+            raise ValueError("'all' already holds every importer: write it alone")
         return value
 
     @field_validator("warehouse_dir")

@@ -20,6 +20,7 @@ from expectations.report import Report, add_to_page, folder_of_run
 from expectations.rules import Given, Stage
 from expectations.validation import judge
 from minerals.errors import ReleaseError
+from minerals.names import EVERY_IMPORTER
 from minerals.releases import ReleaseStore
 from minerals.settings import Settings
 from orchestration.resources import Releases, RunSettings, Warehouse
@@ -115,7 +116,7 @@ def given(settings: Settings) -> Given:
         sheets = {row["mineral"]: row["production_sheet"] for row in csv.DictReader(file)}
     return Given(
         years=list(settings.years),
-        importers=list(settings.importers),
+        importers=[] if settings.importers == (EVERY_IMPORTER,) else list(settings.importers),
         sheets={mineral: sheet for mineral, sheet in sheets.items() if sheet},
         top_k=settings.top_k,
         of_few_importers=settings.profile == "live",

@@ -6,7 +6,8 @@ a new mart needs no line here.
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from types import MappingProxyType
 from typing import Any
@@ -75,23 +76,48 @@ def step(compute: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
 def save(
     warehouse: Warehouse,
     settings: RunSettings,
-    tables: Mapping[str, pd.DataFrame],
+    parts: Iterable[Mapping[str, pd.DataFrame]],
     figures: Mapping[str, Metadata] = MappingProxyType({}),
 ) -> Iterator[dg.MaterializeResult]:
     """Write marts made in Python, all or none, and report each with its counts and totals.
 
-    `figures` are further numbers by mart, which the UI plots over runs.
+    Each part holds rows of some marts, of a group of importers for instance. `figures` are further
+    numbers by mart, which the UI plots over runs; making the parts may fill it.
     """
-    warehouse.save_marts(tables)
-    for name, frame in tables.items():
-        totals = {c: float(frame[c].sum()) for c in _summed(list(frame.columns))}
+    rows: Counter[str] = Counter()
+    totals: dict[str, Counter[str]] = {}
+
+    def counted() -> Iterator[Mapping[str, pd.DataFrame]]:
+        for part in parts:
+            for name, frame in part.items():
+                rows[name] += len(frame)
+                sums = {c: float(frame[c].sum()) for c in _summed(list(frame.columns))}
+                totals.setdefault(name, Counter()).update(sums)
+            yield part
+
+    warehouse.save_marts(counted())
+    for name, of_mart in totals.items():
         metadata = {
-            "dagster/row_count": len(frame),
+            "dagster/row_count": rows[name],
             CHOICES: dg.MetadataValue.json(settings.chosen.recorded),
-            **{f"total_{column}": total for column, total in totals.items() if total},
+            **{f"total_{column}": total for column, total in of_mart.items() if total},
             **figures.get(name, {}),
         }
         yield dg.MaterializeResult(asset_key=name, metadata=metadata)
+
+
+class Progress:
+    """Logs how many importers are done, and after how long."""
+
+    def __init__(self, context: dg.AssetExecutionContext, importers: Sequence[str]) -> None:
+        self.log, self.n_all = context.log, len(importers)
+        self.n_done, self.started = 0, time.monotonic()
+
+    def done(self, count: int) -> None:
+        self.n_done += count
+        if self.n_all > count:
+            seconds = time.monotonic() - self.started
+            self.log.info(f"{self.n_done} of {self.n_all} importers, {seconds:.0f} s")
 
 
 def table_metadata(

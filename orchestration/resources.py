@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -141,17 +141,25 @@ class Warehouse(dg.ConfigurableResource):
             connection.execute("create schema if not exists raw")
             connection.execute(f"create or replace view raw.{name} as select {absent} where false")
 
-    def frame(self, table: str, columns: Sequence[str] = ("*",)) -> pd.DataFrame:
-        """A table as a frame, all of it or some columns, in their order for a stable result."""
+    def frame(
+        self, table: str, columns: Sequence[str] = ("*",), where: str = "true"
+    ) -> pd.DataFrame:
+        """A table as a frame, or some columns and rows of it, ordered by all for a stable
+        result."""
         with self.reader() as connection:
-            return connection.sql(f"select {', '.join(columns)} from {table} order by all").df()
+            sql = f"select {', '.join(columns)} from {table} where {where} order by all"
+            return connection.sql(sql).df()
 
-    def save_marts(self, tables: Mapping[str, pd.DataFrame]) -> None:
-        """Replace marts made in Python, with their comments, all in one transaction."""
+    def save_marts(self, parts: Iterable[Mapping[str, pd.DataFrame]]) -> None:
+        """Replace marts made in Python by the rows of all parts, with comments, in one
+        transaction. The warehouse cannot be read while the parts are made."""
+        begun: set[str] = set()
         with self.writer() as connection:
             connection.execute("create schema if not exists marts")
-            for name, frame in tables.items():
-                _replace_table(connection, marts.python_marts()[name], frame)
+            for part in parts:
+                for name, frame in part.items():
+                    _save_rows(connection, marts.python_marts()[name], frame, name in begun)
+                    begun.add(name)
 
 
 def _is_held(error: duckdb.Error) -> bool:
@@ -159,17 +167,24 @@ def _is_held(error: duckdb.Error) -> bool:
     return "set lock on file" in str(error)
 
 
-def _replace_table(
-    connection: duckdb.DuckDBPyConnection, mart: marts.Mart, frame: pd.DataFrame
+def _save_rows(
+    connection: duckdb.DuckDBPyConnection, mart: marts.Mart, frame: pd.DataFrame, is_begun: bool
 ) -> None:
     if [column.name for column in mart.columns] != list(frame.columns):
         raise WarehouseError(
             f"Mart {mart.name} was made with the columns {', '.join(frame.columns)}, which are not "
             f"those of minerals/marts/{mart.name}.yml: use minerals.marts.conform."
         )
+    target = (
+        f"insert into marts.{mart.name}"
+        if is_begun
+        else (f"create or replace table marts.{mart.name} as")
+    )
     connection.register("_frame", frame)
-    connection.execute(f"create or replace table marts.{mart.name} as select * from _frame")
+    connection.execute(f"{target} select * from _frame")
     connection.unregister("_frame")
+    if is_begun:
+        return
     described = [(f"table marts.{mart.name}", mart.description)]
     described += [(f'column marts.{mart.name}."{c.name}"', c.description) for c in mart.columns]
     for subject, words in described:

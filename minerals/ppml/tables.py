@@ -55,6 +55,9 @@ def estimate_categories(panel: pd.DataFrame, importer: str, choices: Choices) ->
             results[category] = estimate_model(own, study_spec(category), choices)
         except EstimationError as error:
             results[category] = error
+        except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+            # One importer's data must not stop the others': the reason is in its row of `fit`.
+            results[category] = EstimationError(f"the fit failed: {error}")
     models = {c: result for c, result in results.items() if isinstance(result, Model)}
 
     def table(name: str, frame_of: Callable[[Model], pd.DataFrame]) -> pd.DataFrame:
@@ -72,6 +75,24 @@ def estimate_categories(panel: pd.DataFrame, importer: str, choices: Choices) ->
         fit=fit_frame(importer, results, own),
         models=models,
     )
+
+
+def estimation_tables(
+    panel: pd.DataFrame, importers: Sequence[str], choices: Choices, published: pd.DataFrame
+) -> tuple[dict[str, pd.DataFrame], dict[str, Model]]:
+    """The marts of estimation for some importers, the study's coefficients included, and the models
+    by importer and category. `published`: the seed."""
+    found = {importer: estimate_categories(panel, importer, choices) for importer in importers}
+    printed = [published_coefficients_frame(importer, published) for importer in importers]
+    estimates = found.values()
+    tables = {
+        "ppml_coefficients": [*(e.coefficients for e in estimates), *printed],
+        "ppml_covariance": [e.covariance for e in estimates],
+        "ppml_bootstrap": [e.bootstrap for e in estimates],
+        "ppml_fit": [e.fit for e in estimates],
+    }
+    models = {f"{i}, {c}": model for i, e in found.items() for c, model in e.models.items()}
+    return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}, models
 
 
 def coefficients_frame(fit: Fit, bootstrap: Bootstrap) -> pd.DataFrame:

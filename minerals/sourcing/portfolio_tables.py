@@ -20,10 +20,10 @@ from minerals.sourcing.shocks import standing_shocks
 def portfolio_tables(
     choices: Choices,
     panel: pd.DataFrame,
-    production: pd.DataFrame,
-    country_covariates: pd.DataFrame,
     ranking_forward: pd.DataFrame,
     ranking_persistence: pd.DataFrame,
+    production: pd.DataFrame,
+    country_covariates: pd.DataFrame,
     supply_events: pd.DataFrame,
 ) -> dict[str, pd.DataFrame]:
     """Every mart of the portfolio by name; `production` is `fct_production` of the window."""

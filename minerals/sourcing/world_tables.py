@@ -67,21 +67,45 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class WorldTables:
-    """forward, annual: rows of `ranking_forward` and `ranking_annual`. The others are marts."""
+class Served:
+    """Rows of `ranking_forward` and `ranking_annual` of some importers."""
 
     forward: pd.DataFrame
     annual: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class World:
+    """The models of every category as they stand at the end of the window, and three marts about
+    them."""
+
+    models: Sequence[tuple[Foretold, Supply]]
     coefficients: pd.DataFrame
     backtest: pd.DataFrame
     skill: pd.DataFrame
 
+    def served(self, panel: pd.DataFrame, importers: Sequence[str], choices: Choices) -> Served:
+        """The rankings of some importers; `panel` is theirs."""
+        if not self.models:
+            return Served(marts.empty("ranking_forward"), marts.empty("ranking_annual"))
 
-def world_tables(inputs: Inputs, importers: Sequence[str], choices: Choices) -> WorldTables:
-    """Fit, judge and serve the models of every category, each in a thread of its own.
+        def of(model: tuple[Foretold, Supply]) -> Served:
+            served = _Served.of(*model, importers)
+            return Served(served.forward(panel, choices), served.annual(panel, choices.top_k))
+
+        with ThreadPoolExecutor() as pool:
+            made = list(pool.map(of, self.models))
+        return Served(
+            pd.concat([part.forward for part in made], ignore_index=True),
+            pd.concat([part.annual for part in made], ignore_index=True),
+        )
+
+
+def fit_world(inputs: Inputs, importers: Sequence[str], choices: Choices) -> World:
+    """Fit and judge the models of every category, each in a thread of its own.
 
     A category in which fewer than 30 countries import (as when only the trade of the chosen
-    importers is at hand) has no rows.
+    importers is at hand), or that no origin can judge, has none.
     """
     flows = inputs.flows[inputs.flows["value_usd"] > 0]
     producers = inputs.production.loc[inputs.production["production_kg"] > 0, "country_iso3"]
@@ -89,51 +113,45 @@ def world_tables(inputs: Inputs, importers: Sequence[str], choices: Choices) -> 
     countries = sorted(set(importers).union(*(column.unique() for column in traders)))
     pairs = Pairs.of(inputs.pairs, countries)
 
-    def of(category: str) -> WorldTables | None:
+    def of(category: str) -> tuple[Foretold, pd.DataFrame] | None:
         trade = Trade.of(flows, category, countries)
-        enough = trade.n_importers >= MIN_IMPORTERS
-        return _of_category(trade, pairs, inputs, importers, choices) if enough else None
+        if trade.n_importers < MIN_IMPORTERS:
+            return None
+        return _judged(trade, pairs, inputs, importers, choices)
 
     with ThreadPoolExecutor() as pool:
         made = [found for found in pool.map(of, sorted(flows["category"].unique())) if found]
     if not made:
-        names = ("ranking_forward", "ranking_annual")
-        others = ("world_coefficients", "ranking_backtest", "ranking_skill")
-        return WorldTables(*(marts.empty(name) for name in (*names, *others)))
-    backtest = pd.concat([part.backtest for part in made], ignore_index=True)
-    return WorldTables(
-        pd.concat([part.forward for part in made], ignore_index=True),
-        pd.concat([part.annual for part in made], ignore_index=True),
-        marts.conform(pd.concat([part.coefficients for part in made]), "world_coefficients"),
+        names = ("world_coefficients", "ranking_backtest", "ranking_skill")
+        return World([], *(marts.empty(name) for name in names))
+    supplies = [
+        Supply.of(inputs.production, inputs.covariates, foretold.window.trade.minerals, countries)
+        for foretold, _ in made
+    ]
+    models = [(foretold, supply) for (foretold, _), supply in zip(made, supplies, strict=True)]
+    backtest = pd.concat([judged for _, judged in made], ignore_index=True)
+    return World(
+        models,
+        marts.conform(pd.concat([_coefficients(f) for f, _ in made]), "world_coefficients"),
         marts.conform(backtest, "ranking_backtest"),
         skill(backtest, importers, choices.seed),
     )
 
 
-def _of_category(
+def _judged(
     trade: Trade, pairs: Pairs, inputs: Inputs, importers: Sequence[str], choices: Choices
-) -> WorldTables | None:
-    """The tables of one category but its skill; none where no origin can be judged."""
+) -> tuple[Foretold, pd.DataFrame] | None:
+    """The models at the end of the window, and rows of `ranking_backtest` of the origins before."""
     last = int(inputs.panel["year"].max())
-    judged = []
+    rows = []
     for foretold in roll(trade, pairs, last):
         origin = foretold.window.last
         if origin < last:
             if origin + TEST_YEARS == last:
                 foretold = _with_study(foretold, inputs, importers)
             later = trade.mean_annual(origin + 1, origin + TEST_YEARS)
-            judged.append(judge(foretold, later, importers, choices.top_k))
-    if not judged:
-        return None
-    supply = Supply.of(inputs.production, inputs.covariates, trade.minerals, trade.countries)
-    served = _Served.of(foretold, supply, importers)
-    return WorldTables(
-        served.forward(inputs.panel, choices),
-        served.annual(inputs.panel, choices.top_k),
-        _coefficients(foretold),
-        pd.concat(judged, ignore_index=True),
-        marts.empty("ranking_skill"),
-    )
+            rows.append(judge(foretold, later, importers, choices.top_k))
+    return (foretold, pd.concat(rows, ignore_index=True)) if rows else None
 
 
 def _coefficients(foretold: Foretold) -> pd.DataFrame:

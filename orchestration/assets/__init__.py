@@ -6,15 +6,28 @@ arithmetic, no HTTP, no SQL beyond load and publish.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from minerals.marts import python_marts
+from minerals.names import EVERY_IMPORTER
+from minerals.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OWNERS = ["team:data-engineering"]
 MODELLERS = ["team:econometrics"]
 SOURCES = "sources"  # the group of the assets that ask a source
 WRITER_POOL = "duckdb_writer"  # of every step that opens the warehouse; dagster.yaml admits one
+
+
+def importers_of(settings: Settings, panel: "pd.DataFrame") -> list[str]:
+    """The importers of a run: those chosen, or every one that `import_panel` holds."""
+    if settings.importers == (EVERY_IMPORTER,):
+        return sorted(panel["importer_iso3"].unique())
+    return list(settings.importers)
 
 
 def mart_spec(name: str, deps: Sequence[str]) -> dg.AssetSpec:

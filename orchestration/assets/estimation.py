@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 import dagster as dg
 import pandas as pd
 
-from orchestration.assets import WRITER_POOL, mart_spec
-from orchestration.metadata import Metadata, save, step
+from orchestration.assets import WRITER_POOL, importers_of, mart_spec
+from orchestration.metadata import Metadata, Progress, save, step
 from orchestration.resources import RunSettings, Warehouse
 
 AGREES = "agrees_with_statsmodels"
+DRAWN = 8  # importers whose models are drawn and plotted; pictures of hundreds help nobody
 # One number per model and statistic, which the UI plots over runs.
 PLOTTED = (
     "pseudo_r2",
@@ -46,40 +47,45 @@ PLOTTED = (
 def ppml(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    from minerals.parallel import groups, side_by_side
     from minerals.ppml.plots import coefficient_plot, fitted_plot
-    from minerals.ppml.tables import estimate_categories, published_coefficients_frame
+    from minerals.ppml.tables import estimation_tables
 
     panel = warehouse.frame("marts.import_panel")
     published = warehouse.frame("seeds.published_ppml_coefficients")
     chosen = settings.chosen
-    estimates = {
-        importer: estimate_categories(panel, importer, chosen.choices)
-        for importer in chosen.importers
-    }
-    parts: dict[str, list[pd.DataFrame]] = {
-        "ppml_coefficients": [e.coefficients for e in estimates.values()],
-        "ppml_covariance": [e.covariance for e in estimates.values()],
-        "ppml_bootstrap": [e.bootstrap for e in estimates.values()],
-        "ppml_fit": [e.fit for e in estimates.values()],
-    }
-    parts["ppml_coefficients"] += [
-        published_coefficients_frame(importer, published) for importer in chosen.importers
-    ]
-    tables = {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
-    fit = tables["ppml_fit"]
+    importers = importers_of(chosen, panel)
+    progress, fits = Progress(context, importers), []
+    figures: dict[str, Metadata] = {"ppml_coefficients": {}, "ppml_fit": {}}
+
+    def parts() -> Iterator[Mapping[str, pd.DataFrame]]:
+        jobs = (
+            (panel[panel["importer_iso3"].isin(group)], group, chosen.choices, published)
+            for group in groups(importers)
+        )
+        for group, made in zip(
+            groups(importers),
+            side_by_side(estimation_tables, jobs, len(groups(importers))),
+            strict=True,
+        ):
+            tables, models = made
+            fits.append(tables["ppml_fit"])
+            if len(importers) <= DRAWN:
+                figures["ppml_coefficients"] |= _pictures(models, "coefficients", coefficient_plot)
+                figures["ppml_fit"] |= _pictures(models, "fitted", fitted_plot)
+            progress.done(len(group))
+            yield tables
+
+    saved = save(warehouse, settings, parts(), figures)
+    results = list(saved)
+    fit = pd.concat(fits, ignore_index=True)
     for row in fit.to_dict("records"):
         verdict = "publishable" if row["is_publishable"] else f"not published: {row['reason']}"
         context.log.info(f"{row['importer_iso3']} {row['category']}: {verdict}")
-    models = {
-        f"{importer}, {category}": model
-        for importer, estimate in estimates.items()
-        for category, model in estimate.models.items()
-    }
-    figures = {
-        "ppml_coefficients": _pictures(models, "coefficients", coefficient_plot),
-        "ppml_fit": _statistics(fit) | _pictures(models, "fitted", fitted_plot),
-    }
-    yield from save(warehouse, settings, tables, figures)
+    for result in results:
+        if result.asset_key == dg.AssetKey("ppml_fit") and len(importers) <= DRAWN:
+            result = result._replace(metadata={**(result.metadata or {}), **_statistics(fit)})
+        yield result
     yield agreement(fit)
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 import pandas as pd
 
-from orchestration.assets import WRITER_POOL, mart_spec
-from orchestration.metadata import Metadata, save, step
+from minerals.names import STUDY_IMPORTER
+from orchestration.assets import WRITER_POOL, importers_of, mart_spec
+from orchestration.metadata import Metadata, Progress, save, step
 from orchestration.resources import RunSettings, Warehouse
 
 UPSTREAM = [
@@ -27,6 +28,7 @@ MARTS = (
     "portfolio_core_partners",
     "portfolio_shocks",
 )
+OF_STUDY = f"importer_iso3 = '{STUDY_IMPORTER}'"
 COMPARED = [
     "import_panel",
     "ppml_coefficients",
@@ -46,42 +48,74 @@ COMPARED = [
 def portfolio(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult]:
+    from minerals.parallel import groups, side_by_side
     from minerals.sourcing.portfolio_tables import portfolio_tables
 
-    production = warehouse.frame("conformed.fct_production")
-    tables = portfolio_tables(
-        settings.chosen.choices,
-        panel=warehouse.frame("marts.import_panel"),
-        production=production[production["year"].isin(settings.chosen.years)],
-        country_covariates=warehouse.frame("conformed.fct_country_covariates"),
-        ranking_forward=warehouse.frame("marts.ranking_forward"),
-        ranking_persistence=warehouse.frame("marts.ranking_persistence"),
-        supply_events=warehouse.frame("seeds.supply_events"),
+    chosen = settings.chosen
+    years = f"year between {chosen.first_year} and {chosen.last_year}"
+    panel = warehouse.frame("marts.import_panel")
+    headline = warehouse.frame("marts.ranking_forward", where="is_headline")
+    persistence = warehouse.frame("marts.ranking_persistence")
+    shared = (
+        warehouse.frame("conformed.fct_production", where=years),
+        warehouse.frame("conformed.fct_country_covariates"),
+        warehouse.frame("seeds.supply_events"),
     )
-    for row in tables["portfolio_optimization"].query("not is_feasible").to_dict("records"):
-        market = f"{row['importer_iso3']} {row['category']} {row['mineral']}"
-        context.log.warning(f"no portfolio for {market}: {row['infeasible_because']}")
-    yield from save(warehouse, settings, tables, _figures(tables))
+    importers = importers_of(chosen, panel)
+    progress, figures = Progress(context, importers), _Figures()
+
+    def parts() -> Iterator[Mapping[str, pd.DataFrame]]:
+        jobs = (
+            (
+                chosen.choices,
+                *(f[f["importer_iso3"].isin(group)] for f in (panel, headline, persistence)),
+                *shared,
+            )
+            for group in groups(importers)
+        )
+        made = side_by_side(portfolio_tables, jobs, len(groups(importers)))
+        for group, tables in zip(groups(importers), made, strict=True):
+            for row in tables["portfolio_optimization"].query("not is_feasible").to_dict("records"):
+                market = f"{row['importer_iso3']} {row['category']} {row['mineral']}"
+                context.log.warning(f"no portfolio for {market}: {row['infeasible_because']}")
+            figures.add(tables)
+            progress.done(len(group))
+            yield tables
+
+    yield from save(warehouse, settings, parts(), figures.of_marts)
 
 
-def _figures(tables: Mapping[str, pd.DataFrame]) -> dict[str, Metadata]:
-    """Numbers that the UI plots over runs."""
-    concentration = tables["portfolio_concentration"]
-    optimization = tables["portfolio_optimization"]
-    roles = tables["portfolio_partners"]["role"].value_counts()
-    strategies = tables["portfolio_strategy"]["strategy"].value_counts()
-    return {
-        "portfolio_concentration": {
-            "concentrated": int(concentration["is_concentrated"].fillna(False).sum()),
-            "narrow_pools": int(concentration["is_narrow_pool"].sum()),
-        },
-        "portfolio_optimization": {
-            "infeasible": int((~optimization["is_feasible"]).sum()),
-            "mean_hhi_recommended": float(optimization["hhi_recommended"].mean()),
-        },
-        "portfolio_partners": {f"{role}_rows": int(n) for role, n in roles.items()},
-        "portfolio_strategy": {f"{name}_markets": int(n) for name, n in strategies.items()},
-    }
+class _Figures:
+    """Numbers that the UI plots over runs, added up over groups of importers."""
+
+    def __init__(self) -> None:
+        self.of_marts: dict[str, Metadata] = {
+            "portfolio_concentration": {"concentrated": 0, "narrow_pools": 0},
+            "portfolio_optimization": {"infeasible": 0},
+            "portfolio_partners": {},
+            "portfolio_strategy": {},
+        }
+
+    def add(self, tables: Mapping[str, pd.DataFrame]) -> None:
+        concentration = tables["portfolio_concentration"]
+        counts = {
+            "portfolio_concentration": {
+                "concentrated": concentration["is_concentrated"].fillna(False).sum(),
+                "narrow_pools": concentration["is_narrow_pool"].sum(),
+            },
+            "portfolio_optimization": {
+                "infeasible": (~tables["portfolio_optimization"]["is_feasible"]).sum()
+            },
+            "portfolio_partners": _counted(tables["portfolio_partners"]["role"], "rows"),
+            "portfolio_strategy": _counted(tables["portfolio_strategy"]["strategy"], "markets"),
+        }
+        for mart, figures in counts.items():
+            for name, value in figures.items():
+                self.of_marts[mart][name] = self.of_marts[mart].get(name, 0) + int(value)
+
+
+def _counted(words: pd.Series, of_what: str) -> dict[str, int]:
+    return {f"{word}_{of_what}": int(n) for word, n in words.value_counts().items()}
 
 
 @dg.multi_asset(
@@ -100,16 +134,16 @@ def replication(
 
     top_k = settings.chosen.top_k
     aliases = warehouse.frame("seeds.country_aliases").query("code_system == 'study_name'")
-    coefficients = warehouse.frame("marts.ppml_coefficients")
+    coefficients = warehouse.frame("marts.ppml_coefficients", where=OF_STUDY)
     compared = (
-        warehouse.frame("marts.import_panel"),
+        warehouse.frame("marts.import_panel", where=OF_STUDY),
         coefficients.query("coefficient_source == 'published'"),
         warehouse.frame("seeds.published_forward_ranking"),
         dict(zip(aliases["code"], aliases["iso3"], strict=True)),
     )
     tables = {
         "replication_scorecard": scorecard(
-            *compared, warehouse.frame("marts.ranking_forward"), top_k
+            *compared, warehouse.frame("marts.ranking_forward", where=OF_STUDY), top_k
         ),
         "replication_differences": differences(*compared, top_k),
     }
@@ -121,4 +155,4 @@ def replication(
             f"{row['category']}: mean top-{top_k} overlap {row['mean_overlap_share']:.3f}, mean "
             f"Spearman {row['mean_spearman_rho']:.3f} over {row['n_minerals']} minerals"
         )
-    yield from save(warehouse, settings, tables, {"replication_scorecard": figures})
+    yield from save(warehouse, settings, [tables], {"replication_scorecard": figures})

@@ -40,7 +40,9 @@ def source_snapshots(
     # Those that were read, not those in use: an operator may choose others meanwhile.
     read = [store.read(d, warehouse.snapshot_id(d) or "") for d in DATASETS]
     rows = [{column: getattr(snapshot, column) for column in columns} for snapshot in read]
-    yield from save(warehouse, settings, {"source_snapshots": pd.DataFrame(rows, columns=columns)})
+    yield from save(
+        warehouse, settings, [{"source_snapshots": pd.DataFrame(rows, columns=columns)}]
+    )
 
 
 def release_asset(tables: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:

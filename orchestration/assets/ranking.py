@@ -1,11 +1,13 @@
 """Stage 4: suppliers ranked, each year and forward, compared with actual imports and over time."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
+import pandas as pd
 
-from orchestration.assets import WRITER_POOL, mart_spec
-from orchestration.metadata import save, step
+from orchestration.assets import WRITER_POOL, importers_of, mart_spec
+from orchestration.metadata import Metadata, Progress, save, step
 from orchestration.resources import RunSettings, Warehouse
 
 UPSTREAM = [
@@ -41,39 +43,56 @@ FLOW = ["importer_iso3", "exporter_iso3", "mineral", "category", "year", "value_
 def rankings(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult]:
+    from minerals.parallel import groups, side_by_side
     from minerals.ppml.tables import publishable_coefficients
     from minerals.sourcing.headline import best_model
     from minerals.sourcing.ranking_tables import ranking_tables
-    from minerals.sourcing.world_tables import Inputs
+    from minerals.sourcing.world_tables import Inputs, fit_world
 
     chosen = settings.chosen
     coefficients = warehouse.frame("marts.ppml_coefficients")
-    production = warehouse.frame("conformed.fct_production")
+    years = f"year between {chosen.first_year} and {chosen.last_year}"
     inputs = Inputs(
         flows=warehouse.frame("conformed.fct_trade_flow", FLOW),
         pairs=warehouse.frame("conformed.dim_country_pair"),
-        production=production[production["year"].isin(chosen.years)],
+        production=warehouse.frame("conformed.fct_production", where=years),
         covariates=warehouse.frame("conformed.fct_country_covariates"),
         panel=warehouse.frame("marts.import_panel"),
         published=coefficients.query("coefficient_source == 'published'"),
     )
-    tables = ranking_tables(
-        inputs,
-        chosen.importers,
-        chosen.choices,
-        publishable_coefficients(coefficients, warehouse.frame("marts.ppml_fit")),
+    coefficients = publishable_coefficients(coefficients, warehouse.frame("marts.ppml_fit"))
+    of_importers = [
+        coefficients,
         warehouse.frame("marts.ppml_covariance"),
         warehouse.frame("marts.ppml_bootstrap"),
-    )
-    annual, alignment = tables["ranking_annual"], tables["portfolio_alignment"]
-    for category in sorted(annual["category"].unique()):
-        model, why = best_model(tables["ranking_skill"], category)
+    ]
+    importers = importers_of(chosen, inputs.panel)
+    world = fit_world(inputs, importers, chosen.choices)
+    for category in sorted(world.backtest["category"].unique()):
+        model, why = best_model(world.skill, category)
         context.log.info(f"{category}: {model or 'no model'} leads{why and ', '}{why}")
-    aligned = annual["alignment"].value_counts()
-    figures = {
-        "ranking_annual": {f"{label}_rows": int(count) for label, count in aligned.items()},
-        "portfolio_alignment": {
-            "mean_misallocated_share": float(alignment["misallocated_share"].mean())
-        },
-    }
-    yield from save(warehouse, settings, tables, figures)
+    progress, labels = Progress(context, importers), Counter[str]()
+    figures: dict[str, Metadata] = {"ranking_annual": {}}
+
+    def jobs() -> Iterator[tuple[object, ...]]:
+        for group in groups(importers):
+            panel, *others = (
+                frame[frame["importer_iso3"].isin(group)] for frame in (inputs.panel, *of_importers)
+            )
+            served = world.served(panel, group, chosen.choices)
+            yield panel, *others, served, world.skill, chosen.choices
+
+    def parts() -> Iterator[Mapping[str, pd.DataFrame]]:
+        yield {
+            "world_coefficients": world.coefficients,
+            "ranking_backtest": world.backtest,
+            "ranking_skill": world.skill,
+        }
+        made = side_by_side(ranking_tables, jobs(), len(groups(importers)))
+        for group, tables in zip(groups(importers), made, strict=True):
+            labels.update(tables["ranking_annual"]["alignment"].value_counts().to_dict())
+            figures["ranking_annual"] = {f"{label}_rows": n for label, n in labels.items()}
+            progress.done(len(group))
+            yield tables
+
+    yield from save(warehouse, settings, parts(), figures)

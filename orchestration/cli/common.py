@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from minerals.errors import MineralsError, ReleaseError
+from minerals.names import EVERY_IMPORTER, STUDY_IMPORTER
 from minerals.settings import Settings
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def known_importer(word: str | None, settings: Settings, held: Collection[str]) 
 
     Raises ReleaseError with the importers of the release, and how to add the one that is missing.
     """
-    code = (word or settings.importers[0]).strip().upper()
+    code = (word or first_importer(settings)).strip().upper()
     if code in held:
         return code
     names = country_names(settings.seeds_dir)
@@ -164,6 +165,12 @@ def known_importer(word: str | None, settings: Settings, held: Collection[str]) 
     near = nearest(word or code, by_name)
     hint = f"Did you mean {by_name[near]} ({near})?" if near else "Write for example IND or JPN."
     raise ReleaseError(f"'{word or code}' is not the ISO3 code of a country. {hint} {holds}")
+
+
+def first_importer(settings: Settings) -> str:
+    """The importer that is shown when none is named."""
+    first = settings.importers[0]
+    return STUDY_IMPORTER if first == EVERY_IMPORTER else first
 
 
 @cache

@@ -50,7 +50,7 @@ def check(
     _print_problems(console, report)
     _print_lists(console, settings, report)
     if not problems_only and report.mapping.mapped.is_readable:
-        iso3 = (importer or settings.importers[0]).upper()
+        iso3 = (importer or common.first_importer(settings)).upper()
         trade = _read_trade(console, settings, snapshot, iso3)
         _print_coverage(console, report.mapping, trade)
         _print_unmapped(console, report.mapping, lists, trade)

@@ -115,10 +115,11 @@ def _print_success(console: Console, settings: Settings, result: "RefreshResult"
     store = common.releases(settings)
     manifest = store.manifest() or {}
     with common.Marts(settings, console) as marts:
-        for importer in settings.importers:
-            _print_fits(marts, importer)
-        _print_leaders(marts, settings.importers[0])
-        _print_strategies(marts, settings.importers[0])
+        importer = common.first_importer(settings)
+        for fitted in settings.importers if importer in settings.importers else [importer]:
+            _print_fits(marts, fitted)
+        _print_leaders(marts, importer)
+        _print_strategies(marts, importer)
         scorecard = marts.connection.sql("from marts.replication_scorecard").df()
         _print_replication(console, scorecard, manifest["settings"]["top_k"])
         balance = marts.rows(
