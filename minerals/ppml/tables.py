@@ -26,6 +26,9 @@ from minerals.ppml.reference import Comparison
 if TYPE_CHECKING:
     from minerals.settings import Choices
 
+NOT_CONFIRMED = "statsmodels does not agree"
+LARGEST_COEFFICIENT, LARGEST_STD_ERROR, LARGEST_PSEUDO_R2 = 25.0, 50.0, 0.995
+"""A fit beyond these is not published."""
 MIN_USABLE_SHARE = 0.5
 """A fit of which fewer bootstrap samples than this identify all regressors is not published."""
 
@@ -209,10 +212,10 @@ def publishable_coefficients(coefficients: pd.DataFrame, fit: pd.DataFrame) -> p
 
 
 def unpublishable_reasons(fit: Fit, bootstrap: Bootstrap, comparison: Comparison) -> list[str]:
-    """Why a fit may not be published, one sentence each; empty when it may.
-
-    A reference that differs is no reason here: it stops the release, as one of the two is wrong.
-    """
+    """Why a fit may not be published, one sentence each; empty when it may."""
+    p = len(bootstrap.terms)
+    largest = float(np.abs(fit.coefficients[:p]).max(initial=0.0))
+    widest = float(np.sqrt(np.clip(np.diag(fit.cov_clustered)[:p], 0.0, None)).max(initial=0.0))
     n_combined, n_samples = fit.dropped.n_separated_by_combination, bootstrap.n_replications
     reasons = {
         f"the fit did not settle in {fit.n_iterations} iterations; "
@@ -229,10 +232,23 @@ def unpublishable_reasons(fit: Fit, bootstrap: Bootstrap, comparison: Comparison
         ),
         f"only {len(bootstrap.draws)} of {n_samples} bootstrap samples of exporters identify "
         "every regressor": n_samples > 0 and bootstrap.usable_share < MIN_USABLE_SHARE,
+        f"a coefficient of {largest:.0f} is separation taken for a number": (
+            largest > LARGEST_COEFFICIENT
+        ),
+        f"a standard error of {widest:.0f} says that a regressor is not identified": (
+            widest > LARGEST_STD_ERROR
+        ),
+        f"a pseudo R2 of {fit.pseudo_r2:.4f} leaves nothing to explain: too few flows for the "
+        "effects": fit.pseudo_r2 > LARGEST_PSEUDO_R2,
     }
     found = [reason for reason, holds in reasons.items() if holds]
     if not found and not np.isfinite(comparison.coefficients):
         found.append("statsmodels breaks down on it, so that nothing confirms the fit")
+    elif not found and not comparison.agrees:
+        found.append(
+            f"{NOT_CONFIRMED}: coefficients {comparison.coefficients:.1e}, standard errors "
+            f"{comparison.std_errors:.1e}, log-likelihood {comparison.log_likelihood:.1e} apart"
+        )
     return found
 
 

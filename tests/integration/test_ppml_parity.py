@@ -99,13 +99,19 @@ def frame_of(refreshed, sql: str) -> pd.DataFrame:
 
 
 def test_every_published_model_of_a_refresh_agrees_with_statsmodels(refreshed) -> None:
+    from minerals.ppml.tables import NOT_CONFIRMED
     from orchestration.assets.estimation import agreement
 
     rows = refreshed.query("select * from marts.ppml_fit order by all")
     names = [n for (n,) in refreshed.query("select column_name from (describe marts.ppml_fit)")]
     fit = pd.DataFrame(rows, columns=names)
     result = agreement(fit)
-    assert result.passed and result.description == "4 models agree"  # ores, products; IND, JPN
-    apart = fit.assign(statsmodels_std_error_difference=2e-6)
-    assert not agreement(apart).passed
-    assert "IND ores: coefficients" in agreement(apart).description
+    assert result.passed and result.description == "4 of 4 models agree"  # ores, products
+    first = fit["importer_iso3"].eq("IND") & fit["category"].eq("ores")
+    why = f"{NOT_CONFIRMED}: coefficients 1.0e-02"
+    one = fit.assign(
+        is_publishable=fit["is_publishable"] & ~first, reason=fit["reason"].mask(first, why)
+    )
+    assert agreement(one).passed  # three others confirm the code
+    assert f"3 of 4 models agree; IND ores: {why}" in agreement(one).description
+    assert not agreement(one[one["importer_iso3"] == "IND"]).passed
