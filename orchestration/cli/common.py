@@ -248,7 +248,7 @@ def why_empty(warehouse: Path) -> str:
 
 
 class Marts:
-    """The served marts, read-only, and the terminal that shows them.
+    """The served marts, read-only (`open_serving`), and the terminal that shows them.
 
     SQL may use the macros country(iso3), pct(share) and tons(kg). Raises ReleaseError when the
     marts cannot be read.
@@ -286,9 +286,11 @@ class Marts:
 def _open_marts(settings: Settings) -> "duckdb.DuckDBPyConnection":
     import duckdb
 
+    from minerals.releases.serving import open_serving
+
     file = settings.serving_database
     try:
-        marts = duckdb.connect(str(file), read_only=True)
+        marts = open_serving(file, settings.releases_dir)
         marts.execute("select 1 from marts.ppml_fit limit 1")
     except duckdb.Error as error:
         release_names(releases(settings))

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from minerals.marts import published
+from minerals.releases.serving import locked_down
 from minerals.settings import PROJECT_ROOT
 
 BI_PAGE = (PROJECT_ROOT / "docs" / "bi.md").read_text(encoding="utf-8")
@@ -61,6 +62,42 @@ def test_sqlalchemy_lists_tables_and_columns_and_asks(refreshed, answer):
     engine.dispose()
 
 
+DOORS = (
+    "copy (select 1) to '{elsewhere}'",
+    "select * from read_text('{elsewhere}/../secret')",
+    "attach '{elsewhere}' as mine",
+    "export database '{elsewhere}'",
+    "install spatial",
+    "set enable_external_access = true",
+)
+
+
+def test_sqlalchemy_locked_as_the_page_says_reads_the_marts_and_nothing_else(
+    refreshed, answer, tmp_path
+):
+    """deploy/superset_config.py, on two connections that are open at once."""
+    (tmp_path / "secret").write_text("not to be seen")
+    releases = str(refreshed.settings.releases_dir)
+    config = (PROJECT_ROOT / "deploy" / "superset_config.py").read_text(encoding="utf-8")
+    made: dict = {}
+    exec(config.replace("/srv/minerals/releases", releases), made)
+    try:
+        engine = sa.create_engine(
+            f"duckdb:///{refreshed.settings.serving_database}", connect_args={"read_only": True}
+        )
+        with engine.connect() as first, engine.connect() as second:
+            for connection in (first, second):
+                assert [tuple(row) for row in connection.execute(sa.text(QUESTION))] == answer
+                for sql in DOORS:
+                    with pytest.raises(sa.exc.SQLAlchemyError):
+                        connection.execute(sa.text(sql.format(elsewhere=tmp_path / "x")))
+                    connection.rollback()
+        engine.dispose()
+    finally:
+        sa.event.remove(sa.engine.Engine, "connect", made["lock_down"])
+    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
+
+
 def test_an_adbc_driver_asks_and_may_not_write(refreshed, answer):
     """As a program does that was built against a driver, not against DuckDB: by the library's
     path, with the settings of docs/bi.md."""
@@ -92,15 +129,20 @@ def test_the_command_line_of_duckdb_asks_and_may_not_write(refreshed, answer):
     if program is None:
         pytest.skip("needs the program duckdb (package duckdb-cli)")
 
-    def ask(sql: str) -> subprocess.CompletedProcess[str]:
+    def ask(sql: str, *before: str) -> subprocess.CompletedProcess[str]:
         database = str(refreshed.settings.serving_database)
-        command = [program, "-no-init", "-readonly", "-csv", "-noheader", database, sql]
+        first = [word for statement in before for word in ("-cmd", statement)]
+        command = [program, "-no-init", "-readonly", "-csv", "-noheader", *first, database, sql]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     assert ask(QUESTION).stdout.split() == [f"{code},{rank}" for code, rank in answer]
     refused = ask("create table marts.mine as select 1")
     assert refused.returncode != 0
     assert "read-only" in refused.stderr
+    releases = refreshed.settings.releases_dir
+    lock = locked_down(releases).split("; ")
+    assert ask(QUESTION, *lock).stdout.split() == [f"{code},{rank}" for code, rank in answer]
+    assert "disabled by configuration" in ask("from read_text('/etc/hosts')", *lock).stderr
 
 
 def test_the_page_has_its_questions():
