@@ -1,9 +1,11 @@
 """The programs that people read the marts with: each asks the served release the same question."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import duckdb
@@ -13,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from minerals.marts import published
+from minerals.releases import ReleaseStore
 from minerals.releases.serving import locked_down
 from minerals.settings import PROJECT_ROOT
 
@@ -143,6 +146,35 @@ def test_the_command_line_of_duckdb_asks_and_may_not_write(refreshed, answer):
     lock = locked_down(releases).split("; ")
     assert ask(QUESTION, *lock).stdout.split() == [f"{code},{rank}" for code, rank in answer]
     assert "disabled by configuration" in ask("from read_text('/etc/hosts')", *lock).stderr
+
+
+def test_another_user_reads_the_release_and_changes_nothing(refreshed, answer):
+    """As deploy/ runs a BI tool, with DuckDB's own defaults: the files alone say no."""
+    client = pytest.importorskip("duckdb_cli", reason="needs the package duckdb-cli")
+    program = Path(client.__file__).with_name("duckdb")
+    if os.geteuid() != 0:
+        pytest.skip("only root may start a program as another user")
+    with tempfile.TemporaryDirectory(prefix="bi-") as name:  # pytest's own folders are private
+        Path(name).chmod(0o755)
+        warehouse = Path(shutil.copytree(refreshed.settings.releases_dir, f"{name}/releases",
+                                         symlinks=True)).parent  # fmt: skip
+        database = shutil.copy(refreshed.settings.serving_database, warehouse)
+        binary = shutil.copy(program, warehouse)
+
+        def ask(sql: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                [binary, "-no-init", "-readonly", "-csv", "-noheader", str(database), sql],
+                user=65534, group=65534, extra_groups=[], cwd="/", env={},
+                capture_output=True, text=True, check=False, timeout=60,
+            )  # fmt: skip
+
+        assert ask(QUESTION).stdout.split() == [f"{code},{rank}" for code, rank in answer]
+        current = warehouse / "releases" / "current"
+        for target in (current / "ppml_fit.parquet", current / "new.parquet",
+                       current.resolve().parent / "current.csv"):  # fmt: skip
+            assert "Permission denied" in ask(f"copy (select 1) to '{target}'").stderr
+        store = ReleaseStore(warehouse / "releases", Path(database))
+        assert store.verify(store.current().name) == []
 
 
 def test_the_page_has_its_questions():
