@@ -126,6 +126,9 @@ class Settings(BaseSettings, Choices):
         None, description="CSV of UN Comtrade imports, to reconcile the trade data with (optional)"
     )
     releases_to_keep: int = Field(5, ge=1, description="how many releases stay on disk")
+    runs_to_keep: int = Field(
+        200, ge=1, description="how many ended runs stay in Dagster's history"
+    )
     warehouse_dir: Path = Field(
         PROJECT_ROOT / "warehouse", description="the folder that holds all data"
     )

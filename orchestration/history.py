@@ -1,4 +1,5 @@
-"""Dagster's run history in SQLite, without waiting for the disk at each event.
+"""Dagster's run history: set aside when it is damaged, limited to the last runs, and in SQLite
+without waiting for the disk at each event.
 
 Dagster opens and closes a database for each of the 600 events of a refresh. The last connection to
 close makes SQLite copy its write-ahead log and sync: on a busy disk that takes longer than all the
@@ -10,10 +11,16 @@ last events of the history; never a mart or a release.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import sqlalchemy as sa
+from dagster import DagsterRunStatus
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+
+FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 
 
 @sa.event.listens_for(sa.Engine, "connect")
@@ -33,3 +40,58 @@ def history_open(dagster_home: Path, run_id: str) -> Iterator[None]:
                 held.execute("pragma journal_mode = wal")
                 held.execute("select * from sqlite_master").fetchall()  # joins the log
         yield
+
+
+def forget_old_runs(instance: dg.DagsterInstance, keep: int) -> int:
+    """Delete all but the last `keep` finished runs, with their events and logs; return how many."""
+    old = instance.get_run_ids(dg.RunsFilter(statuses=FINISHED))[keep:]
+    for run_id in old:
+        instance.delete_run(run_id)
+        instance.compute_log_manager.delete_logs(prefix=[run_id])
+        # What Dagster leaves of a deleted run: the results of its checks, and in SQLite its file.
+        checks = AssetCheckExecutionsTable
+        with instance.event_log_storage.index_connection() as index:  # type: ignore[attr-defined]
+            index.execute(checks.delete().where(checks.c.run_id == run_id))
+        for file in Path(instance.root_directory).glob(f"history/runs/{run_id}.db*"):
+            file.unlink()
+    return len(old)
+
+
+_LOST = {
+    "runs.db": "earlier runs are no longer listed",
+    "index.db": "what earlier runs built is no longer shown",
+    "schedules.db": "switch schedules and sensors on again",
+}
+
+
+def set_aside_damaged(dagster_home: Path) -> list[str]:
+    """Move the databases of the history that SQLite cannot read away, so that Dagster begins new
+    ones; return a sentence about each. No mart or release is in there.
+    """
+    ending, said = f".damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}", []
+    for file in sorted(dagster_home.glob("*/**/*.db")):
+        if damage := _damage(file):
+            for part in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
+                if part.exists():
+                    part.rename(part.with_name(part.name + ending))
+            lost = _LOST.get(file.name, "the events of that run are no longer shown")
+            said.append(
+                f"{file} was damaged ({damage}) and is set aside as {ending}: {lost}; no mart or "
+                "release is in it"
+            )
+    return said
+
+
+def _damage(file: Path) -> str | None:
+    """What SQLite says of a damaged database; None of a sound one, or one it cannot open now."""
+    # Of the events of a single run only the beginning is read: there are hundreds of such files.
+    check = "quick_check" if file.name in _LOST else "schema_version"
+    try:
+        with closing(sqlite3.connect(file)) as database:
+            found = database.execute(f"pragma {check}").fetchone()[0]
+            is_sound = check != "quick_check" or found == "ok"
+            return None if is_sound else " ".join(str(found).split())[:80]
+    except sqlite3.OperationalError:  # locked, or may not be opened
+        return None
+    except sqlite3.DatabaseError as error:
+        return str(error)

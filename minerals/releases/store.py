@@ -16,9 +16,9 @@ release in `current.csv` of the contract that `serving.duckdb` reads (`serving.p
    what is too old.
 
 After a crash before the step that serves it, a release has no `published.json`, is not served and
-not listed, and goes with the next publication. After a crash behind that step it is served and
-listed, and the next publication writes `published.json`. To roll back is to do steps 2 to 4 with
-an older release.
+not listed, and goes at the start of the next run (`remove_leftovers`). After a crash behind that
+step it is served and listed, and the next run writes `published.json`. To roll back is to do steps
+2 to 4 with an older release.
 
 Releases of the layout before this one (`releases/<release_id>/`) are not listed; a publication
 removes them when they are older than a day.
@@ -123,6 +123,12 @@ class ReleaseStore:
                 raise
             self._prune()
         return release
+
+    def remove_leftovers(self) -> None:
+        """Remove what a killed publication left: releases never served, temporary files."""
+        if self.root.is_dir():
+            with FileLock(self.root / ".lock"):
+                self._clean()
 
     def rollback(self, release_id: str | None = None) -> str:
         """Serve an older release (by default the one before) again; return its id.

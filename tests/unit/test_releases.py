@@ -613,8 +613,13 @@ def test_a_release_that_was_never_served_is_not_listed_and_goes(store, warehouse
     with pytest.raises(ReleaseError, match="There is no release 2999"):
         store.rollback(unserved.name)
     assert served(store) == [(1,)]
-    publish(store, warehouse, 2)
+    for name in (".writing-x", ".removing-x", f".{CURRENT}-x"):
+        (store.root / name).mkdir()
+        (store.root / name / "part").touch()
+        (store.root / name).chmod(0o555)
+    store.remove_leftovers()  # as each run does when it starts
     assert not unserved.exists() and not (store.root / ("0" * 12)).exists()
+    assert leftovers(store) == []
 
 
 def test_a_release_killed_after_it_was_served_counts(store, warehouse):
