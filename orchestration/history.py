@@ -50,7 +50,7 @@ def forget_old_runs(instance: dg.DagsterInstance, keep: int) -> int:
         instance.compute_log_manager.delete_logs(prefix=[run_id])
         # What Dagster leaves of a deleted run: the results of its checks, and in SQLite its file.
         checks = AssetCheckExecutionsTable
-        with instance.event_log_storage.index_connection() as index:  # type: ignore[attr-defined]
+        with instance.event_log_storage.index_connection() as index:
             index.execute(checks.delete().where(checks.c.run_id == run_id))
         for file in Path(instance.root_directory).glob(f"history/runs/{run_id}.db*"):
             file.unlink()

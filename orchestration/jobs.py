@@ -18,6 +18,7 @@ from minerals.errors import WarehouseError
 from minerals.releases import ReleaseStore
 from minerals.settings import Settings
 from minerals.sources import DATASETS, comtrade
+from minerals.sources.seeds import check_seeds
 from orchestration.assets import SOURCES
 from orchestration.failures import Problems
 from orchestration.history import forget_old_runs, history_open
@@ -98,11 +99,14 @@ def dbt_for(settings: Settings, job: str) -> AbstractContextManager[None]:
 
 
 def before_a_run(settings: Settings, instance: dg.DagsterInstance, job: str) -> list[str]:
-    """What every run does first, alone with the warehouse: remove what killed runs left, forget the
-    oldest runs, move a damaged warehouse file away. Returns a sentence about each finding.
+    """What every run does first, alone with the warehouse: look at the seeds, remove what killed
+    runs left, forget the oldest runs, move a damaged warehouse file away. Returns a sentence about
+    each finding.
 
-    Raises WarehouseError when the file is damaged and the job does not build all of it again.
+    Raises SourceError when a seed cannot be read, WarehouseError when the file is damaged and the
+    job does not build all of it again.
     """
+    check_seeds(settings.seeds_dir)
     ReleaseStore(settings.releases_dir, settings.serving_database).remove_leftovers()
     forget_old_runs(instance, settings.runs_to_keep)
     damage = Warehouse(database=str(settings.database)).set_aside_if_damaged()

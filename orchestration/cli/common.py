@@ -1,21 +1,18 @@
 """What the commands share: settings, the served marts, names a user writes, tables, numbers."""
 
-import csv
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from minerals.errors import MineralsError, ReleaseError
-from minerals.settings import Settings
+from minerals.errors import ReleaseError
+from minerals.settings import Settings, country_names, read_settings
 
 if TYPE_CHECKING:
     import duckdb
@@ -40,15 +37,8 @@ Category = Annotated[str | None, typer.Option(help="ores, products or scrap.")]
 
 
 def settings() -> Settings:
-    """The settings of the environment. Raises MineralsError with each variable that is wrong."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        wrong = [
-            f"MINERALS_{'_'.join(map(str, e['loc'])).upper() or 'SETTINGS'}: {e['msg']}"
-            for e in error.errors()
-        ]
-        raise MineralsError("A setting is wrong:\n  " + "\n  ".join(wrong)) from None
+    """The settings of the environment. Raises SettingsError with all that is wrong."""
+    return read_settings()
 
 
 def console(**options: Any) -> Console:
@@ -162,16 +152,6 @@ def known_importer(word: str | None, settings: Settings, held: Collection[str]) 
     near = nearest(word or code, by_name)
     hint = f"Did you mean {by_name[near]} ({near})?" if near else "Write for example IND or JPN."
     raise ReleaseError(f"'{word or code}' is not the ISO3 code of a country. {hint} {holds}")
-
-
-@cache
-def country_names(seeds_dir: Path) -> dict[str, str]:
-    """The name of each country by its ISO3 code; empty when the seed cannot be read."""
-    try:
-        with (seeds_dir / "countries.csv").open(encoding="utf-8", newline="") as file:
-            return {row["iso3"]: row["name"] for row in csv.DictReader(file)}
-    except (OSError, KeyError):
-        return {}
 
 
 def country(settings: Settings, iso3: str) -> str:
