@@ -250,7 +250,13 @@ class Settings(BaseSettings, Choices):
 
     @field_validator("warehouse_dir")
     @classmethod
-    def _is_no_file(cls, value: Path) -> Path:
+    def _can_hold_a_warehouse(cls, value: Path) -> Path:
+        # SQLite's addresses end at ? and #, dbt renders {{ }}, and DuckDB reads \\ as a separator.
+        if found := sorted(set(re.findall(r"[#?\\{}\x00-\x1f]", str(value)))):
+            raise ValueError(
+                f"{value} has {' '.join(map(repr, found))} in it, where files would be written "
+                "elsewhere: name a folder without # ? \\ { } and control characters"
+            )
         if value.exists() and not value.is_dir():
             raise ValueError(f"{value} is a file: name a folder, which is made when needed")
         return value

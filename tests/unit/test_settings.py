@@ -46,6 +46,19 @@ def test_a_warehouse_that_is_a_file_is_refused(monkeypatch, tmp_path):
     assert "is a file: name a folder" in refusal()
 
 
+@pytest.mark.parametrize("name", ["a#b", "a?b", "a\\b", "a{{ b }}", "a\nb"])
+def test_a_warehouse_path_that_would_write_elsewhere_is_refused(monkeypatch, tmp_path, name):
+    monkeypatch.setenv("MINERALS_WAREHOUSE_DIR", str(tmp_path / name / "warehouse"))
+    assert "name a folder without # ? \\ { }" in refusal(read_settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["two words", "o'brien", "निकल 日本", "a%23b", 'a;b&c$HOME"[d]*:'])
+def test_a_warehouse_path_with_other_signs_is_taken(monkeypatch, tmp_path, name):
+    monkeypatch.setenv("MINERALS_WAREHOUSE_DIR", str(tmp_path / name))
+    assert read_settings().warehouse_dir == tmp_path.resolve() / name
+
+
 def test_defaults_are_the_open_bundle_and_india_over_five_years():
     settings = Settings()
     assert settings.profile == "bundled"
