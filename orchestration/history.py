@@ -1,5 +1,6 @@
-"""Dagster's run history: set aside when it is damaged, limited to the last runs, and in SQLite
-without waiting for the disk at each event.
+"""Dagster's run history in SQLite: set aside when damaged, and no waiting for the disk at each event.
+
+SQLAlchemy holds what this module holds until the process ends, so it does not import Dagster.
 
 Dagster opens and closes a database for each of the 600 events of a refresh. The last connection to
 close makes SQLite copy its write-ahead log and sync: on a busy disk that takes longer than all the
@@ -15,12 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import sqlalchemy as sa
-from dagster import DagsterRunStatus
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
-
-FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 
 
 @sa.event.listens_for(sa.Engine, "connect")
@@ -40,21 +36,6 @@ def history_open(dagster_home: Path, run_id: str) -> Iterator[None]:
                 held.execute("pragma journal_mode = wal")
                 held.execute("select * from sqlite_master").fetchall()  # joins the log
         yield
-
-
-def forget_old_runs(instance: dg.DagsterInstance, keep: int) -> int:
-    """Delete all but the last `keep` finished runs, with their events and logs; return how many."""
-    old = instance.get_run_ids(dg.RunsFilter(statuses=FINISHED))[keep:]
-    for run_id in old:
-        instance.delete_run(run_id)
-        instance.compute_log_manager.delete_logs(prefix=[run_id])
-        # What Dagster leaves of a deleted run: the results of its checks, and in SQLite its file.
-        checks = AssetCheckExecutionsTable
-        with instance.event_log_storage.index_connection() as index:
-            index.execute(checks.delete().where(checks.c.run_id == run_id))
-        for file in Path(instance.root_directory).glob(f"history/runs/{run_id}.db*"):
-            file.unlink()
-    return len(old)
 
 
 _LOST = {

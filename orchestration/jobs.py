@@ -21,8 +21,8 @@ from minerals.sources import DATASETS, comtrade
 from minerals.sources.seeds import check_seeds
 from orchestration.assets import SOURCES
 from orchestration.failures import Problems
-from orchestration.history import forget_old_runs, history_open
-from orchestration.recovery import one_at_a_time, run_tags
+from orchestration.history import history_open
+from orchestration.recovery import forget_old_runs, one_at_a_time, run_tags
 from orchestration.resources import Warehouse, dbt_loaded
 
 # Step processes are copies of a server that has imported these once: a start costs a fork.

@@ -22,8 +22,7 @@ from minerals.errors import AnotherRefreshRunsError
 from minerals.settings import Settings
 from orchestration import recovery, run
 from orchestration.cli.status import read_status
-from orchestration.history import forget_old_runs
-from orchestration.recovery import IN_PROGRESS
+from orchestration.recovery import IN_PROGRESS, forget_old_runs
 from orchestration.sensors import end_dead_runs
 
 POOL = "duckdb_writer"
