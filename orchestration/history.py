@@ -1,4 +1,4 @@
-"""Dagster's run history in SQLite: set aside when damaged, and no waiting for the disk at each event.
+"""Dagster's run history in SQLite: set aside when damaged, and no wait for the disk at each event.
 
 SQLAlchemy holds what this module holds until the process ends, so it does not import Dagster.
 
