@@ -46,9 +46,10 @@ format: $(INSTALLED) ## rewrite Python and SQL in our style
 types: $(INSTALLED) ## check the types of the domain
 	@$(BIN)/mypy
 
-benchmark: setup ## refresh beside the same work without Dagster; our estimator beside others
+benchmark: setup ## a refresh beside its floor, our estimator beside others, models beside past purchases
 	@$(BIN)/python benchmarks/refresh.py $(ARGS)
 	@$(BIN)/python benchmarks/ppml.py $(ARGS)
+	@$(BIN)/python benchmarks/ranking.py $(ARGS)
 
 benchmark-serving: setup ## eight readers beside publications, and when idle (ARGS=--quick for both)
 	@$(BIN)/python benchmarks/serving.py $(ARGS)

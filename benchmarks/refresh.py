@@ -122,9 +122,9 @@ def floor(folder: Path) -> dict[str, float]:
             publishable_coefficients,
             published_coefficients_frame,
         )
-        from minerals.sourcing.persistence import persistence
         from minerals.sourcing.portfolio_tables import portfolio_tables
-        from minerals.sourcing.ranking import annual_ranking, forward_ranking
+        from minerals.sourcing.ranking_tables import ranking_tables
+        from minerals.sourcing.world_tables import Inputs
     settings = Settings(warehouse_dir=folder)
     database = duckdb.connect(str(settings.database))
     for layer in ("staging", "conformed", "marts"):
@@ -142,29 +142,27 @@ def floor(folder: Path) -> dict[str, float]:
         coefficients = publishable_coefficients(
             pd.concat([estimates.coefficients, study], ignore_index=True), estimates.fit
         )
-        annual = annual_ranking(panel, coefficients, settings.top_k)
-        forward = forward_ranking(
-            panel,
+        years = f"where year between {settings.first_year} and {settings.last_year}"
+        production = database.sql(f"from conformed.fct_production {years}").df()
+        covariates = database.sql("from conformed.fct_country_covariates").df()
+        flows = database.sql("from conformed.fct_trade_flow").df()
+        pairs = database.sql("from conformed.dim_country_pair").df()
+        rankings = ranking_tables(
+            Inputs(flows, pairs, production, covariates, panel, study),
+            settings.importers,
+            settings.choices,
             coefficients,
             estimates.covariance,
-            top_k=settings.top_k,
-            draws=settings.simulation_draws,
-            seed=settings.seed,
-            bootstrap=estimates.bootstrap,
+            estimates.bootstrap,
         )
-        persisting = persistence(annual)
     with clock(stages, "portfolio"):
-        production = database.sql(
-            f"from conformed.fct_production where year between {settings.first_year} "
-            f"and {settings.last_year}"
-        ).df()
         portfolio_tables(
             settings.choices,
             panel=panel,
             production=production,
-            country_covariates=database.sql("from conformed.fct_country_covariates").df(),
-            ranking_forward=forward,
-            ranking_persistence=persisting,
+            country_covariates=covariates,
+            ranking_forward=rankings["ranking_forward"],
+            ranking_persistence=rankings["ranking_persistence"],
             supply_events=database.sql("from seeds.supply_events").df(),
         )
     with clock(stages, "publication"):

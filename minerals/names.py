@@ -34,7 +34,18 @@ CONSTANT: Final = "Constant"
 
 ESTIMATED: Final = "estimated"
 PUBLISHED: Final = "published"
-COEFFICIENT_SOURCES: Final = (ESTIMATED, PUBLISHED)
+WORLD: Final = "world"
+EXPECTED: Final = "expected"
+PERSISTENCE: Final = "persistence"
+MODELS: Final = (WORLD, EXPECTED, ESTIMATED, PUBLISHED)
+"""The models of supply that rank suppliers (`coefficient_source`); past purchases (`persistence`)
+are what they are judged against."""
+MODEL_DESCRIPTIONS: Final = {
+    WORLD: "who could supply: what all other countries buy, distance and neighbours",
+    EXPECTED: "who will supply if nothing changes: own purchases, shrunk to the world model",
+    ESTIMATED: "the study's method, fitted on the importer's own trade",
+    PUBLISHED: "the study's method with its printed coefficients",
+}
 
 SE_CLUSTERED: Final = "clustered_exporter"
 SE_TWO_WAY: Final = "clustered_exporter_mineral"

@@ -92,6 +92,9 @@ class Choices(BaseModel):
     bootstrap_replications: int = Field(
         500, ge=100, le=100_000, description="samples behind rank intervals of estimated models"
     )
+    world_replications: int = Field(
+        200, ge=50, le=100_000, description="samples behind rank intervals of world and expected"
+    )
     seed: int = Field(20260101, ge=0, le=2**32 - 1, description="seed of every random draw")
 
 

@@ -141,10 +141,10 @@ class Warehouse(dg.ConfigurableResource):
             connection.execute("create schema if not exists raw")
             connection.execute(f"create or replace view raw.{name} as select {absent} where false")
 
-    def frame(self, table: str) -> pd.DataFrame:
-        """A whole table as a frame, in the order of its columns for a stable result."""
+    def frame(self, table: str, columns: Sequence[str] = ("*",)) -> pd.DataFrame:
+        """A table as a frame, all of it or some columns, in their order for a stable result."""
         with self.reader() as connection:
-            return connection.sql(f"select * from {table} order by all").df()
+            return connection.sql(f"select {', '.join(columns)} from {table} order by all").df()
 
     def save_marts(self, tables: Mapping[str, pd.DataFrame]) -> None:
         """Replace marts made in Python, with their comments, all in one transaction."""

@@ -46,7 +46,6 @@ _STAGE_OF_STEP = {
 _OUTCOMES = {DagsterEventType.STEP_SUCCESS: "done", DagsterEventType.STEP_FAILURE: "failed"}
 LATER_PACKAGES = (
     "statsmodels.genmod.generalized_linear_model",
-    "cvxpy",
     "matplotlib.projections",
     "matplotlib.backends.backend_agg",
 )

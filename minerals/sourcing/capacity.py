@@ -4,14 +4,19 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from minerals.names import CATEGORIES, quantity_column
+from minerals.names import CATEGORIES, SUPPLIER, quantity_column
 from minerals.shares import part_of_total
 
 _PAIR = ["importer_iso3", "mineral", "exporter_iso3"]
 
 
-def capacity(panel: pd.DataFrame, fraction: float, excluded: Sequence[str] = ()) -> pd.DataFrame:
+def capacity(
+    panel: pd.DataFrame, candidates: pd.DataFrame, fraction: float, excluded: Sequence[str] = ()
+) -> pd.DataFrame:
     """Today's quantity and the ceiling of each candidate, kg a year, per category.
+
+    candidates: rows of `names.SUPPLIER`. One that is not in `panel` neither produced the mineral
+    nor sold any of it to the importer in the panel's years.
 
     annual_qty_kg, n_unknown_qty, doubtful_qty_kg: as in `portfolio_partners`; demand_qty_kg is the
     sum of annual_qty_kg over suppliers, and actual_share the part of it, null without demand.
@@ -26,14 +31,20 @@ def capacity(panel: pd.DataFrame, fraction: float, excluded: Sequence[str] = ())
     headroom_qty_kg = capacity - annual; where capacity is null, the largest year's quantity
     - annual. Both are zero for exporters in `excluded` (is_excluded).
     """
-    frames = [_of_category(panel, category, fraction) for category in CATEGORIES]
+    known = candidates[SUPPLIER].drop_duplicates()
+    frames = [
+        _of_category(panel, known.loc[known["category"] == category], category, fraction)
+        for category in CATEGORIES
+    ]
     frame = pd.concat(frames, ignore_index=True)
     frame["is_excluded"] = frame["exporter_iso3"].isin(list(excluded))
     frame.loc[frame["is_excluded"], ["capacity_qty_kg", "headroom_qty_kg"]] = 0.0
     return frame
 
 
-def _of_category(panel: pd.DataFrame, category: str, fraction: float) -> pd.DataFrame:
+def _of_category(
+    panel: pd.DataFrame, candidates: pd.DataFrame, category: str, fraction: float
+) -> pd.DataFrame:
     quantity = quantity_column(category)
     n_years = panel["year"].nunique()
     groups = panel.assign(is_unknown=panel[quantity].isna()).groupby(_PAIR, sort=True)
@@ -45,6 +56,11 @@ def _of_category(panel: pd.DataFrame, category: str, fraction: float) -> pd.Data
         n_unknown_qty=("is_unknown", "sum"),
         doubtful_qty_kg=(f"{category}_estimated_qty_kg", lambda kg: kg.sum() / n_years),
     ).reset_index()
+    frame = frame.merge(candidates[_PAIR], how="outer", on=_PAIR)
+    covered = frame.groupby("mineral")["has_production_data"].transform("max")
+    frame["has_production_data"] = covered.fillna(value=False)
+    absent = dict.fromkeys(("annual_qty_kg", "mean_production_kg", "n_unknown_qty"), 0)
+    frame = frame.fillna({**absent, "doubtful_qty_kg": 0})
     market = [frame["importer_iso3"], frame["mineral"]]
     frame["demand_qty_kg"] = frame["annual_qty_kg"].groupby(market).transform("sum")
     frame["actual_share"] = part_of_total(frame["annual_qty_kg"], market)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from minerals import marts
 from minerals.names import MARKET, SUPPLIER
 from minerals.sourcing.alignment import align
 from minerals.sourcing.governance import with_governance
-from minerals.sourcing.programme import Market, Solution, Weights, frontier, solve
+from minerals.sourcing.programme import Market, Solution, Weights, solve_all
 
 FRONTIER_PENALTIES = (0.0, 1.0, 4.0, 16.0, 64.0)
 """The concentration penalties of the frontier, besides the one in use."""
@@ -70,16 +70,22 @@ def recommend(suppliers: pd.DataFrame, weights: Weights) -> Portfolio:
             suppliers, marts.empty("portfolio_optimization"), marts.empty("portfolio_frontier")
         )
     shares, solved, steps = [], [], []
-    for key, rows in suppliers.groupby(MARKET, sort=True):
-        market, names = market_of(rows), dict(zip(MARKET, key, strict=True))
-        solution = solve(market, weights)
+    used = weights.concentration_penalty
+    penalties = [used, *(penalty for penalty in FRONTIER_PENALTIES if penalty != used)]
+    grouped = list(suppliers.groupby(MARKET, sort=True))
+    programmes = [
+        (market, replace(weights, concentration_penalty=penalty))
+        for market in [market_of(rows) for _, rows in grouped]
+        for penalty in penalties
+    ]
+    points = iter(solve_all(programmes))
+    for key, rows in grouped:
+        names = dict(zip(MARKET, key, strict=True))
+        frontier = [(penalty, next(points)) for penalty in penalties]
+        solution = frontier[0][1]
         shares.append(_with_shares(rows, solution))
         solved.append(names | _solution_row(rows, solution))
-        if solution.shares is None:
-            continue
-        used = weights.concentration_penalty
-        others = tuple(penalty for penalty in FRONTIER_PENALTIES if penalty != used)
-        for penalty, point in [(used, solution), *frontier(market, weights, others)]:
+        for penalty, point in frontier if solution.shares is not None else []:
             row = {"concentration_penalty": penalty, "hhi": point.hhi, **_figures(point)}
             steps.append(names | row | {"is_recommended": penalty == used})
     return Portfolio(
@@ -123,7 +129,6 @@ def _solution_row(rows: pd.DataFrame, solution: Solution) -> dict[str, object]:
     return {
         "coefficient_source": rows["coefficient_source"].iloc[0],
         "is_feasible": solution.shares is not None,
-        "is_exact": solution.is_exact,
         "infeasible_because": solution.infeasible_because,
         **_figures(solution),
         "hhi_recommended": solution.hhi,

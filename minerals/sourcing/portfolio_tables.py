@@ -30,7 +30,9 @@ def portfolio_tables(
     wgi = governance(country_covariates)
     of_world = production_concentration(production, wgi)
     concentrated = concentration(panel, ranking_forward, of_world, wgi, choices.concentrated_above)
-    ceilings = capacity(panel, choices.capacity_fraction, choices.excluded_suppliers)
+    ceilings = capacity(
+        panel, ranking_forward, choices.capacity_fraction, choices.excluded_suppliers
+    )
     candidates = suppliers(ranking_forward, ranking_persistence, ceilings, wgi)
     recommended = recommend(candidates, weights(choices))
     with_roles = partners(recommended.suppliers, concentrated)

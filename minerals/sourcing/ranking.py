@@ -25,15 +25,18 @@ from minerals.names import (
     SUPPLIER,
     quantity_column,
 )
+from minerals.settings import Choices
 from minerals.shares import implied_shares, part_of_total, window_imports
 from minerals.sourcing.alignment import align, effective_k
-from minerals.sourcing.headline import with_headline
 
 FloatArray = NDArray[np.float64]
 
 UNIDENTIFIED_BELOW = -20.0
 """A published mineral effect below this means that the study saw no import: it is not an
 estimate."""
+
+FROM_TRADE, FROM_CHARACTERISTICS = "sales to others", "supply characteristics"
+"""What a score rests on (`score_basis`)."""
 
 SET_KEY = ["importer_iso3", "category", "coefficient_source"]
 
@@ -120,22 +123,20 @@ def forward_ranking(
     panel: pd.DataFrame,
     coefficients: pd.DataFrame,
     covariance: pd.DataFrame,
-    top_k: int,
-    draws: int,
-    seed: int,
+    choices: Choices,
     bootstrap: pd.DataFrame | None = None,
-    forward_years: int | None = None,
 ) -> pd.DataFrame:
-    """`ranking_forward`: suppliers ranked on characteristics averaged over the panel's years.
+    """Rows of `ranking_forward` of the models in `coefficients`.
 
     Characteristics are averaged by `average_characteristics`, year effects in levels too, over the
-    last `forward_years` years of the panel; None means all of them, as in the study. Actual figures
-    are over the whole panel.
+    last `choices.forward_years` years of the panel; None means all of them, as in the study. Actual
+    figures are over the whole panel.
 
     Intervals of ranks of estimated models are over the coefficients in `bootstrap`
     (`ppml_bootstrap`): one vector a sample of exporters. For published models, and without
-    `bootstrap` for all, they are over `draws` from N(b, V) (Krinsky and Robb, "On approximating the
-    statistical properties of elasticities", 1986), each model from `seed` anew; V of estimated
+    `bootstrap` for all, they are over `simulation_draws` from N(b, V) (Krinsky and Robb, "On
+    approximating the statistical properties of elasticities", 1986), each model from the seed anew;
+    V of estimated
     models is the exporter-clustered one in `covariance` (`ppml_covariance`). The study prints
     standard errors only: V of published models is diagonal, so that their intervals disregard the
     correlation between coefficients and are indicative.
@@ -143,14 +144,15 @@ def forward_ranking(
     Raises ValueError when the bootstrap or the covariance of an estimated model is missing.
     """
     imports = window_imports(panel)
-    first = -np.inf if forward_years is None else panel["year"].max() - forward_years + 1
+    years = choices.forward_years
+    first = -np.inf if years is None else panel["year"].max() - years + 1
     recent = panel.loc[panel["year"] >= first]
     frames = [
         _forward(
             recent.loc[recent["importer_iso3"] == model.importer],
             model,
-            _other_coefficients(model, covariance, bootstrap, draws, seed),
-            top_k,
+            _other_coefficients(model, covariance, bootstrap, choices),
+            choices.top_k,
         )
         for model in coefficient_sets(coefficients)
     ]
@@ -159,7 +161,7 @@ def forward_ranking(
     ranked = pd.concat(frames, ignore_index=True).merge(imports, how="left", on=SUPPLIER)
     keys = [ranked[name] for name in (*SET_KEY, "mineral")]
     ranked["model_share"] = implied_shares(ranked["linear_predictor"], keys)
-    return marts.conform(with_headline(ranked), "ranking_forward")
+    return ranked.assign(score_basis=FROM_CHARACTERISTICS)
 
 
 def krinsky_robb(mean: FloatArray, cov: FloatArray, draws: int, seed: int) -> FloatArray:
@@ -239,8 +241,7 @@ def _other_coefficients(
     model: CoefficientSet,
     covariance: pd.DataFrame,
     bootstrap: pd.DataFrame | None,
-    draws: int,
-    seed: int,
+    choices: Choices,
 ) -> FloatArray:
     """Coefficients of the model's regressors (draws, p) as other samples would give them.
 
@@ -257,7 +258,8 @@ def _other_coefficients(
         own = _rows_of(model, covariance, "covariance")
         wide = own.pivot(index="term", columns="other_term", values="covariance")
         matrix = wide.reindex(index=names, columns=names).fillna(0.0).to_numpy(dtype=np.float64)
-    return krinsky_robb(np.array(list(model.regressors.values())), matrix, draws, seed)
+    mean = np.array(list(model.regressors.values()))
+    return krinsky_robb(mean, matrix, choices.simulation_draws, choices.seed)
 
 
 def _rows_of(model: CoefficientSet, frame: pd.DataFrame, what: str) -> pd.DataFrame:

@@ -8,8 +8,27 @@ from orchestration.assets import WRITER_POOL, mart_spec
 from orchestration.metadata import save, step
 from orchestration.resources import RunSettings, Warehouse
 
-UPSTREAM = ["import_panel", "ppml_coefficients", "ppml_covariance", "ppml_bootstrap", "ppml_fit"]
-MARTS = ("ranking_annual", "ranking_forward", "ranking_persistence", "portfolio_alignment")
+UPSTREAM = [
+    "import_panel",
+    "fct_trade_flow",
+    "fct_production",
+    "fct_country_covariates",
+    "dim_country_pair",
+    "ppml_coefficients",
+    "ppml_covariance",
+    "ppml_bootstrap",
+    "ppml_fit",
+]
+MARTS = (
+    "ranking_annual",
+    "ranking_forward",
+    "ranking_persistence",
+    "portfolio_alignment",
+    "world_coefficients",
+    "ranking_backtest",
+    "ranking_skill",
+)
+FLOW = ["importer_iso3", "exporter_iso3", "mineral", "category", "year", "value_usd"]
 
 
 @dg.multi_asset(
@@ -19,35 +38,37 @@ MARTS = ("ranking_annual", "ranking_forward", "ranking_persistence", "portfolio_
     specs=[mart_spec(name, UPSTREAM) for name in MARTS],
 )
 @step
-def rankings(warehouse: Warehouse, settings: RunSettings) -> Iterator[dg.MaterializeResult]:
+def rankings(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
+) -> Iterator[dg.MaterializeResult]:
     from minerals.ppml.tables import publishable_coefficients
-    from minerals.sourcing.alignment import alignment_by_year
-    from minerals.sourcing.persistence import persistence
-    from minerals.sourcing.ranking import annual_ranking, forward_ranking
+    from minerals.sourcing.headline import best_model
+    from minerals.sourcing.ranking_tables import ranking_tables
+    from minerals.sourcing.world_tables import Inputs
 
     chosen = settings.chosen
-    panel = warehouse.frame("marts.import_panel")
-    coefficients = publishable_coefficients(
-        warehouse.frame("marts.ppml_coefficients"), warehouse.frame("marts.ppml_fit")
+    coefficients = warehouse.frame("marts.ppml_coefficients")
+    production = warehouse.frame("conformed.fct_production")
+    inputs = Inputs(
+        flows=warehouse.frame("conformed.fct_trade_flow", FLOW),
+        pairs=warehouse.frame("conformed.dim_country_pair"),
+        production=production[production["year"].isin(chosen.years)],
+        covariates=warehouse.frame("conformed.fct_country_covariates"),
+        panel=warehouse.frame("marts.import_panel"),
+        published=coefficients.query("coefficient_source == 'published'"),
     )
-    annual = annual_ranking(panel, coefficients, chosen.top_k)
-    forward = forward_ranking(
-        panel,
-        coefficients,
+    tables = ranking_tables(
+        inputs,
+        chosen.importers,
+        chosen.choices,
+        publishable_coefficients(coefficients, warehouse.frame("marts.ppml_fit")),
         warehouse.frame("marts.ppml_covariance"),
-        top_k=chosen.top_k,
-        draws=chosen.simulation_draws,
-        seed=chosen.seed,
-        bootstrap=warehouse.frame("marts.ppml_bootstrap"),
-        forward_years=chosen.forward_years,
+        warehouse.frame("marts.ppml_bootstrap"),
     )
-    alignment = alignment_by_year(annual)
-    tables = {
-        "ranking_annual": annual,
-        "ranking_forward": forward,
-        "ranking_persistence": persistence(annual),
-        "portfolio_alignment": alignment,
-    }
+    annual, alignment = tables["ranking_annual"], tables["portfolio_alignment"]
+    for category in sorted(annual["category"].unique()):
+        model, why = best_model(tables["ranking_skill"], category)
+        context.log.info(f"{category}: {model or 'no model'} leads{why and ', '}{why}")
     aligned = annual["alignment"].value_counts()
     figures = {
         "ranking_annual": {f"{label}_rows": int(count) for label, count in aligned.items()},

@@ -24,6 +24,8 @@ _FIGURE = re.compile(r"[-+*]?[\d,.]*[%]?|\d+-\d+|none|unknown|entered|left")
 _MACROS = """
 create temp macro country(code) as
     code || coalesce((select ' ' || name from country_names where iso3 = code), '');
+create temp macro named(code) as
+    coalesce((select name from country_names where iso3 = code), code);
 create temp macro pct(share) as coalesce(format('{:.0f}%', 100 * share), 'none');
 create temp macro tons(kg) as format('{:,.1f}', kg / 1000);
 """
@@ -230,8 +232,8 @@ def why_empty(warehouse: Path) -> str:
 class Marts:
     """The served marts, read-only (`open_serving`), and the terminal that shows them.
 
-    SQL may use the macros country(iso3), pct(share) and tons(kg). Raises ReleaseError when the
-    marts cannot be read.
+    SQL may use the macros country(iso3), named(iso3), pct(share) and tons(kg). Raises ReleaseError
+    when the marts cannot be read.
     """
 
     def __init__(self, settings: Settings, console: Console) -> None:

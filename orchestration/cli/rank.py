@@ -1,4 +1,4 @@
-"""`minerals rank`, `portfolio` and `shock`: suppliers of a mineral, from the served release.
+"""`minerals rank`, `compare`, `portfolio`, `shock`: suppliers of a mineral, from the release.
 
 Ranks, shares and the portfolio are read from the marts; what a loss does is computed in
 `minerals/sourcing`.
@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from minerals.errors import ReleaseError
-from minerals.names import CATEGORIES, COEFFICIENT_SOURCES
+from minerals.names import CATEGORIES, MODELS
 from minerals.settings import Choices, Settings
 from orchestration.cli import common
 from orchestration.cli.common import (
@@ -60,20 +60,20 @@ def rank(
     importer: Importer = None,
     source: Annotated[
         str | None,
-        typer.Option(help="estimated or published coefficients; default: the mineral's headline."),
+        typer.Option(help="world, expected, estimated or published; default: the headline."),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many suppliers to show.")] = 10,
 ) -> None:
     """Show the forward ranking of suppliers of one mineral."""
     if source is not None:
-        source = common.known("source of coefficients", source, COEFFICIENT_SOURCES)
+        source = common.known("model", source, MODELS)
     with Marts(common.settings(), common.console()) as marts:
         markets = _markets(marts, importer, mineral, category)
         title = f"{markets[1]} {markets[2]} for {marts.country(markets[0])}"
         found = marts.rows(
             f"""
-            select coefficient_source, is_headline, headline_reason, effective_k, release_id,
-                count(*) as n
+            select coefficient_source, model_description, is_headline, headline_reason,
+                effective_k, release_id, count(*) as n
             from marts.ranking_forward
             where {OF_MARKETS} and coefficient_source = coalesce(?, coefficient_source)
             group by all order by is_headline desc limit 1
@@ -85,7 +85,7 @@ def rank(
         ranking = found[0]
         source = ranking["coefficient_source"]
         marts.show(
-            f"{title}, {source} coefficients",
+            f"{title}, {source} model",
             f"""
             select forward_rank as rank, country(exporter_iso3) as supplier,
                 rank_low || '-' || rank_high as "rank, 90%",
@@ -96,9 +96,45 @@ def rank(
             """,
             *markets, source, top,
         )  # fmt: skip
+    marts.console.print(f"The model says {ranking['model_description']}.")
     if ranking["is_headline"]:
-        marts.console.print(f"Why these coefficients: {ranking['headline_reason']}.")
+        marts.console.print(f"Why this model: {ranking['headline_reason']}.")
     marts.console.print(f"{ranking['n']} candidates in all. Release {ranking['release_id']}.")
+
+
+@app.command()
+def compare(
+    importers: Annotated[str, typer.Option(help="ISO3 codes of the importers: IND,JPN,DEU.")],
+    mineral: Annotated[str, typer.Option(help="For example Lithium, Copper or 'Rare Earths'.")],
+    category: Annotated[str, typer.Option(help="ores, products or scrap.")],
+    top: Annotated[int, typer.Option(min=1, help="How many suppliers of each to show.")] = 10,
+) -> None:
+    """Show the suppliers of one mineral for several importers side by side."""
+    with Marts(common.settings(), common.console()) as marts:
+        codes = [code for code in re.split(r"[,\s]+", importers) if code]
+        chosen = [_markets(marts, code, mineral, category) for code in codes]
+        _, mineral, category = map(str, chosen[0])
+        found = marts.rows(
+            """
+            select country(exporter_iso3) as supplier, importer_iso3, forward_rank,
+                format('{} ({})', forward_rank, pct(actual_share)) as shown
+            from marts.ranking_forward
+            where is_headline and list_contains(?, importer_iso3) and mineral = ? and category = ?
+            order by forward_rank, exporter_iso3
+            """,
+            [market[0] for market in chosen], mineral, category,
+        )  # fmt: skip
+        suppliers = dict.fromkeys(row["supplier"] for row in found if row["forward_rank"] <= top)
+        places = {(row["supplier"], row["importer_iso3"]): row["shown"] for row in found}
+        rows = [
+            {
+                "supplier": supplier,
+                **{marts.country(m[0]): places.get((supplier, m[0]), "") for m in chosen},
+            }
+            for supplier in suppliers
+        ]
+        show(marts.console, rows, f"{mineral} {category}")
+    marts.console.print("Rank by the headline model, and in brackets what is bought there now.")
 
 
 @app.command()
@@ -209,21 +245,23 @@ def shock(
     losses = [(rows, shocks.lose(rows, lost)) for rows in by_market]
     hit = [(rows, loss) for rows, loss in losses if loss.lost_qty_kg > 0]
     hit.sort(key=lambda pair: -pair[1].lost_share)
-    title = f"{country(settings, markets[0])} without {', '.join(lost)}"
+    without = ", ".join(country(settings, iso3) for iso3 in lost)
+    title = f"{country(settings, markets[0])} without {without}"
     if not hit:
         console.print(f"{title}: nothing of known quantity is lost in {len(losses)} markets.")
         return
-    show(console, [_loss_row(rows, loss) for rows, loss in hit], title=title)
+    show(console, [_loss_row(settings, rows, loss) for rows, loss in hit], title=title)
     console.print(f"{len(losses) - len(hit)} other markets lose nothing of known quantity.")
     if len(hit) == 1:
         _print_portfolio_without(console, settings, hit[0][0], lost)
     console.print(f"Release {partners['release_id'].iloc[0]}.")
 
 
-def _loss_row(rows: "pd.DataFrame", loss: Any) -> dict[str, str]:
+def _loss_row(settings: Settings, rows: "pd.DataFrame", loss: Any) -> dict[str, str]:
     """One line of the table of losses, from a `shocks.Loss`."""
     added = loss.replacements.query("added_qty_kg > 0").nlargest(4, "added_qty_kg")
     replaced = zip(added["exporter_iso3"], added["added_qty_kg"], strict=True)
+    names = common.country_names(settings.seeds_dir)
     return {
         "category": rows["category"].iloc[0],
         "mineral": rows["mineral"].iloc[0],
@@ -233,7 +271,7 @@ def _loss_row(rows: "pd.DataFrame", loss: Any) -> dict[str, str]:
         "HHI": number(loss.hhi_before, ".2f"),
         "after": number(loss.hhi_after, ".2f"),
         "next best, part of the loss": ", ".join(
-            f"{iso3} {kg / loss.lost_qty_kg:.0%}" for iso3, kg in replaced
+            f"{names.get(iso3, iso3)} {kg / loss.lost_qty_kg:.0%}" for iso3, kg in replaced
         ),
     }
 

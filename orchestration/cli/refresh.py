@@ -164,11 +164,12 @@ def _print_leaders(marts: Marts, importer: str) -> None:
     marts.show(
         f"Forward suppliers for {marts.country(importer)}",
         f"""
-        select mineral, category, coefficient_source as coefficients,
-            string_agg(format('{{}} ({{}})', exporter_iso3, pct(actual_share)), ', '
+        select mineral, category, coefficient_source as model,
+            string_agg(format('{{}} ({{}})', named(exporter_iso3), pct(actual_share)), ', '
                 order by forward_rank) as "five leading suppliers (actual share)"
         from marts.ranking_forward
         where importer_iso3 = ? and forward_rank <= 5 and {SHOWN}
+            and (is_headline or coefficient_source = 'expected')
         group by all order by all
         """,
         importer,
@@ -178,7 +179,7 @@ def _print_leaders(marts: Marts, importer: str) -> None:
 def _print_strategies(marts: Marts, importer: str) -> None:
     """What to do about the well-known minerals: from whom to buy more, and from whom less, with the
     three largest changes of each sign in points of share."""
-    move = "format('{} {:+.0f}', exporter_iso3, 100 * p.change_share)"
+    move = "format('{} {:+.0f}', named(exporter_iso3), 100 * p.change_share)"
     marts.console.print()
     marts.show(
         f"Strategies for {marts.country(importer)}, points of share to move",

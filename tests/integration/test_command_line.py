@@ -10,6 +10,7 @@ import dagster as dg
 import duckdb
 import pytest
 
+from minerals.names import MODEL_DESCRIPTIONS
 from minerals.settings import PROJECT_ROOT
 from minerals.sources.snapshots import Snapshot, SnapshotStore
 from orchestration.cli import releases
@@ -77,15 +78,34 @@ def test_a_ranking_has_names_beside_codes_and_shows_the_headline(refreshed):
         "and is_headline order by forward_rank limit 1"
     )[0]
     title, header, *rows = done.stdout.splitlines()
-    assert title.strip() == f"Lithium products for IND India, {source} coefficients"
+    assert title.strip() == f"Lithium products for IND India, {source} model"
     assert header.split()[:2] == ["rank", "supplier"]
     assert rows[0].split()[:2] == ["1", first]
-    assert rows[3].startswith("Why these coefficients: ")
+    assert rows[3] == f"The model says {MODEL_DESCRIPTIONS[source]}."
+    assert rows[4].startswith("Why this model: ")
     assert f"{n_candidates} candidates in all. Release {refreshed.release_id()}." in done.stdout
     other = "published" if source == "estimated" else "estimated"
     chosen = refreshed.ask("rank", "--mineral", "Lithium", "--category", "products",
                            "--source", other)  # fmt: skip
-    assert f"{other} coefficients" in chosen.stdout and "Why" not in chosen.stdout
+    assert MODEL_DESCRIPTIONS[other] in chosen.stdout and "Why" not in chosen.stdout
+
+
+def test_importers_are_compared_side_by_side(refreshed):
+    done = refreshed.ask("compare", "--importers", "IND,JPN", "--mineral", "lithium",
+                         "--category", "products", "--top", "2", COLUMNS="200")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    title, header, *rows, _ = done.stdout.splitlines()
+    assert title.strip() == "Lithium products"
+    assert header.split() == ["supplier", "IND", "India", "JPN", "Japan"]
+    ranks = refreshed.served(
+        "select exporter_iso3, importer_iso3, forward_rank from marts.ranking_forward "
+        "where mineral = 'Lithium' and category = 'products' and is_headline"
+    )
+    leading = {exporter for exporter, _, rank in ranks if rank <= 2}
+    assert {row.split()[0] for row in rows if row.strip()} == leading
+    of_japan = {exporter: rank for exporter, importer, rank in ranks if importer == "JPN"}
+    first = rows[0].split()[0]
+    assert f"{of_japan[first]} (" in rows[0]
 
 
 @pytest.mark.parametrize(

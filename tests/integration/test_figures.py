@@ -88,7 +88,7 @@ def test_taiwan_has_its_own_figures_and_no_large_exporter_is_all_imputed(refresh
 
 def test_distance_from_india_to_australia(refreshed):
     rows = refreshed.query(
-        "select distance_km from conformed.fct_distance "
+        "select distance_km from conformed.dim_country_pair "
         "where importer_iso3 = 'IND' and exporter_iso3 = 'AUS'"
     )
     assert rows[0][0] == pytest.approx(10_435, abs=1)

@@ -3,6 +3,7 @@ pyfixest on a panel of all importers."""
 
 from __future__ import annotations
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from minerals.names import CATEGORIES, REGRESSORS
 from minerals.ppml.design import ModelSpec, build_design
 from minerals.ppml.estimator import fit_ppml
-from minerals.ppml.two_way import fit_two_way
+from minerals.ppml.gravity import fit_gravity
+from minerals.sourcing.world import Pairs, Trade
 
 PANELS = 20
 SPEC = ModelSpec("qty")
@@ -64,42 +66,36 @@ def test_known_coefficients_are_recovered_within_their_standard_errors(
     assert abs(np.mean(z)) < 0.3
 
 
-def world(importers: int, exporters: int, minerals: int) -> pd.DataFrame:
-    """All pairs of countries for each mineral, most of them without trade."""
-    rng = np.random.default_rng(0)
-    frame = pd.MultiIndex.from_product(
-        [range(importers), range(exporters), range(minerals)],
-        names=["importer_iso3", "exporter_iso3", "mineral"],
-    ).to_frame(index=False)
-    n = len(frame)
-    frame["ln_distance"] = rng.normal(8, 1, n)
-    frame["is_neighbour"] = (rng.random(n) < 0.1).astype(float)
-    frame["importer"] = frame.groupby(["importer_iso3", "mineral"]).ngroup()
-    frame["exporter"] = frame.groupby(["exporter_iso3", "mineral"]).ngroup()
-    eta = frame["is_neighbour"] - frame["ln_distance"]
-    for effect in ("importer", "exporter"):
-        eta += rng.normal(0, 2, frame[effect].max() + 1)[frame[effect]]
-    sold = rng.random(n) < 0.12
-    return frame.assign(qty=np.exp(eta) * rng.gamma(0.5, 2.0, n) * sold)
-
-
-def test_effects_of_thousands_of_levels_agree_with_pyfixest() -> None:
-    """160,000 rows, 2,500 effects: the size of a model of all importers."""
+def test_the_gravity_of_all_importers_agrees_with_pyfixest(refreshed) -> None:
+    """The real matrix of ores, 2019-2023: every importer, exporter and mineral."""
     pf = pytest.importorskip("pyfixest", reason="pyfixest is a development dependency")
-    frame = world(160, 100, 10)
+    flows = frame_of(refreshed, "select * from conformed.fct_trade_flow where category = 'ores'")
+    flows["value_usd"] = flows["value_usd"].astype(float)
+    countries = sorted({*flows["importer_iso3"], *flows["exporter_iso3"]})
+    trade = Trade.of(flows, "ores", countries)
+    pairs = Pairs.of(frame_of(refreshed, "from conformed.dim_country_pair"), countries)
+    y = trade.mean_annual(2019, 2023)
+    m, i, j = (index.ravel() for index in np.indices(y.shape))
+    frame = pd.DataFrame({f"x{k}": x[i, j] for k, x in enumerate(pairs.x)})
+    frame = frame.assign(
+        y=y.ravel() / y.mean(), importer=i, buyer=m * 1000 + i, seller=m * 1000 + j
+    )
     theirs = pf.fepois(
-        "qty ~ ln_distance + is_neighbour | importer + exporter",
-        frame.assign(qty=frame["qty"] / frame["qty"].mean()),
-        vcov={"CRV1": "exporter_iso3"},
+        f"y ~ {' + '.join(f'x{k}' for k in range(len(pairs.x)))} | buyer + seller",
+        frame[i != j],
+        vcov={"CRV1": "importer"},
         ssc=pf.ssc(k_adj=False, G_adj=True),
         iwls_tol=1e-10,
-        demeaner=pf.MapDemeaner(fixef_tol=1e-8),
+        demeaner=pf.MapDemeaner(fixef_tol=1e-9, fixef_maxiter=100_000),
     )
-    effects = ["importer_iso3", "mineral"], ["exporter_iso3", "mineral"]
-    ours = fit_two_way(frame, "qty", ["ln_distance", "is_neighbour"], effects, "exporter_iso3")
-    assert ours.is_converged
-    np.testing.assert_allclose(ours.coefficients, theirs.coef().to_numpy(), rtol=1e-6)
-    np.testing.assert_allclose(np.sqrt(np.diag(ours.cov)), theirs.se().to_numpy(), rtol=1e-5)
+    ours = fit_gravity(y, pairs.x)
+    np.testing.assert_allclose(ours.slopes, theirs.coef().to_numpy(), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(np.sqrt(np.diag(ours.cov)), theirs.se().to_numpy(), rtol=1e-3)
+
+
+def frame_of(refreshed, sql: str) -> pd.DataFrame:
+    with duckdb.connect(str(refreshed.settings.database), read_only=True) as connection:
+        return connection.sql(sql).df()
 
 
 def test_every_published_model_of_a_refresh_agrees_with_statsmodels(refreshed) -> None:

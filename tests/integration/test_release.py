@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from minerals.marts import published
+from minerals.names import MODELS
 
 # Without rows when all is well, or without a UN Comtrade file.
 MAY_BE_EMPTY = {"unmapped_trade", "trade_quarantine", "trade_reconciliation"}
@@ -67,8 +68,8 @@ def test_scrap_is_ranked_on_published_coefficients_and_says_why(refreshed):
         "where importer_iso3 = 'IND' order by all"
     )
     assert sources == [
-        ("ores", "estimated"), ("ores", "published"), ("products", "estimated"),
-        ("products", "published"), ("scrap", "published"),
+        *((category, model) for category in ("ores", "products") for model in sorted(MODELS)),
+        ("scrap", "published"),
     ]  # fmt: skip
 
 
@@ -226,7 +227,7 @@ def test_every_supplier_named_falls_away_however_they_are_named(refreshed):
     market = ("--mineral", "Copper", "--category", "ORES")
     both = refreshed.ask("shock", "--lose", "CHL,PNG", *market)
     assert both.returncode == 0, both.stderr
-    assert "IND India without CHL, PNG" in both.stdout
+    assert "IND India without CHL Chile, PNG Papua New Guinea" in both.stdout
     assert refreshed.ask("shock", "--lose", "chl", "--lose", "PNG", *market).stdout == (both.stdout)
 
 

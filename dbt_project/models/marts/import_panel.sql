@@ -30,7 +30,7 @@ covariates as (
 
 distances as (
 
-    select * from {{ ref('fct_distance') }}
+    select * from {{ ref('dim_country_pair') }}
 
 ),
 

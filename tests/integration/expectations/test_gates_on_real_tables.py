@@ -121,12 +121,12 @@ def test_a_release_that_cannot_be_compared_with_stops_nothing(
 
 
 @pytest.mark.parametrize(
-    ("top_k", "why"), [(7, "another top_k"), (100, "no list .* more candidates than the 100")]
+    ("top_k", "why"), [(7, "another top_k"), (300, "no list .* more candidates than the 300")]
 )
 def test_only_the_churn_depends_on_how_many_lead(refreshed, top_k, why):
     settings = refreshed.settings.model_copy(update={"top_k": top_k})
     sound = previous_release(refreshed.store(), settings)
-    before = {**sound.settings, "top_k": 100 if top_k == 100 else 10}
+    before = {**sound.settings, "top_k": 300 if top_k == 300 else 10}
     found = not_compared(settings, Previous(sound.folder, before, ""))
     assert found.keys() == OF_RANKS
     assert re.search(why, found.popitem()[1])

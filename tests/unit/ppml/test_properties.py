@@ -10,12 +10,10 @@ pytest.importorskip("hypothesis", reason="hypothesis is a development dependency
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minerals.ppml import EstimationError
 from minerals.ppml.columns import Columns
 from minerals.ppml.design import ModelSpec, build_design
 from minerals.ppml.estimator import fit_ppml
 from minerals.ppml.separation import separated_rows
-from minerals.ppml.two_way import TwoWayFit, fit_two_way
 
 EXAMPLES = settings(
     max_examples=40,
@@ -112,30 +110,3 @@ def test_a_second_search_finds_nothing_more(drawn: tuple[str, pd.DataFrame]) -> 
     is_out = separated_rows(y, columns)
     assert not y[is_out].any()
     assert not separated_rows(y[~is_out], columns.take(~is_out)).any()
-
-
-def two_way(frame: pd.DataFrame) -> TwoWayFit:
-    return fit_two_way(frame, "qty", REGRESSORS, (["mineral"], ["year"]), "exporter_iso3")
-
-
-@EXAMPLES
-@given(panels())
-def test_absorbed_effects_are_dummies_and_what_is_not_identified_is_refused(
-    drawn: tuple[str, pd.DataFrame],
-) -> None:
-    fault, frame = drawn
-    if fault in ("separated", "collinear", "constant"):
-        name = {"separated": "x0", "collinear": "x2", "constant": "x1"}[fault]
-        with pytest.raises(EstimationError, match=f"imply {name}; leave"):
-            two_way(frame)
-        return
-    design = build_design(frame, SPEC)
-    fit, got = fit_ppml(design), two_way(frame)
-    assert got.is_converged
-    assert got.is_separated.sum() == design.dropped.n_separated
-    eta = got.linear_predictor[~got.is_separated]
-    np.testing.assert_allclose(eta, fit.linear_predictor, atol=1e-7)
-    scale = frame[list(REGRESSORS)].std().to_numpy()
-    np.testing.assert_allclose(got.coefficients * scale, fit.coefficients[:3] * scale, atol=1e-8)
-    outer = np.outer(scale, scale)
-    np.testing.assert_allclose(got.cov * outer, fit.cov_clustered[:3, :3] * outer, atol=1e-7)

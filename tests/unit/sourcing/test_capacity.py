@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from minerals.names import SUPPLIER
 from minerals.sourcing.capacity import capacity
+
+NO_OTHERS = pd.DataFrame(columns=SUPPLIER)
 
 
 @pytest.fixture()
@@ -35,7 +38,7 @@ def panel() -> pd.DataFrame:
 
 
 def of(panel: pd.DataFrame, category: str, fraction: float = 0.25) -> pd.DataFrame:
-    frame = capacity(panel, fraction).query("category == @category")
+    frame = capacity(panel, NO_OTHERS, fraction).query("category == @category")
     return frame.set_index("exporter_iso3")
 
 
@@ -45,7 +48,9 @@ def test_estimated_weights_are_a_years_part_of_what_was_bought(panel: pd.DataFra
 
 
 def test_who_is_excluded_has_no_capacity(panel: pd.DataFrame) -> None:
-    frame = capacity(panel, 0.25, excluded=["CHL"]).set_index(["category", "exporter_iso3"])
+    frame = capacity(panel, NO_OTHERS, 0.25, excluded=["CHL"]).set_index(
+        ["category", "exporter_iso3"]
+    )
     assert frame["is_excluded"]["ores"].to_dict() == {"CHL": True, "PER": False, "SGP": False}
     assert frame.loc[("ores", "CHL"), ["capacity_qty_kg", "headroom_qty_kg"]].tolist() == [0, 0]
 
@@ -79,3 +84,16 @@ def test_scrap_has_no_ceiling_and_no_share_without_imports(panel: pd.DataFrame) 
 
 def test_a_mineral_without_production_data_has_no_known_ceiling(panel: pd.DataFrame) -> None:
     assert of(panel.assign(has_production_data=False), "ores")["capacity_qty_kg"].isna().all()
+
+
+def test_who_neither_produced_nor_sold_is_a_candidate_without_deliveries(
+    panel: pd.DataFrame,
+) -> None:
+    other = {"importer_iso3": "IND", "mineral": "Copper", "exporter_iso3": "NOR"}
+    others = pd.DataFrame([other | {"category": c} for c in ("ores", "products")])
+    frame = capacity(panel, others, 0.25).set_index(["category", "exporter_iso3"])
+    ores, products = frame.loc[("ores", "NOR")], frame.loc[("products", "NOR")]
+    assert ores["annual_qty_kg"] == 0 and ores["actual_share"] == 0
+    assert ores["demand_qty_kg"] == frame.loc[("ores", "CHL"), "demand_qty_kg"]
+    assert ores["capacity_qty_kg"] == 0  # it mines none
+    assert np.isnan(products["capacity_qty_kg"]) and products["headroom_qty_kg"] == 0

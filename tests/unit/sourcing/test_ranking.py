@@ -13,6 +13,7 @@ import pytest
 from scipy.stats import norm
 
 from minerals.characteristics import average_characteristics
+from minerals.settings import Choices
 from minerals.sourcing import ranking
 from minerals.sourcing.persistence import persistence
 from minerals.sourcing.ranking import (
@@ -24,7 +25,17 @@ from minerals.sourcing.ranking import (
 Build = Callable[..., pd.DataFrame]
 
 annual_ranking = partial(ranking.annual_ranking, top_k=10)
-forward_ranking = partial(ranking.forward_ranking, top_k=10, draws=200, seed=1)
+
+
+def forward_ranking(
+    *tables: pd.DataFrame,
+    top_k: int = 10,
+    draws: int = 200,
+    seed: int = 1,
+    bootstrap: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    choices = Choices(top_k=top_k, simulation_draws=draws, seed=seed)
+    return ranking.forward_ranking(*tables, choices, bootstrap)
 
 
 def test_annual_ranks_quantities_and_alignment(

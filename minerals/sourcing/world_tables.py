@@ -1,0 +1,414 @@
+"""The tables of the world and expected models: their rankings of each importer's suppliers with
+intervals, their coefficients, the backtest of all models and its skill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from minerals import marts
+from minerals.characteristics import average_characteristics
+from minerals.names import ESTIMATED, EXPECTED, PUBLISHED, REGRESSORS, SUPPLIER, WORLD
+from minerals.ppml import EstimationError
+from minerals.ppml.design import build_design, study_spec
+from minerals.ppml.estimator import fit_ppml
+from minerals.ppml.gravity import FloatArray, Gravity, ease_of
+from minerals.settings import Choices
+from minerals.shares import imports_long, part_of_total, window_imports
+from minerals.sourcing.alignment import align, effective_k
+from minerals.sourcing.backtest import Foretold, judge, roll, skill
+from minerals.sourcing.expected import (
+    COMPONENTS,
+    FROM_SUPPLIERS,
+    components,
+    expected_shares,
+    group_of,
+)
+from minerals.sourcing.ranking import (
+    FROM_CHARACTERISTICS,
+    FROM_TRADE,
+    attractiveness,
+    coefficient_sets,
+)
+from minerals.sourcing.supply import Supply, predicted_effects
+from minerals.sourcing.world import (
+    FEATURES,
+    MIN_IMPORTERS,
+    TEST_YEARS,
+    Pairs,
+    Trade,
+    candidates,
+    log_score,
+    shares,
+    stacked_features,
+)
+from minerals.sourcing.world import REGRESSORS as PAIR_REGRESSORS
+
+_ROUNDS = 6  # of the closed form of the effects in a sample; they start from the fit's own
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the models see. flows: `fct_trade_flow` of all importers and years. pairs:
+    `dim_country_pair`. production, covariates: `fct_production`, `fct_country_covariates`, of the
+    window. panel: `import_panel`. published: the study's rows of `ppml_coefficients`."""
+
+    flows: pd.DataFrame
+    pairs: pd.DataFrame
+    production: pd.DataFrame
+    covariates: pd.DataFrame
+    panel: pd.DataFrame
+    published: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class WorldTables:
+    """forward, annual: rows of `ranking_forward` and `ranking_annual`. The others are marts."""
+
+    forward: pd.DataFrame
+    annual: pd.DataFrame
+    coefficients: pd.DataFrame
+    backtest: pd.DataFrame
+    skill: pd.DataFrame
+
+
+def world_tables(inputs: Inputs, importers: Sequence[str], choices: Choices) -> WorldTables:
+    """Fit, judge and serve the models of every category, each in a thread of its own.
+
+    A category in which fewer than 30 countries import (as when only the trade of the chosen
+    importers is at hand) has no rows.
+    """
+    flows = inputs.flows[inputs.flows["value_usd"] > 0]
+    producers = inputs.production.loc[inputs.production["production_kg"] > 0, "country_iso3"]
+    traders = (flows["importer_iso3"], flows["exporter_iso3"], producers)
+    countries = sorted(set(importers).union(*(column.unique() for column in traders)))
+    pairs = Pairs.of(inputs.pairs, countries)
+
+    def of(category: str) -> WorldTables | None:
+        trade = Trade.of(flows, category, countries)
+        enough = trade.n_importers >= MIN_IMPORTERS
+        return _of_category(trade, pairs, inputs, importers, choices) if enough else None
+
+    with ThreadPoolExecutor() as pool:
+        made = [found for found in pool.map(of, sorted(flows["category"].unique())) if found]
+    if not made:
+        names = ("ranking_forward", "ranking_annual")
+        others = ("world_coefficients", "ranking_backtest", "ranking_skill")
+        return WorldTables(*(marts.empty(name) for name in (*names, *others)))
+    backtest = pd.concat([part.backtest for part in made], ignore_index=True)
+    return WorldTables(
+        pd.concat([part.forward for part in made], ignore_index=True),
+        pd.concat([part.annual for part in made], ignore_index=True),
+        marts.conform(pd.concat([part.coefficients for part in made]), "world_coefficients"),
+        marts.conform(backtest, "ranking_backtest"),
+        skill(backtest, importers, choices.seed),
+    )
+
+
+def _of_category(
+    trade: Trade, pairs: Pairs, inputs: Inputs, importers: Sequence[str], choices: Choices
+) -> WorldTables | None:
+    """The tables of one category but its skill; none where no origin can be judged."""
+    last = int(inputs.panel["year"].max())
+    judged = []
+    for foretold in roll(trade, pairs, last):
+        origin = foretold.window.last
+        if origin < last:
+            if origin + TEST_YEARS == last:
+                foretold = _with_study(foretold, inputs, importers)
+            later = trade.mean_annual(origin + 1, origin + TEST_YEARS)
+            judged.append(judge(foretold, later, importers, choices.top_k))
+    if not judged:
+        return None
+    supply = Supply.of(inputs.production, inputs.covariates, trade.minerals, trade.countries)
+    served = _Served.of(foretold, supply, importers)
+    return WorldTables(
+        served.forward(inputs.panel, choices),
+        served.annual(inputs.panel, choices.top_k),
+        _coefficients(foretold),
+        pd.concat(judged, ignore_index=True),
+        marts.empty("ranking_skill"),
+    )
+
+
+def _coefficients(foretold: Foretold) -> pd.DataFrame:
+    """`world_coefficients` of one category."""
+    window, rows = foretold.window, []
+
+    def add(part: str, terms: Sequence[str], values: FloatArray, errors: FloatArray | None) -> None:
+        for number, (term, value) in enumerate(zip(terms, values, strict=True)):
+            error = np.nan if errors is None else errors[number]
+            rows.append({"part": part, "term": term, "estimate": value, "std_error": error})
+
+    for part, model in (("any_trade", window.any_trade), ("value", window.value)):
+        add(part, PAIR_REGRESSORS, model.slopes, np.sqrt(np.diag(model.cov)))
+    influence = foretold.weights.influence
+    add("world", FEATURES, foretold.weights.w, np.sqrt((influence**2).sum(axis=0)))
+    for group, weights in zip((0, *FROM_SUPPLIERS), foretold.mixture, strict=True):
+        add(f"expected_from_{group:02d}_suppliers", COMPONENTS, weights, None)
+    return pd.DataFrame(rows).assign(category=window.trade.category)
+
+
+@dataclass(frozen=True)
+class _Served:
+    """The models of the window that is served, for L importers: shares (M, L, N) by model, who is a
+    candidate, and where a score rests on characteristics because no other country bought."""
+
+    foretold: Foretold
+    importers: NDArray[np.intp]
+    effects: tuple[FloatArray, FloatArray]
+    is_candidate: NDArray[np.bool_]
+    is_by_characteristics: NDArray[np.bool_]
+    shares: Mapping[str, FloatArray]
+
+    @classmethod
+    def of(cls, foretold: Foretold, supply: Supply, importers: Sequence[str]) -> _Served:
+        window = foretold.window
+        rows = np.flatnonzero(np.isin(window.trade.countries, list(importers)))
+        effects = (
+            predicted_effects(window.any_trade, supply),
+            predicted_effects(window.value, supply),
+        )
+        is_candidate = candidates(window.bought)[:, rows]
+        is_producer = (supply.production_kg > 0)[:, None] & (effects[1] > 0)[:, None]
+        not_itself = rows[:, None] != np.arange(len(window.trade.countries))
+        is_candidate = is_candidate | (is_producer & not_itself)
+        scores = [model.leave_out()[:, rows] for model in (window.any_trade, window.value)]
+        unseen = is_candidate & (scores[1] == 0)
+        features = window.features[:, :, rows].copy()
+        filled = _filled(scores, (window.any_trade.ease, window.value.ease), effects, rows)
+        features[:2] = [log_score(score) for score in filled]
+        world = foretold.weights.shares(features, is_candidate)
+        full = np.zeros_like(window.bought)
+        full[:, rows] = world
+        mixed = expected_shares(window, components(window, full), foretold.mixture)[:, rows]
+        by_model = {WORLD: world, EXPECTED: np.where(is_candidate, mixed, 0.0)}
+        return cls(foretold, rows, effects, is_candidate, unseen, by_model)
+
+    def forward(self, panel: pd.DataFrame, choices: Choices) -> pd.DataFrame:
+        """Rows of `ranking_forward` of both models."""
+        m, i, j = np.nonzero(self.is_candidate)
+        n_candidates = self.is_candidate.sum(axis=2)[m, i]
+        k = effective_k(pd.Series(n_candidates), choices.top_k).to_numpy()
+        samples = self._samples(choices.world_replications, choices.seed)
+        names = self._keys(m, i, j)
+        counted: dict[str, list[NDArray[np.int64]]] = {WORLD: [], EXPECTED: []}
+        for sample in samples:
+            for model, share in sample.items():
+                counted[model].append(_ranks(share, self.is_candidate)[m, i, j])
+        imports = window_imports(panel)
+        frames = []
+        for model, share in self.shares.items():
+            ranks = np.array(counted[model])
+            low, high = np.quantile(ranks, [0.05, 0.95], axis=0, method="inverted_cdf")
+            frames.append(
+                names.assign(
+                    coefficient_source=model,
+                    forward_rank=_ranks(share, self.is_candidate)[m, i, j],
+                    linear_predictor=_log(share[m, i, j]),
+                    model_share=share[m, i, j],
+                    rank_low=low,
+                    rank_high=high,
+                    effective_k=k,
+                    top_k_probability=(ranks <= k).mean(axis=0),
+                    score_basis=np.where(
+                        self.is_by_characteristics[m, i, j], FROM_CHARACTERISTICS, FROM_TRADE
+                    ),
+                )
+            )
+        frame = pd.concat(frames, ignore_index=True).merge(imports, how="left", on=SUPPLIER)
+        market = [frame[name] for name in (*SUPPLIER[:3], "coefficient_source")]
+        bought = frame["actual_qty_kg"].groupby(market).transform("sum")
+        frame["predicted_qty_kg"] = frame["model_share"] * bought.where(bought > 0)
+        return frame
+
+    def annual(self, panel: pd.DataFrame, top_k: int) -> pd.DataFrame:
+        """Rows of `ranking_annual` of the world model, with the effects of each year."""
+        window = self.foretold.window
+        m, i, j = np.nonzero(self.is_candidate)
+        k = effective_k(pd.Series(self.is_candidate.sum(axis=2)[m, i]), top_k)
+        frames = []
+        for year in sorted(panel["year"].unique()):
+            features = window.features_of_year(int(year))[:, :, self.importers]
+            share = self.foretold.weights.shares(features, self.is_candidate)
+            frames.append(
+                self._keys(m, i, j).assign(
+                    year=year,
+                    predicted_rank=_ranks(share, self.is_candidate)[m, i, j],
+                    model_share=share[m, i, j],
+                    effective_k=k.to_numpy(),
+                )
+            )
+        frame = pd.concat(frames, ignore_index=True)
+        bought = imports_long(panel).rename(columns={"qty_kg": "actual_qty_kg"})
+        frame = frame.merge(bought, how="left", on=[*SUPPLIER, "year"], indicator="is_in_panel")
+        absent = frame.pop("is_in_panel") == "left_only"  # it bought from none of them
+        frame["actual_qty_kg"] = frame["actual_qty_kg"].mask(absent, 0.0)
+        market = [frame[name] for name in (*SUPPLIER[:3], "year")]
+        total = frame["actual_qty_kg"].groupby(market).transform("sum")
+        frame["predicted_qty_kg"] = frame["model_share"] * total.where(total > 0)
+        frame["actual_share"] = part_of_total(frame["actual_qty_kg"], market)
+        traded = frame.loc[frame["actual_qty_kg"] > 0].sort_values(
+            ["actual_qty_kg", "exporter_iso3"], ascending=[False, True], kind="stable"
+        )
+        place = traded.groupby([*SUPPLIER[:3], "year"]).cumcount() + 1
+        frame["actual_rank"] = place.reindex(frame.index).astype("Int64")
+        frame["rank_distance"] = frame["predicted_rank"] - frame["actual_rank"]
+        frame["alignment"] = align(
+            frame["predicted_rank"], frame["actual_rank"], frame["effective_k"]
+        )
+        return frame.assign(coefficient_source=WORLD)
+
+    def _keys(self, m: NDArray[np.intp], i: NDArray[np.intp], j: NDArray[np.intp]) -> pd.DataFrame:
+        trade = self.foretold.window.trade
+        countries = np.array(trade.countries)
+        return pd.DataFrame(
+            {
+                "importer_iso3": countries[self.importers[i]],
+                "category": trade.category,
+                "mineral": np.array(trade.minerals)[m],
+                "exporter_iso3": countries[j],
+            }
+        )
+
+    def _samples(self, replications: int, seed: int) -> Iterator[Mapping[str, FloatArray]]:
+        """Shares (M, L, N) by model as other importers would give them: importers are resampled
+        whole, slopes and weights move by their influence, effects are solved anew."""
+        window, weights = self.foretold.window, self.foretold.weights
+        n = len(window.trade.countries)
+        rng = np.random.default_rng(seed)
+        buys = window.bought.any(axis=(0, 2))
+        parts = shares(window.bought)
+        near = window.pairs.near[self.importers] * np.sqrt(window.bought.sum(axis=2))[:, None, :]
+        own = self._history()
+        mixture = self.foretold.mixture[group_of(window)[:, self.importers]]
+        for _ in range(replications):
+            times = rng.multinomial(buys.sum(), buys / buys.sum()).astype(np.float64)
+            models = (window.any_trade, window.value)
+            eases = [ease_of(m.x, m.slopes + (times - buys) @ m.influence) for m in models]
+            scores = [
+                _sampled_scores(model, ease, times, self.importers)
+                for model, ease in zip(models, eases, strict=True)
+            ]
+            any_trade, value = _filled(scores, eases, self.effects, self.importers)
+            weight = near * times
+            total = weight.sum(axis=2, keepdims=True)
+            mean = np.divide(weight @ parts, total, out=np.zeros(value.shape), where=total > 0)
+            contiguous = np.broadcast_to(window.pairs.is_contiguous[self.importers], mean.shape)
+            features = stacked_features(any_trade, value, contiguous, mean)
+            moved = replace(weights, w=weights.w + (times - np.ones(n)) @ weights.influence)
+            world = moved.shares(features, self.is_candidate)
+            expected = own + mixture[:, :, -1:] * world
+            yield {WORLD: world, EXPECTED: np.where(self.is_candidate, expected, 0.0)}
+
+    def _history(self) -> FloatArray:
+        """The importer's own part of the expected shares, (M, L, N)."""
+        window = self.foretold.window
+        mixed = components(window, np.zeros_like(window.bought))[:, :, self.importers]
+        weights = self.foretold.mixture[group_of(window)[:, self.importers]]
+        return np.einsum("mik,kmij->mij", weights, mixed, optimize=True)
+
+
+def _sampled_scores(
+    model: Gravity, ease: FloatArray, times: FloatArray, rows: NDArray[np.intp]
+) -> FloatArray:
+    """Leave-out scores (M, L, N) where each importer counts `times` (N,)."""
+    bought, sold = model.y.sum(axis=2), times @ model.y
+    b = np.where(sold > 0, np.maximum(model.exporter_effects, 1e-300), 0.0)
+    for _ in range(_ROUNDS):
+        per_unit = b @ ease.T
+        a = np.divide(bought, per_unit, out=np.zeros_like(bought), where=per_unit > 0)
+        per_unit = (a * times) @ ease
+        b = np.divide(sold, per_unit, out=np.zeros_like(sold), where=per_unit > 0)
+    counted = a[:, rows] * times[rows]
+    others = sold[:, None, :] - times[rows][:, None] * model.y[:, rows]
+    open_to = per_unit[:, None, :] - counted[:, :, None] * ease[rows]
+    is_known = (others > 1e-12 * sold[:, None, :]) & (open_to > 0)
+    return np.divide(others, open_to, out=np.zeros_like(others), where=is_known) * ease[rows]
+
+
+def _filled(
+    scores: Sequence[FloatArray],
+    eases: Sequence[FloatArray],
+    effects: Sequence[FloatArray],
+    rows: NDArray[np.intp],
+) -> list[FloatArray]:
+    """The scores (M, L, N), those from characteristics where no other country bought."""
+    return [
+        np.where(score > 0, score, effect[:, None, :] * ease[rows])
+        for score, ease, effect in zip(scores, eases, effects, strict=True)
+    ]
+
+
+def _ranks(share: FloatArray, is_candidate: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Ranks from 1 over the last axis, the highest share first, ties by column."""
+    order = np.argsort(np.where(is_candidate, -share, np.inf), axis=-1, kind="stable")
+    return np.argsort(order, axis=-1, kind="stable") + 1
+
+
+def _log(share: FloatArray) -> FloatArray:
+    return np.log(np.where(share > 0, share, np.nan))
+
+
+def _with_study(foretold: Foretold, inputs: Inputs, importers: Sequence[str]) -> Foretold:
+    """With the shares that models of the study's kind give the chosen importers, NaN for others.
+
+    They see the panel's years up to the origin, and as candidates who produced, or sold to the
+    importer, in these years.
+    """
+    window = foretold.window
+    trade = window.trade
+    if trade.category not in set(inputs.published["category"]):
+        return foretold
+    panel = inputs.panel[inputs.panel["year"] <= window.last]
+    found = {model: np.full(window.bought.shape, np.nan) for model in (ESTIMATED, PUBLISHED)}
+    for importer in importers:
+        own = panel[panel["importer_iso3"] == importer]
+        quantities = [name for name in own.columns if name.endswith("_qty_kg")]
+        was_there = (own["production_kg"] > 0) | (own[quantities] > 0).any(axis=1)
+        key = pd.MultiIndex.from_frame(own[["mineral", "exporter_iso3"]])
+        own = own[key.isin(key[was_there])]
+        if own.empty or importer not in trade.countries:
+            continue
+        for model, eta in _study_predictors(own, trade.category, importer, inputs.published):
+            found[model][:, trade.countries.index(importer)] = _placed(eta, trade)
+    return replace(foretold, shares={**foretold.shares, **found})
+
+
+def _study_predictors(
+    own: pd.DataFrame, category: str, importer: str, published: pd.DataFrame
+) -> Iterator[tuple[str, pd.Series]]:
+    """x'b by mineral and exporter, of the fit on these rows and of the published coefficients."""
+    means = average_characteristics(own, REGRESSORS)
+    means = means.set_index(["mineral", "exporter_iso3"])
+    rows = (published["category"] == category) & (published["importer_iso3"] == importer)
+    for model in coefficient_sets(published[rows]):
+        yield PUBLISHED, pd.Series(attractiveness(means.reset_index(), model), means.index)
+    try:
+        fit = fit_ppml(build_design(own, study_spec(category)))
+    except EstimationError:
+        return
+    if fit.is_converged:
+        terms = [t.name for t in fit.terms if t.term_type == "covariate"]
+        slopes = fit.coefficients[: len(terms)]
+        eta = pd.Series(means[terms].to_numpy(dtype=np.float64) @ slopes, means.index)
+        for term in fit.dropped.separated:
+            if term.term_type == "covariate":
+                eta[means[term.name] > 0] = -np.inf
+        yield ESTIMATED, eta
+
+
+def _placed(eta: pd.Series, trade: Trade) -> FloatArray:
+    """Shares (M, N) within each mineral from x'b; zero for those without, NaN without any."""
+    index = pd.MultiIndex.from_product([trade.minerals, trade.countries])
+    flat = eta.reindex(index).to_numpy(dtype=np.float64)
+    placed = flat.reshape(len(trade.minerals), len(trade.countries))
+    placed = np.where(np.isnan(placed), -np.inf, placed)
+    top = placed.max(axis=1, keepdims=True)
+    weight = np.exp(placed - np.where(np.isfinite(top), top, 0.0))
+    return np.where(np.isfinite(top), shares(weight), np.nan)
