@@ -9,6 +9,10 @@ class MineralsError(Exception):
     """Base of the errors whose message is for the operator; any other exception is a bug."""
 
 
+class SettingsError(MineralsError):
+    """A setting has a value that cannot be used, or there is no such setting."""
+
+
 class SourceError(MineralsError):
     """A source file is missing, damaged or not of the expected layout."""
 

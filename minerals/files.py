@@ -1,7 +1,8 @@
-"""Files that survive a crash: hashed, flushed to the disk, replaced in one step."""
+"""Files that survive a crash: hashed, flushed to the disk, replaced in one step, removed."""
 
 import hashlib
 import os
+import shutil
 import uuid
 from pathlib import Path
 
@@ -33,3 +34,13 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     fsync_path(temporary)
     temporary.replace(path)
     fsync_path(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link, or a folder with all in it, also when it is read-only."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+        return
+    for folder, _, _ in os.walk(path):
+        Path(folder).chmod(0o755)
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,12 +1,16 @@
 """The one place that reads the environment.
 
 Every other module takes a `Settings` object; none reads `os.environ`. Paths are derived here so
-that the layout of `warehouse/` is written once. No behaviour lives here: opening, fetching and
-writing belong to the modules that take the settings.
+that the layout of `warehouse/` is written once. No behaviour lives here but to refuse what cannot
+be used: opening, fetching and writing belong to the modules that take the settings.
 """
 
+import csv
+import difflib
 import os
 import re
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -18,17 +22,22 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    ValidationError,
     field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from minerals.errors import SettingsError
 from minerals.names import EVERY_IMPORTER
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _DBT_VARS = ("profile", "importers", "first_year", "last_year", "other_asia_is_taiwan",
              "estimate_missing_quantities")  # fmt: skip
+# Read by dbt's profile and by deploy/dagster-postgres.yaml, not by us.
+_OTHER_VARIABLES = {"MINERALS_WAREHOUSE_DB", "MINERALS_PG_HOST", "MINERALS_PG_DB",
+                    "MINERALS_PG_USER", "MINERALS_PG_PASSWORD"}  # fmt: skip
 
 
 def _countries(value: Any) -> tuple[str, ...]:
@@ -50,7 +59,7 @@ class Choices(BaseModel):
     """What an analyst may choose for a run: the domain takes it, the launchpad shows it, and each
     release records it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     top_k: int = Field(10, ge=1, le=100, description="how many suppliers count as leading")
     forward_years: int | None = Field(
@@ -73,10 +82,10 @@ class Choices(BaseModel):
         0.3, ge=0, le=1, description="part of today's imports that the portfolio may move"
     )
     concentration_penalty: float = Field(
-        2.0, ge=0, description="weight of the Herfindahl index in the recommended portfolio"
+        2.0, ge=0, le=1e6, description="weight of the Herfindahl index in the recommended portfolio"
     )
     risk_penalty: float = Field(
-        1.0, ge=0, description="weight of the suppliers' risk in the recommended portfolio"
+        1.0, ge=0, le=1e6, description="weight of the suppliers' risk in the recommended portfolio"
     )
     simulation_draws: int = Field(
         1000, ge=100, le=100_000, description="draws behind rank intervals of published models"
@@ -87,7 +96,7 @@ class Choices(BaseModel):
     world_replications: int = Field(
         200, ge=50, le=100_000, description="samples behind rank intervals of world and expected"
     )
-    seed: int = Field(20260101, description="seed of every random draw")
+    seed: int = Field(20260101, ge=0, le=2**32 - 1, description="seed of every random draw")
 
 
 class _Inside:
@@ -132,6 +141,9 @@ class Settings(BaseSettings, Choices):
         None, description="CSV of UN Comtrade imports, to reconcile the trade data with (optional)"
     )
     releases_to_keep: int = Field(5, ge=1, description="how many releases stay on disk")
+    runs_to_keep: int = Field(
+        200, ge=1, description="how many ended runs stay in Dagster's history"
+    )
     warehouse_dir: Path = Field(
         PROJECT_ROOT / "warehouse", description="the folder that holds all data"
     )
@@ -160,7 +172,7 @@ class Settings(BaseSettings, Choices):
         500, ge=1, description="calls a day that the plan of the UN Comtrade key allows"
     )
     comtrade_seconds_between_calls: float = Field(
-        1.0, ge=0, description="least time between two calls of the UN Comtrade API"
+        1.0, ge=0, le=3600, description="least time between two calls of the UN Comtrade API"
     )
     world_bank_url: str = Field(
         "https://api.worldbank.org", description="address of the World Bank API (live profile)"
@@ -188,7 +200,7 @@ class Settings(BaseSettings, Choices):
     def _address(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError(f"{value} is no address such as https://example.org")
+            raise ValueError("this is no address such as https://example.org")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError(
                 "an address has no user, password, query or fragment in it: addresses are logged, "
@@ -245,16 +257,29 @@ class Settings(BaseSettings, Choices):
 
     @field_validator("warehouse_dir")
     @classmethod
-    def _is_no_file(cls, value: Path) -> Path:
+    def _can_hold_a_warehouse(cls, value: Path) -> Path:
+        # SQLite's addresses end at ? and #, dbt renders {{ }}, and DuckDB reads \\ as a separator.
+        if found := sorted(set(re.findall(r"[#?\\{}\x00-\x1f]", str(value)))):
+            raise ValueError(
+                f"{value} has {' '.join(map(repr, found))} in it, where files would be written "
+                "elsewhere: name a folder without # ? \\ { } and control characters"
+            )
         if value.exists() and not value.is_dir():
             raise ValueError(f"{value} is a file: name a folder, which is made when needed")
         return value
 
-    @field_validator("hs_reference_dir")
+    @field_validator("hs_reference_dir", "figures_dir", "dbt_project_dir")
     @classmethod
     def _is_a_folder(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_dir():
             raise ValueError(f"there is no folder {value}")
+        return value
+
+    @field_validator("dagster_config", "comtrade_file")
+    @classmethod
+    def _is_a_file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"there is no file {value}")
         return value
 
     @model_validator(mode="after")
@@ -303,6 +328,84 @@ class Settings(BaseSettings, Choices):
     def dbt_vars(self) -> dict[str, Any]:
         """The variables the dbt project takes from here (dbt_project.yml holds their defaults)."""
         return self.model_dump(mode="json", include=set(_DBT_VARS))
+
+
+def read_settings() -> Settings:
+    """The settings of the environment.
+
+    Raises SettingsError with all that is wrong: each variable, its value and what is allowed.
+    """
+    settings, wrong = None, [*_unknown_variables(), *_unknown_countries()]
+    try:
+        settings = Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        wrong += [_fault(found["loc"], found["input"], found["msg"]) for found in error.errors()]
+    if settings is None or wrong:
+        raise SettingsError("A setting is wrong:\n  " + "\n  ".join(wrong))
+    return settings
+
+
+def _unknown_variables() -> Iterator[str]:
+    known = {f"MINERALS_{name.upper()}" for name in Settings.model_fields} | _OTHER_VARIABLES
+    by_ending = {name.removeprefix("MINERALS_"): name for name in sorted(known)}
+    for name in sorted(os.environ):
+        ending = name.upper().removeprefix("MINERALS_")
+        if name.upper().startswith("MINERALS_") and ending not in by_ending:
+            near = difflib.get_close_matches(ending, by_ending, n=1, cutoff=0.7)
+            hint = (
+                f"did you mean {by_ending[near[0]]}?" if near else "`minerals settings` lists all"
+            )
+            yield f"{name}: there is no such setting; {hint}"
+
+
+def _unknown_countries() -> Iterator[str]:
+    default = Settings.model_fields["dbt_project_dir"].default
+    seeds_dir = Path(os.environ.get("MINERALS_DBT_PROJECT_DIR", default)) / "seeds"
+    names = country_names(seeds_dir)
+    for variable in ("MINERALS_IMPORTERS", "MINERALS_EXCLUDED_SUPPLIERS"):
+        given = os.environ.get(variable, "")
+        codes = [code for code in re.split(r"[,\s]+", given.upper()) if len(code) == 3]
+        names_and_all = {*names, EVERY_IMPORTER}
+        if names and (unknown := [code for code in codes if code not in names_and_all]):
+            yield (
+                f"{variable}={given}: {', '.join(unknown)} must be the ISO3 code of a country of "
+                f"{seeds_dir / 'countries.csv'}, such as IND or JPN"
+            )
+
+
+@cache
+def country_names(seeds_dir: Path) -> dict[str, str]:
+    """The name of each country by its ISO3 code; empty when the seed cannot be read."""
+    try:
+        with (seeds_dir / "countries.csv").open(encoding="utf-8", newline="") as file:
+            return {row["iso3"]: row["name"] for row in csv.DictReader(file)}
+    except (OSError, KeyError, ValueError):
+        return {}
+
+
+def _fault(location: tuple[int | str, ...], value: object, message: str) -> str:
+    """A line about a wrong value. Of a key or an address, which may hold one, it is not shown."""
+    if not location:
+        return f"MINERALS_FIRST_YEAR, MINERALS_LAST_YEAR: {message.removeprefix('Value error, ')}"
+    field = str(location[0]).lower()
+    is_secret = field == "comtrade_api_key" or field.endswith("_url")
+    variable = "COMTRADE_API_KEY" if field == "comtrade_api_key" else f"MINERALS_{field.upper()}"
+    shown = variable if is_secret else f"{variable}={value}"
+    if message.startswith("Value error, "):
+        return f"{shown}: {message.removeprefix('Value error, ')}"
+    return f"{shown}: must be {_allowed(field)}"
+
+
+def _allowed(field: str) -> str:
+    """What a field takes, from its declaration: 'a whole number, at least 1, at most 100'."""
+    schema = Settings.model_json_schema()["properties"][field]
+    kind = schema["anyOf"][0] if "anyOf" in schema else schema
+    if "enum" in kind:
+        return " or ".join(kind["enum"])
+    nouns = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
+    limits = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most"}
+    bounds = [f"{words} {kind[key]:.15g}" for key, words in limits.items() if key in kind]
+    return ", ".join([nouns.get(kind.get("type"), "a text"), *bounds])
 
 
 def child_environment(settings: Settings) -> dict[str, str]:

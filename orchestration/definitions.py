@@ -7,7 +7,7 @@ from functools import partial
 
 import dagster as dg
 
-from minerals.settings import Settings
+from minerals.settings import Settings, read_settings
 from orchestration.assets import SOURCES, estimation, portfolio, publication, ranking
 from orchestration.assets.ingestion import ingestion_assets
 from orchestration.assets.transformation import transformation_assets
@@ -46,4 +46,4 @@ def build_definitions(settings: Settings) -> dg.Definitions:
 @dg.definitions
 def defs() -> dg.Definitions:
     """What `dagster dev` and the daemon load; the settings come from the environment."""
-    return build_definitions(Settings())
+    return build_definitions(read_settings())

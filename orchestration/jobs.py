@@ -15,12 +15,14 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
 from minerals.errors import WarehouseError
+from minerals.releases import ReleaseStore
 from minerals.settings import Settings
 from minerals.sources import DATASETS, comtrade
+from minerals.sources.seeds import check_seeds
 from orchestration.assets import SOURCES
 from orchestration.failures import Problems
 from orchestration.history import history_open
-from orchestration.recovery import one_at_a_time, run_tags
+from orchestration.recovery import forget_old_runs, one_at_a_time, run_tags
 from orchestration.resources import Warehouse, dbt_loaded
 
 # Step processes are copies of a server that has imported these once: a start costs a fork.
@@ -96,15 +98,21 @@ def dbt_for(settings: Settings, job: str) -> AbstractContextManager[None]:
     return dbt_loaded(settings) if job in BUILD_ALL else nullcontext()
 
 
-def set_aside_damage(settings: Settings, job: str) -> str | None:
-    """Move a damaged warehouse file away; return a sentence about it, None when it is sound.
+def before_a_run(settings: Settings, instance: dg.DagsterInstance, job: str) -> list[str]:
+    """What every run does first, alone with the warehouse: look at the seeds, remove what killed
+    runs left, forget the oldest runs, move a damaged warehouse file away. Returns a sentence about
+    each finding.
 
-    Raises WarehouseError when the job does not build all of it again.
+    Raises SourceError when a seed cannot be read, WarehouseError when the file is damaged and the
+    job does not build all of it again.
     """
+    check_seeds(settings.seeds_dir)
+    ReleaseStore(settings.releases_dir, settings.serving_database).remove_leftovers()
+    forget_old_runs(instance, settings.runs_to_keep)
     damage = Warehouse(database=str(settings.database)).set_aside_if_damaged()
     if damage and job not in BUILD_ALL:
         raise WarehouseError(f"{damage}: run the job {' or '.join(BUILD_ALL)}.")
-    return damage
+    return [damage] if damage else []
 
 
 def build_executor(settings: Settings) -> dg.ExecutorDefinition:
@@ -139,8 +147,8 @@ class OneRefreshAtATime(MultiprocessExecutor):
         plan_context.instance.add_run_tags(plan_context.run_id, tags)
         problems, job = Problems(), plan_context.job_name
         with one_at_a_time(self.settings.warehouse_dir, WAIT_SECONDS):
-            if damage := set_aside_damage(self.settings, job):
-                yield dg.DagsterEvent.engine_event(plan_context, damage)
+            for found in before_a_run(self.settings, plan_context.instance, job):
+                yield dg.DagsterEvent.engine_event(plan_context, found)
             held = history_open(self.settings.dagster_home, plan_context.run_id)
             with held, dbt_for(self.settings, job):
                 for event in super().execute(plan_context, execution_plan):

@@ -1,4 +1,4 @@
-"""One refresh at a time, and the recovery of runs whose process died.
+"""One refresh at a time, the recovery of runs whose process died, and how many runs are kept.
 
 A run holds a file lock for as long as it executes, whether the daemon or the command line started
 it; the operating system frees the lock when its holder dies, also by kill -9. Each run carries the
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterRunStatus, RunRecord
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from filelock import FileLock, Timeout
 
 from minerals.errors import AnotherRefreshRunsError
@@ -22,6 +23,7 @@ from minerals.settings import Settings
 from orchestration.assets import WRITER_POOL
 
 IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 KILLED = "Process died unexpectedly (killed?)."
 RUN_TAG = "minerals/run_id"  # the run that the process executes: the tags of a run are copied to
 PID_TAG = "minerals/pid"  # the one that executes it again
@@ -81,6 +83,21 @@ def recover(instance: dg.DagsterInstance) -> list[str]:
         if holder is None or holder.is_finished:
             storage.free_concurrency_slots_for_run(run_id)
     return ended
+
+
+def forget_old_runs(instance: dg.DagsterInstance, keep: int) -> int:
+    """Delete all but the last `keep` finished runs, with their events and logs; return how many."""
+    old = instance.get_run_ids(dg.RunsFilter(statuses=FINISHED))[keep:]
+    for run_id in old:
+        instance.delete_run(run_id)
+        instance.compute_log_manager.delete_logs(prefix=[run_id])
+        # What Dagster leaves of a deleted run: the results of its checks, and in SQLite its file.
+        checks = AssetCheckExecutionsTable
+        with instance.event_log_storage.index_connection() as index:
+            index.execute(checks.delete().where(checks.c.run_id == run_id))
+        for file in Path(instance.root_directory).glob(f"history/runs/{run_id}.db*"):
+            file.unlink()
+    return len(old)
 
 
 def is_alive(record: RunRecord) -> bool:

@@ -22,8 +22,8 @@ from dagster import DagsterEventType, EventLogEntry
 
 from minerals.settings import Settings
 from orchestration.failures import Problems
-from orchestration.history import history_open
-from orchestration.recovery import run_tags
+from orchestration.history import history_open, set_aside_damaged
+from orchestration.recovery import recover, run_tags
 
 STAGES = {
     "ingest": "ingest raw snapshots",
@@ -81,6 +81,16 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     if not target.exists() or target.read_text() != config:
         target.write_text(config)
     return dg.DagsterInstance.from_config(str(home))
+
+
+def recovered(settings: Settings) -> list[str]:
+    """Make the run history ready for a run: set aside what is damaged, end the runs whose process
+    died. Returns a sentence about each."""
+    said = set_aside_damaged(settings.dagster_home)
+    with open_instance(settings) as instance:
+        for run_id in recover(instance):
+            said.append(f"run {run_id[:8]} was interrupted; recovered, nothing to clean up")
+    return said
 
 
 def existing_instance(settings: Settings) -> dg.DagsterInstance:

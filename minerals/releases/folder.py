@@ -61,20 +61,22 @@ def write_release(
     }
     (folder / MANIFEST).write_text(json.dumps(content, indent=2, default=str) + "\n")
     for file in folder.iterdir():
-        if file.suffix in (".parquet", ".duckdb"):
-            file.chmod(0o444)  # not the folder: its owner could not delete or move it then
+        file.chmod(0o444)
         fsync_path(file)
     fsync_path(folder)
     return marts
 
 
 def mark_served(folder: Path) -> None:
-    """Note in a release that it is served now."""
+    """Note in a release that it is served now; from then on its folder is read-only."""
     file = folder / PUBLISHED
     if file.exists():
         os.utime(file)
     else:
+        folder.chmod(0o755)
         write_atomically(file, json.dumps({"published_at": _now()}) + "\n")
+        file.chmod(0o444)
+    folder.chmod(0o555)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -23,6 +23,8 @@ path of publication is used.
 
 import hashlib
 import json
+import re
+import threading
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -30,6 +32,7 @@ from pathlib import Path
 
 import duckdb
 
+from minerals.errors import ReleaseError
 from minerals.files import fsync_path, sha256_of, write_atomically
 from minerals.marts import Mart
 
@@ -41,6 +44,60 @@ the file, the newest last."""
 
 _LAYOUT = "5"  # of the views; another one makes the database anew
 _POINTER_COLUMNS = "{'position': 'INTEGER', 'release_id': 'VARCHAR'}"
+_LOCKING = threading.Lock()
+
+
+def open_serving(file: Path, releases: Path) -> duckdb.DuckDBPyConnection:
+    """Open the serving database for somebody else's SQL: read-only, no file outside `releases` and
+    no network can be reached, and no setting can be changed.
+
+    Files in `releases` can still be written with COPY: run what `only_select` returns. Raises
+    duckdb.Error when the file cannot be read.
+    """
+    connection = duckdb.connect(str(file), read_only=True)
+    try:
+        with _LOCKING:  # connections of one process to one file share their settings
+            locked = connection.execute("select current_setting('lock_configuration')").fetchone()
+            if locked != (True,):
+                connection.execute(locked_down(releases))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def locked_down(releases: Path) -> str:
+    """SQL that limits a connection to the files under `releases`, for good."""
+    # The views write a bracket or an asterisk in a path as a pattern does: `[[]`.
+    folders = dict.fromkeys((releases.as_posix(), re.sub(r"([*[])", r"[\1]", releases.as_posix())))
+    listed = ", ".join(f"'{quoted(folder)}'" for folder in folders)
+    return (
+        f"set allowed_directories = [{listed}]; "
+        "set enable_external_access = false; set lock_configuration = true"
+    )
+
+
+def only_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
+    """The one statement of `sql`, when DuckDB counts it as a select (also `from`, `describe`,
+    `show`, `summarize`). Raises ReleaseError for any other, for none and for more than one, and
+    duckdb.Error when the SQL cannot be parsed.
+    """
+    statements = connection.extract_statements(sql)
+    if not statements:
+        raise ReleaseError(
+            'There is no SQL to run: write for example "from marts.ranking_forward limit 5".'
+        )
+    if len(statements) > 1:
+        raise ReleaseError(f"These are {len(statements)} statements: give one at a time.")
+    kind = statements[0].type
+    if kind == duckdb.StatementType.MULTI:  # creates a type before it selects
+        raise ReleaseError("PIVOT needs its values here: pivot ... on <column> in ('a', 'b').")
+    if kind != duckdb.StatementType.SELECT:
+        raise ReleaseError(
+            f"This is a statement of kind {kind.name}. The published marts are read-only: use "
+            "select (or from, describe, show, summarize). `minerals export` writes files."
+        )
+    return statements[0]
 
 
 def write_pointer(contract: Path, releases: Sequence[str]) -> None:

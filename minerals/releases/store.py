@@ -12,12 +12,13 @@ release in `current.csv` of the contract that `serving.duckdb` reads (`serving.p
 2. Replace `current.csv`. The release is served now, unless its contract is another one.
 3. Replace `serving.duckdb` when the contract or its words changed. A new contract is served now;
    whoever still has the database before open keeps seeing the last release of that contract.
-4. Write `published.json` into the release, point the link at it, remove what is too old.
+4. Write `published.json` into the release, make its folder read-only, point the link at it, remove
+   what is too old.
 
 After a crash before the step that serves it, a release has no `published.json`, is not served and
-not listed, and goes with the next publication. After a crash behind that step it is served and
-listed, and the next publication writes `published.json`. To roll back is to do steps 2 to 4 with
-an older release.
+not listed, and goes at the start of the next run (`remove_leftovers`). After a crash behind that
+step it is served and listed, and the next run writes `published.json`. To roll back is to do steps
+2 to 4 with an older release.
 
 Releases of the layout before this one (`releases/<release_id>/`) are not listed; a publication
 removes them when they are older than a day.
@@ -27,7 +28,6 @@ What goes into a mart, and whether it may be published, is decided before this m
 
 import errno
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ import duckdb
 from filelock import FileLock
 
 from minerals.errors import ReleaseError
-from minerals.files import fsync_path
+from minerals.files import fsync_path, remove
 from minerals.marts import Mart, published
 from minerals.releases.contract import (
     CONTRACT,
@@ -123,6 +123,12 @@ class ReleaseStore:
                 raise
             self._prune()
         return release
+
+    def remove_leftovers(self) -> None:
+        """Remove what a killed publication left: releases never served, temporary files."""
+        if self.root.is_dir():
+            with FileLock(self.root / ".lock"):
+                self._clean()
 
     def rollback(self, release_id: str | None = None) -> str:
         """Serve an older release (by default the one before) again; return its id.
@@ -277,10 +283,13 @@ class ReleaseStore:
         patterns = [".writing-*", ".removing-*", f".{CURRENT}-*", ".serving-contract"]
         for pattern in (*patterns, f"{_CONTRACTS}/.*", f"{_CONTRACTS}/*/.*"):
             for leftover in self.root.glob(pattern):
-                _delete(leftover)
+                remove(leftover)
         current = self.current()
         if current is not None and not (current / PUBLISHED).exists():
             mark_served(current)
+        for release in self._marked():
+            if os.access(release, os.W_OK):  # killed before, unpacked from an archive
+                release.chmod(0o555)
         for contract in self._contracts():
             releases = [entry for entry in contract.iterdir() if entry.is_dir()]
             unserved = [release for release in releases if not (release / PUBLISHED).exists()]
@@ -304,7 +313,8 @@ class ReleaseStore:
 
     def _remove(self, folder: Path) -> None:
         """Remove a release, or a contract with its releases: readers never list a part of it."""
-        _delete(folder.rename(self.root / f".removing-{folder.name}"))
+        folder.chmod(0o755)  # a folder that is read-only cannot be moved
+        remove(folder.rename(self.root / f".removing-{folder.name}"))
 
     @contextmanager
     def _room(self) -> Iterator[None]:
@@ -323,10 +333,3 @@ class ReleaseStore:
 
 def _is_old(file: Path) -> bool:
     return time.time() - file.stat().st_mtime > DAY
-
-
-def _delete(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    else:
-        shutil.rmtree(path, ignore_errors=True)

@@ -4,6 +4,7 @@ A file is read as text and typed as `sources.yml` declares; a value that does no
 its row and column.
 """
 
+import csv
 from pathlib import Path
 
 import pyarrow as pa
@@ -65,7 +66,7 @@ def read_csv(file: Path, table: RawTable, remedy: str) -> pa.Table:
     try:
         # One thread, so that an error names the row.
         rows = pacsv.read_csv(
-            pa.BufferReader(_utf8(file, remedy)),
+            pa.BufferReader(checked_csv(file, remedy)),
             read_options=pacsv.ReadOptions(use_threads=False),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(types, pa.string()),
@@ -76,8 +77,7 @@ def read_csv(file: Path, table: RawTable, remedy: str) -> pa.Table:
         )
     except pa.ArrowInvalid as error:
         raise SourceError(
-            f"{file.name} cannot be read as comma-separated text: {error}. A number has a decimal "
-            f"point, never a comma, and text with a comma must be in quotes. {_CORRECT}"
+            f"{file.name} cannot be read as comma-separated text: {error}. {_CORRECT}"
         ) from error
     names = rows.column_names
     if repeated := sorted({name for name in names if names.count(name) > 1}):
@@ -91,16 +91,18 @@ def read_csv(file: Path, table: RawTable, remedy: str) -> pa.Table:
     return rows
 
 
-def _utf8(file: Path, remedy: str) -> bytes:
-    """The bytes of the file. Raises SourceError unless they are UTF-8, with a header and a row."""
+def checked_csv(file: Path, remedy: str) -> bytes:
+    """The bytes of a CSV file. Raises SourceError, naming the row of the file (the header is row
+    1), unless they are UTF-8, with a header and a row, each with as many values as the header."""
     content = file.read_bytes()
     try:
-        lines = content.decode("utf-8-sig").splitlines()
+        lines = content.decode("utf-8-sig").splitlines(keepends=True)
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        row = content.count(b"\n", 0, error.start) + 1
+        position = error.start - content.rfind(b"\n", 0, error.start)
         raise SourceError(
-            f"{file.name}, line {line}: byte 0x{content[error.start]:02x} is not UTF-8 text. "
-            f"Save the file in UTF-8. {_CORRECT}"
+            f"{file.name}, row {row}, byte {position}: 0x{content[error.start]:02x} is not UTF-8 "
+            f"text. Save the file in UTF-8. {_CORRECT}"
         ) from error
     filled = sum(bool(line.strip()) for line in lines)
     if filled < 2:
@@ -108,6 +110,16 @@ def _utf8(file: Path, remedy: str) -> bytes:
             f"{file.name} {'has a header and no rows' if filled else 'is empty'}: "
             f"it is not used; {remedy}."
         )
+    rows, first, expected = csv.reader(lines), 1, 0
+    for cells in rows:
+        expected = expected or len(cells)
+        if cells and len(cells) != expected:
+            raise SourceError(
+                f"{file.name}, row {first}: {len(cells)} values, where the header has {expected}: "
+                f"{','.join(cells)[:60]} ... A number has a decimal point, never a comma, and text "
+                f"with a comma must be in quotes. {_CORRECT}"
+            )
+        first = rows.line_num + 1
     return content
 
 

@@ -6,6 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from minerals.errors import SourceError
+from minerals.sources.csv_files import checked_csv
+
+
+def check_seeds(seeds_dir: Path) -> None:
+    """Raise SourceError with what is wrong with the files of the seeds, one line per file: not
+    UTF-8, empty, a row with too many or too few values. What the values mean is checked by dbt."""
+    wrong = []
+    for file in sorted(seeds_dir.glob("*.csv")):
+        try:
+            checked_csv(file, f"restore it: git checkout -- {file.name}")
+        except SourceError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise SourceError(f"A seed in {seeds_dir} is damaged:\n  " + "\n  ".join(wrong))
 
 
 def hs_codes(seeds_dir: Path) -> Mapping[str, tuple[str, ...]]:

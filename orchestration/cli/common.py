@@ -1,22 +1,19 @@
 """What the commands share: settings, the served marts, names a user writes, tables, numbers."""
 
-import csv
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from minerals.errors import MineralsError, ReleaseError
+from minerals.errors import ReleaseError
 from minerals.names import EVERY_IMPORTER, STUDY_IMPORTER
-from minerals.settings import Settings
+from minerals.settings import Settings, country_names, read_settings
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,15 +40,8 @@ Category = Annotated[str | None, typer.Option(help="ores, products or scrap.")]
 
 
 def settings() -> Settings:
-    """The settings of the environment. Raises MineralsError with each variable that is wrong."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        wrong = [
-            f"MINERALS_{'_'.join(map(str, e['loc'])).upper() or 'SETTINGS'}: {e['msg']}"
-            for e in error.errors()
-        ]
-        raise MineralsError("A setting is wrong:\n  " + "\n  ".join(wrong)) from None
+    """The settings of the environment. Raises SettingsError with all that is wrong."""
+    return read_settings()
 
 
 def console(**options: Any) -> Console:
@@ -173,16 +163,6 @@ def first_importer(settings: Settings) -> str:
     return STUDY_IMPORTER if first == EVERY_IMPORTER else first
 
 
-@cache
-def country_names(seeds_dir: Path) -> dict[str, str]:
-    """The name of each country by its ISO3 code; empty when the seed cannot be read."""
-    try:
-        with (seeds_dir / "countries.csv").open(encoding="utf-8", newline="") as file:
-            return {row["iso3"]: row["name"] for row in csv.DictReader(file)}
-    except (OSError, KeyError):
-        return {}
-
-
 def country(settings: Settings, iso3: str) -> str:
     """The code with the country's name: 'CHN China'."""
     return f"{iso3} {country_names(settings.seeds_dir).get(iso3, '')}".strip()
@@ -257,7 +237,7 @@ def why_empty(warehouse: Path) -> str:
 
 
 class Marts:
-    """The served marts, read-only, and the terminal that shows them.
+    """The served marts, read-only (`open_serving`), and the terminal that shows them.
 
     SQL may use the macros country(iso3), named(iso3), pct(share) and tons(kg). Raises ReleaseError
     when the marts cannot be read.
@@ -295,9 +275,11 @@ class Marts:
 def _open_marts(settings: Settings) -> "duckdb.DuckDBPyConnection":
     import duckdb
 
+    from minerals.releases.serving import open_serving
+
     file = settings.serving_database
     try:
-        marts = duckdb.connect(str(file), read_only=True)
+        marts = open_serving(file, settings.releases_dir)
         marts.execute("select 1 from marts.ppml_fit limit 1")
     except duckdb.Error as error:
         release_names(releases(settings))

@@ -38,16 +38,18 @@ def query(
 ) -> None:
     """Ask the published marts a question in SQL.
 
-    The marts cannot be changed. COPY can write other files, with your own rights. A table shows
-    the first 200 rows; csv and json hold all rows.
+    Select statements only; no file outside the releases can be read, and none written. A table
+    shows the first 200 rows; csv and json hold all rows.
     """
     import duckdb
+
+    from minerals.releases.serving import only_select
 
     form = form or ("table" if sys.stdout.isatty() else "csv")
     with common.Marts(common.settings(), common.console()) as served:
         marts = served.connection
         try:
-            answer = marts.execute(_only_statement(marts, sql))
+            answer = marts.execute(only_select(marts, sql))
             columns = [column[0] for column in answer.description or []]
             if form == "csv":
                 _write_csv(columns, _batches(answer))
@@ -57,17 +59,6 @@ def query(
                 _print_table(columns, answer.fetchmany(ROWS_OF_A_TABLE + 1))
         except duckdb.Error as error:
             raise ReleaseError(f"DuckDB refuses the query: {error}") from error
-
-
-def _only_statement(marts: "duckdb.DuckDBPyConnection", sql: str) -> "duckdb.Statement":
-    statements = marts.extract_statements(sql)
-    if not statements:
-        raise ReleaseError(
-            'There is no SQL to run: write for example "from marts.ranking_forward limit 5".'
-        )
-    if len(statements) > 1:
-        raise ReleaseError(f"These are {len(statements)} statements: give one at a time.")
-    return statements[0]
 
 
 def _batches(answer: "duckdb.DuckDBPyConnection") -> Iterator[Sequence[Any]]:

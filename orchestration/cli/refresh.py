@@ -74,15 +74,15 @@ def refresh(
 
 
 def _refresh(settings: Settings, quiet: bool, job: str) -> None:
-    from orchestration import jobs, recovery, run
+    from orchestration import jobs, run
 
     with run.terminal() as stream:
         console = common.console(file=stream, no_color=quiet)
+        for found in run.recovered(settings):
+            console.print(f"[yellow]warning[/] {found}")
         with run.open_instance(settings) as instance:
-            for run_id in recovery.recover(instance):
-                console.print(f"run {run_id[:8]} was interrupted; recovered, nothing to clean up")
-        if damage := jobs.set_aside_damage(settings, job):
-            console.print(f"[yellow]warning[/] {damage}")
+            for found in jobs.before_a_run(settings, instance, job):
+                console.print(f"[yellow]warning[/] {found}")
         with progress(console, quiet) as on_step:
             result = run.refresh(settings, on_step, job=job)
         if not result.succeeded:

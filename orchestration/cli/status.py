@@ -47,6 +47,7 @@ class Status:
     last_publishing_run: Run | None = None
     sources: list[dict[str, Any]] = field(default_factory=list)
     damaged_sources: list[str] = field(default_factory=list)
+    damaged_history: str | None = None
     checks_failed: list[str] = field(default_factory=list)
     checks_warned: list[str] = field(default_factory=list)
     checks_not_comparable: int = 0
@@ -60,7 +61,7 @@ def status(
     """Show the release, the last run, the sources, the checks, and whether the release is current.
 
     Exit code 0: fine. 1: there is no release, the last run or a blocking check failed, or a source
-    is damaged. 2: newer snapshots are in use than those the release was made from.
+    or the run history is damaged. 2: newer snapshots are in use than those of the release.
     """
     settings, console = common.settings(), common.console(markup=False)
     found = read_status(settings)
@@ -74,6 +75,8 @@ def status(
 
 def read_status(settings: Settings) -> Status:
     """The release, the sources, the runs with their checks, and from these the exit code."""
+    from sqlalchemy.exc import DatabaseError
+
     found = Status()
     manifest = common.releases(settings).manifest() or {}
     if manifest:
@@ -83,10 +86,17 @@ def read_status(settings: Settings) -> Status:
         found.models = [{key: fit[key] for key in keys} for fit in manifest["fits"]]
     _read_sources(settings, manifest, found)
     if (settings.dagster_home / "dagster.yaml").exists():
-        _read_runs(settings, found)
+        try:
+            _read_runs(settings, found)
+        except DatabaseError as error:
+            found.damaged_history = (
+                f"the run history under {settings.dagster_home} cannot be read ({error.orig}): the "
+                "next `minerals refresh` sets aside what is damaged and begins a new one"
+            )
     runs = [run for run in (found.last_run, found.last_publishing_run) if run]
     has_failed = any(run.status == "failed" for run in runs)
-    if not manifest or has_failed or found.checks_failed or found.damaged_sources:
+    is_damaged = found.damaged_sources or found.damaged_history
+    if not manifest or has_failed or found.checks_failed or is_damaged:
         found.exit_code = FAILED
     elif found.stale:
         found.exit_code = STALE
@@ -194,6 +204,7 @@ def _lines(settings: Settings, found: Status) -> list[tuple[str, str]]:
         words = f"{source['dataset']} {source['snapshot_id']}: {source['row_count']:,} rows, "
         lines.append(("source", f"{words}{_ago(source['age_days'])}, {source['provider']}"))
     lines += [("damaged", words) for words in found.damaged_sources]
+    lines += [("damaged", found.damaged_history)] if found.damaged_history else []
     causes = [run.cause for run in (found.last_run, found.last_publishing_run) if run]
     lines += [("failed", words) for words in found.checks_failed if words not in causes]
     lines += [("warned", words) for words in found.checks_warned]

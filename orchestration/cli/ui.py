@@ -18,11 +18,11 @@ def ui(
     port: Annotated[int | None, typer.Option(help="Port on the loopback interface.")] = None,
 ) -> None:
     """Start the Dagster web server and daemon on the warehouse's instance."""
-    from orchestration import recovery, run
+    from orchestration import run
 
     settings = common.settings()
-    with run.open_instance(settings) as instance:
-        recovery.recover(instance)
+    for found in run.recovered(settings):
+        common.console().print(found)
     port = port or settings.ui_port
     command = [str(Path(sys.executable).with_name("dagster")), "dev"]
     command += ["-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
@@ -33,9 +33,9 @@ def ui(
 @app.command()
 def instance() -> None:
     """Write the Dagster instance into the warehouse folder and end dead runs: before a service."""
-    from orchestration import recovery, run
+    from orchestration import run
 
     settings = common.settings()
-    with run.open_instance(settings) as opened:
-        recovery.recover(opened)
+    for found in run.recovered(settings):
+        common.console().print(found)
     common.console().print(f"DAGSTER_HOME={settings.dagster_home}")

@@ -21,6 +21,7 @@ import duckdb
 import pytest
 from filelock import FileLock
 
+from minerals.files import remove
 from minerals.releases import ReleaseStore
 from minerals.releases.reproduction import code_version
 from minerals.settings import PROJECT_ROOT, Settings
@@ -150,7 +151,7 @@ def refreshed(bundle_wheel: Path) -> TestWarehouse:
     with FileLock(root / ".lock"):
         if not done.exists():
             _forget_old(root)
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
             (folder / "downloads").mkdir(parents=True)
             shutil.copy(bundle_wheel, folder / "downloads")
             ran = warehouse_in(folder, **variables).command("refresh", "--quiet")
@@ -164,7 +165,7 @@ def _forget_old(root: Path) -> None:
     marks = sorted(root.glob("*.done"), key=lambda mark: mark.stat().st_mtime)
     for mark in marks[: max(0, len(marks) - KEPT + 1)]:
         mark.unlink()
-        shutil.rmtree(mark.with_suffix(""), ignore_errors=True)
+        remove(mark.with_suffix(""))
 
 
 @pytest.fixture(scope="module")

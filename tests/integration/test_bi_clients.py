@@ -1,9 +1,11 @@
 """The programs that people read the marts with: each asks the served release the same question."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import duckdb
@@ -13,6 +15,8 @@ import pytest
 import sqlalchemy as sa
 
 from minerals.marts import published
+from minerals.releases import ReleaseStore
+from minerals.releases.serving import locked_down
 from minerals.settings import PROJECT_ROOT
 
 BI_PAGE = (PROJECT_ROOT / "docs" / "bi.md").read_text(encoding="utf-8")
@@ -61,6 +65,42 @@ def test_sqlalchemy_lists_tables_and_columns_and_asks(refreshed, answer):
     engine.dispose()
 
 
+DOORS = (
+    "copy (select 1) to '{elsewhere}'",
+    "select * from read_text('{elsewhere}/../secret')",
+    "attach '{elsewhere}' as mine",
+    "export database '{elsewhere}'",
+    "install spatial",
+    "set enable_external_access = true",
+)
+
+
+def test_sqlalchemy_locked_as_the_page_says_reads_the_marts_and_nothing_else(
+    refreshed, answer, tmp_path
+):
+    """deploy/superset_config.py, on two connections that are open at once."""
+    (tmp_path / "secret").write_text("not to be seen")
+    releases = str(refreshed.settings.releases_dir)
+    config = (PROJECT_ROOT / "deploy" / "superset_config.py").read_text(encoding="utf-8")
+    made: dict = {}
+    exec(config.replace("/srv/minerals/releases", releases), made)
+    try:
+        engine = sa.create_engine(
+            f"duckdb:///{refreshed.settings.serving_database}", connect_args={"read_only": True}
+        )
+        with engine.connect() as first, engine.connect() as second:
+            for connection in (first, second):
+                assert [tuple(row) for row in connection.execute(sa.text(QUESTION))] == answer
+                for sql in DOORS:
+                    with pytest.raises(sa.exc.SQLAlchemyError):
+                        connection.execute(sa.text(sql.format(elsewhere=tmp_path / "x")))
+                    connection.rollback()
+        engine.dispose()
+    finally:
+        sa.event.remove(sa.engine.Engine, "connect", made["lock_down"])
+    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
+
+
 def test_an_adbc_driver_asks_and_may_not_write(refreshed, answer):
     """As a program does that was built against a driver, not against DuckDB: by the library's
     path, with the settings of docs/bi.md."""
@@ -92,15 +132,49 @@ def test_the_command_line_of_duckdb_asks_and_may_not_write(refreshed, answer):
     if program is None:
         pytest.skip("needs the program duckdb (package duckdb-cli)")
 
-    def ask(sql: str) -> subprocess.CompletedProcess[str]:
+    def ask(sql: str, *before: str) -> subprocess.CompletedProcess[str]:
         database = str(refreshed.settings.serving_database)
-        command = [program, "-no-init", "-readonly", "-csv", "-noheader", database, sql]
+        first = [word for statement in before for word in ("-cmd", statement)]
+        command = [program, "-no-init", "-readonly", "-csv", "-noheader", *first, database, sql]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     assert ask(QUESTION).stdout.split() == [f"{code},{rank}" for code, rank in answer]
     refused = ask("create table marts.mine as select 1")
     assert refused.returncode != 0
     assert "read-only" in refused.stderr
+    releases = refreshed.settings.releases_dir
+    lock = locked_down(releases).split("; ")
+    assert ask(QUESTION, *lock).stdout.split() == [f"{code},{rank}" for code, rank in answer]
+    assert "disabled by configuration" in ask("from read_text('/etc/hosts')", *lock).stderr
+
+
+def test_another_user_reads_the_release_and_changes_nothing(refreshed, answer):
+    """As deploy/ runs a BI tool, with DuckDB's own defaults: the files alone say no."""
+    client = pytest.importorskip("duckdb_cli", reason="needs the package duckdb-cli")
+    program = Path(client.__file__).with_name("duckdb")
+    if os.geteuid() != 0:
+        pytest.skip("only root may start a program as another user")
+    with tempfile.TemporaryDirectory(prefix="bi-") as name:  # pytest's own folders are private
+        Path(name).chmod(0o755)
+        warehouse = Path(shutil.copytree(refreshed.settings.releases_dir, f"{name}/releases",
+                                         symlinks=True)).parent  # fmt: skip
+        database = shutil.copy(refreshed.settings.serving_database, warehouse)
+        binary = shutil.copy(program, warehouse)
+
+        def ask(sql: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                [binary, "-no-init", "-readonly", "-csv", "-noheader", str(database), sql],
+                user=65534, group=65534, extra_groups=[], cwd="/", env={},
+                capture_output=True, text=True, check=False, timeout=60,
+            )  # fmt: skip
+
+        assert ask(QUESTION).stdout.split() == [f"{code},{rank}" for code, rank in answer]
+        current = warehouse / "releases" / "current"
+        for target in (current / "ppml_fit.parquet", current / "new.parquet",
+                       current.resolve().parent / "current.csv"):  # fmt: skip
+            assert "Permission denied" in ask(f"copy (select 1) to '{target}'").stderr
+        store = ReleaseStore(warehouse / "releases", Path(database))
+        assert store.verify(store.current().name) == []
 
 
 def test_the_page_has_its_questions():

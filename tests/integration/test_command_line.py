@@ -60,7 +60,9 @@ def test_a_wide_answer_has_a_line_per_column_and_a_long_one_is_cut(refreshed):
         (" ; ", "There is no SQL to run"),
         ("select 1; select 2", "2 statements: give one at a time"),
         ("selec 1", "syntax error"),
-        ("delete from marts.ppml_fit", "DuckDB refuses the query"),
+        ("delete from marts.ppml_fit", "of kind DELETE. The published marts are read-only"),
+        ("copy (select 1) to 'releases/current/ppml_fit.parquet'", "of kind COPY"),
+        ("from read_csv('/etc/passwd')", "DuckDB refuses the query: Permission Error"),
     ],
 )
 def test_a_query_that_cannot_run_gets_a_sentence(refreshed, sql, words):

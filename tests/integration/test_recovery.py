@@ -4,9 +4,11 @@ A real Dagster instance in a temporary folder, and real processes.
 """
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -20,6 +22,7 @@ from minerals.errors import AnotherRefreshRunsError
 from minerals.settings import Settings
 from orchestration import recovery, run
 from orchestration.cli.status import read_status
+from orchestration.recovery import IN_PROGRESS, forget_old_runs
 from orchestration.sensors import end_dead_runs
 
 POOL = "duckdb_writer"
@@ -238,3 +241,80 @@ def test_a_wiped_history_does_not_block_the_pool_forever(tmp_path: Path) -> None
         recovery.recover(instance)
         assert storage.get_concurrency_info(POOL).slot_count == 1
         assert storage.claim_concurrency_slot(POOL, make_new_run_id(), "ppml").is_claimed
+
+
+def _one_run(settings: Settings) -> str:
+    """Run a job with a step and a check to its end; the run's id."""
+
+    @dg.asset(check_specs=[dg.AssetCheckSpec("is_fine", asset="fine")])
+    def fine() -> dg.MaterializeResult:
+        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
+
+    with run.open_instance(settings) as instance:
+        return dg.materialize([fine], instance=instance).run_id
+
+
+def _overwritten(content: bytes) -> bytes:
+    """Garbage in the middle: such a file opens, and fails where it is read."""
+    quarter = len(content) // 4
+    return content[:quarter] + os.urandom(2 * quarter) + content[3 * quarter :]
+
+
+DAMAGES = {
+    "garbage": lambda content: os.urandom(len(content)),
+    "cut": lambda content: content[: len(content) // 2],
+    "overwritten": _overwritten,
+    "empty": lambda content: b"",
+}
+HISTORIES = ("runs.db", "runs/index.db", "../schedules/schedules.db", "runs/{}.db")
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("file", HISTORIES)
+def test_a_damaged_history_is_set_aside_and_a_new_one_begins(tmp_path, file, damage):
+    settings = Settings(warehouse_dir=tmp_path)
+    run_id = _one_run(settings)
+    damaged = (settings.dagster_home / "history" / file.format(run_id)).resolve()
+    content = damage(damaged.read_bytes())
+    damaged.write_bytes(content)
+    before = read_status(settings)
+    said = run.recovered(settings)
+    if content[:6] != b"SQLite" and content:
+        assert len(said) == 1 and str(damaged) in said[0] and "no mart or release" in said[0]
+        (kept,) = damaged.parent.glob(f"{damaged.name}.damaged-*")
+        assert kept.read_bytes() == content
+    if file == "runs.db" and content:
+        assert before.exit_code == 1
+        assert "minerals refresh` sets aside" in before.damaged_history
+    assert run.recovered(settings) == []
+    again = _one_run(settings)
+    found = read_status(settings)
+    assert (found.last_run.run_id, found.last_run.status) == (again, "succeeded")
+    assert found.damaged_history is None
+
+
+def test_the_history_keeps_the_last_runs_and_does_not_grow(tmp_path):
+    settings, keep = Settings(warehouse_dir=tmp_path), 3
+    run.recovered(settings)
+    runs = [_one_run(settings) for _ in range(keep)]
+
+    def rows() -> dict[str, int]:
+        with closing(sqlite3.connect(settings.dagster_home / "history/runs/index.db")) as index:
+            tables = [
+                t for (t,) in index.execute("select name from sqlite_master where type='table'")
+            ]
+            return {t: index.execute(f"select count(*) from {t}").fetchone()[0] for t in tables}
+
+    at_first = rows()
+    runs += [_one_run(settings) for _ in range(4)]
+    with run.open_instance(settings) as instance:
+        record = dg.DagsterRun("refresh", dead := make_new_run_id(), status=IN_PROGRESS[0])
+        instance.add_run(record)  # it stays
+        assert forget_old_runs(instance, keep) == 4
+        assert forget_old_runs(instance, keep) == 0
+        assert set(instance.get_run_ids()) == {dead, *runs[-keep:]}
+        assert instance.all_logs(runs[-1]) and instance.get_run_stats(runs[-1]).steps_succeeded == 1
+    history = settings.dagster_home / "history" / "runs"
+    assert {file.stem for file in history.glob("*.db")} - {dead} == {"index", *runs[-keep:]}
+    grown = {table: n - at_first[table] for table, n in rows().items() if n != at_first[table]}
+    assert grown == {}

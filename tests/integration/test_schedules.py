@@ -16,6 +16,7 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 
+from minerals.files import remove
 from minerals.settings import Settings
 from minerals.sources import DATASETS
 from orchestration import run
@@ -181,13 +182,14 @@ def test_a_release_that_was_rolled_back_is_not_rebuilt(live, instance):
     text = (older / "manifest.json").read_text()
     for dataset in DATASETS:
         text = text.replace((live.raw_dir / dataset / "CURRENT").read_text().strip(), "older")
+    (older / "manifest.json").unlink()  # read-only, as it was published
     (older / "manifest.json").write_text(text)
     (older / "published.json").touch()  # served last
     assert asked(live, instance) == []
 
 
 def test_before_the_first_release_it_waits_for_every_source(live, instance):
-    shutil.rmtree(live.releases_dir)
+    remove(live.releases_dir)
     (live.raw_dir / "production" / "CURRENT").unlink()
     outcome = tick(live, "publish_what_is_new", instance)
     assert "no snapshot of production yet" in outcome.skip_message

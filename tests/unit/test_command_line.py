@@ -141,7 +141,7 @@ def test_the_ending_of_the_file_and_the_format_must_agree():
 
 def test_a_wrong_setting_is_named_with_its_variable(tmp_path):
     done = run(tmp_path, "settings", MINERALS_TOP_K="0", MINERALS_FIRST_YEAR="x")
-    for words in ("MINERALS_TOP_K: ", "MINERALS_FIRST_YEAR: "):
+    for words in ("MINERALS_TOP_K=0: must be", "MINERALS_FIRST_YEAR=x: must be a whole number"):
         assert words in refusal(done)
 
 

@@ -170,10 +170,17 @@ def test_a_decimal_comma_without_quotes_is_refused_at_its_row(figures):
     spoilt = as_csv(CHILE, KENYA).replace("50000000", "5e7").replace("5e7", "50,5")
     message = figures.refusal("country_indicators", spoilt)
     for words in (
-        "country_indicators.csv", "Row #3", "Expected 15 columns, got 16", "KEN,2019",
+        "country_indicators.csv, row 3: 16 values, where the header has 15", "KEN,2019",
         "never a comma", "Nothing of the file is used", "correct it",
     ):  # fmt: skip
         assert words in message
+
+
+def test_a_row_is_counted_as_in_the_file(figures):
+    """With blank lines, and a text over two lines, before it."""
+    first, *others = as_csv(CHILE, KENYA).replace("CHL", '"C\nHL"').splitlines()
+    message = figures.refusal("country_indicators", "\n".join([first, "", *others]) + ",7\n")
+    assert "country_indicators.csv, row 5: 16 values, where the header has 15" in message
 
 
 def test_semicolons_between_the_columns_are_refused_by_the_header(figures):
@@ -241,7 +248,7 @@ def test_a_header_without_rows_is_refused(figures, end):
 def test_a_file_in_another_encoding_is_refused_at_its_line(figures, encoding, line):
     message = figures.refusal("country_geography", as_csv(PERU, IVORY_COAST).encode(encoding))
     for words in (
-        f"country_geography.csv, line {line}", "not UTF-8", "Save the file in UTF-8",
+        f"country_geography.csv, row {line}, byte ", "not UTF-8", "Save the file in UTF-8",
         "Nothing of the file is used",
     ):  # fmt: skip
         assert words in message
@@ -249,7 +256,7 @@ def test_a_file_in_another_encoding_is_refused_at_its_line(figures, encoding, li
 
 def test_a_file_cut_short_is_refused_at_its_row(figures):
     message = figures.refusal("country_indicators", as_csv(CHILE, KENYA)[:-10])
-    for words in ("country_indicators.csv", "Row #3", "Expected 15 columns", "correct it"):
+    for words in ("country_indicators.csv, row 3: ", "where the header has 15", "correct it"):
         assert words in message
 
 

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from minerals.errors import ReleaseError
-from minerals.files import sha256_of
+from minerals.files import remove, sha256_of
 from minerals.marts import Column, published
 from minerals.releases import CURRENT, MANIFEST, ReleaseStore
 from minerals.releases import folder as folder_module
@@ -31,7 +33,7 @@ from minerals.releases.contract import (
 from minerals.releases.export import export_mart
 from minerals.releases.folder import PUBLISHED
 from minerals.releases.reproduction import IDENTICAL, code_version, differences
-from minerals.releases.serving import MADE, PINNED, POINTER
+from minerals.releases.serving import MADE, PINNED, POINTER, only_select, open_serving
 from minerals.releases.store import DAY
 from tests.declared import declared
 
@@ -126,6 +128,12 @@ def leftovers(store: ReleaseStore) -> list[str]:
     return sorted({path.name for path in hidden} - {".lock"})
 
 
+def unlocked(folder: Path) -> Path:
+    """A release, made writable for its owner, who then damages it."""
+    folder.chmod(0o755)
+    return folder
+
+
 def overwrite(file: Path, content: bytes) -> None:
     """Also a published file, which is read-only."""
     file.unlink()
@@ -145,7 +153,8 @@ def test_a_release_is_whole_and_says_what_it_holds(made, marts):
     assert release.parent.name == fingerprint(read_contract(release / CONTRACT))
     parquet, others = {f"{name}.parquet" for name in KEYS}, {CONTRACT, "README.md", PINNED}
     assert {path.name for path in release.iterdir()} == parquet | others | {MANIFEST, PUBLISHED}
-    assert all((release / name).stat().st_mode & 0o777 == 0o444 for name in {*parquet, PINNED})
+    assert {path.stat().st_mode & 0o777 for path in release.iterdir()} == {0o444}
+    assert release.stat().st_mode & 0o777 == 0o555
     manifest = json.loads((release / MANIFEST).read_text())
     assert manifest["files"] == {name: sha256_of(release / name) for name in parquet | others}
     assert manifest == store.manifest()
@@ -219,6 +228,97 @@ def test_the_serving_database_lets_nobody_write(made, marts):
         database.execute("create table marts.mine as select 1")
 
 
+def locked(store: ReleaseStore) -> duckdb.DuckDBPyConnection:
+    return open_serving(store.serving_database, store.root)
+
+
+# Statements of the two kinds: refused for what they are, refused for what they ask.
+WRITES = (
+    "copy (select 1) to '{releases}/current/fits.parquet'",
+    "copy (select 1) to '{outside}'",
+    "export database '{outside}'",
+    "explain analyze copy (select 1) to '{outside}'",
+    "attach '{outside}' as mine",
+    "install json",
+    "load json",
+    "set enable_external_access = true",
+    "create temp table mine as select 1",
+    "delete from marts.fits",
+    "prepare mine as copy (select 1) to '{outside}'",
+    "call enable_logging(storage = 'file', storage_path = '{outside}')",
+    "pivot marts.fits on category using sum(number)",
+)
+READS = (
+    "from read_csv('/etc/passwd')",
+    "from read_text('{outside}')",
+    "from read_text('{releases}/../secret')",
+    "from read_text('{releases}-other/secret')",
+    "from read_text('{releases}/link/secret')",
+    "from glob('/etc/*')",
+    "from 'http://127.0.0.1:9/x.parquet'",
+    "from enable_logging(storage = 'file', storage_path = '{outside}')",
+    "from query('copy (select 1) to ''{outside}''')",
+    "with gone as (delete from marts.fits returning *) from gone",
+)
+
+
+def test_who_asks_the_served_marts_writes_nothing_and_reads_nothing_else(store, tmp_path):
+    """As `minerals query` and the dashboard open them, with SQL of anybody."""
+    for folder in (store.root.parent, (beside := store.root.with_name("releases-other"))):
+        folder.mkdir(exist_ok=True)
+        (folder / "secret").write_text("not to be seen")
+    (store.root / "link").symlink_to(beside)
+    outside = tmp_path / "outside"
+    before = sorted(path for path in tmp_path.rglob("*"))
+    names = {"releases": store.root, "outside": outside}
+    with locked(store) as marts, locked(store) as second:
+        for sql in WRITES:
+            with pytest.raises(ReleaseError, match=r"of kind|PIVOT"):
+                only_select(marts, sql.format(**names))
+        for sql in READS:
+            with pytest.raises(duckdb.Error):
+                marts.execute(only_select(marts, sql.format(**names))).fetchall()
+        for sql in ("set lock_configuration = false", "set allowed_directories = ['/']"):
+            with pytest.raises(duckdb.Error, match="locked"):
+                second.execute(sql)
+        for sql in (NUMBER, f"describe marts.{MART}", f"summarize marts.{MART}", "show all tables",
+                    f"from marts.{MART}", f"with a as (from marts.{MART}) from a"):  # fmt: skip
+            assert marts.execute(only_select(marts, sql)).fetchall()
+            assert second.execute(only_select(second, sql)).fetchall()
+    assert sorted(path for path in tmp_path.rglob("*")) == before
+    assert store.verify(served_id(store)) == []
+
+
+UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+
+
+def test_not_even_the_owner_writes_into_a_published_release_by_mistake(store):
+    """A BI tool that runs as the owner, without `locked_down`: modes hold for all but root."""
+    if UNPRIVILEGED and shutil.which("setpriv") is None:
+        pytest.skip("root may write anywhere, and setpriv, which takes that from it, is missing")
+    program = """
+import duckdb, sys
+from pathlib import Path
+release, database = Path(sys.argv[1]), sys.argv[2]
+def copy_over():
+    with duckdb.connect(database, read_only=True) as marts:
+        marts.execute(f"copy (select 666) to '{release}/fits.parquet'")
+for attempt in (copy_over, (release / "mine").touch, (release / "fits.parquet").unlink,
+                lambda: (release / "manifest.json").write_text("{}")):
+    try:
+        attempt()
+        print("written")
+    except (OSError, duckdb.Error):
+        print("refused")
+"""
+    release = store.current()
+    arguments = [str(release.resolve()), str(store.serving_database)]
+    command = [*UNPRIVILEGED, sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["refused"] * 4
+    assert store.verify(release.name) == []
+
+
 @pytest.mark.parametrize("is_cached", [False, True])
 def test_an_open_connection_sees_the_new_release_with_its_next_query(store, warehouse, is_cached):
     """Prepared or not, and where DuckDB keeps what it read; a rollback as well."""
@@ -239,7 +339,9 @@ def test_a_query_that_listed_the_files_before_a_release_takes_the_one_before(sto
     """The pointer names a release that is not among the listed files: never no rows."""
     publish(store, warehouse, 2)
     last = publish(store, warehouse, 3)
-    hidden = store.current().rename(store.root / last)  # not listed, and the pointer names it
+    hidden = unlocked(store.current()).rename(
+        store.root / last
+    )  # not listed, and the pointer names it
     assert served(store) == [(2,)]
     hidden.rename(store.root / store.current().parent.name / last)
     assert served(store) == [(3,)]
@@ -270,7 +372,7 @@ def test_a_copy_that_followed_the_links_is_served_and_published_into(store, ware
     """As a share for Windows is, or what was unpacked from an archive."""
     copy = tmp_path / "copy"
     shutil.copytree(store.root.parent, copy, symlinks=False)
-    shutil.rmtree(store.root.parent)
+    remove(store.root.parent)
     for database in (copy / "serving.duckdb", copy / "releases" / CURRENT / PINNED):
         with duckdb.connect(str(database), read_only=True) as reader:
             assert reader.execute(NUMBER).fetchall() == [(1,)]
@@ -284,6 +386,8 @@ def test_the_views_find_the_release_where_the_folder_is_now(store, warehouse, na
     elsewhere = store.root.parent.rename(store.root.parents[1] / name)
     moved = store_in(elsewhere, warehouse)
     assert served(moved) == [(1,)]
+    with locked(moved) as marts:
+        assert marts.execute(NUMBER).fetchall() == [(1,)]
     with duckdb.connect(str(moved.current() / PINNED), read_only=True) as database:
         assert database.execute(NUMBER).fetchall() == [(1,)]
     publish(moved, warehouse, 2)
@@ -305,7 +409,7 @@ def test_the_views_find_the_release_where_the_folder_is_now(store, warehouse, na
     ],
 )
 def test_a_damaged_release_does_not_stop_the_one_that_repairs_it(store, warehouse, damage):
-    damage(store.current())
+    damage(unlocked(store.current()))
     release = publish(store, warehouse, 4)
     assert (served_id(store), served(store)) == (release, [(4,)])
     assert store.verify(release) == []
@@ -466,7 +570,7 @@ def test_the_release_served_stays_even_if_the_clock_went_back(store, warehouse):
 
 def test_a_manifest_that_cannot_be_read_says_where_and_what_to_do(store):
     for content in ("{", "[]", "{}"):
-        (store.root / CURRENT / MANIFEST).write_text(content)
+        overwrite(unlocked(store.root / CURRENT) / MANIFEST, content.encode())
         for read in (store.manifest, lambda: store.verify(served_id(store))):
             with pytest.raises(ReleaseError, match=rf"{MANIFEST} cannot be read.*`minerals ref"):
                 read()
@@ -503,19 +607,24 @@ def test_a_release_that_was_never_served_is_not_listed_and_goes(store, warehouse
     before = served_id(store)
     unserved = store.current().parent / "29990101T000000Z-0bad"
     shutil.copytree(store.current(), unserved)
-    (unserved / PUBLISHED).unlink()
+    (unlocked(unserved) / PUBLISHED).unlink()
     (store.root / ("0" * 12) / "29990101T000000Z-0bad").mkdir(parents=True)
     assert store.list() == [before]
     with pytest.raises(ReleaseError, match="There is no release 2999"):
         store.rollback(unserved.name)
     assert served(store) == [(1,)]
-    publish(store, warehouse, 2)
+    for name in (".writing-x", ".removing-x", f".{CURRENT}-x"):
+        (store.root / name).mkdir()
+        (store.root / name / "part").touch()
+        (store.root / name).chmod(0o555)
+    store.remove_leftovers()  # as each run does when it starts
     assert not unserved.exists() and not (store.root / ("0" * 12)).exists()
+    assert leftovers(store) == []
 
 
 def test_a_release_killed_after_it_was_served_counts(store, warehouse):
     publish(store, warehouse, 2)
-    (store.current() / PUBLISHED).unlink()
+    (unlocked(store.current()) / PUBLISHED).unlink()
     killed = served_id(store)
     assert killed in store.list() and served(store) == [(2,)]
     publish(store, warehouse, 3)
@@ -559,11 +668,11 @@ def test_going_back_serves_the_older_release_and_the_next_publication_a_new_one(
 def test_a_release_that_was_tampered_with_is_named_and_not_gone_back_to(store, warehouse):
     first, second = served_id(store), publish(store, warehouse, 2)
     assert store.verify(first) == []
-    folder = store.folder(first)
+    folder = unlocked(store.folder(first))
     overwrite(folder / f"{MART}.parquet", b"other")
     (folder / "panel.parquet").unlink()
     (folder / "mine.parquet").write_bytes(b"x")
-    (folder / "README.md").write_text("Trust me.")
+    overwrite(folder / "README.md", b"Trust me.")
     assert store.verify(first) == [
         "README.md is not the file that was published (sha256)",
         f"{MART}.parquet is not the file that was published (sha256)",
@@ -610,7 +719,7 @@ def test_what_differs_between_two_releases_is_named(store, warehouse):
         MART: "number in 2 rows", WORDY: "other columns: more",
         "panel": "3 rows instead of 2 rows",
     }  # fmt: skip
-    (other / f"{MART}.parquet").unlink()
+    (unlocked(other) / f"{MART}.parquet").unlink()
     assert differences(first, other)[MART] == "was not made"
 
 

@@ -1,12 +1,13 @@
 """What the clients read from the dbt seeds."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from minerals.errors import SourceError
 from minerals.settings import PROJECT_ROOT
-from minerals.sources.seeds import reporter_code
+from minerals.sources.seeds import check_seeds, reporter_code
 
 SEEDS = PROJECT_ROOT / "dbt_project" / "seeds"
 
@@ -46,3 +47,27 @@ def test_the_last_year_decides_and_not_the_note(tmp_path):
 def test_a_country_without_one_code_in_use_is_an_error(tmp_path, rows, words):
     with pytest.raises(SourceError, match=words):
         reporter_code(aliases(tmp_path, *rows), "IND")
+
+
+def test_damaged_seeds_are_told_all_at_once_with_file_row_and_byte(tmp_path):
+    check_seeds(SEEDS)
+    seeds = Path(shutil.copytree(SEEDS, tmp_path / "seeds"))
+    (seeds / "minerals.csv").write_bytes(b"")
+    countries = seeds / "countries.csv"
+    countries.write_bytes(countries.read_bytes().replace("\u00f4".encode(), b"\xf4", 1))
+    events = (seeds / "supply_events.csv").read_text(encoding="utf-8").splitlines()
+    events[1] += ",one,two"
+    (seeds / "supply_events.csv").write_text("\n".join(events), encoding="utf-8")
+    with pytest.raises(SourceError) as caught:
+        check_seeds(seeds)
+    first, *lines = str(caught.value).splitlines()
+    assert str(seeds) in first and len(lines) == 3
+    row, byte = next(
+        (row, line.index(b"\xf4") + 1)
+        for row, line in enumerate(countries.read_bytes().splitlines(), start=1)
+        if b"\xf4" in line
+    )
+    assert f"countries.csv, row {row}, byte {byte}: 0xf4 is not UTF-8" in lines[0]
+    assert "minerals.csv is empty" in lines[1] and "git checkout -- minerals.csv" in lines[1]
+    n = events[0].count(",") + 1
+    assert f"supply_events.csv, row 2: {n + 2} values, where the header has {n}" in lines[2]

@@ -2,12 +2,16 @@
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from minerals.settings import PROJECT_ROOT, Settings, child_environment
+from minerals.errors import SettingsError
+from minerals.settings import PROJECT_ROOT, Settings, child_environment, read_settings
+
+SERVICE = (PROJECT_ROOT / "deploy" / "minerals.env.example").read_text(encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)
@@ -18,12 +22,12 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def refusal() -> str:
+def refusal(read: Callable[[], Settings] = Settings) -> str:
     """The message of the settings' refusal. The error itself is let go: it holds frames that the
     garbage collector cannot see, and DuckDB would report them as leaks at the end of the tests."""
     try:
-        Settings()
-    except ValidationError as error:
+        read()
+    except (ValidationError, SettingsError) as error:
         return str(error)
     raise AssertionError("the settings were accepted")
 
@@ -40,6 +44,19 @@ def test_a_warehouse_that_is_a_file_is_refused(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("MINERALS_WAREHOUSE_DIR", str(tmp_path / "file"))
     assert "is a file: name a folder" in refusal()
+
+
+@pytest.mark.parametrize("name", ["a#b", "a?b", "a\\b", "a{{ b }}", "a\nb"])
+def test_a_warehouse_path_that_would_write_elsewhere_is_refused(monkeypatch, tmp_path, name):
+    monkeypatch.setenv("MINERALS_WAREHOUSE_DIR", str(tmp_path / name / "warehouse"))
+    assert "name a folder without # ? \\ { }" in refusal(read_settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["two words", "o'brien", "निकल 日本", "a%23b", 'a;b&c$HOME"[d]*:'])
+def test_a_warehouse_path_with_other_signs_is_taken(monkeypatch, tmp_path, name):
+    monkeypatch.setenv("MINERALS_WAREHOUSE_DIR", str(tmp_path / name))
+    assert read_settings().warehouse_dir == tmp_path.resolve() / name
 
 
 def test_defaults_are_the_open_bundle_and_india_over_five_years():
@@ -88,6 +105,58 @@ def test_a_wrong_value_is_refused_with_the_field_and_what_is_allowed(
     message = refusal()
     for word in words:
         assert word in message
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "line"),
+    [
+        ("MINERALS_SEED", "-5", "MINERALS_SEED=-5: must be a whole number, at least 0, at most"),
+        ("MINERALS_CONCENTRATION_PENALTY", "inf", "=inf: must be a number, at least 0, at most"),
+        ("MINERALS_RISK_PENALTY", "nan", "MINERALS_RISK_PENALTY=nan: must be a number"),
+        ("MINERALS_COMTRADE_SECONDS_BETWEEN_CALLS", "inf", "=inf: must be a number"),
+        ("MINERALS_CONCENTRATED_ABOVE", "0", "=0: must be a number, above 0, at most 1"),
+        ("MINERALS_TOP_K", "ten", "MINERALS_TOP_K=ten: must be a whole number, at least 1"),
+        ("MINERALS_FORWARD_YEARS", "0", "=0: must be a whole number, at least 1"),
+        ("MINERALS_PROFILE", "off", "MINERALS_PROFILE=off: must be bundled or live"),
+        ("MINERALS_SCHEDULES_ON", "maybe", "=maybe: must be true or false"),
+        ("MINERALS_IMPORTERS", "IND,XXX", "=IND,XXX: XXX must be the ISO3 code of a country of"),
+        ("MINERALS_EXCLUDED_SUPPLIERS", "RUZ", "RUZ must be the ISO3 code of a country"),
+        ("MINERALS_FIRST_YEAR", "2024", "FIRST_YEAR, MINERALS_LAST_YEAR: last_year 2023 is before"),
+        ("MINERALS_DAGSTER_CONFIG", "/no/such.yaml", "there is no file /no/such.yaml"),
+        ("MINERALS_COMTRADE_FILE", "/no/such.csv", "there is no file /no/such.csv"),
+        ("MINERALS_FIGURES_DIR", "/no/such", "there is no folder /no/such"),
+        ("MINERALS_DBT_PROJECT_DIR", "/no/such", "there is no folder /no/such"),
+        ("MINERALS_TOPK", "3", "TOPK: there is no such setting; did you mean MINERALS_TOP_K?"),
+        ("MINERALS_XYZ", "3", "XYZ: there is no such setting; `minerals settings` lists all"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_told_with_its_value_and_what_is_allowed(
+    monkeypatch, variable, value, line
+):
+    monkeypatch.setenv(variable, value)
+    message = refusal(read_settings)
+    assert len(message.splitlines()) == 2
+    assert line in message
+
+
+def test_all_that_is_wrong_is_told_at_once_and_no_secret(monkeypatch):
+    wrong = {
+        "MINERALS_SEED": "-5", "MINERALS_IMPORTERS": "XXX", "MINERALS_TOPK": "3",
+        "COMTRADE_API_KEY": "not for logs", "MINERALS_ALERT_WEBHOOK_URL": "not-for-logs",
+        "MINERALS_COMTRADE_URL": "ftp://user:not-for-logs@example.org",
+    }  # fmt: skip
+    for variable, value in wrong.items():
+        monkeypatch.setenv(variable, value)
+    message = refusal(read_settings)
+    assert len(message.splitlines()) == 1 + len(wrong)
+    assert all(variable in message for variable in wrong)
+    assert "logs" not in message
+
+
+def test_the_variables_of_the_programs_beside_are_known(monkeypatch):
+    for name in re.findall(r"^(MINERALS_\w+)=(.*)", SERVICE, flags=re.MULTILINE):
+        monkeypatch.setenv(name[0], name[1].replace("/opt/minerals", str(PROJECT_ROOT)))
+    assert read_settings().dagster_config.name == "dagster-postgres.yaml"
 
 
 def test_every_path_lies_under_the_warehouse_folder_and_is_absolute(monkeypatch, tmp_path):
