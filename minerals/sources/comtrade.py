@@ -37,7 +37,6 @@ from minerals.sources import seeds
 from minerals.sources.comtrade_rows import (
     AVAILABILITY,
     ESSENTIAL,
-    RECONCILIATION,
     TABLES,
     TRADE,
     WEIGHTS,
@@ -47,7 +46,6 @@ from minerals.sources.comtrade_rows import (
     gaps,
     known_gaps,
     read_pages,
-    reconcile,
 )
 from minerals.sources.downloads import Downloads, remove_superseded
 from minerals.sources.http import Allowance, Answer, Client, RetryPolicy
@@ -306,7 +304,6 @@ class FetchedTrade:
     rows: pa.Table
     published: list[Published]
     answers: list[tuple[Original, Path]]
-    reconciliation: pa.Table
 
     @property
     def sha256(self) -> str:
@@ -317,12 +314,11 @@ class FetchedTrade:
         return digest.hexdigest()
 
     def tables(self) -> dict[str, pa.Table]:
-        """The rows by partner, what was published, and the reconciliation with World."""
+        """The rows by partner, and what was published."""
         published = ((p.reporter, p.year, p.checksum) for p in self.published)
         return {
             TRADE: self.rows.filter(pc.not_equal(self.rows["partnerCode"], WORLD)),
             AVAILABILITY: TABLES[AVAILABILITY].read(published, "UN Comtrade"),
-            RECONCILIATION: self.reconciliation,
         }
 
 
@@ -354,8 +350,7 @@ def _fetch_published(source: Comtrade, published: list[Published]) -> FetchedTra
             f"UN Comtrade says it has data of reporter {which}, and gave no row of any mapped "
             "code. Nothing is used; the next refresh asks again."
         )
-    reconciliation = reconcile(rows, known_gaps())
-    if wrong := gaps(reconciliation):
+    if wrong := gaps(rows, known_gaps()):
         for each in published:
             place = (each.reporter, each.year)
             bad = {w["cmdCode"] for w in wrong if (w["reporterCode"], w["period"]) == place}
@@ -363,7 +358,7 @@ def _fetch_published(source: Comtrade, published: list[Published]) -> FetchedTra
         raise SourceError(gap_message(wrong))
     if n_files := sum(map(source.prune, published)):
         log.info("UN Comtrade: deleted %d files of answers that newer ones replaced", n_files)
-    return FetchedTrade(rows, published, answers, reconciliation)
+    return FetchedTrade(rows, published, answers)
 
 
 def _available(source: Comtrade, reporters: Sequence[str], years: Sequence[int]) -> list[Published]:
