@@ -183,17 +183,16 @@ def _read_trade(
             "(`minerals refresh` makes one)."
         )
         return None
-    aliases = settings.seeds_dir / "country_aliases.csv"
     years = settings.first_year, settings.last_year
     try:
-        trade = coverage.read_trade(snapshot, aliases, iso3, *years)
+        trade = coverage.read_trade(snapshot, settings.seeds_dir, iso3, *years)
     except SnapshotDamagedError as error:
         console.print(f"\n[yellow]No trade values[/]: {error}")
         return None
     if trade is None:
         raise MineralsError(
-            f"{iso3} is not an importer in the trade data ({_shown(aliases)} has no code for it in "
-            "the system baci): give an ISO 3166 alpha-3 code, such as IND or JPN."
+            f"{iso3} is not an importer in the trade data (country_aliases.csv has no code for it "
+            "in the system baci): give an ISO 3166 alpha-3 code, such as IND or JPN."
         )
     return trade
 
@@ -263,8 +262,11 @@ def _print_changed_codes(
     """The codes that mean something else than in the last refresh."""
     from orchestration.resources import Warehouse
 
-    after = {_code(row): f"{row['mineral']} {row['category']}" for row in mapping.mapped.rows}
-    after |= {_code(row): "out of scope" for row in mapping.out_of_scope.rows}
+    after = {
+        (code, revision): meaning
+        for revision, codes in mapping.decided().items()
+        for code, (_, _, meaning) in codes.items()
+    }
     with Warehouse(database=str(settings.database)).reader() as warehouse:
         loaded = warehouse.execute(
             "select hs_code, hs_revision, mineral || ' ' || category from seeds.hs_mineral_map "
@@ -283,10 +285,6 @@ def _print_changed_codes(
     ]
     title = f"{count(len(rows), 'code')} changed since the last refresh"
     print_first(console, rows, most, title, "--all")
-
-
-def _code(row: seeds.Row) -> tuple[str, str]:
-    return row["hs_code"], row["hs_revision"]
 
 
 def _millions(value: float) -> str:
