@@ -3,7 +3,8 @@
 The raw rows are judged in `raw_bilateral_trade`; what one importer buys in `import_panel`.
 """
 
-from typing import Final, NamedTuple
+from collections import namedtuple
+from typing import Final
 
 from expectations import rules
 from expectations.previous import Tolerance, totals
@@ -16,16 +17,9 @@ from expectations.rules import Gate, Given, Suite
 CATEGORY_USD_PER_KG: Final = (("ores", 0.02, 300), ("products", 0.1, 1e6))
 
 
-class Price(NamedTuple):
-    """What a code of a mineral costs in every year, in USD per kg."""
-
-    mineral: str
-    category: str
-    low: float
-    high: float
-
-
-# Prices that lie far from both ends, where a slip of unit shows in one code.
+# What a code of a mineral costs in every year, in USD per kg, of minerals that lie far from both
+# ends of their category, where a slip of unit shows in one code.
+Price = namedtuple("Price", "mineral category low high")
 MINERAL_USD_PER_KG: Final = (
     Price("Copper", "ores", 0.1, 20),
     Price("Titanium", "ores", 0.05, 20),
@@ -35,8 +29,6 @@ MINERAL_USD_PER_KG: Final = (
     Price("Platinum", "products", 100, 2e5),
     Price("Palladium", "products", 500, 5e5),
 )
-
-
 FLOWS: Final = (
     rules.in_range("value_usd", 0.01, 1e12, unit="USD",
         why="A flow is worth a cent to a trillion USD."),

@@ -149,8 +149,9 @@ class Comtrade:
             rows = [r for r in answer.json()["data"] if str(r.get("reporterCode")) == reporter]
             for year in years:
                 of_year = [row for row in rows if str(row.get("period")) == str(year)]
-                if of_year:
-                    found.append(_published(reporter, year, max(of_year, key=_original_first)))
+                of_year.sort(key=lambda row: str(row.get("classificationCode")))
+                of_year.sort(key=lambda row: bool(row.get("isOriginalClassification")))
+                found += [_published(reporter, year, row) for row in of_year[-1:]]
         return found
 
     def answers(self, published: Published) -> list[tuple[Original, Path]]:
@@ -236,10 +237,6 @@ def _published(reporter: str, year: int, row: Mapping[str, Any]) -> Published:
         )
     revision, checksum = str(row["classificationCode"]), str(row["datasetChecksum"])
     return Published(reporter, year, revision, checksum, int(row.get("totalRecords") or 0))
-
-
-def _original_first(row: Mapping[str, Any]) -> tuple[bool, str]:
-    return bool(row.get("isOriginalClassification")), str(row.get("classificationCode"))
 
 
 def _check_envelope(answer: Answer, what: str) -> list[dict[str, Any]]:
@@ -387,30 +384,11 @@ def newly_published(
     return [p for p in published if (p.reporter, p.year, p.checksum) not in known]
 
 
-@dataclass(frozen=True)
-class Backfilled:
-    """One year of a backfill: the answers that hold it, and how many of them came just now."""
-
-    year: int
-    revision: str | None
-    n_answers: int = 0
-    n_new: int = 0
-    n_rows: int = 0
-
-    def __str__(self) -> str:
-        if self.revision is None:
-            return f"{self.year}: not published"
-        return (
-            f"{self.year}, {self.revision}: {self.n_rows:,} rows in {self.n_answers} answers, "
-            f"{self.n_new} of them fetched now"
-        )
-
-
 def backfill(
     settings: Settings, importer: str, years: Sequence[int], policy: RetryPolicy | None = None
-) -> Iterator[Backfilled]:
-    """Fetch years of one importer into the stored answers, year by year; a refresh of these years
-    then finds them there. What is stored already is not requested again.
+) -> Iterator[str]:
+    """Fetch years of one importer into the stored answers, and say of each year what came; a
+    refresh of these years then finds them there. What is stored already is not requested again.
 
     Raises QuotaExhaustedError half-way, keeping what came, and SourceError as `fetch` does, or
     before the first year when the codes of one are not mapped.
@@ -422,13 +400,15 @@ def backfill(
         client.mapped(each)
     for year in years:
         if year not in published:
-            yield Backfilled(year, None)
+            yield f"{year}: not published"
             continue
         before = client.downloads(published[year]).names()
         fetched = _fetch_published(client, [published[year]])
         names = {page.name for page, _ in fetched.answers}
-        revision, n_rows = published[year].revision, fetched.rows.num_rows
-        yield Backfilled(year, revision, len(names), len(names - before), n_rows)
+        yield (
+            f"{year}, {published[year].revision}: {fetched.rows.num_rows:,} rows in {len(names)} "
+            f"answers, {len(names - before)} of them fetched now"
+        )
 
 
 def source(settings: Settings, policy: RetryPolicy | None = None) -> Comtrade:

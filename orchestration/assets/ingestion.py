@@ -64,7 +64,7 @@ def dataset_assets(dataset: str, settings: Settings) -> dg.AssetsDefinition:
         store = snapshots.store()
         if source.key in context.selected_asset_keys:
             ingested = ingest_dataset(settings, dataset, store)
-            store.use_unless_pinned(ingested.snapshot)
+            store.use(ingested.snapshot)
             yield from _answer(context, settings, source, ingested)
         if raw.key in context.selected_asset_keys:
             snapshot = store.current(dataset)
