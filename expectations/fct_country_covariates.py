@@ -47,7 +47,7 @@ _WHY: Final = (
 )
 WORLD: Final = Suite(
     "world",
-    "One row for the world in a year, by the observed values.",
+    "One row per run: the world in a year, by the observed values.",
     (),
     (
         rules.in_range("world_gdp_ppp_2021_usd", 5e13, 5e14, _WHY, unit="USD of 2021 at PPP"),

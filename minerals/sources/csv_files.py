@@ -3,7 +3,6 @@
 A file is read as text; the check of its table (`tables.py`) types it as `sources.yml` declares.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,8 +12,9 @@ from minerals.errors import SourceError
 from minerals.files import sha256_of
 from minerals.settings import Settings
 from minerals.sources.provider import Fetched, Provider
-from minerals.sources.tables import sources
+from minerals.sources.tables import RawTable, sources
 
+_CORRECT = "Nothing of the file is used; correct it and refresh again."
 _OURS = "restore it from the repository"
 
 
@@ -40,8 +40,8 @@ def reported_trade_provider(settings: Settings) -> Provider | None:
 def csv_provider(source: str, file: Path, remedy: str) -> Provider:
     """The provider of a source that is one CSV file.
 
-    `remedy` ends the sentence about a file that is missing. Raises SourceError when the file is
-    read, not here.
+    `remedy` ends the sentence about a file that is missing or empty. Raises SourceError when the
+    file is read, not here.
     """
     declared = sources()[source]
     ((name, table),) = declared.tables.items()
@@ -49,37 +49,52 @@ def csv_provider(source: str, file: Path, remedy: str) -> Provider:
     def fetch() -> Fetched:
         if not file.is_file():
             raise SourceError(f"The file {file} is missing: {remedy}.")
-        return Fetched(sha256_of(file), lambda: {name: read_csv(file, table.kinds)})
+        return Fetched(sha256_of(file), lambda: {name: read_csv(file, table, remedy)})
 
     return Provider(declared, fetch, file.name)
 
 
-def read_csv(file: Path, columns: Iterable[str]) -> pa.Table:
-    """The file's columns, those named as text, in which an empty cell has no value.
-
-    Raises SourceError naming the row.
-    """
+def read_csv(file: Path, table: RawTable, remedy: str) -> pa.Table:
+    """The file's columns, the declared ones as text; an empty cell has no value. Raises SourceError
+    naming the line or row. Missing columns and wrong values are left to the check of the table."""
     try:
+        # One thread, so that an error names the row.
         rows = pacsv.read_csv(
-            file,
-            read_options=pacsv.ReadOptions(use_threads=False),  # so that an error names the row
+            pa.BufferReader(_utf8(file, remedy)),
+            read_options=pacsv.ReadOptions(use_threads=False),
             convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(columns, pa.string()),
+                column_types=dict.fromkeys(table.kinds, pa.string()),
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=True,
             ),
         )
-        names = rows.column_names
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+    except pa.ArrowInvalid as error:
         raise SourceError(
-            f"{file.name} cannot be read as comma-separated text in UTF-8: {error}. A number has a "
-            "decimal point, never a comma, and text with a comma must be in quotes. Nothing of the "
-            "file is used; correct it and refresh again."
+            f"{file.name} cannot be read as comma-separated text: {error}. A number has a decimal "
+            f"point, never a comma, and text with a comma must be in quotes. {_CORRECT}"
         ) from error
+    names = rows.column_names
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise SourceError(
-            f"{file.name}: more than one column {', '.join(repeated)}. Nothing of the file is "
-            "used; correct it and refresh again."
-        )
+        raise SourceError(f"{file.name}: more than one column {', '.join(repeated)}. {_CORRECT}")
     return rows
+
+
+def _utf8(file: Path, remedy: str) -> bytes:
+    """The bytes of the file. Raises SourceError unless they are UTF-8, with a header and a row."""
+    content = file.read_bytes()
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SourceError(
+            f"{file.name}, line {line}: byte 0x{content[error.start]:02x} is not UTF-8 text. "
+            f"Save the file in UTF-8. {_CORRECT}"
+        ) from error
+    filled = sum(bool(line.strip()) for line in lines)
+    if filled < 2:
+        raise SourceError(
+            f"{file.name} {'has a header and no rows' if filled else 'is empty'}: "
+            f"it is not used; {remedy}."
+        )
+    return content

@@ -80,9 +80,7 @@ class RawTable(BaseModel):
                 "header was edited; restore the header or adapt the source module."
             )
         if rows.num_rows == 0:
-            raise SourceError(
-                f"{where} has no rows. An empty file is never used; restore or fetch it again."
-            )
+            raise SourceError(f"{where} has no rows. An empty file is never used; fetch it again.")
         with duckdb.connect() as connection:
             connection.register("raw_table", rows)
             kept = {c: self.kinds[c] for c in rows.column_names if c in self.kinds}

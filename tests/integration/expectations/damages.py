@@ -161,7 +161,7 @@ DELIVERED = (
            "from rows where hash(iso3) % 3 <> 0"),
     Damage("one indicator mostly empty", INDICATORS, "figures_are_given",
            _replaced("NY.GDP.MKTP.PP.KD", "null", "hash(iso3, year) % 2 = 0")),
-    Damage("file in Latin-1", GEOGRAPHY, "text in UTF-8",
+    Damage("file in Latin-1", GEOGRAPHY, "is not UTF-8",
            edit=lambda content: content.decode("utf-8").encode("latin-1", "replace")),
     Damage("UTF-8 taken for Latin-1", GEOGRAPHY, "names_are_read_in_the_right_encoding",
            edit=lambda content: content.decode("utf-8").encode("utf-8").decode("latin-1")
