@@ -47,6 +47,7 @@ USER_AGENT = "mineral-sourcing-warehouse"
 _WORKBOOK_STARTS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx, .xls
 _TRANSIENT_STATUS = frozenset({408, 425, 429})
 _EXCERPT = 200
+_DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,7 @@ class Allowance:
             if use.blocked_until > now:
                 self._refuse(use.blocked_until, "the publisher asked to wait")
             if use.used >= self.per_day:
-                today = datetime.fromtimestamp(now, UTC).replace(
-                    hour=0, minute=0, second=0, microsecond=0
-                )
-                midnight = (today + timedelta(days=1)).timestamp()
+                midnight = (now // _DAY_SECONDS + 1) * _DAY_SECONDS
                 self._refuse(midnight, f"all {self.per_day} calls of today are used")
             slot = max(now, use.next_slot)
             use.used += 1

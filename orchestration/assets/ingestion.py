@@ -24,7 +24,7 @@ from minerals.sources.ingest import Ingested, ingest_dataset
 from minerals.sources.snapshots import Snapshot
 from minerals.sources.tables import sources
 from orchestration.assets import OWNERS, SOURCES, WRITER_POOL
-from orchestration.metadata import COLUMNS, step
+from orchestration.metadata import COLUMNS, Metadata, step
 from orchestration.resources import Snapshots, Warehouse
 from orchestration.schedules import CADENCES
 
@@ -112,13 +112,9 @@ def _answer(
     )
     if ingested.is_stale:
         context.log.warning(f"{snapshot.dataset} is not up to date. {ingested.message}")
-        alert = alerts.Alert(
-            kind="source not up to date",
-            job=context.run.job_name,
-            run_id=context.run_id,
-            step=f"raw_{snapshot.dataset}",
-            cause=ingested.headline,
-        )
+        run, step = context.run, f"raw_{snapshot.dataset}"
+        kind: alerts.Kind = "source not up to date"
+        alert = alerts.Alert(kind, run.job_name, run.run_id, step, ingested.headline)
         if problem := alerts.send(settings, alert):
             context.log.warning(f"The alert is only in {settings.alert_log}: {problem}.")
     else:
@@ -127,9 +123,7 @@ def _answer(
             metadata={
                 "is_new_snapshot": int(ingested.outcome == "new"),
                 "outcome": ingested.outcome,
-                "snapshot_id": snapshot.snapshot_id,
-                "provider": snapshot.provider,
-                "retrieved_at": _timestamp(snapshot.retrieved_at),
+                **_origin(snapshot),
             },
             data_version=dg.DataVersion(snapshot.snapshot_id),
         )
@@ -187,10 +181,8 @@ def _shown(table: dg.AssetKey | str, snapshot: Snapshot) -> dg.MaterializeResult
         metadata={
             "dagster/row_count": snapshot.row_count,
             "bytes": sum(file.stat().st_size for file in snapshot.path.iterdir()),
-            "snapshot_id": snapshot.snapshot_id,
+            **_origin(snapshot),
             "sha256": snapshot.sha256,
-            "provider": snapshot.provider,
-            "retrieved_at": _timestamp(snapshot.retrieved_at),
             "licence": snapshot.licence,
             "citation": snapshot.citation,
             "path": dg.MetadataValue.path(str(snapshot.path)),
@@ -200,8 +192,10 @@ def _shown(table: dg.AssetKey | str, snapshot: Snapshot) -> dg.MaterializeResult
     )
 
 
-def _timestamp(moment: str) -> dg.TimestampMetadataValue:
-    return dg.MetadataValue.timestamp(datetime.fromisoformat(moment).timestamp())
+def _origin(snapshot: Snapshot) -> Metadata:
+    moment = dg.MetadataValue.timestamp(datetime.fromisoformat(snapshot.retrieved_at).timestamp())
+    facts = {"snapshot_id": snapshot.snapshot_id, "provider": snapshot.provider}
+    return {**facts, "retrieved_at": moment}
 
 
 def ingestion_assets(settings: Settings) -> list[dg.AssetsDefinition]:

@@ -148,21 +148,18 @@ def failing_rows(warehouse: Warehouse, target: Path) -> dict[str, list[dict[str,
     }
     if not failed:
         return {}
-    samples = {}
     with warehouse.reader() as connection:
-        for name, sql in failed.items():
-            rows = connection.execute(f"select * from (\n{sql}\n) limit {SAMPLE_ROWS}")
-            columns = [column[0] for column in rows.description or ()]
-            samples[name] = [dict(zip(columns, row, strict=True)) for row in rows.fetchall()]
-    return samples
+        return {
+            name: connection.sql(sql).limit(SAMPLE_ROWS).to_arrow_table().to_pylist()
+            for name, sql in failed.items()
+        }
 
 
 def _with_sample(event: Any, samples: Mapping[str, list[dict[str, Any]]]) -> Any:
     if not isinstance(event, dg.AssetCheckResult) or event.passed:
         return event
     unique_id = event.metadata.get("unique_id")
-    sample = samples.get(str(unique_id.value)) if unique_id else None
-    if not sample:
+    if not (sample := samples.get(str(unique_id.value)) if unique_id else None):
         return event
     shown = "\n".join(json.dumps(row, default=str) for row in sample)
     rows = event.metadata.get("dagster_dbt/failed_row_count")
