@@ -143,8 +143,14 @@ def add_to_page(folder: Path, report: Report) -> Path:
     if not page.exists():
         title = f"Quality of run {escape(folder.name[:8])}"
         page.write_text(_HEAD.format(title=title), encoding="utf-8")
+    rows = "".join(f"<tr><td>{'<td>'.join(map(escape, row))}" for row in report.cells())
     with page.open("a", encoding="utf-8") as file:
-        file.write(_section(report))
+        file.write(
+            # Folded unless something did not pass.
+            f"<details{' open' if report.not_passed else ''}><summary class='{report.status}'>"
+            f"{report.table}, {report.suite.name}: {escape(report.sentence())}</summary>"
+            f"<table><tr><th>{'<th>'.join(HEADS)}{rows}</table></details>\n"
+        )
     return page
 
 
@@ -153,16 +159,6 @@ body {{ font-family: sans-serif; margin: 2em }} td, th {{ text-align: left; vert
 padding: .2em .8em; border-top: 1px solid #ccc }} summary {{ font-size: 1.1em; margin: .4em 0 }}
 .failed, .broken {{ color: #b00020 }}</style><h1>{title}</h1>
 """
-
-
-def _section(report: Report) -> str:
-    """A suite, folded unless something did not pass."""
-    rows = "".join(f"<tr><td>{'<td>'.join(map(escape, row))}" for row in report.cells())
-    return (
-        f"<details{' open' if report.not_passed else ''}><summary class='{report.status}'>"
-        f"{report.table}, {report.suite.name}: {escape(report.sentence())}</summary>"
-        f"<table><tr><th>{'<th>'.join(HEADS)}{rows}</table></details>\n"
-    )
 
 
 def markdown(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -219,9 +219,7 @@ def _header(seed: Seed, line: str, delimiter: str) -> list[str] | None:
 
 
 def _meant(cell: str, free: Sequence[str]) -> str | None:
-    cleaned = re.sub(r"[^a-z]+", "_", cell.lower()).strip("_")
-    found = difflib.get_close_matches(cleaned, free, n=1, cutoff=0.7)
-    return found[0] if found else None
+    return closest(re.sub(r"[^a-z]+", "_", cell.lower()).strip("_"), free, 0.7)
 
 
 def _fields(

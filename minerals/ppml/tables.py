@@ -106,13 +106,14 @@ def bootstrap_frame(bootstrap: Bootstrap) -> pd.DataFrame:
     """The rows of `ppml_bootstrap`: the regressors' coefficients in every usable sample."""
     rows = pd.Index(bootstrap.replications, name="replication")
     draws = pd.DataFrame(bootstrap.draws, rows, pd.Index(bootstrap.terms, name="term"))
-    return draws.stack().rename("estimate").reset_index()
+    return pd.Series(draws.stack(), name="estimate").reset_index()
 
 
 def covariance_frame(fit: Fit) -> pd.DataFrame:
     """The rows of `ppml_covariance`: the exporter-clustered covariance of the free terms."""
     rows, columns = (pd.Index([t.name for t in fit.terms], name=n) for n in ("term", "other_term"))
-    return pd.DataFrame(fit.cov_clustered, rows, columns).stack().rename("covariance").reset_index()
+    table = pd.DataFrame(fit.cov_clustered, rows, columns)
+    return pd.Series(table.stack(), name="covariance").reset_index()
 
 
 def fit_frame(

@@ -27,26 +27,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from minerals.errors import PermanentSourceError, SourceError, TransientSourceError
 from minerals.files import write_atomically
 from minerals.settings import Settings
-from minerals.sources import seeds
-from minerals.sources.comtrade_rows import (
-    AVAILABILITY,
-    ESSENTIAL,
-    TABLES,
-    TRADE,
-    WEIGHTS,
-    WORLD,
-    Published,
-    gap_message,
-    gaps,
-    known_gaps,
-    read_pages,
-)
+from minerals.sources import comtrade_rows, seeds
+from minerals.sources.comtrade_rows import Published
 from minerals.sources.downloads import Downloads, remove_superseded
 from minerals.sources.http import Allowance, Answer, Client, RetryPolicy
 from minerals.sources.provider import Fetched, Provider
@@ -271,9 +258,9 @@ def _check_page(answer: Answer, request: Request) -> None:
     if request.partners:
         allowed["partnerCode"] = request.partners
     for row in _check_envelope(answer, str(request)):
-        missing = [column for column in ESSENTIAL if column not in row]
-        if not any(weight in row for weight in WEIGHTS):
-            missing.append(" or ".join(WEIGHTS))
+        missing = [column for column in comtrade_rows.ESSENTIAL if column not in row]
+        if not any(weight in row for weight in comtrade_rows.WEIGHTS):
+            missing.append(" or ".join(comtrade_rows.WEIGHTS))
         if missing:
             raise PermanentSourceError(
                 f"UN Comtrade: rows for {request} have no column {', '.join(missing)}; they have: "
@@ -310,14 +297,6 @@ class FetchedTrade:
             digest.update(json.dumps(batch.to_pylist(), sort_keys=True).encode())
         return digest.hexdigest()
 
-    def tables(self) -> dict[str, pa.Table]:
-        """The rows by partner, and what was published."""
-        published = ((p.reporter, p.year, p.checksum) for p in self.published)
-        return {
-            TRADE: self.rows.filter(pc.not_equal(self.rows["partnerCode"], WORLD)),
-            AVAILABILITY: TABLES[AVAILABILITY].read(published, "UN Comtrade"),
-        }
-
 
 def fetch(source: Comtrade, reporters: Sequence[str], years: Sequence[int]) -> FetchedTrade:
     """Everything of these reporters and years that is published, reconciled with World.
@@ -337,7 +316,7 @@ def fetch(source: Comtrade, reporters: Sequence[str], years: Sequence[int]) -> F
 def _fetch_published(source: Comtrade, published: list[Published]) -> FetchedTrade:
     answers = [answer for each in published for answer in source.answers(each)]
     wanted = {(p.reporter, p.year): frozenset(source.codes[p.revision]) for p in published}
-    rows = read_pages([path for _, path in answers], wanted)
+    rows = comtrade_rows.read_pages([path for _, path in answers], wanted)
     with_rows = set(zip(rows["reporterCode"].to_pylist(), rows["period"].to_pylist(), strict=True))
     if empty := [p for p in published if p.total_records and (p.reporter, p.year) not in with_rows]:
         which = ", ".join(f"{p.reporter} in {p.year}" for p in empty)
@@ -347,12 +326,12 @@ def _fetch_published(source: Comtrade, published: list[Published]) -> FetchedTra
             f"UN Comtrade says it has data of reporter {which}, and gave no row of any mapped "
             "code. Nothing is used; the next refresh asks again."
         )
-    if wrong := gaps(rows, known_gaps()):
+    if wrong := comtrade_rows.gaps(rows, comtrade_rows.known_gaps()):
         for each in published:
             place = (each.reporter, each.year)
             bad = {w["cmdCode"] for w in wrong if (w["reporterCode"], w["period"]) == place}
             source.forget(each, bad)
-        raise SourceError(gap_message(wrong))
+        raise SourceError(comtrade_rows.gap_message(wrong))
     if n_files := sum(map(source.prune, published)):
         log.info("UN Comtrade: deleted %d files of answers that newer ones replaced", n_files)
     return FetchedTrade(rows, published, answers)
@@ -444,6 +423,7 @@ def trade_provider(settings: Settings, policy: RetryPolicy | None = None) -> Pro
             (replace(o, name=f"{o.params['reporterCode']}-{o.params['period']}-{o.name}"), path)
             for o, path in trade.answers
         ]
-        return Fetched(trade.sha256, trade.tables, originals)
+        tables = partial(comtrade_rows.tables, trade.rows, trade.published)
+        return Fetched(trade.sha256, tables, originals)
 
     return Provider(sources()["comtrade"], fetched, "UN Comtrade")

@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from minerals.errors import SourceError
@@ -114,6 +115,15 @@ def _typed(row: Mapping[str, Any], page: str) -> tuple[object, ...]:
 
 def _place(row: Mapping[str, Any]) -> str:
     return f"the row { ({column: row[column] for column in KEY}) }"
+
+
+def tables(rows: pa.Table, published: Iterable[Published]) -> dict[str, pa.Table]:
+    """The raw tables: the rows without World, and what was published."""
+    known = ((p.reporter, p.year, p.checksum) for p in published)
+    return {
+        TRADE: rows.filter(pc.not_equal(rows["partnerCode"], WORLD)),
+        AVAILABILITY: TABLES[AVAILABILITY].read(known, "UN Comtrade"),
+    }
 
 
 def known_gaps() -> pa.Table:

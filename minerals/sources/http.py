@@ -23,16 +23,9 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import httpx
+import tenacity
 from filelock import FileLock
 from pydantic import BaseModel, SecretStr
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    retry_if_not_exception_type,
-    stop_after_attempt,
-    wait_exponential_jitter,
-)
 
 from minerals.errors import (
     PermanentSourceError,
@@ -188,11 +181,11 @@ class Client:
         params = dict(params or {})
         conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
         headers = {name: value for name, value in conditions.items() if value}
-        retrying = Retrying(
-            stop=stop_after_attempt(self.policy.attempts),
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self.policy.attempts),
             wait=self._wait,
-            retry=retry_if_exception_type(TransientSourceError)
-            & retry_if_not_exception_type(QuotaExhaustedError),
+            retry=tenacity.retry_if_exception_type(TransientSourceError)
+            & tenacity.retry_if_not_exception_type(QuotaExhaustedError),
             sleep=self.sleep,
             reraise=True,
         )
@@ -208,10 +201,10 @@ class Client:
             ) from None
         return answer
 
-    def _wait(self, state: RetryCallState) -> float:
+    def _wait(self, state: tenacity.RetryCallState) -> float:
         """Twice as long each time, with jitter; longer when the publisher asks for it."""
         first = self.policy.first_wait
-        backoff = wait_exponential_jitter(first, self.policy.longest_wait, jitter=first)
+        backoff = tenacity.wait_exponential_jitter(first, self.policy.longest_wait, jitter=first)
         error = state.outcome.exception() if state.outcome else None
         return max(backoff(state), getattr(error, "retry_after_seconds", None) or 0.0)
 

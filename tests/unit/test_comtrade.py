@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from minerals.errors import PermanentSourceError, SourceError
-from minerals.sources import comtrade
+from minerals.sources import comtrade, comtrade_rows
 from tests.comtrade_rows import (
     as_expected,
     client,
@@ -109,7 +109,7 @@ def test_a_missing_world_row_or_partner_is_seen(tmp_path, few):
 @pytest.mark.parametrize(("code", "is_accepted"), [("260300", True), ("811292", False)])
 def test_a_known_difference_is_not_refused(tmp_path, few, monkeypatch, code, is_accepted):
     gap = {"reporter_code": "699", "year": 2021, "hs_code": code, "reason": "its own total"}
-    monkeypatch.setattr(comtrade, "known_gaps", lambda: pa.Table.from_pylist([gap]))
+    monkeypatch.setattr(comtrade_rows, "known_gaps", lambda: pa.Table.from_pylist([gap]))
     few[0]["primaryValue"] *= 1.1
     with (
         ComtradePublisher(few) as server,
