@@ -1,6 +1,6 @@
 """Trade in critical minerals between two countries, as conformed by dbt.
 
-The raw rows are judged in `raw_bilateral_trade`; what one importer buys in `import_panel`.
+The range of each flow is judged in `raw_bilateral_trade`, what one importer buys in `import_panel`.
 """
 
 from collections import namedtuple
@@ -28,27 +28,6 @@ MINERAL_USD_PER_KG: Final = (
     Price("Tungsten", "products", 3, 500),
     Price("Platinum", "products", 100, 2e5),
     Price("Palladium", "products", 500, 5e5),
-)
-FLOWS: Final = (
-    rules.in_range("value_usd", 0.01, 1e12, unit="USD",
-        why="A flow is worth a cent to a trillion USD."),
-    rules.in_range("qty_kg", 1e-6, 1e12, unit="kg",
-        why="Kilograms are positive and fewer than a trillion per flow."),
-)  # fmt: skip
-ROWS: Final = Suite(
-    "rows",
-    "One row per flow: those of the last year, and every other that breaks a rule.",
-    ("importer_iso3", "exporter_iso3", "hs_code", "year"),
-    FLOWS,
-    rules.query(
-        f"""
-        select importer_iso3, exporter_iso3, mineral, hs_code, year, qty_kg,
-            value_usd::double as value_usd
-        from conformed.fct_trade_flow
-        where year = (select max(year) from conformed.fct_trade_flow) or {rules.breaks(FLOWS)}
-        order by all""",
-        of_rows="select count(*) from conformed.fct_trade_flow",
-    ),
 )
 
 
@@ -124,6 +103,6 @@ TOTALS: Final = totals(
 GATE: Final = Gate(
     "fct_trade_flow",
     "conformed",
-    lambda given: (ROWS, codes(given), TOTALS),
+    lambda given: (codes(given), TOTALS),
     {"prices": MINERAL_USD_PER_KG},
 )

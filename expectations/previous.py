@@ -2,7 +2,7 @@
 
 It is read from its own Parquet files, so that what is compared with is what users see. A release of
 another profile, other importers or another window is not comparable, nor is one that cannot be
-read: the suite says why and passes. What change is tolerated is said in the module of the table.
+read: the suite says why and passes. The module of each table sets the change that is tolerated.
 """
 
 from __future__ import annotations

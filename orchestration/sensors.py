@@ -143,9 +143,7 @@ def _digest(content: Mapping[str, str | None]) -> str:
 
 
 def _status(settings: Settings) -> dg.DefaultSensorStatus:
-    if settings.schedules_on:
-        return dg.DefaultSensorStatus.RUNNING
-    return dg.DefaultSensorStatus.STOPPED
+    return dg.DefaultSensorStatus("RUNNING" if settings.schedules_on else "STOPPED")
 
 
 def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:

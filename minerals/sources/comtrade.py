@@ -7,14 +7,10 @@ what a reporter has published. How rows are read and reconciled is in `comtrade_
   partner, with `partner2Code=0, motCode=0, customsCode=C00`: without these rows multiply.
 - The publisher cuts an answer at a cap without saying so: 500 rows without a key, 100,000 with one.
   An answer as long as the cap is never accepted; the request is halved by codes, then partners.
-- Every accepted answer is stored before the next request, under the checksum that the publisher
-  gives to that reporter and year. A fetch that was killed, or stopped by the quota, continues
-  there.
-- A fetch in which World and its partners differ is refused, and the answers of those codes are
-  deleted, so that the next refresh asks for them again.
-- Answers under an older checksum of a reporter and year are deleted once newer ones are whole; a
-  snapshot has its own copies. Those of other years and reporters stay, so that a backfill is used
-  whenever somebody asks for its years.
+- Every accepted answer is stored before the next request (`downloads.py`), under the checksum that
+  the publisher gives to that reporter and year. Answers under an older checksum are deleted once
+  newer ones are whole. Those of other years and reporters stay, so that a backfill is used whenever
+  somebody asks for its years.
 """
 
 import hashlib

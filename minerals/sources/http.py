@@ -111,7 +111,7 @@ class Allowance:
                 self._refuse(use.blocked_until, "the publisher asked to wait")
             if use.used >= self.per_day:
                 midnight = (now // _DAY_SECONDS + 1) * _DAY_SECONDS
-                self._refuse(midnight, f"all {self.per_day} calls of today are used")
+                self._refuse(midnight, f"all {self.per_day} calls of the day are used")
             slot = max(now, use.next_slot)
             use.used += 1
             use.next_slot = slot + self.seconds_between

@@ -4,10 +4,9 @@ Each dataset has two assets, made by one step. `source_<dataset>` asks the sourc
 snapshot is in use; an unchanged source makes no new snapshot. `raw_<dataset>` shows the snapshot in
 use to dbt and to the gates. A run without the first (the job `rebuild`) asks no source.
 
-In the bundled profile a source that breaks its layout fails the step. In the live profile a source
-that fails, or brings something strange, does not stop the others: the last accepted snapshot stays
-in use, the check `is_up_to_date` says why, an alert is written, and `source_<dataset>` is not
-materialized, so its freshness policy sees the age of the last good answer.
+Where the last accepted snapshot stays in use (`minerals/sources/ingest.py`), the check
+`is_up_to_date` says why, an alert is written, and `source_<dataset>` is not materialized, so its
+freshness policy sees the age of the last good answer.
 """
 
 from collections.abc import Iterator

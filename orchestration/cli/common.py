@@ -3,9 +3,10 @@
 import csv
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
@@ -241,7 +242,7 @@ def why_empty(warehouse: Path) -> str:
     )
 
 
-class Marts:
+class Marts(AbstractContextManager["Marts"]):
     """The served marts, read-only, and the terminal that shows them.
 
     SQL may use the macros country(iso3), pct(share) and tons(kg). Raises ReleaseError when the
@@ -258,9 +259,6 @@ class Marts:
             [list(names), list(names.values())],
         )
         self.connection.execute(_MACROS)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.connection.close()

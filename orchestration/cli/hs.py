@@ -148,7 +148,9 @@ def _committed_codes(settings: Settings) -> Mapping[str, Collection[str]] | None
 def _print_problems(console: Console, report: rules.Report) -> None:
     """Every problem: file and line, what is wrong, what to write instead."""
     for problem in report.problems:
-        place = f" {_shown(problem.file)}:{problem.line}"
+        here, file = Path.cwd(), problem.file
+        file = file.relative_to(here) if file.is_relative_to(here) else file
+        place = f" {file}:{problem.line}"
         line = Text.assemble((problem.severity, COLOURS[problem.severity]), place)
         line.append(f" {problem.column}" if problem.column else "", style="bold")
         line.append(f": {problem.what}")
@@ -289,9 +291,3 @@ def _print_changed_codes(
 
 def _millions(value: float) -> str:
     return f"{value / 1e6:,.1f}"
-
-
-def _shown(file: Path) -> Path:
-    """The file as a person in this folder would write it."""
-    here = Path.cwd()
-    return file.relative_to(here) if file.is_relative_to(here) else file
