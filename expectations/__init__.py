@@ -9,7 +9,4 @@ Expectations, and `report` says what was found.
 What does not belong here: Dagster, and anything else of ours but `minerals.names` and
 `minerals.marts`. Structure (keys, nulls, types, accepted values, balance) is tested in dbt, and for
 raw tables when a snapshot is taken in.
-
-Great Expectations takes seconds to import, so it is imported when a suite is run: the rules can be
-listed without it.
 """

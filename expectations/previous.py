@@ -2,7 +2,7 @@
 
 It is read from its own Parquet files, so that what is compared with is what users see. A release of
 another profile, other importers or another window is not comparable, nor is one that cannot be
-read: the suite says why and passes. What change is tolerated is said in the module of the table.
+read: the suite says why and passes. The module of each table sets the change that is tolerated.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Previous:
     ) -> Previous:
         """The release in this folder, to be compared with a run of the settings `now`."""
         for name in SAME_SETTINGS:
-            before, after = (_plain(s.get(name)) for s in (settings, now))
+            before, after = settings.get(name), now.get(name)
             if before != after:
                 reason = f"the previous release has another {name} ({before}, not {after})"
                 return cls(folder, settings, reason)
@@ -135,7 +135,3 @@ def unreadable(reason: str) -> str:
     """The reason, as the first line of what was raised."""
     first_line = reason.strip().partition("\n")[0].rstrip(".")
     return f"the previous release cannot be read: {first_line}"
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, list | tuple) else value

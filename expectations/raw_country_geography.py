@@ -1,24 +1,15 @@
 """Raw geography (GeoDist), before dbt reads it. Nothing in it changes but for new economies."""
 
-from typing import Final, NamedTuple
+from collections import namedtuple
+from typing import Final
 
 from expectations import rules
 from expectations.previous import row_count
 from expectations.rules import Gate, Suite
 
-
-class Anchor(NamedTuple):
-    """Where the main city of a country lies, in degrees."""
-
-    iso3: str
-    lat_low: float
-    lat_high: float
-    lon_low: float
-    lon_high: float
-
-
-# Countries whose hemispheres nobody doubts, with room for another city of the same country: swapped
-# or unsigned coordinates fall outside.
+# Where the main city of a country lies, in degrees. Countries whose hemispheres nobody doubts, with
+# room for another city of the same country: swapped or unsigned coordinates fall outside.
+Anchor = namedtuple("Anchor", "iso3 lat_low lat_high lon_low lon_high")
 ANCHORS: Final = (
     Anchor("IND", 6, 37, 68, 98),
     Anchor("USA", 24, 50, -125, -66),

@@ -44,8 +44,6 @@ INDICATORS: Final = (
         for part in ("CC", "GE", "PV", "RL", "RQ", "VA")
     ),
 )
-
-
 ROWS: Final = Suite(
     "rows",
     "One row per economy and year.",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Status = Literal["passed", "failed", "broken", "not_run"]
 RUNS_TO_KEEP = 10
 SMALL = 20  # rows of a frame that is shown whole
-_HEADS = ("rule", "outcome", "severity", "found", "failing rows", "why")
+HEADS = ("rule", "outcome", "severity", "found", "failing rows", "why")
 _WORDS = {"passed": "passed", "failed": "FAILED", "broken": "BROKE", "not_run": "not run"}
 
 
@@ -90,16 +90,13 @@ class Report:
             for o in ordered
         ]  # fmt: skip
 
-    def rules_in_markdown(self) -> str:
-        return _markdown(_HEADS, self.cells())
-
     def frame_in_markdown(self) -> str:
         """The judged frame where it is small, such as figures beside the previous ones."""
         if self.frame is None or not 0 < len(self.frame) <= SMALL:
             return ""
         names = [str(name) for name in self.frame.columns]
         rows = self.frame.itertuples(index=False, name=None)
-        return _markdown(names, [[text(n, v) for n, v in zip(names, r, strict=True)] for r in rows])
+        return markdown(names, [[text(n, v) for n, v in zip(names, r, strict=True)] for r in rows])
 
 
 def in_words(row: Mapping[str, Any]) -> str:
@@ -146,8 +143,14 @@ def add_to_page(folder: Path, report: Report) -> Path:
     if not page.exists():
         title = f"Quality of run {escape(folder.name[:8])}"
         page.write_text(_HEAD.format(title=title), encoding="utf-8")
+    rows = "".join(f"<tr><td>{'<td>'.join(map(escape, row))}" for row in report.cells())
     with page.open("a", encoding="utf-8") as file:
-        file.write(_section(report))
+        file.write(
+            # Folded unless something did not pass.
+            f"<details{' open' if report.not_passed else ''}><summary class='{report.status}'>"
+            f"{report.table}, {report.suite.name}: {escape(report.sentence())}</summary>"
+            f"<table><tr><th>{'<th>'.join(HEADS)}{rows}</table></details>\n"
+        )
     return page
 
 
@@ -158,16 +161,6 @@ padding: .2em .8em; border-top: 1px solid #ccc }} summary {{ font-size: 1.1em; m
 """
 
 
-def _section(report: Report) -> str:
-    """A suite, folded unless something did not pass."""
-    rows = "".join(f"<tr><td>{'<td>'.join(map(escape, row))}" for row in report.cells())
-    return (
-        f"<details{' open' if report.not_passed else ''}><summary class='{report.status}'>"
-        f"{report.table}, {report.suite.name}: {escape(report.sentence())}</summary>"
-        f"<table><tr><th>{'<th>'.join(_HEADS)}{rows}</table></details>\n"
-    )
-
-
-def _markdown(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [names, ["---"] * len(names), *rows]
     return "\n".join(f"| {' | '.join(c.replace('|', '/') for c in line)} |" for line in lines)

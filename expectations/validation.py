@@ -132,16 +132,11 @@ def _outcome(
     if result.success:
         return Outcome(rule, "passed", message)
     labels = details.get("partial_unexpected_index_list") or []
-    columns = [*suite.key, *_judged(rule.arguments)]
+    judged = [rule.arguments.get(name) for name in ("column", "column_A", "column_B")]
+    columns = [*suite.key, *judged, *rule.arguments.get("column_list", [])]
     failing = rows.loc[labels, [c for c in dict.fromkeys(columns) if c in rows.columns]]
     sample = tuple(failing.astype(object).where(failing.notna(), None).to_dict("records"))
     return Outcome(rule, "failed", message, sample)
-
-
-def _judged(arguments: Mapping[str, Any]) -> list[str]:
-    """The columns a rule looks at."""
-    single = [arguments.get(name) for name in ("column", "column_A", "column_B")]
-    return [*filter(None, single), *arguments.get("column_list", [])]
 
 
 def _exceptions(info: Mapping[str, Any] | None) -> list[str]:

@@ -16,7 +16,7 @@ import dagster as dg
 
 from expectations.gates import GATES
 from expectations.previous import Previous, unreadable
-from expectations.report import Report, add_to_page, folder_of_run
+from expectations.report import HEADS, Report, add_to_page, folder_of_run, markdown
 from expectations.rules import Given, Stage
 from expectations.validation import judge
 from minerals.errors import ReleaseError
@@ -80,7 +80,7 @@ def check_result(report: Report, page: Path, previous: Previous) -> dg.AssetChec
         "status": report.status,
         "n_failed": sum(outcome.is_error for outcome in failed),
         "n_warned": sum(not outcome.is_error for outcome in failed),
-        "rules": dg.MetadataValue.md(report.rules_in_markdown()),
+        "rules": dg.MetadataValue.md(markdown(HEADS, report.cells())),
         "data_docs": dg.MetadataValue.path(str(page)),
     }
     if frame := report.frame_in_markdown():

@@ -65,15 +65,14 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
     scheduled = {"daily_refresh": (REFRESH, DAILY)}
     if settings.profile == "live":
         scheduled = {f"ask_for_{d}": (INGEST_ONE[d], cadence) for d, cadence in CADENCES.items()}
+    status = dg.DefaultScheduleStatus("RUNNING" if settings.schedules_on else "STOPPED")
     return [
         dg.ScheduleDefinition(
             name=name,
             job=job,
             cron_schedule=cadence.cron,
             execution_timezone="UTC",
-            default_status=dg.DefaultScheduleStatus.RUNNING
-            if settings.schedules_on
-            else dg.DefaultScheduleStatus.STOPPED,
+            default_status=status,
             description=cadence.reason,
         )
         for name, (job, cadence) in scheduled.items()

@@ -54,13 +54,8 @@ def alert_failed_runs(settings: Settings) -> dg.SensorDefinition:
         problems = problems_of_run(context.instance, run.run_id)
         step = problems.first_step or ""
         cause = next(iter(problems.failures), cause_of(context.failure_event))
-        alert = alerts.Alert(
-            kind="run failed",
-            job=run.job_name,
-            run_id=run.run_id,
-            step=step,
-            cause=cause.removeprefix(f"{step}: "),
-        )
+        cause = cause.removeprefix(f"{step}: ")
+        alert = alerts.Alert("run failed", run.job_name, run.run_id, step, cause)
         if problem := alerts.send(settings, alert):
             context.log.warning(f"The alert is only in {settings.alert_log}: {problem}.")
 
@@ -148,9 +143,7 @@ def _digest(content: Mapping[str, str | None]) -> str:
 
 
 def _status(settings: Settings) -> dg.DefaultSensorStatus:
-    if settings.schedules_on:
-        return dg.DefaultSensorStatus.RUNNING
-    return dg.DefaultSensorStatus.STOPPED
+    return dg.DefaultSensorStatus("RUNNING" if settings.schedules_on else "STOPPED")
 
 
 def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:

@@ -4,7 +4,6 @@ The importer's trade is read from the Parquet files of the raw snapshot, never f
 which a refresh may hold. Whether the rows are right belongs to `rules`.
 """
 
-import csv
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from minerals.errors import SnapshotDamagedError
 from minerals.mapping.reference import CHAPTERS, REVISIONS, HsLists
 from minerals.mapping.rules import MappingSeeds
 from minerals.names import CATEGORIES
+from minerals.sources.seeds import aliases
+from minerals.sources.snapshots import SnapshotStore
 
 TRADE = "bilateral_trade"
 TRADE_REVISION = "H0"
@@ -55,12 +56,8 @@ class Unmapped:
 
 def snapshot_folder(raw_dir: Path) -> Path | None:
     """The folder of the trade snapshot in use, or None when there is none."""
-    try:
-        current = (raw_dir / TRADE / "CURRENT").read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeError):
-        return None
-    folder = raw_dir / TRADE / current
-    return folder if current and (folder / f"{TRADE}.parquet").is_file() else None
+    folder = raw_dir / TRADE / (SnapshotStore(raw_dir).current_id(TRADE) or "")
+    return folder if (folder / f"{TRADE}.parquet").is_file() else None
 
 
 def read_products(folder: Path) -> list[tuple[str, str]]:
@@ -72,26 +69,20 @@ def read_products(folder: Path) -> list[tuple[str, str]]:
 
 
 def read_trade(
-    folder: Path, aliases: Path, importer_iso3: str, first_year: int, last_year: int
+    folder: Path, seeds_dir: Path, importer_iso3: str, first_year: int, last_year: int
 ) -> Trade | None:
-    """The importer's imports in the snapshot; None when `aliases` (the seed of country codes) has
-    no code of the importer in the trade data. Raises SnapshotDamagedError when it cannot be read.
-    """
-    with aliases.open(encoding="utf-8", newline="") as rows:
-        codes = [
-            row["code"]
-            for row in csv.DictReader(rows)
-            if row["code_system"] == "baci" and row["iso3"] == importer_iso3
-        ]
-    if not codes:
+    """The importer's imports in the snapshot; None when country_aliases.csv has no code of the
+    importer in the trade data. Raises SnapshotDamagedError when it cannot be read."""
+    known = aliases(seeds_dir, "baci").items()
+    if not (codes := [code for code, iso3 in known if iso3 == importer_iso3]):
         return None
     query = """
         select lpad(cast(k as varchar), 6, '0'), 1000 * coalesce(sum(cast(v as double)) filter (
             list_contains(?, cast(j as varchar)) and cast(t as integer) between ? and ?), 0)
         from raw group by 1 order by 1
     """
-    rows_found = _query(folder / f"{TRADE}.parquet", query, codes, first_year, last_year)
-    return Trade(importer_iso3, first_year, last_year, dict(rows_found))
+    rows = _query(folder / f"{TRADE}.parquet", query, codes, first_year, last_year)
+    return Trade(importer_iso3, first_year, last_year, dict(rows))
 
 
 def _query(file: Path, query: str, *parameters: object) -> list[tuple]:

@@ -91,8 +91,7 @@ def check_mapping(
     committed_codes = committed or {}
     for seed in (mapping.mapped, mapping.out_of_scope):
         problems += check_keys(seed, lists, committed_codes)
-        problems += check_duplicates(seed)
-    problems += check_both_files(mapping.mapped, mapping.out_of_scope)
+        problems += check_repeated(seed, mapping.out_of_scope)
     problems += check_values(mapping)
     problems += check_texts(mapping, lists)
     if mapping.mapped.is_readable and mapping.out_of_scope.is_readable:
@@ -128,27 +127,21 @@ def check_keys(
             yield seed.problem(row, "hs_code", what, instead, "warning")
 
 
-def check_duplicates(seed: Seed) -> Iterator[Problem]:
-    """No code of a revision twice in one file."""
+def check_repeated(seed: Seed, out_of_scope: Seed) -> Iterator[Problem]:
+    """No code of a revision twice in one file, or both mapped and out of scope."""
     first: dict[tuple[str, str], Row] = {}
+    outside = {row.key: row for row in out_of_scope.rows if seed is not out_of_scope}
     for row in seed.rows:
-        earlier = first.setdefault(row.key, row)
+        earlier, other = first.setdefault(row.key, row), outside.get(row.key)
         if earlier is not row and row["hs_code"]:
             what = f"{row['hs_revision']} {row['hs_code']} is already in line {earlier.line}"
             same = row.values == earlier.values
             instead = "delete this line, it says the same" if same else "keep the line that is true"
             yield seed.problem(row, "hs_code", what, instead)
-
-
-def check_both_files(mapped: Seed, out_of_scope: Seed) -> Iterator[Problem]:
-    """No code of a revision both mapped and out of scope."""
-    outside = {row.key: row for row in out_of_scope.rows}
-    for row in mapped.rows:
-        other = outside.get(row.key)
         if other is not None and row["hs_code"]:
             place = f"{out_of_scope.file.name}:{other.line}"
             what = f"{row['hs_revision']} {row['hs_code']} is also out of scope ({place})"
-            yield mapped.problem(row, "hs_code", what, f"delete this line, or {place}")
+            yield seed.problem(row, "hs_code", what, f"delete this line, or {place}")
 
 
 def check_values(mapping: MappingSeeds) -> Iterator[Problem]:

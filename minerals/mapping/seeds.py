@@ -9,7 +9,7 @@ import csv
 import difflib
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -118,10 +118,10 @@ def parse_seed(file: Path, content: bytes, known_minerals: Sequence[str] = ()) -
     return seed
 
 
-def closest(word: str, known: Sequence[str]) -> str | None:
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The known spelling nearest to `word`, whatever its capitals; None when none is near."""
     lower = {name.lower(): name for name in known}
-    found = difflib.get_close_matches(word.strip().lower(), list(lower), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(word.strip().lower(), lower, n=1, cutoff=cutoff)
     return lower[found[0]] if found else None
 
 
@@ -219,9 +219,7 @@ def _header(seed: Seed, line: str, delimiter: str) -> list[str] | None:
 
 
 def _meant(cell: str, free: Sequence[str]) -> str | None:
-    cleaned = re.sub(r"[^a-z]+", "_", cell.lower()).strip("_")
-    found = difflib.get_close_matches(cleaned, free, n=1, cutoff=0.7)
-    return found[0] if found else None
+    return closest(re.sub(r"[^a-z]+", "_", cell.lower()).strip("_"), free, 0.7)
 
 
 def _fields(

@@ -128,26 +128,16 @@ def coefficients_frame(fit: Fit, bootstrap: Bootstrap) -> pd.DataFrame:
 
 def bootstrap_frame(bootstrap: Bootstrap) -> pd.DataFrame:
     """The rows of `ppml_bootstrap`: the regressors' coefficients in every usable sample."""
-    r, p = bootstrap.draws.shape
-    return pd.DataFrame(
-        {
-            "replication": np.repeat(bootstrap.replications, p),
-            "term": np.tile(np.array(bootstrap.terms, dtype=object), r),
-            "estimate": bootstrap.draws.ravel(),
-        }
-    )
+    rows = pd.Index(bootstrap.replications, name="replication")
+    draws = pd.DataFrame(bootstrap.draws, rows, pd.Index(bootstrap.terms, name="term"))
+    return pd.Series(draws.stack(), name="estimate").reset_index()
 
 
 def covariance_frame(fit: Fit) -> pd.DataFrame:
     """The rows of `ppml_covariance`: the exporter-clustered covariance of the free terms."""
-    terms = [term.name for term in fit.terms]
-    return pd.DataFrame(
-        {
-            "term": np.repeat(terms, len(terms)),
-            "other_term": np.tile(terms, len(terms)),
-            "covariance": fit.cov_clustered.ravel(),
-        }
-    )
+    rows, columns = (pd.Index([t.name for t in fit.terms], name=n) for n in ("term", "other_term"))
+    table = pd.DataFrame(fit.cov_clustered, rows, columns)
+    return pd.Series(table.stack(), name="covariance").reset_index()
 
 
 def fit_frame(

@@ -92,6 +92,7 @@ _CHANGES = f"""
     select kind, count(*), list(key order by size desc, key)[:{_SAMPLE}]
     from change where kind is not null group by kind order by kind
 """
+_LOST = "select distinct {0} from old where {0} is not null except select {0} from new order by 1"
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,10 @@ def compare(in_use: Snapshot, candidate: Snapshot, scope: Scope) -> Verdict:
         )
         before, after = _measure(connection, "old"), _measure(connection, "new")
         found = connection.execute(_CHANGES).fetchall()
-        lost = {column: _lost(connection, column) for column in ("country", "code", "year")}
+        lost = {
+            column: [str(value) for (value,) in connection.execute(_LOST.format(column)).fetchall()]
+            for column in ("country", "code", "year")
+        }
     reasons = tuple(_outside(TOLERANCES[candidate.dataset], before, after, lost))
     return Verdict(
         candidate.dataset,
@@ -218,14 +222,6 @@ def _measure(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, flo
         f'coalesce(sum(value), 0) as "total value" from {table}'
     )
     return dict(zip(counted.columns, counted.fetchall()[0], strict=True))
-
-
-def _lost(connection: duckdb.DuckDBPyConnection, column: str) -> list[str]:
-    found = connection.execute(
-        f"select distinct {column} from old where {column} is not null "
-        f"except select distinct {column} from new order by 1"
-    ).fetchall()
-    return [str(value) for (value,) in found]
 
 
 def _outside(

@@ -7,14 +7,10 @@ what a reporter has published. How rows are read and reconciled is in `comtrade_
   partner, with `partner2Code=0, motCode=0, customsCode=C00`: without these rows multiply.
 - The publisher cuts an answer at a cap without saying so: 500 rows without a key, 100,000 with one.
   An answer as long as the cap is never accepted; the request is halved by codes, then partners.
-- Every accepted answer is stored before the next request, under the checksum that the publisher
-  gives to that reporter and year. A fetch that was killed, or stopped by the quota, continues
-  there.
-- A fetch in which World and its partners differ is refused, and the answers of those codes are
-  deleted, so that the next refresh asks for them again.
-- Answers under an older checksum of a reporter and year are deleted once newer ones are whole; a
-  snapshot has its own copies. Those of other years and reporters stay, so that a backfill is used
-  whenever somebody asks for its years.
+- Every accepted answer is stored before the next request (`downloads.py`), under the checksum that
+  the publisher gives to that reporter and year. Answers under an older checksum are deleted once
+  newer ones are whole. Those of other years and reporters stay, so that a backfill is used whenever
+  somebody asks for its years.
 """
 
 import hashlib
@@ -27,28 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from minerals.errors import PermanentSourceError, SourceError, TransientSourceError
 from minerals.files import write_atomically
 from minerals.settings import Settings
-from minerals.sources import seeds
-from minerals.sources.comtrade_rows import (
-    AVAILABILITY,
-    ESSENTIAL,
-    RECONCILIATION,
-    TABLES,
-    TRADE,
-    WEIGHTS,
-    WORLD,
-    Published,
-    gap_message,
-    gaps,
-    known_gaps,
-    read_pages,
-    reconcile,
-)
+from minerals.sources import comtrade_rows, seeds
+from minerals.sources.comtrade_rows import Published
 from minerals.sources.downloads import Downloads, remove_superseded
 from minerals.sources.http import Allowance, Answer, Client, RetryPolicy
 from minerals.sources.provider import Fetched, Provider
@@ -151,8 +132,9 @@ class Comtrade:
             rows = [r for r in answer.json()["data"] if str(r.get("reporterCode")) == reporter]
             for year in years:
                 of_year = [row for row in rows if str(row.get("period")) == str(year)]
-                if of_year:
-                    found.append(_published(reporter, year, max(of_year, key=_original_first)))
+                of_year.sort(key=lambda row: str(row.get("classificationCode")))
+                of_year.sort(key=lambda row: bool(row.get("isOriginalClassification")))
+                found += [_published(reporter, year, row) for row in of_year[-1:]]
         return found
 
     def answers(self, published: Published) -> list[tuple[Original, Path]]:
@@ -240,10 +222,6 @@ def _published(reporter: str, year: int, row: Mapping[str, Any]) -> Published:
     return Published(reporter, year, revision, checksum, int(row.get("totalRecords") or 0))
 
 
-def _original_first(row: Mapping[str, Any]) -> tuple[bool, str]:
-    return bool(row.get("isOriginalClassification")), str(row.get("classificationCode"))
-
-
 def _check_envelope(answer: Answer, what: str) -> list[dict[str, Any]]:
     """The rows of an answer. Raises PermanentSourceError when it has no list of rows,
     TransientSourceError when it has not as many as it says."""
@@ -276,9 +254,9 @@ def _check_page(answer: Answer, request: Request) -> None:
     if request.partners:
         allowed["partnerCode"] = request.partners
     for row in _check_envelope(answer, str(request)):
-        missing = [column for column in ESSENTIAL if column not in row]
-        if not any(weight in row for weight in WEIGHTS):
-            missing.append(" or ".join(WEIGHTS))
+        missing = [column for column in comtrade_rows.ESSENTIAL if column not in row]
+        if not any(weight in row for weight in comtrade_rows.WEIGHTS):
+            missing.append(" or ".join(comtrade_rows.WEIGHTS))
         if missing:
             raise PermanentSourceError(
                 f"UN Comtrade: rows for {request} have no column {', '.join(missing)}; they have: "
@@ -306,7 +284,6 @@ class FetchedTrade:
     rows: pa.Table
     published: list[Published]
     answers: list[tuple[Original, Path]]
-    reconciliation: pa.Table
 
     @property
     def sha256(self) -> str:
@@ -315,15 +292,6 @@ class FetchedTrade:
         for batch in self.rows.to_batches(max_chunksize=1000):
             digest.update(json.dumps(batch.to_pylist(), sort_keys=True).encode())
         return digest.hexdigest()
-
-    def tables(self) -> dict[str, pa.Table]:
-        """The rows by partner, what was published, and the reconciliation with World."""
-        published = ((p.reporter, p.year, p.checksum) for p in self.published)
-        return {
-            TRADE: self.rows.filter(pc.not_equal(self.rows["partnerCode"], WORLD)),
-            AVAILABILITY: TABLES[AVAILABILITY].read(published, "UN Comtrade"),
-            RECONCILIATION: self.reconciliation,
-        }
 
 
 def fetch(source: Comtrade, reporters: Sequence[str], years: Sequence[int]) -> FetchedTrade:
@@ -344,7 +312,7 @@ def fetch(source: Comtrade, reporters: Sequence[str], years: Sequence[int]) -> F
 def _fetch_published(source: Comtrade, published: list[Published]) -> FetchedTrade:
     answers = [answer for each in published for answer in source.answers(each)]
     wanted = {(p.reporter, p.year): frozenset(source.codes[p.revision]) for p in published}
-    rows = read_pages([path for _, path in answers], wanted)
+    rows = comtrade_rows.read_pages([path for _, path in answers], wanted)
     with_rows = set(zip(rows["reporterCode"].to_pylist(), rows["period"].to_pylist(), strict=True))
     if empty := [p for p in published if p.total_records and (p.reporter, p.year) not in with_rows]:
         which = ", ".join(f"{p.reporter} in {p.year}" for p in empty)
@@ -354,16 +322,15 @@ def _fetch_published(source: Comtrade, published: list[Published]) -> FetchedTra
             f"UN Comtrade says it has data of reporter {which}, and gave no row of any mapped "
             "code. Nothing is used; the next refresh asks again."
         )
-    reconciliation = reconcile(rows, known_gaps())
-    if wrong := gaps(reconciliation):
+    if wrong := comtrade_rows.gaps(rows, comtrade_rows.known_gaps()):
         for each in published:
             place = (each.reporter, each.year)
             bad = {w["cmdCode"] for w in wrong if (w["reporterCode"], w["period"]) == place}
             source.forget(each, bad)
-        raise SourceError(gap_message(wrong))
+        raise SourceError(comtrade_rows.gap_message(wrong))
     if n_files := sum(map(source.prune, published)):
         log.info("UN Comtrade: deleted %d files of answers that newer ones replaced", n_files)
-    return FetchedTrade(rows, published, answers, reconciliation)
+    return FetchedTrade(rows, published, answers)
 
 
 def _available(source: Comtrade, reporters: Sequence[str], years: Sequence[int]) -> list[Published]:
@@ -392,30 +359,11 @@ def newly_published(
     return [p for p in published if (p.reporter, p.year, p.checksum) not in known]
 
 
-@dataclass(frozen=True)
-class Backfilled:
-    """One year of a backfill: the answers that hold it, and how many of them came just now."""
-
-    year: int
-    revision: str | None
-    n_answers: int = 0
-    n_new: int = 0
-    n_rows: int = 0
-
-    def __str__(self) -> str:
-        if self.revision is None:
-            return f"{self.year}: not published"
-        return (
-            f"{self.year}, {self.revision}: {self.n_rows:,} rows in {self.n_answers} answers, "
-            f"{self.n_new} of them fetched now"
-        )
-
-
 def backfill(
     settings: Settings, importer: str, years: Sequence[int], policy: RetryPolicy | None = None
-) -> Iterator[Backfilled]:
-    """Fetch years of one importer into the stored answers, year by year; a refresh of these years
-    then finds them there. What is stored already is not requested again.
+) -> Iterator[str]:
+    """Fetch years of one importer into the stored answers, and say of each year what came; a
+    refresh of these years then finds them there. What is stored already is not requested again.
 
     Raises QuotaExhaustedError half-way, keeping what came, and SourceError as `fetch` does, or
     before the first year when the codes of one are not mapped.
@@ -427,13 +375,15 @@ def backfill(
         client.mapped(each)
     for year in years:
         if year not in published:
-            yield Backfilled(year, None)
+            yield f"{year}: not published"
             continue
         before = client.downloads(published[year]).names()
         fetched = _fetch_published(client, [published[year]])
         names = {page.name for page, _ in fetched.answers}
-        revision, n_rows = published[year].revision, fetched.rows.num_rows
-        yield Backfilled(year, revision, len(names), len(names - before), n_rows)
+        yield (
+            f"{year}, {published[year].revision}: {fetched.rows.num_rows:,} rows in {len(names)} "
+            f"answers, {len(names - before)} of them fetched now"
+        )
 
 
 def source(settings: Settings, policy: RetryPolicy | None = None) -> Comtrade:
@@ -469,6 +419,7 @@ def trade_provider(settings: Settings, policy: RetryPolicy | None = None) -> Pro
             (replace(o, name=f"{o.params['reporterCode']}-{o.params['period']}-{o.name}"), path)
             for o, path in trade.answers
         ]
-        return Fetched(trade.sha256, trade.tables, originals)
+        tables = partial(comtrade_rows.tables, trade.rows, trade.published)
+        return Fetched(trade.sha256, tables, originals)
 
     return Provider(sources()["comtrade"], fetched, "UN Comtrade")

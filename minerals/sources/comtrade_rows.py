@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from minerals.errors import SourceError
@@ -31,26 +32,20 @@ ESSENTIAL = (*KEY, "flowCode", "classificationCode", "primaryValue")
 # The net weight in kg: `netWgt` in newer answers, `netWeight` in older ones.
 WEIGHTS = ("netWgt", "netWeight")
 TABLES = sources()["comtrade"].tables
-TRADE, AVAILABILITY, RECONCILIATION = TABLES
+TRADE, AVAILABILITY = TABLES
 _KNOWN = {*TABLES[TRADE].columns, *TABLES[TRADE].ignored}
 _CASTS = {"text": str, "integer": int, "number": float}
-_RECONCILE = f"""
-    with sums as (
-        select reporterCode, period, cmdCode,
-            sum(primaryValue) filter (where partnerCode = '{WORLD}') as world,
-            coalesce(sum(primaryValue) filter (where partnerCode <> '{WORLD}'), 0) as partners
-        from trade group by all
-    )
-    select sums.*,
-        case
-            when abs(partners - world) <= {WORLD_ROUNDING_USD} then 0.0
-            when world = 0 then 'inf'::double
-            else (partners - world) / world
-        end as relative_difference,
-        known.reason as known_case
-    from sums left join known on reporterCode = reporter_code and period = year
-        and cmdCode = hs_code
-    order by reporterCode, period, cmdCode
+_GAPS = f"""
+    select reporterCode, period, cmdCode,
+        sum(primaryValue) filter (partnerCode = '{WORLD}') as world,
+        coalesce(sum(primaryValue) filter (partnerCode <> '{WORLD}'), 0) as partners
+    from trade
+    anti join known
+        on reporterCode = reporter_code and period = year and cmdCode = hs_code
+    group by all
+    having world is null
+        or abs(partners - world) > greatest({WORLD_ROUNDING_USD}, {WORLD_TOLERANCE} * world)
+    order by all
 """
 
 
@@ -122,6 +117,15 @@ def _place(row: Mapping[str, Any]) -> str:
     return f"the row { ({column: row[column] for column in KEY}) }"
 
 
+def tables(rows: pa.Table, published: Iterable[Published]) -> dict[str, pa.Table]:
+    """The raw tables: the rows without World, and what was published."""
+    known = ((p.reporter, p.year, p.checksum) for p in published)
+    return {
+        TRADE: rows.filter(pc.not_equal(rows["partnerCode"], WORLD)),
+        AVAILABILITY: TABLES[AVAILABILITY].read(known, "UN Comtrade"),
+    }
+
+
 def known_gaps() -> pa.Table:
     """The register of known differences between World rows and partners, with the reason."""
     register = files("minerals.sources").joinpath("registers/comtrade_world_gaps.csv")
@@ -133,27 +137,21 @@ def known_gaps() -> pa.Table:
     )
 
 
-def reconcile(rows: pa.Table, known: pa.Table) -> pa.Table:
-    """World's value beside the sum of its partners, per reporter, year and code."""
+def gaps(trade: pa.Table, known: pa.Table) -> list[dict[str, Any]]:
+    """Reporter, year and code of which World and the sum of its partners differ (USD), but for the
+    `known` cases."""
     with duckdb.connect() as connection:
-        connection.register("trade", rows)
+        connection.register("trade", trade)
         connection.register("known", known)
-        return TABLES[RECONCILIATION].read(connection.execute(_RECONCILE).fetchall(), "UN Comtrade")
-
-
-def gaps(reconciliation: pa.Table) -> list[dict[str, Any]]:
-    """The lines in which World and its partners differ without a known reason."""
-    lines = [line for line in reconciliation.to_pylist() if line["known_case"] is None]
-    apart = ((line, line["relative_difference"]) for line in lines)
-    return [line for line, share in apart if share is None or abs(share) > WORLD_TOLERANCE]
+        return connection.sql(_GAPS).to_arrow_table().to_pylist()
 
 
 def gap_message(wrong: Sequence[Mapping[str, Any]]) -> str:
     """The message about the lines that `gaps` found."""
     sample = "\n".join(
         f"  reporter {w['reporterCode']}, {w['period']}, code {w['cmdCode']}: World "
-        f"{'is missing' if w['world_value_usd'] is None else format(w['world_value_usd'], ',.0f')}"
-        f", partners {w['partners_value_usd']:,.0f} USD"
+        f"{'is missing' if w['world'] is None else format(w['world'], ',.0f')}"
+        f", partners {w['partners']:,.0f} USD"
         for w in wrong[:_SAMPLE]
     )
     return (

@@ -1,7 +1,6 @@
 """Sources that are one CSV file: the country figures of this package, and a UN Comtrade download.
 
-A file is read as text and typed as `sources.yml` declares; a value that does not fit is named with
-its row and column.
+A file is read as text; the check of its table (`tables.py`) types it as `sources.yml` declares.
 """
 
 import csv
@@ -57,19 +56,15 @@ def csv_provider(source: str, file: Path, remedy: str) -> Provider:
 
 
 def read_csv(file: Path, table: RawTable, remedy: str) -> pa.Table:
-    """The file's columns, the declared ones in their types; a further column as Arrow finds it.
-
-    Raises SourceError naming the line, or row, column and value. A column that is missing is left
-    to the check of the table, which names all that are.
-    """
-    types = table.types
+    """The file's columns, the declared ones as text; an empty cell has no value. Raises SourceError
+    naming the line or row. Missing columns and wrong values are left to the check of the table."""
     try:
         # One thread, so that an error names the row.
         rows = pacsv.read_csv(
             pa.BufferReader(checked_csv(file, remedy)),
             read_options=pacsv.ReadOptions(use_threads=False),
             convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(types, pa.string()),
+                column_types=dict.fromkeys(table.kinds, pa.string()),
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=True,
@@ -82,12 +77,6 @@ def read_csv(file: Path, table: RawTable, remedy: str) -> pa.Table:
     names = rows.column_names
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise SourceError(f"{file.name}: more than one column {', '.join(repeated)}. {_CORRECT}")
-    for name in [name for name in names if name in types]:
-        try:
-            values = rows[name].cast(types[name])
-        except pa.ArrowInvalid as error:
-            raise SourceError(_misfit(file.name, rows, name, types[name])) from error
-        rows = rows.set_column(names.index(name), name, values)
     return rows
 
 
@@ -121,18 +110,3 @@ def checked_csv(file: Path, remedy: str) -> bytes:
             )
         first = rows.line_num + 1
     return content
-
-
-def _misfit(file: str, rows: pa.Table, column: str, kind: pa.DataType) -> str:
-    """The message about the first value of a column that cannot be cast."""
-    expected = "a whole number" if pa.types.is_integer(kind) else "a number (with a decimal point)"
-    for number, value in enumerate(rows[column]):
-        try:
-            value.cast(kind)
-        except pa.ArrowInvalid:
-            start = ", ".join(str(cell) for cell in rows.slice(number, 1).to_pylist()[0].values())
-            return (
-                f"{file}, row {number + 1} after the header ({start[:40]} ...), column {column}: "
-                f"'{value}' is not {expected}. {_CORRECT}"
-            )
-    return f"{file}, column {column}: a value is not {expected}. {_CORRECT}"

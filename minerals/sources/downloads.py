@@ -90,14 +90,6 @@ class Downloads:
         self.path(name + _NOTE).unlink(missing_ok=True)
         self.path(name).unlink(missing_ok=True)
 
-    def remove_leftovers(self) -> int:
-        """Delete what a killed process left half-written long ago; return how many files."""
-        before = time.time() - _LEFTOVER_SECONDS
-        old = [f for f in self.folder.glob(".*") if f.is_file() and f.stat().st_mtime < before]
-        for file in old:
-            file.unlink(missing_ok=True)
-        return len(old)
-
     def _note(self, original: Original) -> Original:
         text = _AS_JSON.dump_json(original, indent=2).decode() + "\n"
         write_atomically(self.path(original.name + _NOTE), text)
@@ -105,11 +97,14 @@ class Downloads:
 
 
 def remove_superseded(folder: Path, pattern: str, kept: Downloads) -> int:
-    """Delete the folders that match `pattern`, but for the kept one, and its leftovers; return how
-    many files that were."""
-    n_files = kept.remove_leftovers()
+    """Delete the folders that match `pattern`, but for the kept one, in which what a killed process
+    left half-written long ago is deleted; return how many files that were."""
+    before = time.time() - _LEFTOVER_SECONDS
+    old = [f for f in kept.folder.glob(".*") if f.is_file() and f.stat().st_mtime < before]
     for older in set(folder.glob(pattern)) - {kept.folder}:
-        if older.is_dir():
-            n_files += sum(1 for file in older.rglob("*") if file.is_file())
-            shutil.rmtree(older)
-    return n_files
+        old += [file for file in older.rglob("*") if file.is_file()]
+    for file in old:
+        file.unlink(missing_ok=True)
+    for older in set(folder.glob(pattern)) - {kept.folder}:
+        shutil.rmtree(older, ignore_errors=True)
+    return len(old)

@@ -23,16 +23,9 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import httpx
+import tenacity
 from filelock import FileLock
 from pydantic import BaseModel, SecretStr
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    retry_if_not_exception_type,
-    stop_after_attempt,
-    wait_exponential_jitter,
-)
 
 from minerals.errors import (
     PermanentSourceError,
@@ -47,6 +40,7 @@ USER_AGENT = "mineral-sourcing-warehouse"
 _WORKBOOK_STARTS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx, .xls
 _TRANSIENT_STATUS = frozenset({408, 425, 429})
 _EXCERPT = 200
+_DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -116,11 +110,8 @@ class Allowance:
             if use.blocked_until > now:
                 self._refuse(use.blocked_until, "the publisher asked to wait")
             if use.used >= self.per_day:
-                today = datetime.fromtimestamp(now, UTC).replace(
-                    hour=0, minute=0, second=0, microsecond=0
-                )
-                midnight = (today + timedelta(days=1)).timestamp()
-                self._refuse(midnight, f"all {self.per_day} calls of today are used")
+                midnight = (now // _DAY_SECONDS + 1) * _DAY_SECONDS
+                self._refuse(midnight, f"all {self.per_day} calls of the day are used")
             slot = max(now, use.next_slot)
             use.used += 1
             use.next_slot = slot + self.seconds_between
@@ -190,11 +181,11 @@ class Client:
         params = dict(params or {})
         conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
         headers = {name: value for name, value in conditions.items() if value}
-        retrying = Retrying(
-            stop=stop_after_attempt(self.policy.attempts),
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self.policy.attempts),
             wait=self._wait,
-            retry=retry_if_exception_type(TransientSourceError)
-            & retry_if_not_exception_type(QuotaExhaustedError),
+            retry=tenacity.retry_if_exception_type(TransientSourceError)
+            & tenacity.retry_if_not_exception_type(QuotaExhaustedError),
             sleep=self.sleep,
             reraise=True,
         )
@@ -210,10 +201,10 @@ class Client:
             ) from None
         return answer
 
-    def _wait(self, state: RetryCallState) -> float:
+    def _wait(self, state: tenacity.RetryCallState) -> float:
         """Twice as long each time, with jitter; longer when the publisher asks for it."""
         first = self.policy.first_wait
-        backoff = wait_exponential_jitter(first, self.policy.longest_wait, jitter=first)
+        backoff = tenacity.wait_exponential_jitter(first, self.policy.longest_wait, jitter=first)
         error = state.outcome.exception() if state.outcome else None
         return max(backoff(state), getattr(error, "retry_after_seconds", None) or 0.0)
 

@@ -142,25 +142,15 @@ class SnapshotStore:
             fsync_path(target.parent)
         return snapshot, True
 
-    def use(self, snapshot: Snapshot) -> None:
-        """Make this snapshot the one in use."""
-        write_atomically(self.root / snapshot.dataset / POINTER, snapshot.snapshot_id + "\n")
-
-    def pin(self, snapshot: Snapshot) -> None:
-        """Use this snapshot, whatever a refresh brings, until it is unpinned."""
-        with self._choosing(snapshot.dataset):
-            self.use(snapshot)
-            write_atomically(self.root / snapshot.dataset / PIN, snapshot.snapshot_id + "\n")
-
-    def use_unless_pinned(self, snapshot: Snapshot) -> None:
-        """Make this snapshot the one in use, or the pinned one when an operator pinned one."""
-        with self._choosing(snapshot.dataset):
+    def use(self, snapshot: Snapshot, pin: bool = False) -> None:
+        """Make this snapshot the one in use, or the pinned one when an operator pinned one; with
+        `pin`, use it whatever a refresh brings, until it is unpinned."""
+        folder = self.root / snapshot.dataset
+        with FileLock(folder / ".choosing.lock"):  # the pointer and the pin change together
+            if pin:
+                write_atomically(folder / PIN, snapshot.snapshot_id + "\n")
             chosen = self.pinned_id(snapshot.dataset) or snapshot.snapshot_id
-            write_atomically(self.root / snapshot.dataset / POINTER, chosen + "\n")
-
-    def _choosing(self, dataset: str) -> FileLock:
-        """Held while the pointer and the pin change together."""
-        return FileLock(self.root / dataset / ".choosing.lock")
+            write_atomically(folder / POINTER, chosen + "\n")
 
     def unpin(self, dataset: str) -> None:
         (self.root / dataset / PIN).unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from minerals.errors import SourceError
 
 _TYPES = {"text": pa.string(), "integer": pa.int32(), "number": pa.float64()}
+_SQL = {"text": "varchar", "integer": "integer", "number": "double"}
 _SAMPLE = 5
 _BATCH = 100_000
 
@@ -39,9 +40,9 @@ class RawTable(BaseModel):
     ignored: tuple[str, ...] = ()
 
     @property
-    def types(self) -> dict[str, pa.DataType]:
-        """The type of each declared column, the optional ones last."""
-        return {name: _TYPES[kind] for name, kind in {**self.columns, **self.optional}.items()}
+    def kinds(self) -> Columns:
+        """The declared columns, the optional ones last."""
+        return {**self.columns, **self.optional}
 
     def read(self, rows: Iterable[Row], where: str) -> pa.Table:
         """Rows as a typed table: values in the order of `columns`, or {column: value}, in which an
@@ -49,7 +50,7 @@ class RawTable(BaseModel):
 
         Raises SourceError naming the place, the column and the value that does not fit its type.
         """
-        rows, schema = iter(rows), pa.schema([(c, self.types[c]) for c in self.columns])
+        rows, schema = iter(rows), pa.schema([(c, _TYPES[k]) for c, k in self.columns.items()])
         batches = []
         while batch := list(islice(rows, _BATCH)):
             if isinstance(batch[0], Mapping):
@@ -68,7 +69,7 @@ class RawTable(BaseModel):
         return pa.Table.from_batches(batches, schema)
 
     def checked(self, rows: pa.Table, where: str) -> pa.Table:
-        """The declared columns of rows that keep the layout.
+        """The declared columns of rows that keep the layout; a number written as text is cast.
 
         Raises SourceError with samples of the wrong rows.
         """
@@ -82,7 +83,8 @@ class RawTable(BaseModel):
             raise SourceError(f"{where} has no rows. An empty file is never used; fetch it again.")
         with duckdb.connect() as connection:
             connection.register("raw_table", rows)
-            rules = list(self._row_rules())
+            kept = {c: self.kinds[c] for c in rows.column_names if c in self.kinds}
+            rules = list(self._row_rules(kept))
             counts = [f"count(*) filter (where {condition})" for _, _, condition in rules]
             broken = connection.sql(f"select {', '.join(counts)} from raw_table").fetchall()[0]
             for (column, problem, condition), count in zip(rules, broken, strict=True):
@@ -100,15 +102,30 @@ class RawTable(BaseModel):
             if count:
                 problem = f"the key ({', '.join(self.key)}) is not unique: {_count(count, 'key')}"
                 _refuse(connection, f"{where}: {problem} more than once", f"{many} order by all")
-        return rows.select([c for c in rows.column_names if c in self.types])
+            casts = [
+                f'"{c}"::{_SQL[kind]} as "{c}"'
+                for c, kind in kept.items()
+                if kind != "text" and pa.types.is_string(rows.schema.field(c).type)
+            ]
+            if casts:
+                sql = f"select * replace ({', '.join(casts)}) from raw_table"
+                rows = connection.sql(sql).to_arrow_table()
+        return rows.select(list(kept))
 
-    def _row_rules(self) -> Iterator[tuple[str, str, str]]:
+    def _row_rules(self, kept: Columns) -> Iterator[tuple[str, str, str]]:
         """A column, what is wrong with it, and the SQL of that. 'nan' and 'inf' are not numbers."""
         for c in self.required:
             yield c, "has no value", f'"{c}" is null'
-        for c in (*self.numeric, *(c for c, kind in self.columns.items() if kind == "number")):
-            finite = f'coalesce(isfinite(try_cast("{c}" as double)), false)'
-            yield c, "is not a number", f'"{c}" is not null and not {finite}'
+        for c in (*self.numeric, *(c for c, kind in kept.items() if kind == "number")):
+            # DuckDB reads 1_000 as a number, too.
+            number = f"try_cast(replace(\"{c}\"::varchar, '_', '?') as double)"
+            yield (
+                c,
+                "is not a number",
+                f'"{c}" is not null and not coalesce(isfinite({number}), false)',
+            )
+        for c in (c for c, kind in kept.items() if kind == "integer"):
+            yield c, "is not a whole number", f"not regexp_full_match(\"{c}\"::varchar, '-?[0-9]+')"
         for c in self.non_negative:
             yield c, "is negative", f'try_cast("{c}" as double) < 0'
 

@@ -104,15 +104,8 @@ def _read_sheet(sheet: str, rows: workbooks.Rows) -> Iterator[Line]:
         if country in first:
             raise _refuse(sheet, number, 0, f"'{country}' is also in row {first[country] + 1}")
         first[country] = number
-        yield Line(
-            sheet,
-            country,
-            unit,
-            {
-                year: _quantity(sheet, number, column, texts[column])
-                for column, year in years.items()
-            },
-        )
+        found = {y: _quantity(sheet, number, column, texts[column]) for column, y in years.items()}
+        yield Line(sheet, country, unit, found)
     if TOTAL not in first:
         raise _refuse(sheet, len(rows), 0, f"no row '{TOTAL}': the sheet is cut short")
 

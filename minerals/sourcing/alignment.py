@@ -41,10 +41,9 @@ def align(
 
 def alignment_by_year(ranking_annual: pd.DataFrame) -> pd.DataFrame:
     """`portfolio_alignment`: how far each year's imports are from the model's, per market."""
-    columns = [*_KEY, "alignment", "rank_distance", "actual_share", "model_share"]
     if ranking_annual.empty:
         return marts.empty("portfolio_alignment")
-    frame = ranking_annual[columns]
+    frame = ranking_annual
     counts = {f"n_{word}": frame["alignment"] == word for word in ALIGNMENTS}
     frame = frame.assign(
         **counts,

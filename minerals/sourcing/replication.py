@@ -61,7 +61,10 @@ def scorecard(
             "n_published": market["published_rank"].count(),
             "n_common": len(common),
             "overlap_share": (is_top["our_rank"] & is_top["published_rank"]).sum() / places,
-            "spearman_rho": _spearman(common["our_rank"], common["published_rank"]),
+            # Of the ranks of ranks, in which no ties occur.
+            "spearman_rho": common["our_rank"]
+            .rank()
+            .corr(common["published_rank"].rank(), min_periods=MIN_COMMON_FOR_RHO),
             "is_top1_match": market["our_rank"].iloc[0] == 1,
             "n_candidates_as_served": market["forward_rank"].count(),
             "overlap_share_as_served": (is_top["forward_rank"] & is_top["published_rank"]).sum()
@@ -230,10 +233,3 @@ def _with_driver(rows: pd.DataFrame) -> pd.DataFrame:
         is_driver_imputed=pd.array(is_imputed, dtype="boolean"),
         imputed_regressors=rows["imputed_regressors"].replace("", np.nan),
     )
-
-
-def _spearman(ours: pd.Series, theirs: pd.Series) -> float:
-    """Pearson correlation of the ranks of ranks (no ties occur); NaN below three."""
-    if len(ours) < MIN_COMMON_FOR_RHO:
-        return float("nan")
-    return float(np.corrcoef(ours.rank(), theirs.rank())[0, 1])

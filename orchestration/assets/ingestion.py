@@ -4,10 +4,9 @@ Each dataset has two assets, made by one step. `source_<dataset>` asks the sourc
 snapshot is in use; an unchanged source makes no new snapshot. `raw_<dataset>` shows the snapshot in
 use to dbt and to the gates. A run without the first (the job `rebuild`) asks no source.
 
-In the bundled profile a source that breaks its layout fails the step. In the live profile a source
-that fails, or brings something strange, does not stop the others: the last accepted snapshot stays
-in use, the check `is_up_to_date` says why, an alert is written, and `source_<dataset>` is not
-materialized, so its freshness policy sees the age of the last good answer.
+Where the last accepted snapshot stays in use (`minerals/sources/ingest.py`), the check
+`is_up_to_date` says why, an alert is written, and `source_<dataset>` is not materialized, so its
+freshness policy sees the age of the last good answer.
 """
 
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from minerals.sources.ingest import Ingested, ingest_dataset
 from minerals.sources.snapshots import Snapshot
 from minerals.sources.tables import sources
 from orchestration.assets import OWNERS, SOURCES, WRITER_POOL
-from orchestration.metadata import COLUMNS, step
+from orchestration.metadata import COLUMNS, Metadata, step
 from orchestration.resources import Snapshots, Warehouse
 from orchestration.schedules import CADENCES
 
@@ -64,7 +63,7 @@ def dataset_assets(dataset: str, settings: Settings) -> dg.AssetsDefinition:
         store = snapshots.store()
         if source.key in context.selected_asset_keys:
             ingested = ingest_dataset(settings, dataset, store)
-            store.use_unless_pinned(ingested.snapshot)
+            store.use(ingested.snapshot)
             yield from _answer(context, settings, source, ingested)
         if raw.key in context.selected_asset_keys:
             snapshot = store.current(dataset)
@@ -112,13 +111,9 @@ def _answer(
     )
     if ingested.is_stale:
         context.log.warning(f"{snapshot.dataset} is not up to date. {ingested.message}")
-        alert = alerts.Alert(
-            kind="source not up to date",
-            job=context.run.job_name,
-            run_id=context.run_id,
-            step=f"raw_{snapshot.dataset}",
-            cause=ingested.headline,
-        )
+        run, step = context.run, f"raw_{snapshot.dataset}"
+        kind: alerts.Kind = "source not up to date"
+        alert = alerts.Alert(kind, run.job_name, run.run_id, step, ingested.headline)
         if problem := alerts.send(settings, alert):
             context.log.warning(f"The alert is only in {settings.alert_log}: {problem}.")
     else:
@@ -127,9 +122,7 @@ def _answer(
             metadata={
                 "is_new_snapshot": int(ingested.outcome == "new"),
                 "outcome": ingested.outcome,
-                "snapshot_id": snapshot.snapshot_id,
-                "provider": snapshot.provider,
-                "retrieved_at": _timestamp(snapshot.retrieved_at),
+                **_origin(snapshot),
             },
             data_version=dg.DataVersion(snapshot.snapshot_id),
         )
@@ -187,10 +180,8 @@ def _shown(table: dg.AssetKey | str, snapshot: Snapshot) -> dg.MaterializeResult
         metadata={
             "dagster/row_count": snapshot.row_count,
             "bytes": sum(file.stat().st_size for file in snapshot.path.iterdir()),
-            "snapshot_id": snapshot.snapshot_id,
+            **_origin(snapshot),
             "sha256": snapshot.sha256,
-            "provider": snapshot.provider,
-            "retrieved_at": _timestamp(snapshot.retrieved_at),
             "licence": snapshot.licence,
             "citation": snapshot.citation,
             "path": dg.MetadataValue.path(str(snapshot.path)),
@@ -200,8 +191,10 @@ def _shown(table: dg.AssetKey | str, snapshot: Snapshot) -> dg.MaterializeResult
     )
 
 
-def _timestamp(moment: str) -> dg.TimestampMetadataValue:
-    return dg.MetadataValue.timestamp(datetime.fromisoformat(moment).timestamp())
+def _origin(snapshot: Snapshot) -> Metadata:
+    moment = dg.MetadataValue.timestamp(datetime.fromisoformat(snapshot.retrieved_at).timestamp())
+    facts = {"snapshot_id": snapshot.snapshot_id, "provider": snapshot.provider}
+    return {**facts, "retrieved_at": moment}
 
 
 def ingestion_assets(settings: Settings) -> list[dg.AssetsDefinition]:

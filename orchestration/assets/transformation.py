@@ -11,13 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import (
-    DagsterDbtTranslator,
-    DagsterDbtTranslatorSettings,
-    DbtCliInvocation,
-    DbtProject,
-    dbt_assets,
-)
+import dagster_dbt
 
 from minerals.settings import Settings
 from orchestration.assets import OWNERS, WRITER_POOL
@@ -34,11 +28,12 @@ LAYERS = {
 }
 
 
-class Translator(DagsterDbtTranslator):
+class Translator(dagster_dbt.DagsterDbtTranslator):
     """dbt names are the asset names; the group is the layer."""
 
     def __init__(self) -> None:
-        super().__init__(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
+        options = {"enable_duplicate_source_asset_keys": True}
+        super().__init__(dagster_dbt.DagsterDbtTranslatorSettings(**options))
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         if dbt_resource_props["resource_type"] == "source":
@@ -58,12 +53,12 @@ class Translator(DagsterDbtTranslator):
 
 
 def layer_assets(
-    layer: str, select: str, project: DbtProject, settings: Settings
+    layer: str, select: str, project: dagster_dbt.DbtProject, settings: Settings
 ) -> dg.AssetsDefinition:
     """The dbt nodes of one layer as assets, their tests as asset checks."""
     variables = json.dumps(dbt_variables(settings))
 
-    @dbt_assets(
+    @dagster_dbt.dbt_assets(
         manifest=project.manifest_path,
         select=select,
         project=project,
@@ -95,7 +90,7 @@ def layer_assets(
 
 
 @contextmanager
-def _ended(invocation: DbtCliInvocation) -> Iterator[None]:
+def _ended(invocation: dagster_dbt.DbtCliInvocation) -> Iterator[None]:
     """Never leave a dbt process behind: it would hold the warehouse."""
     try:
         yield
@@ -148,21 +143,18 @@ def failing_rows(warehouse: Warehouse, target: Path) -> dict[str, list[dict[str,
     }
     if not failed:
         return {}
-    samples = {}
     with warehouse.reader() as connection:
-        for name, sql in failed.items():
-            rows = connection.execute(f"select * from (\n{sql}\n) limit {SAMPLE_ROWS}")
-            columns = [column[0] for column in rows.description or ()]
-            samples[name] = [dict(zip(columns, row, strict=True)) for row in rows.fetchall()]
-    return samples
+        return {
+            name: connection.sql(sql).limit(SAMPLE_ROWS).to_arrow_table().to_pylist()
+            for name, sql in failed.items()
+        }
 
 
 def _with_sample(event: Any, samples: Mapping[str, list[dict[str, Any]]]) -> Any:
     if not isinstance(event, dg.AssetCheckResult) or event.passed:
         return event
     unique_id = event.metadata.get("unique_id")
-    sample = samples.get(str(unique_id.value)) if unique_id else None
-    if not sample:
+    if not (sample := samples.get(str(unique_id.value)) if unique_id else None):
         return event
     shown = "\n".join(json.dumps(row, default=str) for row in sample)
     rows = event.metadata.get("dagster_dbt/failed_row_count")

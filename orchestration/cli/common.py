@@ -1,10 +1,10 @@
 """What the commands share: settings, the served marts, names a user writes, tables, numbers."""
 
-import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from minerals.errors import ReleaseError
+from minerals.mapping.seeds import closest
 from minerals.names import EVERY_IMPORTER, STUDY_IMPORTER
 from minerals.settings import Settings, country_names, read_settings
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from minerals.sources.snapshots import SnapshotStore
 
 _FIGURE = re.compile(r"[-+*]?[\d,.]*[%]?|\d+-\d+|none|unknown|entered|left")
+_NEAR = 0.75  # how like a name a word is that is taken for it
 _MACROS = """
 create temp macro country(code) as
     code || coalesce((select ' ' || name from country_names where iso3 = code), '');
@@ -123,17 +125,10 @@ def known(kind: str, word: str, names: Collection[str], where: str = "") -> str:
     spelled = {name.lower(): name for name in names}
     if word.strip().lower() in spelled:
         return spelled[word.strip().lower()]
-    near = nearest(word, names)
+    near = closest(word, names, _NEAR)
     listed = ("; " if any("," in name for name in names) else ", ").join(sorted(names)) or "none"
     hint = f"Did you mean {near}?" if near else f"There are: {listed}."
     raise ReleaseError(f"There is no {kind} '{word}'{where and f' {where}'}. {hint}")
-
-
-def nearest(word: str, names: Iterable[str]) -> str | None:
-    """The name that is most like the word, in any case; None when none is near."""
-    spelled = {name.lower(): name for name in names}
-    found = difflib.get_close_matches(word.strip().lower(), spelled, n=1, cutoff=0.75)
-    return spelled[found[0]] if found else None
 
 
 def known_importer(word: str | None, settings: Settings, held: Collection[str]) -> str:
@@ -152,7 +147,7 @@ def known_importer(word: str | None, settings: Settings, held: Collection[str]) 
             f"{code} is not in the release. {holds} Refresh with MINERALS_IMPORTERS={importers}."
         )
     by_name = {name: iso3 for iso3, name in names.items()}
-    near = nearest(word or code, by_name)
+    near = closest(word or code, by_name, _NEAR)
     hint = f"Did you mean {by_name[near]} ({near})?" if near else "Write for example IND or JPN."
     raise ReleaseError(f"'{word or code}' is not the ISO3 code of a country. {hint} {holds}")
 
@@ -236,7 +231,7 @@ def why_empty(warehouse: Path) -> str:
     )
 
 
-class Marts:
+class Marts(AbstractContextManager["Marts"]):
     """The served marts, read-only (`open_serving`), and the terminal that shows them.
 
     SQL may use the macros country(iso3), named(iso3), pct(share) and tons(kg). Raises ReleaseError
@@ -253,9 +248,6 @@ class Marts:
             [list(names), list(names.values())],
         )
         self.connection.execute(_MACROS)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.connection.close()

@@ -148,7 +148,9 @@ def _committed_codes(settings: Settings) -> Mapping[str, Collection[str]] | None
 def _print_problems(console: Console, report: rules.Report) -> None:
     """Every problem: file and line, what is wrong, what to write instead."""
     for problem in report.problems:
-        place = f" {_shown(problem.file)}:{problem.line}"
+        here, file = Path.cwd(), problem.file
+        file = file.relative_to(here) if file.is_relative_to(here) else file
+        place = f" {file}:{problem.line}"
         line = Text.assemble((problem.severity, COLOURS[problem.severity]), place)
         line.append(f" {problem.column}" if problem.column else "", style="bold")
         line.append(f": {problem.what}")
@@ -183,17 +185,16 @@ def _read_trade(
             "(`minerals refresh` makes one)."
         )
         return None
-    aliases = settings.seeds_dir / "country_aliases.csv"
     years = settings.first_year, settings.last_year
     try:
-        trade = coverage.read_trade(snapshot, aliases, iso3, *years)
+        trade = coverage.read_trade(snapshot, settings.seeds_dir, iso3, *years)
     except SnapshotDamagedError as error:
         console.print(f"\n[yellow]No trade values[/]: {error}")
         return None
     if trade is None:
         raise MineralsError(
-            f"{iso3} is not an importer in the trade data ({_shown(aliases)} has no code for it in "
-            "the system baci): give an ISO 3166 alpha-3 code, such as IND or JPN."
+            f"{iso3} is not an importer in the trade data (country_aliases.csv has no code for it "
+            "in the system baci): give an ISO 3166 alpha-3 code, such as IND or JPN."
         )
     return trade
 
@@ -263,8 +264,11 @@ def _print_changed_codes(
     """The codes that mean something else than in the last refresh."""
     from orchestration.resources import Warehouse
 
-    after = {_code(row): f"{row['mineral']} {row['category']}" for row in mapping.mapped.rows}
-    after |= {_code(row): "out of scope" for row in mapping.out_of_scope.rows}
+    after = {
+        (code, revision): meaning
+        for revision, codes in mapping.decided().items()
+        for code, (_, _, meaning) in codes.items()
+    }
     with Warehouse(database=str(settings.database)).reader() as warehouse:
         loaded = warehouse.execute(
             "select hs_code, hs_revision, mineral || ' ' || category from seeds.hs_mineral_map "
@@ -285,15 +289,5 @@ def _print_changed_codes(
     print_first(console, rows, most, title, "--all")
 
 
-def _code(row: seeds.Row) -> tuple[str, str]:
-    return row["hs_code"], row["hs_revision"]
-
-
 def _millions(value: float) -> str:
     return f"{value / 1e6:,.1f}"
-
-
-def _shown(file: Path) -> Path:
-    """The file as a person in this folder would write it."""
-    here = Path.cwd()
-    return file.relative_to(here) if file.is_relative_to(here) else file

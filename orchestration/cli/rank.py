@@ -15,16 +15,6 @@ from minerals.errors import ReleaseError
 from minerals.names import CATEGORIES, MODELS
 from minerals.settings import Choices, Settings
 from orchestration.cli import common
-from orchestration.cli.common import (
-    Category,
-    Importer,
-    Marts,
-    Mineral,
-    country,
-    number,
-    percent,
-    show,
-)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +27,7 @@ Markets = tuple[str, str | None, str | None]
 
 
 def _markets(
-    marts: Marts, importer: str | None, mineral: str | None, category: str | None
+    marts: common.Marts, importer: str | None, mineral: str | None, category: str | None
 ) -> Markets:
     """The parameters of `OF_MARKETS`; None stands for all minerals or categories.
 
@@ -57,7 +47,7 @@ def _markets(
 def rank(
     mineral: Annotated[str, typer.Option(help="For example Lithium, Copper or 'Rare Earths'.")],
     category: Annotated[str, typer.Option(help="ores, products or scrap.")],
-    importer: Importer = None,
+    importer: common.Importer = None,
     source: Annotated[
         str | None,
         typer.Option(help="world, expected, estimated or published; default: the headline."),
@@ -67,7 +57,7 @@ def rank(
     """Show the forward ranking of suppliers of one mineral."""
     if source is not None:
         source = common.known("model", source, MODELS)
-    with Marts(common.settings(), common.console()) as marts:
+    with common.Marts(common.settings(), common.console()) as marts:
         markets = _markets(marts, importer, mineral, category)
         title = f"{markets[1]} {markets[2]} for {marts.country(markets[0])}"
         found = marts.rows(
@@ -110,7 +100,7 @@ def compare(
     top: Annotated[int, typer.Option(min=1, help="How many suppliers of each to show.")] = 10,
 ) -> None:
     """Show the suppliers of one mineral for several importers side by side."""
-    with Marts(common.settings(), common.console()) as marts:
+    with common.Marts(common.settings(), common.console()) as marts:
         codes = [code for code in re.split(r"[,\s]+", importers) if code]
         chosen = [_markets(marts, code, mineral, category) for code in codes]
         _, mineral, category = map(str, chosen[0])
@@ -133,19 +123,19 @@ def compare(
             }
             for supplier in suppliers
         ]
-        show(marts.console, rows, f"{mineral} {category}")
+        common.show(marts.console, rows, f"{mineral} {category}")
     marts.console.print("Rank by the headline model, and in brackets what is bought there now.")
 
 
 @app.command()
 def portfolio(
-    mineral: Mineral = None,
-    category: Category = None,
-    importer: Importer = None,
+    mineral: common.Mineral = None,
+    category: common.Category = None,
+    importer: common.Importer = None,
     top: Annotated[int, typer.Option(min=1, help="How many suppliers to show.")] = 12,
 ) -> None:
     """Show the strategy of every mineral, or the recommended portfolio of one."""
-    with Marts(common.settings(), common.console()) as marts:
+    with common.Marts(common.settings(), common.console()) as marts:
         markets = _markets(marts, importer, mineral, category)
         strategies = marts.rows(
             f"""
@@ -170,23 +160,24 @@ def portfolio(
     marts.console.print(f"Release {strategies[0]['release_id']}.")
 
 
-def _print_strategies(marts: Marts, strategies: list[dict[str, Any]]) -> None:
+def _print_strategies(marts: common.Marts, strategies: list[dict[str, Any]]) -> None:
     rows = [
         {
             "strategy": row["strategy"].replace("_", " "),
             "category": row["category"],
             "mineral": row["mineral"],
-            "HHI now": number(row["hhi_actual"], ".2f"),
-            "recommended": number(row["hhi_recommended"], ".2f"),
-            "to move": number(row["change_share"], ".0%"),
+            "HHI now": common.number(row["hhi_actual"], ".2f"),
+            "recommended": common.number(row["hhi_recommended"], ".2f"),
+            "to move": common.number(row["change_share"], ".0%"),
         }
         for row in strategies
     ]
-    show(marts.console, rows, f"Strategies for {marts.country(strategies[0]['importer_iso3'])}")
+    title = f"Strategies for {marts.country(strategies[0]['importer_iso3'])}"
+    common.show(marts.console, rows, title)
     marts.console.print("One of them: minerals portfolio --mineral Copper --category ores.")
 
 
-def _print_portfolio(marts: Marts, strategy: dict[str, Any], top: int) -> None:
+def _print_portfolio(marts: common.Marts, strategy: dict[str, Any], top: int) -> None:
     """The suppliers with today's, the model's and the recommended shares, and why."""
     market = [strategy[name] for name in ("importer_iso3", "mineral", "category")]
     marts.show(
@@ -219,15 +210,15 @@ def shock(
         list[str],
         typer.Option(help="ISO3 codes of the suppliers lost: CHN,RUS, or the option repeated."),
     ],
-    mineral: Mineral = None,
-    category: Category = None,
-    importer: Importer = None,
+    mineral: common.Mineral = None,
+    category: common.Category = None,
+    importer: common.Importer = None,
 ) -> None:
     """Take suppliers away: what is lost, who can step in, what is recommended then."""
     from minerals.sourcing import shocks
 
     settings, console = common.settings(), common.console()
-    with Marts(settings, console) as marts:
+    with common.Marts(settings, console) as marts:
         markets = _markets(marts, importer, mineral, category)
         partners = marts.connection.execute(
             f"select * from marts.portfolio_partners where {OF_MARKETS} "
@@ -245,12 +236,12 @@ def shock(
     losses = [(rows, shocks.lose(rows, lost)) for rows in by_market]
     hit = [(rows, loss) for rows, loss in losses if loss.lost_qty_kg > 0]
     hit.sort(key=lambda pair: -pair[1].lost_share)
-    without = ", ".join(country(settings, iso3) for iso3 in lost)
-    title = f"{country(settings, markets[0])} without {without}"
+    without = ", ".join(common.country(settings, iso3) for iso3 in lost)
+    title = f"{common.country(settings, markets[0])} without {without}"
     if not hit:
         console.print(f"{title}: nothing of known quantity is lost in {len(losses)} markets.")
         return
-    show(console, [_loss_row(settings, rows, loss) for rows, loss in hit], title=title)
+    common.show(console, [_loss_row(settings, rows, loss) for rows, loss in hit], title)
     console.print(f"{len(losses) - len(hit)} other markets lose nothing of known quantity.")
     if len(hit) == 1:
         _print_portfolio_without(console, settings, hit[0][0], lost)
@@ -264,10 +255,10 @@ def _loss_row(settings: Settings, rows: "pd.DataFrame", loss: Any) -> dict[str, 
         "category": rows["category"].iloc[0],
         "mineral": rows["mineral"].iloc[0],
         "lost": f"{loss.lost_share:.1%}",
-        "lost t/year": number(loss.lost_qty_kg / 1000, ",.1f"),
-        "replaced": percent(loss.replaceable_share),
-        "HHI": number(loss.hhi_before, ".2f"),
-        "after": number(loss.hhi_after, ".2f"),
+        "lost t/year": common.number(loss.lost_qty_kg / 1000, ",.1f"),
+        "replaced": common.percent(loss.replaceable_share),
+        "HHI": common.number(loss.hhi_before, ".2f"),
+        "after": common.number(loss.hhi_after, ".2f"),
         "next best, part of the loss": ", ".join(
             f"{names.get(iso3, iso3)} {part:.0%}" for iso3, part in loss.next_best(4)
         ),
@@ -291,14 +282,14 @@ def _print_portfolio_without(
     then = rows.assign(then=solution.shares).nlargest(10, "then")
     suppliers = [
         {
-            "supplier": country(settings, row["exporter_iso3"]),
-            "now": percent(row["actual_share"]),
-            "recommended before": percent(row["recommended_share"]),
-            "recommended then": percent(row["then"]),
+            "supplier": common.country(settings, row["exporter_iso3"]),
+            "now": common.percent(row["actual_share"]),
+            "recommended before": common.percent(row["recommended_share"]),
+            "recommended then": common.percent(row["then"]),
         }
         for row in then.to_dict("records")
     ]
-    show(console, suppliers, title="Recommended without them")
+    common.show(console, suppliers, title="Recommended without them")
     console.print(
         f"HHI {solution.hhi:.2f}, {1 / solution.hhi:.1f} effective suppliers; "
         f"{solution.change:.0%} of today's imports move."

@@ -5,6 +5,7 @@ The served warehouse is only read. How two releases are compared is in `minerals
 
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -113,7 +114,7 @@ def _link_snapshots(settings: Settings, manifest: dict[str, Any], scratch: Setti
         link = scratch.raw_dir / dataset / snapshot_id
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(snapshot.path.resolve(), target_is_directory=True)
-        borrower.pin(borrower.verify(dataset, snapshot_id))
+        borrower.use(borrower.verify(dataset, snapshot_id), pin=True)
 
 
 def _copy_dbt_project(settings: Settings, seeds_dir: Path, into: Path) -> Path:
@@ -130,11 +131,7 @@ def _copy_dbt_project(settings: Settings, seeds_dir: Path, into: Path) -> Path:
 @contextmanager
 def _ends_on_sigterm() -> Iterator[None]:
     """Let a SIGTERM unwind as Ctrl-C does, so that a temporary warehouse is removed."""
-
-    def unwind(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    former = signal.signal(signal.SIGTERM, unwind)
+    former = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         yield
     finally:

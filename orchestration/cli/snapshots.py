@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.status import Status
 
 from minerals.errors import SnapshotDamagedError, SourceError
 from orchestration.cli import common
@@ -99,21 +98,16 @@ def use(
     ] = True,
 ) -> None:
     """Use this snapshot from the next refresh on: pin it, roll back, or accept a refused one."""
-    store, dataset, console = (
-        common.snapshots(common.settings()),
-        _dataset(dataset),
-        common.console(),
-    )
+    store, dataset = common.snapshots(common.settings()), _dataset(dataset)
+    console = common.console()
     if snapshot == LATEST:
         store.unpin(dataset)
         console.print(f"{dataset} is not pinned: the next refresh takes what its source offers")
         return
     chosen = _find(store, dataset, snapshot)
-    if pin:
-        store.pin(chosen)
-    else:
+    if not pin:
         store.unpin(dataset)
-        store.use(chosen)
+    store.use(chosen, pin)
     how = "pinned to" if pin else "using"
     console.print(f"{dataset}: {how} {chosen.snapshot_id}; run `minerals refresh` to publish it")
 
@@ -164,12 +158,14 @@ def backfill(
         )
         return
     with console.status("looks up what is published") as status:
-        log, handler = logging.getLogger(comtrade.__name__), _Shown(status)
+        log, handler = logging.getLogger(comtrade.__name__), logging.Handler()
+        # The client logs each answer: it is shown beside the spinner.
+        handler.emit = lambda record: status.update(record.getMessage())
         log.setLevel(logging.INFO)
         log.addHandler(handler)
         try:
             for done in comtrade.backfill(settings, importer, wanted):
-                console.print(str(done))
+                console.print(done)
         finally:
             log.removeHandler(handler)
     folder = settings.downloads_dir / "comtrade"
@@ -183,14 +179,3 @@ def read_years(text: str) -> list[int]:
     if last < first:
         raise SourceError(f"Invalid years '{text}'; use 2019 or 2015-2023 (first-last).")
     return list(range(first, last + 1))
-
-
-class _Shown(logging.Handler):
-    """Shows each answer of UN Comtrade beside the spinner: the client logs it."""
-
-    def __init__(self, status: Status) -> None:
-        super().__init__(logging.INFO)
-        self.status = status
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.status.update(record.getMessage())

@@ -180,7 +180,7 @@ def source(monkeypatch, store) -> Source:
 
 def take(live: Settings, store: SnapshotStore):
     made = ingest.ingest_dataset(live, "bilateral_trade", store)
-    store.use_unless_pinned(made.snapshot)
+    store.use(made.snapshot)
     return made
 
 
@@ -210,13 +210,13 @@ def test_a_live_source_that_fails_or_brings_too_little_leaves_the_last_one_in_us
 def test_a_snapshot_that_is_pinned_while_the_source_is_asked_is_the_one_in_use(live, store, source):
     chosen = take(live, store).snapshot
     source.rows = trade(value=101.0)
-    source.meanwhile = lambda: store.pin(chosen)
+    source.meanwhile = lambda: store.use(chosen, pin=True)
     made = take(live, store)
     assert (made.outcome, made.snapshot) == ("pinned", chosen)
     assert store.current_id("bilateral_trade") == chosen.snapshot_id
 
-    newer = store.read("bilateral_trade", made_of(store, chosen))
-    store.use(newer)  # as the pointer was left by a refresh that knew nothing of the pin
+    # As the pointer was left by a refresh that knew nothing of the pin.
+    (store.root / "bilateral_trade" / "CURRENT").write_text(made_of(store, chosen))
     assert take(live, store).snapshot == chosen
     assert store.current_id("bilateral_trade") == chosen.snapshot_id
 

@@ -1,12 +1,13 @@
 """The UN Comtrade client against a server of a few rows: splits, refusals, what is stored."""
 
 import copy
+from contextlib import nullcontext
 
 import pyarrow as pa
 import pytest
 
 from minerals.errors import PermanentSourceError, SourceError
-from minerals.sources import comtrade
+from minerals.sources import comtrade, comtrade_rows
 from tests.comtrade_rows import (
     as_expected,
     client,
@@ -105,15 +106,16 @@ def test_a_missing_world_row_or_partner_is_seen(tmp_path, few):
             fetched(client(server, tmp_path / str(i), few), [2021])
 
 
-def test_a_known_difference_is_published_and_not_refused(tmp_path, few, monkeypatch):
-    reason = "the reporter's own total"
-    gap = {"reporter_code": "699", "year": 2021, "hs_code": "260300", "reason": reason}
-    monkeypatch.setattr(comtrade, "known_gaps", lambda: pa.Table.from_pylist([gap]))
+@pytest.mark.parametrize(("code", "is_accepted"), [("260300", True), ("811292", False)])
+def test_a_known_difference_is_not_refused(tmp_path, few, monkeypatch, code, is_accepted):
+    gap = {"reporter_code": "699", "year": 2021, "hs_code": code, "reason": "its own total"}
+    monkeypatch.setattr(comtrade_rows, "known_gaps", lambda: pa.Table.from_pylist([gap]))
     few[0]["primaryValue"] *= 1.1
-    with ComtradePublisher(few) as server:
-        lines = comtrade.fetch(client(server, tmp_path, few), ["699"], [2021]).reconciliation
-    assert lines.to_pylist()[0]["known_case"] == "the reporter's own total"
-    assert lines.to_pylist()[0]["relative_difference"] == pytest.approx(-0.0909, abs=1e-4)
+    with (
+        ComtradePublisher(few) as server,
+        nullcontext() if is_accepted else pytest.raises(SourceError, match="code 260300: World"),
+    ):
+        fetched(client(server, tmp_path, few), [2021])
 
 
 def test_a_year_that_is_not_published_is_said_and_none_at_all_is_refused(tmp_path, few, caplog):

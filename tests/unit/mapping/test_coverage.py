@@ -44,14 +44,14 @@ def raw(tmp_path: Path) -> Path:
     with duckdb.connect(":memory:") as memory:
         memory.execute(f"copy ({TRADE}) to '{folder}/bilateral_trade.parquet' (format parquet)")
     aliases = "code_system,code,iso3,note\nbaci,699,IND,\nm49,356,IND,\nbaci,392,JPN,\n"
-    (tmp_path / "aliases.csv").write_text(aliases)
+    (tmp_path / "country_aliases.csv").write_text(aliases)
     return tmp_path
 
 
 def trade(raw: Path, importer: str) -> coverage.Trade | None:
     folder = coverage.snapshot_folder(raw)
     assert folder is not None
-    return coverage.read_trade(folder, raw / "aliases.csv", importer, 2019, 2020)
+    return coverage.read_trade(folder, raw, importer, 2019, 2020)
 
 
 def test_trade_is_the_importers_and_the_windows(raw):
