@@ -78,16 +78,6 @@ class Tolerance(NamedTuple):
     is_absolute: bool = False
 
 
-def row_count(dataset: str, fall: float, rise: float) -> Suite:
-    """The suite `totals` of a raw dataset of which only the number of rows is compared."""
-    return totals(
-        [Tolerance("n_rows", fall, rise, "rows")],
-        "source_snapshots",
-        f"select sum(row_count) as n_rows from {{file}} where dataset = '{dataset}'",
-        f"select count(*) as n_rows from raw.{dataset}",
-    )
-
-
 def totals(tolerances: Sequence[Tolerance], mart: str, before: str, now: str) -> Suite:
     """The suite `totals`: figures of a table as a whole, each near that of the previous release.
 

@@ -6,7 +6,6 @@ Gaps are filled after staging; what may be filled is bounded here.
 from typing import Final, NamedTuple
 
 from expectations import rules
-from expectations.previous import row_count
 from expectations.rules import FULL_SHARE_PCT, Gate, Given, Suite
 
 
@@ -93,10 +92,9 @@ def years(given: Given) -> Suite:
     return Suite("years", "One row per indicator and year of the window.", key, judged, shape)
 
 
-TOTALS: Final = row_count("country_indicators", 0.05, 0.30)
 GATE: Final = Gate(
     "raw_country_indicators",
     "raw",
-    lambda given: (ROWS, years(given), TOTALS),
+    lambda given: (ROWS, years(given)),
     {"indicators": INDICATORS},
 )

@@ -125,7 +125,11 @@ def _outcome(
     suite: Suite,
     shape: Shape,
 ) -> Outcome:
-    if causes := _exceptions(result.exception_info):
+    # The information is flat, or one entry per metric.
+    info = result.exception_info or {}
+    entries = [info] if "raised_exception" in info else list(info.values())
+    raised = {str(e["exception_message"]).strip() for e in entries if e["raised_exception"]}
+    if causes := sorted({message.partition("\n")[0] for message in raised}):
         return Outcome(rule, "broken", f"The check could not run: {' / '.join(causes)}")
     details = result.result or {}
     message = _finding(rule, details, shape.of_rows)
@@ -137,13 +141,6 @@ def _outcome(
     failing = rows.loc[labels, [c for c in dict.fromkeys(columns) if c in rows.columns]]
     sample = tuple(failing.astype(object).where(failing.notna(), None).to_dict("records"))
     return Outcome(rule, "failed", message, sample)
-
-
-def _exceptions(info: Mapping[str, Any] | None) -> list[str]:
-    """First lines of what was raised. The information is flat, or one entry per metric."""
-    entries = [info] if info and "raised_exception" in info else list((info or {}).values())
-    raised = [str(e["exception_message"]).strip() for e in entries if e["raised_exception"]]
-    return sorted({message.partition("\n")[0] for message in raised})
 
 
 def _finding(rule: Rule, details: Mapping[str, Any], of_rows: int | None) -> str:

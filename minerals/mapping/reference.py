@@ -71,10 +71,8 @@ def read_lists(folder: Path) -> HsLists:
     for revision in REVISIONS:
         small = revision.lower()
         names = (f"hs_{small}.csv", f"{revision}.json", f"{small}.json", f"hs_{small}.json")
-        for file in (folder / name for name in names):
-            if file.is_file():
-                lines[revision], sources[revision] = _read_list(file), str(file)
-                break
+        if file := next((f for f in map(folder.joinpath, names) if f.is_file()), None):
+            lines[revision], sources[revision] = _read_list(file), str(file)
     return HsLists(lines, sources)
 
 

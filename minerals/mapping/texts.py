@@ -45,7 +45,8 @@ def contradiction(code: str, category: str, line: Line | None) -> tuple[str, str
     text = line.text.lower()
     if category == "ores" and not _ORE.search(text):
         return f"ores contradicts chapter {chapter} and the text", "write products or scrap"
-    is_waste = _is_only_waste(line.text if _WASTE.search(text) else line.heading)
+    waste = _included(line.text if _WASTE.search(text) else line.heading)
+    is_waste = bool(_WASTE.search(waste)) and not _METAL.search(waste)
     if is_waste and category != "scrap":
         return f"{category} contradicts the text: waste and scrap only", "write scrap"
     included = _included(line.text)
@@ -98,11 +99,6 @@ def named_minerals(line: Line, minerals: Sequence[str]) -> list[str]:
 def _included(text: str) -> str:
     """The text, in small letters, as far as it says what the line holds, not what it excludes."""
     return _EXCLUDED.sub("", text.lower())
-
-
-def _is_only_waste(text: str) -> bool:
-    included = _included(text)
-    return bool(_WASTE.search(included)) and not _METAL.search(included)
 
 
 def _metal(text: str) -> str:

@@ -28,6 +28,6 @@ def providers(settings: Settings) -> dict[str, Provider]:
     return {
         "bilateral_trade": bundle.trade_provider(settings),
         "production": bundle.production_provider(settings),
-        "country_indicators": csv_files.indicators_provider(settings),
-        "country_geography": csv_files.geography_provider(settings),
+        "country_indicators": csv_files.figures_provider(settings, "indicators_file"),
+        "country_geography": csv_files.figures_provider(settings, "geography_file"),
     }

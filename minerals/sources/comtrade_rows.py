@@ -129,12 +129,10 @@ def tables(rows: pa.Table, published: Iterable[Published]) -> dict[str, pa.Table
 def known_gaps() -> pa.Table:
     """The register of known differences between World rows and partners, with the reason."""
     register = files("minerals.sources").joinpath("registers/comtrade_world_gaps.csv")
-    text, year = pa.string(), pa.int32()
-    types = {"reporter_code": text, "year": year, "hs_code": text, "reason": text}
-    return pacsv.read_csv(
-        pa.BufferReader(register.read_bytes()),
-        convert_options=pacsv.ConvertOptions(column_types=types),
-    )
+    text = pa.string()
+    types = {"reporter_code": text, "year": pa.int32(), "hs_code": text, "reason": text}
+    with register.open("rb") as file:
+        return pacsv.read_csv(file, convert_options=pacsv.ConvertOptions(column_types=types))
 
 
 def gaps(trade: pa.Table, known: pa.Table) -> list[dict[str, Any]]:

@@ -16,17 +16,12 @@ from minerals.sources.provider import Fetched, Provider
 from minerals.sources.tables import RawTable, sources
 
 _CORRECT = "Nothing of the file is used; correct it and refresh again."
-_OURS = "restore it from the repository"
 
 
-def indicators_provider(settings: Settings) -> Provider:
-    """One row per economy and year, one column per indicator under its World Bank code."""
-    return csv_provider("indicators_file", settings.figures_dir / "country_indicators.csv", _OURS)
-
-
-def geography_provider(settings: Settings) -> Provider:
-    """One row per economy: main city and capital with coordinates, area, landlocked, region."""
-    return csv_provider("geography_file", settings.figures_dir / "country_geography.csv", _OURS)
+def figures_provider(settings: Settings, source: str) -> Provider:
+    """The country figures of this package: `indicators_file` or `geography_file`."""
+    file = settings.figures_dir / f"{sources()[source].dataset}.csv"
+    return csv_provider(source, file, "restore it from the repository")
 
 
 def reported_trade_provider(settings: Settings) -> Provider | None:

@@ -31,12 +31,11 @@ def align(
     """
     in_predicted = predicted_rank.le(k).fillna(False).astype(bool)
     in_actual = actual_rank.le(k).fillna(False).astype(bool)
-    words = np.select(
+    return np.select(
         [in_predicted & in_actual, in_actual, in_predicted],
         ["aligned", "overrepresented", "underutilized"],
         default="peripheral",
-    )
-    return words.astype(object)
+    ).astype(object)
 
 
 def alignment_by_year(ranking_annual: pd.DataFrame) -> pd.DataFrame:

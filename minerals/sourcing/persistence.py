@@ -65,9 +65,8 @@ def label(in_top: NDArray[np.bool_]) -> NDArray[np.object_]:
     first, last = in_top[:, :absent].any(axis=1), in_top[:, years - absent :].any(axis=1)
     recent = in_top[:, -present:].all(axis=1) & ~first
     faded = in_top[:, :present].all(axis=1) & ~last
-    words = np.select(
+    return np.select(
         [in_top.all(axis=1), ~in_top.any(axis=1), recent, faded],
         ["persistent", "never", "recent_entrant", "faded"],
         default="episodic",
-    )
-    return words.astype(object)
+    ).astype(object)

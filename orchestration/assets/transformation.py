@@ -6,7 +6,6 @@ columns are read after it has ended. The SQL itself lives in `dbt_project/`.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +76,12 @@ def layer_assets(
         try:
             with one_sentence(), warehouse.writing():
                 invocation = dbt.cli(arguments, context=context, target_path=target)
-                with _ended(invocation):
+                try:
                     events.extend(invocation.stream())
+                finally:  # never leave a dbt process behind: it would hold the warehouse
+                    if invocation.process.poll() is None:
+                        invocation.process.terminate()
+                    invocation.process.wait()
         finally:
             # Also when a model or test failed: what was built before it is reported.
             metadata = _metadata(warehouse, settings, target, events)
@@ -87,17 +90,6 @@ def layer_assets(
                 yield _with_sample(_with_metadata(event, metadata), samples)
 
     return build
-
-
-@contextmanager
-def _ended(invocation: dagster_dbt.DbtCliInvocation) -> Iterator[None]:
-    """Never leave a dbt process behind: it would hold the warehouse."""
-    try:
-        yield
-    finally:
-        if invocation.process.poll() is None:
-            invocation.process.terminate()
-        invocation.process.wait()
 
 
 def _metadata(

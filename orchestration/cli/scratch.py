@@ -46,7 +46,12 @@ def refresh(
             into = Path(stack.enter_context(TemporaryDirectory(prefix="minerals-scratch-")))
         same = _settings_of(settings, manifest, into)
         if seeds_dir is not None:
-            project = _copy_dbt_project(settings, seeds_dir, into)
+            # A copy of the project: an edit made meanwhile, or a refresh of the served warehouse,
+            # does not interfere.
+            project, ignored = into / "dbt_project", shutil.ignore_patterns("logs", ".*", "*.log")
+            shutil.copytree(settings.dbt_project_dir, project, ignore=ignored)
+            for name in (MAP, OUT_OF_SCOPE):
+                shutil.copyfile(seeds_dir / name, project / "seeds" / name)
             same = same.model_copy(update={"dbt_project_dir": project})
         _link_snapshots(settings, manifest, same)
         with progress(console) as on_step:
@@ -115,17 +120,6 @@ def _link_snapshots(settings: Settings, manifest: dict[str, Any], scratch: Setti
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(snapshot.path.resolve(), target_is_directory=True)
         borrower.use(borrower.verify(dataset, snapshot_id), pin=True)
-
-
-def _copy_dbt_project(settings: Settings, seeds_dir: Path, into: Path) -> Path:
-    """The dbt project with the two seeds of `seeds_dir`: an edit made meanwhile, or a refresh of
-    the served warehouse, does not interfere."""
-    project = into / "dbt_project"
-    ignored = shutil.ignore_patterns("logs", ".*", "*.log")
-    shutil.copytree(settings.dbt_project_dir, project, ignore=ignored)
-    for name in (MAP, OUT_OF_SCOPE):
-        shutil.copyfile(seeds_dir / name, project / "seeds" / name)
-    return project
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 from minerals.errors import SourceError
 from minerals.files import sha256_of
 from minerals.settings import Settings
-from minerals.sources.csv_files import geography_provider, indicators_provider
+from minerals.sources.csv_files import figures_provider
 from minerals.sources.provider import Provider
 from minerals.sources.snapshots import Snapshot, SnapshotStore
 from minerals.sources.tables import sources
@@ -54,8 +54,8 @@ class Figures:
 
     def provider(self, dataset: str) -> Provider:
         if dataset == "country_indicators":
-            return indicators_provider(self.settings)
-        return geography_provider(self.settings)
+            return figures_provider(self.settings, "indicators_file")
+        return figures_provider(self.settings, "geography_file")
 
     def ingest(self, dataset: str) -> Snapshot:
         snapshot, _ = self.provider(dataset).ingest(self.store)

@@ -40,12 +40,9 @@ def test_real_tables_pass_against_their_own_release(refreshed):
 
 
 OF_TRADE = {"raw_bilateral_trade.totals", "fct_trade_flow.totals"}
-OF_SNAPSHOTS = {
-    f"raw_{d}.totals" for d in ("production", "country_indicators", "country_geography")
-}
 OF_PANEL = {"import_panel.totals", "import_panel.suppliers"}
 OF_MODELS, OF_RANKS = {"ppml_coefficients.previous"}, {"ranking_forward.churn"}
-COMPARING = OF_TRADE | OF_SNAPSHOTS | OF_PANEL | OF_MODELS | OF_RANKS
+COMPARING = OF_TRADE | OF_PANEL | OF_MODELS | OF_RANKS
 
 
 def not_compared(settings: Settings, previous: Previous) -> dict[str, str]:
@@ -96,7 +93,6 @@ UNREADABLE = [
     ("trade_balance.parquet", Path.unlink, OF_TRADE, "cannot be read: it has no mart trade_"),
     ("ranking_forward.parquet", _as("select * exclude forward_rank from rows"), OF_RANKS,
      'cannot be read: .*"forward_rank"'),
-    ("source_snapshots.parquet", _as("from rows limit 0"), OF_SNAPSHOTS, "lacks the figure"),
     ("import_panel.parquet", _as("from rows where scrap_value_usd > 0"),
      OF_PANEL, "nothing was imported|lacks the figures"),
     ("ppml_fit.parquet", _as("select * replace (false as is_publishable) from rows"), OF_MODELS,
