@@ -1,5 +1,7 @@
-"""Files that survive a crash: hashed, flushed to the disk, replaced in one step, removed."""
+"""Files that survive a crash: hashed, flushed to the disk, replaced in one step, removed; the room
+that they take, and whether there is more."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -7,6 +9,12 @@ import uuid
 from pathlib import Path
 
 _CHUNK = 1 << 20
+_FULL = [*map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)), "disk is full"]
+_READ_ONLY = [
+    *map(os.strerror, (errno.EROFS, errno.EACCES)),
+    "readonly database",
+    "unable to open database file",
+]
 
 
 def sha256_of(path: Path) -> str:
@@ -44,3 +52,25 @@ def remove(path: Path) -> None:
     for folder, _, _ in os.walk(path):
         Path(folder).chmod(0o755)
     shutil.rmtree(path, ignore_errors=True)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder; links count nothing."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in files if file.is_file() and not file.is_symlink())
+
+
+def free_space(folder: Path) -> int:
+    """Bytes that still fit on the disk of a folder, which may not be there yet."""
+    return shutil.disk_usage(next(f for f in (folder, *folder.parents) if f.exists())).free
+
+
+def in_megabytes(n_bytes: float) -> str:
+    return f"{n_bytes / 1e6:,.0f} MB" if n_bytes < 1e9 else f"{n_bytes / 1e9:,.1f} GB"
+
+
+def refuses_to_write(words: str) -> str | None:
+    """'full' or 'read-only' when an error of the system, SQLite, DuckDB or dbt says so."""
+    if any(sign in words for sign in _FULL):
+        return "full"
+    return "read-only" if any(sign in words for sign in _READ_ONLY) else None

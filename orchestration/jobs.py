@@ -10,11 +10,13 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import dagster as dg
+import duckdb
 from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
 from minerals.errors import WarehouseError
+from minerals.files import free_space, in_megabytes, size_of
 from minerals.releases import ReleaseStore
 from minerals.settings import Settings
 from minerals.sources import DATASETS, comtrade
@@ -29,6 +31,7 @@ from orchestration.resources import Warehouse, dbt_loaded
 PRELOADED = ["orchestration.definitions", "statsmodels.api", "great_expectations"]
 # A run that waits for another one to end gives up after this long.
 WAIT_SECONDS = 3600.0
+FIRST_RUN_BYTES = 110_000_000  # what the first run of the bundle for one importer leaves on disk
 NO_RETRIES = {"dagster/max_retries": "0"}
 
 REFRESH = dg.define_asset_job(
@@ -103,16 +106,55 @@ def before_a_run(settings: Settings, instance: dg.DagsterInstance, job: str) -> 
     runs left, forget the oldest runs, move a damaged warehouse file away. Returns a sentence about
     each finding.
 
-    Raises SourceError when a seed cannot be read, WarehouseError when the file is damaged and the
-    job does not build all of it again.
+    Raises SourceError when a seed cannot be read, WarehouseError when there is no room for a run or
+    the file is damaged and the job does not build all of it again.
     """
     check_seeds(settings.seeds_dir)
     ReleaseStore(settings.releases_dir, settings.serving_database).remove_leftovers()
     forget_old_runs(instance, settings.runs_to_keep)
     damage = Warehouse(database=str(settings.database)).set_aside_if_damaged()
+    require_room(settings)
     if damage and job not in BUILD_ALL:
         raise WarehouseError(f"{damage}: run the job {' or '.join(BUILD_ALL)}.")
     return [damage] if damage else []
+
+
+def require_room(settings: Settings) -> None:
+    """Raise WarehouseError when the disk cannot take what a run adds, judged by the last one."""
+    needed, free = room_needed(settings), free_space(settings.warehouse_dir)
+    if free < needed:
+        raise WarehouseError(no_room(settings, "full", "checked before work starts"))
+
+
+def room_needed(settings: Settings) -> int:
+    """Bytes that a run adds to the warehouse folder, about: its tables written again, one more
+    release, and its events (once of the run, once in the index)."""
+    if not settings.database.exists():
+        return FIRST_RUN_BYTES
+    current = ReleaseStore(settings.releases_dir, settings.serving_database).current()
+    events = settings.dagster_home.glob("history/runs/*-*.db")
+    sizes = [size_of(current) if current else 0, 2 * max(map(size_of, events), default=0)]
+    return Warehouse(database=str(settings.database)).growth() + sum(sizes)
+
+
+def no_room(settings: Settings, state: str, words: str) -> str:
+    """The sentence about a disk that is `full` or `read-only`: which, how much is missing, what is
+    served, what to do, and the `words` of the error."""
+    folder = settings.warehouse_dir
+    current = ReleaseStore(settings.releases_dir, settings.serving_database).current()
+    served = f"release {current.name} is still the one served" if current else "none is served yet"
+    if state == "read-only":
+        cure = "Give the right to write, then run it again"
+        return f"{folder} may not be written; {served}. {cure} ({words})."
+    free = free_space(folder)
+    try:
+        needed = room_needed(settings)
+        room = f"{in_megabytes(free)} free; a run needs about {in_megabytes(needed)}"
+        room += f", {in_megabytes(needed - free)} more" if needed > free else ""
+    except (OSError, WarehouseError, duckdb.Error):
+        room = f"{in_megabytes(free)} free"
+    cure = "Free space (docs/operations.md, Disk), then run it again"
+    return f"The disk of {folder} is full ({room}); {served}. {cure} ({words})."
 
 
 def build_executor(settings: Settings) -> dg.ExecutorDefinition:

@@ -98,6 +98,13 @@ class Warehouse(dg.ConfigurableResource):
             "builds it again from the raw snapshots"
         )
 
+    def growth(self) -> int:
+        """Bytes by which the file grows when a run writes every table again: the rows of before
+        give their place back only afterwards."""
+        with self.reader() as connection:
+            blocks = "select (used_blocks - free_blocks) * block_size from pragma_database_size()"
+            return max(0, connection.execute(blocks).fetchall()[0][0])
+
     @contextmanager
     def writer(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open for writing, one transaction: all of it, or on an exception none of it."""

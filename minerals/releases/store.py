@@ -26,7 +26,6 @@ removes them when they are older than a day.
 What goes into a mart, and whether it may be published, is decided before this module is called.
 """
 
-import errno
 import os
 import time
 import uuid
@@ -41,7 +40,7 @@ import duckdb
 from filelock import FileLock
 
 from minerals.errors import ReleaseError
-from minerals.files import fsync_path, remove
+from minerals.files import fsync_path, refuses_to_write, remove
 from minerals.marts import Mart, published
 from minerals.releases.contract import (
     CONTRACT,
@@ -69,7 +68,6 @@ from minerals.releases.serving import (
 CURRENT = "current"
 DAY = 86_400  # seconds: a release stays that long after it was served last
 _CONTRACTS = "[0-9a-f]" * 12
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -318,16 +316,20 @@ class ReleaseStore:
 
     @contextmanager
     def _room(self) -> Iterator[None]:
-        """Raise a ReleaseError with the cure when the disk, or a quota, is full."""
+        """Raise a ReleaseError with the cure when the disk, or a quota, is full or read-only."""
         try:
             yield
         except (OSError, duckdb.IOException) as error:
-            full = isinstance(error, OSError) and error.errno in _FULL
-            if not full and not any(os.strerror(number) in str(error) for number in _FULL):
+            state = refuses_to_write(str(error))
+            if state is None:
                 raise
+            what, cure = {
+                "full": ("There is no room left for a release under", "free space"),
+                "read-only": ("A release may not be written under", "give the right to write"),
+            }[state]
             raise ReleaseError(
-                f"There is no room left for a release under {self.root} ({error}); the previous "
-                "release stays served: free space, then run the job `rebuild`."
+                f"{what} {self.root} ({error}); the previous release stays served: {cure}, then "
+                "run the job `rebuild`."
             ) from error
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from minerals.errors import MineralsError
+from minerals.files import refuses_to_write
 from orchestration.cli import (
     common,
     hs,
@@ -26,15 +27,32 @@ from orchestration.cli import (
 
 
 class _Commands(TyperGroup):
-    """The commands; an error that we foresaw ends in a sentence and exit code 1."""
+    """The commands; an error that we foresaw, and a disk that is full or read-only, end in a
+    sentence and exit code 1."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except MineralsError as error:
-            sentence = Text.assemble(("error", "bold red"), f"  {error}")
-            common.console(stderr=True).print(sentence)
-            raise typer.Exit(1) from None
+            words = str(error)
+        except Exception as error:
+            words = _all_words(error)
+            state = refuses_to_write(words)
+            if state is None:
+                raise
+            from orchestration.jobs import no_room
+
+            words = no_room(common.settings(), state, words)
+        sentence = Text.assemble(("error", "bold red"), f"  {words}")
+        common.console(stderr=True).print(sentence)
+        raise typer.Exit(1) from None
+
+
+def _all_words(error: BaseException) -> str:
+    """The first line of an error and of each that led to it."""
+    before = error.__cause__ or error.__context__
+    line = str(error).partition("\n")[0]
+    return f"{line}: {_all_words(before)}" if before else line
 
 
 app = typer.Typer(
