@@ -170,7 +170,7 @@ def _identified(
             found[sample] = "failed"
         elif not factorise(on_positive[sample][np.ix_(kept, kept)]).is_full_rank:
             X = Z[rows][:, kept]
-            if separated_by_combination(y[rows], X).any():
+            if separated_by_combination(y[rows], X, only_some=True).any():
                 found[sample] = "separated"
             elif not factorise(X.T @ X).is_full_rank:  # rows of zero may identify what is missing
                 found[sample] = "failed"

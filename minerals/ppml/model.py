@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minerals.ppml import MIN_NONZERO_OBSERVATIONS
 from minerals.ppml.bootstrap import Bootstrap, cluster_bootstrap, leave_one_out
 from minerals.ppml.columns import FloatArray, IntArray
 from minerals.ppml.design import Design, ModelSpec, build_design
@@ -45,11 +46,14 @@ class Model:
 def estimate_model(panel: pd.DataFrame, spec: ModelSpec, choices: Choices) -> Model:
     """Estimate `spec` on the rows of one importer, with diagnostics, bootstrap and reference.
 
+    A fit that cannot be published, as it did not converge or has too few positive quantities, has
+    no bootstrap.
     Raises EstimationError when the model cannot be estimated. Sources: the functions called.
     """
     design = build_design(panel, spec)
     fit = fit_ppml(design)
-    replications = choices.bootstrap_replications if fit.is_converged else 0
+    is_of_use = fit.is_converged and fit.n_nonzero >= MIN_NONZERO_OBSERVATIONS
+    replications = choices.bootstrap_replications if is_of_use else 0
     return Model(
         design=design,
         fit=fit,

@@ -56,9 +56,9 @@ def empty_levels(y: FloatArray, columns: Columns) -> BoolArray:
     return is_out
 
 
-def separated_by_combination(y: FloatArray, X: FloatArray) -> BoolArray:
+def separated_by_combination(y: FloatArray, X: FloatArray, only_some: bool = False) -> BoolArray:
     """Which of the (n,) rows a combination of the columns of X (n, k), the last the constant,
-    separates."""
+    separates; with `only_some` not all of them, but one at least where there are any."""
     positive = y > 0
     is_out = np.zeros(len(y), dtype=bool)
     Z = np.column_stack([centred(X[:, :-1]), np.full(len(X), 1.0 / np.sqrt(len(X)))])
@@ -66,7 +66,7 @@ def separated_by_combination(y: FloatArray, X: FloatArray) -> BoolArray:
     moved = zeros @ directions
     rounding = COLLINEARITY_TOLERANCE * (np.abs(zeros) @ np.abs(directions))
     is_moving = np.abs(moved).max(axis=0, initial=0.0) > rounding.max(axis=0, initial=0.0)
-    is_out[~positive] = recession_rows(moved[:, is_moving])
+    is_out[~positive] = recession_rows(moved[:, is_moving], only_some)
     return is_out
 
 
@@ -84,9 +84,9 @@ def null_space(X: FloatArray) -> FloatArray:
     return N
 
 
-def recession_rows(Z: FloatArray) -> BoolArray:
+def recession_rows(Z: FloatArray, only_some: bool = False) -> BoolArray:
     """Rows (n,) in which some g has Z g > 0 while Z g >= 0 everywhere; Z is (n, q)
-    without a column of zeros.
+    without a column of zeros. With `only_some` those that one g gives.
 
     Each round maximises the sum of Z g over -1 <= g <= 1, Z g >= 0, and takes out the rows that
     came out positive; a round without any is the certificate that no more exist. Source: Correia,
@@ -105,19 +105,21 @@ def recession_rows(Z: FloatArray) -> BoolArray:
         if largest <= ZERO or moved.min() < -ZERO * max(largest, 1.0):
             break
         is_out[rows[moved > ZERO * largest]] = True
+        if only_some:
+            break
     return is_out
 
 
 def _best_direction(Z: FloatArray) -> FloatArray:
-    """The g in [-1, 1]^q with Z g >= 0 whose sum of Z g is largest.
+    """A g in [-1, 1]^q with Z g >= 0, not zero if there is any that moves a row: along columns of
+    one sign, else the one whose sum of Z g is largest.
 
     Raises EstimationError when the solver ends without an answer: zero is always feasible, and no
     answer must not pass for "nothing is separated".
     """
-    q = Z.shape[1]
-    if q == 1:
-        column = Z[:, 0]
-        return np.array([1.0 if column.min() >= 0 else -1.0 if column.max() <= 0 else 0.0])
+    one_sign = (Z >= 0).all(axis=0) * 1.0 - (Z <= 0).all(axis=0)
+    if one_sign.any() or len(one_sign) == 1:
+        return one_sign
     from scipy.optimize import linprog  # only where a linear programme is needed
 
     unique = np.unique(Z, axis=0)

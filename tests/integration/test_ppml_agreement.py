@@ -52,6 +52,22 @@ def test_agrees_with_statsmodels_on_the_same_matrix(seed: int) -> None:
     assert not wrong.agrees and wrong.coefficients == pytest.approx(1e-7, rel=0.1)
 
 
+def test_a_reference_out_of_its_range_confirms_nothing() -> None:
+    """statsmodels takes fitted values below 2e-16 of the mean for that, and leaves the maximum."""
+    frame = panel(3)
+    far = frame["landlocked"] * frame["exporter_iso3"].isin(range(30)) * 100.0
+    frame["far"] = far + np.arange(len(frame)) % 7
+    sold = frame["qty"] * np.exp(-frame["far"])
+    frame["qty"] = sold.where((frame["far"] < 90) | (frame["exporter_iso3"] == 3))
+    frame["qty"] = frame["qty"].fillna(0.0)
+    design = build_design(frame, dataclasses.replace(SPEC, regressors=("far", "a", "b", "c")))
+    fit = fit_ppml(design)
+    mu = np.exp(fit.linear_predictor)
+    assert mu.min() < 1e-30 * design.y.mean()
+    np.testing.assert_allclose(design.X.T @ mu, design.X.T @ design.y, rtol=1e-9)
+    assert compare_with_statsmodels(design, fit).coefficients == np.inf
+
+
 def test_agrees_with_pyfixest() -> None:
     pf = pytest.importorskip("pyfixest", reason="pyfixest is a development dependency")
     frame = panel(7)

@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import linprog
 
 from minerals.ppml.columns import Columns
-from minerals.ppml.separation import separated_rows
+from minerals.ppml.separation import separated_by_combination, separated_rows
 
 
 def certificate(y: np.ndarray, X: np.ndarray) -> np.ndarray:
@@ -54,6 +54,17 @@ def test_the_rows_are_those_of_the_certificate() -> None:
         n_separated += int(expected.sum())
         np.testing.assert_array_equal(separated_rows(y, columns), expected, err_msg=str(seed))
     assert n_separated > 250
+
+
+def test_some_separated_rows_are_found_where_there_are_any() -> None:
+    n_with = 0
+    for seed in range(100):
+        y, columns = random_case(seed)
+        every = separated_by_combination(y, columns.to_array())
+        some = separated_by_combination(y, columns.to_array(), only_some=True)
+        assert some.any() == every.any() and not (some & ~every).any()
+        n_with += int(every.any())
+    assert 30 < n_with < 100
 
 
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
