@@ -285,7 +285,15 @@ class Settings(BaseSettings, Choices):
     @model_validator(mode="after")
     def _years_in_order(self) -> "Settings":
         if self.last_year < self.first_year:
-            raise ValueError(f"last_year {self.last_year} is before first_year {self.first_year}")
+            raise ValueError(
+                f"MINERALS_FIRST_YEAR, MINERALS_LAST_YEAR: last_year {self.last_year} is before "
+                f"first_year {self.first_year}"
+            )
+        if self.profile == "live" and self.importers == (EVERY_IMPORTER,):
+            raise ValueError(
+                "MINERALS_IMPORTERS=all: the live profile asks the publisher for each importer; "
+                "name them, such as IND,JPN"
+            )
         return self
 
     raw_dir = _Inside("raw")
@@ -386,7 +394,7 @@ def country_names(seeds_dir: Path) -> dict[str, str]:
 def _fault(location: tuple[int | str, ...], value: object, message: str) -> str:
     """A line about a wrong value. Of a key or an address, which may hold one, it is not shown."""
     if not location:
-        return f"MINERALS_FIRST_YEAR, MINERALS_LAST_YEAR: {message.removeprefix('Value error, ')}"
+        return message.removeprefix("Value error, ")
     field = str(location[0]).lower()
     is_secret = field == "comtrade_api_key" or field.endswith("_url")
     variable = "COMTRADE_API_KEY" if field == "comtrade_api_key" else f"MINERALS_{field.upper()}"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from minerals.ppml import EstimationError
 from minerals.ppml.columns import Columns, FloatArray, IntArray, centred, factorise
@@ -125,6 +124,8 @@ def rank_correlations(y: FloatArray, eta: FloatArray, groups: Clusters) -> dict[
 
     Source: Spearman (1904), with mean ranks for ties.
     """
+    import pandas as pd  # half a second, and the fit itself does not need it
+
     by_group = pd.DataFrame({"y": y, "eta": eta}).groupby(groups.codes)
     rho = by_group.corr(method="spearman")["eta"].xs("y", level=1)
     return {str(name): float(rho[code]) for code, name in enumerate(groups.names)}

@@ -95,10 +95,11 @@ def agreement(fit: pd.DataFrame) -> dg.AssetCheckResult:
     and more than a quarter mean that our code or statsmodels' is wrong."""
     from minerals.ppml.tables import NOT_CONFIRMED
 
-    is_apart = fit["reason"].fillna("").str.contains(NOT_CONFIRMED, regex=False)
+    reasons = fit["reason"].fillna("")
+    is_apart = reasons.str.contains(NOT_CONFIRMED, regex=False)
     compared = fit[fit["is_publishable"] | is_apart]
     models = compared["importer_iso3"] + " " + compared["category"]
-    told = [f"{m}: {why}" for m, why in zip(models, compared["reason"], strict=True) if why]
+    told = [f"{m}: {why}" for m, why in zip(models, reasons[compared.index], strict=True) if why]
     return dg.AssetCheckResult(
         asset_key="ppml_fit",
         check_name=AGREES,

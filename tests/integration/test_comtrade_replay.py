@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from minerals.errors import QuotaExhaustedError, SourceError
-from minerals.sources import comtrade, seeds
+from minerals.sources import comtrade, comtrade_rows, seeds
 from minerals.sources.comtrade_rows import AVAILABILITY
 from minerals.sources.snapshots import SnapshotStore
 from tests.comtrade_rows import (
@@ -138,7 +138,8 @@ def test_what_is_newly_published_is_known_by_the_checksums(tmp_path, rows):
     with ComtradePublisher(rows, key=KEY) as server:
         made = comtrade.fetch(client(server, tmp_path, rows), ["699"], (2019, 2020))
         held = tmp_path / "availability.parquet"
-        pq.write_table(made.tables()[AVAILABILITY], held)
+        tables = comtrade_rows.tables(made.rows, made.published)
+        pq.write_table(tables[AVAILABILITY], held)
         live = settings(server, tmp_path, comtrade_api_key=KEY)
         new = comtrade.newly_published(live, held)
         assert [(p.reporter, p.year) for p in new] == [("699", 2021)]

@@ -250,3 +250,15 @@ def test_a_child_process_finds_the_same_instance_and_warehouse(monkeypatch, tmp_
     assert environment["MINERALS_WAREHOUSE_DB"] == str(tmp_path / "warehouse.duckdb")
     assert environment["MINERALS_IMPORTERS"] == "JPN"
     assert environment["PATH"] == os.environ["PATH"]
+
+
+def test_all_importers_stand_alone_and_are_of_the_bundle(monkeypatch):
+    monkeypatch.setenv("MINERALS_IMPORTERS", "all")
+    assert read_settings().importers == ("ALL",)
+    monkeypatch.setenv("MINERALS_IMPORTERS", "IND,all")
+    with pytest.raises(SettingsError, match="'all' already holds every importer"):
+        read_settings()
+    monkeypatch.setenv("MINERALS_IMPORTERS", "ALL")
+    monkeypatch.setenv("MINERALS_PROFILE", "live")
+    with pytest.raises(SettingsError, match="MINERALS_IMPORTERS=all: the live profile asks"):
+        read_settings()
