@@ -20,7 +20,7 @@ from minerals.ppml import EstimationError
 FloatArray = NDArray[np.float64]
 
 _ROUNDS = 8
-_TOLERANCE = 1e-10
+_TOLERANCE = 1e-5
 _MOST_STEPS = 60
 
 
@@ -110,7 +110,8 @@ def fit_gravity(y: FloatArray, x: FloatArray, start: FloatArray | None = None) -
                 break
             length /= 2
         gain, likelihood, markets, d = reached - likelihood, reached, moved, there
-        if np.abs(move).max() < 1e-8 and abs(gain) <= _TOLERANCE * abs(likelihood):
+        # Newton's steps converge quadratically: what is left is of the order of the square.
+        if np.abs(move).max() < _TOLERANCE and abs(gain) <= _TOLERANCE**2 * abs(likelihood):
             break
     else:
         raise EstimationError(f"the gravity model did not converge in {_MOST_STEPS} steps")

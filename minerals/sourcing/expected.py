@@ -64,8 +64,12 @@ def _em(p: FloatArray, y: FloatArray) -> FloatArray:
     weights = np.full(len(p), 1.0 / len(p))
     for _ in range(_ROUNDS):
         mixed = weights @ p + 1e-12
-        weights = weights * (p @ (y / mixed))
-        weights /= weights.sum()
+        moved = weights * (p @ (y / mixed))
+        moved /= moved.sum()
+        is_settled = np.abs(moved - weights).max() < 1e-5
+        weights = moved
+        if is_settled:
+            break
     return weights
 
 

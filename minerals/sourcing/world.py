@@ -252,7 +252,7 @@ def _logit(blocks: Sequence[_Block], start: FloatArray, n_countries: int) -> Wei
             hessian = hessian + part - (mean * block.weight) @ mean.T
         move = np.linalg.solve(hessian, gradient)
         w = w + move / max(1.0, 2.0 * np.abs(move).max())
-        if np.abs(move).max() < 1e-7:
+        if np.abs(move).max() < 1e-5:  # what is left is of the order of the square
             break
     scores = np.zeros((n_countries, len(w)))
     for block in blocks:
