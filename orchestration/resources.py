@@ -7,10 +7,11 @@ frees it when its holder dies, also by kill -9.
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -53,7 +54,16 @@ class Warehouse(dg.ConfigurableResource):
         with FileLock(f"{self.database}.lock", timeout=self.lock_timeout_seconds):
             yield
 
-    def _opened(self, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    def wait_for_holder(self, tell: Callable[[str, float], object]) -> None:
+        """Wait until no other process has the file open; `tell(holder, seconds_left)` is called at
+        once and then every second. Raises WarehouseError when somebody keeps it open."""
+        if Path(self.database).exists():
+            with self._alone():
+                self._opened(tell=tell).close()
+
+    def _opened(
+        self, read_only: bool = False, tell: Callable[[str, float], object] | None = None
+    ) -> duckdb.DuckDBPyConnection:
         """Open the file, once nobody else holds it: a killed refresh may have left a dbt process
         behind, which ends by itself within seconds. Raises WarehouseError when somebody keeps it
         open.
@@ -63,12 +73,15 @@ class Warehouse(dg.ConfigurableResource):
             try:
                 return duckdb.connect(self.database, read_only=read_only)
             except duckdb.IOException as error:
-                if not _is_held(error) or time.monotonic() > deadline:
+                left = deadline - time.monotonic()
+                if not _is_held(error) or left < 0:
                     raise WarehouseError(
                         f"The warehouse cannot be opened: {error} If another program "
                         "reads it, let that program open serving.duckdb instead."
                     ) from error
-            time.sleep(0.2)
+                if tell:
+                    tell(_holder(error), left)
+            time.sleep(1.0 if tell else 0.2)
 
     def set_aside_if_damaged(self) -> str | None:
         """Read the whole file, and move it away if it is damaged; return a sentence about it, None
@@ -172,6 +185,12 @@ class Warehouse(dg.ConfigurableResource):
 def _is_held(error: duckdb.Error) -> bool:
     """Whether another process has the file open. (Damage is told of a "block at location".)"""
     return "set lock on file" in str(error)
+
+
+def _holder(error: duckdb.Error) -> str:
+    """Which process has the file open, as DuckDB says: '/usr/bin/python3 (PID 4711)'."""
+    found = re.search(r"held in (.+? \(PID \d+\))", str(error))
+    return found[1] if found else "another process"
 
 
 def _save_rows(

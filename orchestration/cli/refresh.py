@@ -46,7 +46,7 @@ def refresh(
         bool, typer.Option("--quiet", "-q", help="One line per step, no colours: for logs.")
     ] = False,
     wait: Annotated[
-        int, typer.Option(help="Seconds to wait for a refresh that is already running.")
+        int, typer.Option(help="Seconds to wait for another refresh, or another program's lock.")
     ] = 600,
     job: Annotated[
         str,
@@ -66,21 +66,22 @@ def refresh(
     job = common.known("job", job, [*BUILD_ALL, *ingest])
     try:
         with one_at_a_time(settings.warehouse_dir, timeout_seconds=0):
-            _refresh(settings, quiet, job)
+            _refresh(settings, quiet, job, wait)
     except AnotherRefreshRunsError:
         waiting = f"another refresh is running; waiting up to {wait} s for it"
         common.console(stderr=True).print(waiting)
         with one_at_a_time(settings.warehouse_dir, timeout_seconds=wait):
-            _refresh(settings, quiet, job)
+            _refresh(settings, quiet, job, wait)
 
 
-def _refresh(settings: Settings, quiet: bool, job: str) -> None:
+def _refresh(settings: Settings, quiet: bool, job: str, wait: int) -> None:
     from orchestration import jobs, run
 
     with run.terminal() as stream:
         console = common.console(file=stream, no_color=quiet)
         for found in run.recovered(settings):
             console.print(f"[yellow]warning[/] {found}")
+        _wait_for_holder(settings, console, wait)
         with run.open_instance(settings) as instance:
             for found in jobs.before_a_run(settings, instance, job):
                 console.print(f"[yellow]warning[/] {found}")
@@ -93,6 +94,30 @@ def _refresh(settings: Settings, quiet: bool, job: str) -> None:
             _print_success(console, settings, result)
         else:
             console.print(f"{job} ended after {result.seconds:.0f} s; nothing was published")
+
+
+def _wait_for_holder(settings: Settings, console: Console, wait: int) -> None:
+    """Say at once which program has the warehouse open, then wait for it with a countdown."""
+    from orchestration.resources import Warehouse
+
+    told: list[int] = []
+    with console.status("") as status:
+
+        def tell(holder: str, left: float) -> None:
+            if not told:
+                console.print(
+                    f"[yellow]warning[/] {settings.database} is held open by {holder}; waiting up "
+                    f"to {wait} s for it. A reader should open {settings.serving_database.name}."
+                )
+            elif told[-1] - left >= 60 and not console.is_terminal:
+                console.print(f"still held open by {holder}; {left:.0f} s left")
+            else:
+                status.update(f"held open by {holder}; {left:.0f} s left")
+                return
+            told.append(round(left))
+
+        warehouse = Warehouse(database=str(settings.database), lock_timeout_seconds=wait)
+        warehouse.wait_for_holder(tell)
 
 
 def _print_failure(console: Console, settings: Settings, result: "RefreshResult") -> None:

