@@ -117,7 +117,7 @@ def _best_direction(Z: FloatArray) -> FloatArray:
     Raises EstimationError when the solver ends without an answer: zero is always feasible, and no
     answer must not pass for "nothing is separated".
     """
-    one_sign = (Z >= 0).all(axis=0) * 1.0 - (Z <= 0).all(axis=0)
+    one_sign = np.asarray((Z >= 0).all(axis=0) * 1.0 - (Z <= 0).all(axis=0))
     if one_sign.any() or len(one_sign) == 1:
         return one_sign
     from scipy.optimize import linprog  # only where a linear programme is needed
