@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from minerals import marts
+from minerals.frames import Columns, by_market
 from minerals.names import MARKET, SUPPLIER
 from minerals.sourcing.alignment import align
 from minerals.sourcing.governance import with_governance
@@ -16,6 +17,8 @@ from minerals.sourcing.programme import Market, Solution, Weights, solve_all
 FRONTIER_PENALTIES = (0.0, 1.0, 4.0, 16.0, 64.0)
 """The concentration penalties of the frontier, besides the one in use."""
 
+_NEEDED = ("exporter_iso3", "coefficient_source", "model_share", "actual_share", "capacity_share",
+           "supplier_risk")  # fmt: skip
 NAMED = 5
 """How many suppliers at capacity are named; the others are counted."""
 
@@ -69,27 +72,36 @@ def recommend(suppliers: pd.DataFrame, weights: Weights) -> Portfolio:
         return Portfolio(
             suppliers, marts.empty("portfolio_optimization"), marts.empty("portfolio_frontier")
         )
-    shares, solved, steps = [], [], []
+    solved, steps = [], []
     used = weights.concentration_penalty
     penalties = [used, *(penalty for penalty in FRONTIER_PENALTIES if penalty != used)]
-    grouped = list(suppliers.groupby(MARKET, sort=True))
+    markets = list(by_market(suppliers, _NEEDED))
     programmes = [
         (market, replace(weights, concentration_penalty=penalty))
-        for market in [market_of(rows) for _, rows in grouped]
+        for market in [market_of(columns) for _, _, columns in markets]
         for penalty in penalties
     ]
     points = iter(solve_all(programmes))
-    for key, rows in grouped:
+    shares = np.full(len(suppliers), np.nan)
+    at_capacity = np.zeros(len(suppliers), dtype=bool)
+    for key, places, columns in markets:
         names = dict(zip(MARKET, key, strict=True))
         frontier = [(penalty, next(points)) for penalty in penalties]
         solution = frontier[0][1]
-        shares.append(_with_shares(rows, solution))
-        solved.append(names | _solution_row(rows, solution))
-        for penalty, point in frontier if solution.shares is not None else []:
+        at_capacity[places] = solution.at_capacity
+        solved.append(names | _solution_row(columns, solution))
+        if solution.shares is None:
+            continue
+        shares[places] = solution.shares
+        for penalty, point in frontier:
             row = {"concentration_penalty": penalty, "hhi": point.hhi, **_figures(point)}
             steps.append(names | row | {"is_recommended": penalty == used})
     return Portfolio(
-        pd.concat(shares, ignore_index=True),
+        suppliers.assign(
+            recommended_share=shares,
+            change_share=shares - suppliers["actual_share"],
+            is_at_capacity=at_capacity,
+        ),
         marts.conform(pd.DataFrame(solved), "portfolio_optimization"),
         marts.conform(pd.DataFrame(steps), "portfolio_frontier")
         if steps
@@ -97,44 +109,38 @@ def recommend(suppliers: pd.DataFrame, weights: Weights) -> Portfolio:
     )
 
 
-def market_of(rows: pd.DataFrame) -> Market:
+def market_of(rows: pd.DataFrame | Columns) -> Market:
     """The `Market` of one mineral's suppliers. A null actual share is zero where others sell."""
-    today = rows["actual_share"].fillna(0.0).to_numpy(dtype=np.float64)
+    model, risk, capacity, today = (
+        np.asarray(rows[name], dtype=np.float64)
+        for name in ("model_share", "supplier_risk", "capacity_share", "actual_share")
+    )
+    is_known = ~np.isnan(today)
     return Market(
-        attractiveness=rows["model_share"].to_numpy(dtype=np.float64),
-        risk=rows["supplier_risk"].to_numpy(dtype=np.float64),
-        capacity=rows["capacity_share"].fillna(np.inf).to_numpy(dtype=np.float64),
-        today=today if rows["actual_share"].notna().any() else None,
+        attractiveness=model,
+        risk=risk,
+        capacity=np.where(np.isnan(capacity), np.inf, capacity),
+        today=np.where(is_known, today, 0.0) if is_known.any() else None,
     )
 
 
-def _with_shares(rows: pd.DataFrame, solution: Solution) -> pd.DataFrame:
-    found = np.nan if solution.shares is None else solution.shares
-    shares = pd.Series(found, index=rows.index, dtype="float64")
-    return rows.assign(
-        recommended_share=shares,
-        change_share=shares - rows["actual_share"],
-        is_at_capacity=solution.at_capacity,
-    )
-
-
-def _solution_row(rows: pd.DataFrame, solution: Solution) -> dict[str, object]:
+def _solution_row(rows: Columns, solution: Solution) -> dict[str, object]:
     # A supplier without any capacity is always at it, which says nothing about this portfolio.
-    delivers = solution.at_capacity & (rows["capacity_share"] > 0).to_numpy()
-    by_size = rows.loc[delivers].sort_values("capacity_share", ascending=False, kind="stable")
-    named = ", ".join(by_size["exporter_iso3"].head(NAMED))
+    delivers = np.flatnonzero(solution.at_capacity & (rows["capacity_share"] > 0))
+    by_size = delivers[np.argsort(-rows["capacity_share"][delivers], kind="stable")]
+    named = ", ".join(rows["exporter_iso3"][by_size[:NAMED]])
     more = f" and {len(by_size) - NAMED} more" if len(by_size) > NAMED else ""
     binding = [f"capacity of {named}{more}"] if named else []
     binding += ["limit on change"] if solution.is_change_limited else []
     return {
-        "coefficient_source": rows["coefficient_source"].iloc[0],
+        "coefficient_source": rows["coefficient_source"][0],
         "is_feasible": solution.shares is not None,
         "infeasible_because": solution.infeasible_because,
         **_figures(solution),
         "hhi_recommended": solution.hhi,
         "objective": solution.objective,
         "is_change_limited": solution.is_change_limited,
-        "n_at_capacity": int(delivers.sum()),
+        "n_at_capacity": len(delivers),
         "binding_constraints": "; ".join(binding),
     }
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from minerals import marts
+from minerals.frames import Columns, by_market
 from minerals.names import MARKET
 
 ROLES = ("excluded", "consolidate", "reduce", "develop", "watch", "peripheral")
@@ -37,7 +39,7 @@ def partners(recommended: pd.DataFrame, concentration: pd.DataFrame) -> pd.DataF
         concentration[[*MARKET, "is_concentrated"]], how="left", on=MARKET, validate="many_to_one"
     )
     frame["role"] = role(frame)
-    frame["evidence"] = [evidence(row) for row in frame.to_dict("records")]
+    frame["evidence"] = [evidence(row) for row in frame[list(_OF_EVIDENCE)].to_dict("records")]
     return marts.conform(frame, "portfolio_partners")
 
 
@@ -89,6 +91,12 @@ def _recommendation(row: Mapping[Any, Any]) -> list[str]:
     return [f"Recommended: {row['recommended_share']:.1%}{moves}{bound}."]
 
 
+_OF_EVIDENCE = ("effective_k", "forward_rank", "rank_low", "rank_high", "top_k_probability",
+                "persistence", "annual_qty_kg", "doubtful_qty_kg", "actual_share", "actual_rank",
+                "n_unknown_qty", "is_excluded", "recommended_share", "is_at_capacity",
+                "capacity_share", "change_share")  # fmt: skip
+_OF_RATIONALE = ("exporter_iso3", "annual_qty_kg", "doubtful_qty_kg", "is_excluded", "forward_rank",
+                 "change_share")  # fmt: skip
 _WORDS = {
     "persistent": "every year among the {k} leading",
     "recent_entrant": "among the {k} leading only of late",
@@ -113,7 +121,7 @@ def strategies(
     frame = frame.merge(at_stake.rename("misallocated_share").reset_index(), on=MARKET, how="left")
     frame["misallocated_share"] = frame["misallocated_share"].where(frame["hhi_actual"].notna())
     frame["strategy"] = strategy(frame)
-    grouped = dict(iter(partners.groupby(MARKET)))
+    grouped = {key: columns for key, _, columns in by_market(partners, _OF_RATIONALE)}
     frame["rationale"] = [
         rationale(row, grouped[tuple(row[name] for name in MARKET)])
         for row in frame.to_dict("records")
@@ -143,19 +151,17 @@ def _first_that_holds(conditions: list[pd.Series], words: Sequence[str]) -> pd.S
     return pd.Series(chosen, index=conditions[0].index, dtype="str")
 
 
-def rationale(row: Mapping[Any, Any], partners: pd.DataFrame) -> str:
+def rationale(row: Mapping[Any, Any], partners: Columns) -> str:
     """Why the strategy: the figures of the market, and from whom to whom to move."""
     return " ".join([*_reasons(row), *_estimated_weights(partners), *_moves(row, partners)])
 
 
-def _estimated_weights(partners: pd.DataFrame) -> list[str]:
-    bought = float(partners["annual_qty_kg"].sum())
-    doubtful = partners.loc[partners["doubtful_qty_kg"] > 0]
-    weight = float(doubtful["doubtful_qty_kg"].sum())
+def _estimated_weights(partners: Columns) -> list[str]:
+    bought, doubtful = float(partners["annual_qty_kg"].sum()), partners["doubtful_qty_kg"]
+    weight = float(doubtful.sum())
     if bought <= 0 or weight < MIN_ESTIMATED_SHARE * bought:
         return []
-    most = doubtful.loc[doubtful["doubtful_qty_kg"] >= MIN_ESTIMATED_SHARE * weight]
-    of_whom = ", ".join(most.nlargest(3, "doubtful_qty_kg")["exporter_iso3"])
+    of_whom = _largest(partners, doubtful, MIN_ESTIMATED_SHARE * weight)
     return [f"{weight / bought:.0%} of the quantity is estimated from its value, of {of_whom}."]
 
 
@@ -186,13 +192,14 @@ def _reasons(row: Mapping[Any, Any]) -> list[str]:
     return [first, f"{facts}."]
 
 
-def _moves(row: Mapping[Any, Any], partners: pd.DataFrame) -> list[str]:
+def _moves(row: Mapping[Any, Any], partners: Columns) -> list[str]:
     if row["infeasible_because"]:
         return [f"No portfolio meets the constraints: {row['infeasible_because']}."]
     if pd.isna(row["hhi_actual"]):
-        leading = partners.loc[~partners["is_excluded"]].nsmallest(3, "forward_rank")
-        return [f"First by the model: {', '.join(leading['exporter_iso3'])}."]
-    less, more = _largest_moves(partners, -1), _largest_moves(partners, 1)
+        leading = np.where(partners["is_excluded"], -np.inf, -partners["forward_rank"])
+        return [f"First by the model: {_largest(partners, leading, -1e9)}."]
+    change = partners["change_share"]
+    less, more = (_largest(partners, sign * change, MIN_CHANGE) for sign in (-1, 1))
     if not less or not more:
         return ["Today's shares are the recommended ones."]
     return [
@@ -201,8 +208,7 @@ def _moves(row: Mapping[Any, Any], partners: pd.DataFrame) -> list[str]:
     ]
 
 
-def _largest_moves(partners: pd.DataFrame, sign: int) -> str:
-    """The three suppliers whose share is to fall (-1) or rise (1) most, by a point at least."""
-    change = sign * partners["change_share"]
-    chosen = change.loc[change >= MIN_CHANGE].nlargest(3).index
-    return ", ".join(partners.loc[chosen, "exporter_iso3"])
+def _largest(partners: Columns, figure: NDArray[Any], least: float) -> str:
+    """The three suppliers whose figure is largest, of those where it is `least` at least."""
+    order = np.argsort(-figure, kind="stable")[:3]
+    return ", ".join(partners["exporter_iso3"][order[figure[order] >= least]])

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from minerals import marts
-from minerals.frames import require_columns
+from minerals.frames import Columns, by_market, require_columns
 from minerals.names import MARKET
 from minerals.sourcing.portfolio import market_of
 from minerals.sourcing.programme import NO_CHANGE_LIMIT, FloatArray, Solution, Weights, solve
@@ -62,14 +62,16 @@ def lose(partners: pd.DataFrame, lost: Sequence[str]) -> Loss:
     return _lose(_columns(partners), lost)
 
 
-def _columns(partners: pd.DataFrame) -> dict[str, NDArray[Any]]:
+def _columns(partners: pd.DataFrame | Columns) -> Columns:
     """The columns of a market, by forward rank."""
-    order = np.lexsort((partners["exporter_iso3"], partners["forward_rank"]))
-    return {name: partners[name].to_numpy()[order] for name in _NEEDED[len(MARKET) :]}
+    columns = {name: np.asarray(partners[name]) for name in _NEEDED[len(MARKET) :]}
+    columns["exporter_iso3"] = columns["exporter_iso3"].astype(str)
+    order = np.lexsort((columns["exporter_iso3"], columns["forward_rank"]))
+    return {name: column[order] for name, column in columns.items()}
 
 
-def _lose(market: Mapping[str, NDArray[Any]], lost: Sequence[str]) -> Loss:
-    is_lost = np.isin(market["exporter_iso3"].astype(str), list(lost))
+def _lose(market: Columns, lost: Sequence[str]) -> Loss:
+    is_lost = np.isin(market["exporter_iso3"], list(lost))
     annual = market["annual_qty_kg"]
     gone, total = float(annual[is_lost].sum()), float(annual.sum())
     rest = {name: column[~is_lost] for name, column in market.items()}
@@ -133,12 +135,16 @@ def standing_shocks(
     """
     require_columns(events, EVENT_COLUMNS, "events")
     largest = largest_partners(import_value)
-    by_mineral = {str(mineral): rows for mineral, rows in events.groupby("mineral")}
+    dated = events.astype(str).to_dict("records")
     rows = []
-    for key, frame in partners.groupby(MARKET, sort=True):
-        names, market = dict(zip(MARKET, map(str, key), strict=True)), _columns(frame)
-        hit = by_mineral.get(names["mineral"], events.iloc[:0])
-        hit = hit.loc[hit["category"].isin([names["category"], "all"])]
+    for key, _, columns in by_market(partners, _NEEDED):
+        names, market = dict(zip(MARKET, key, strict=True)), _columns(columns)
+        of_category = (names["category"], "all")
+        hit = [
+            event
+            for event in dated
+            if event["mineral"] == names["mineral"] and event["category"] in of_category
+        ]
         for shock in _shocks(market, largest.get(names["importer_iso3"], []), hit):
             rows.append({**names, **shock, **_figures(market, shock)})
     if not rows:
@@ -158,10 +164,10 @@ def largest_partners(
 
 
 def _shocks(
-    market: Mapping[str, NDArray[Any]], largest: Sequence[str], events: pd.DataFrame
+    market: Columns, largest: Sequence[str], events: Sequence[Mapping[Any, str]]
 ) -> Iterator[dict[str, str]]:
     names = ("shock", "shock_kind", "lost_exporters", "event_date", "event_source")
-    annual, exporters = market["annual_qty_kg"], market["exporter_iso3"].astype(str)
+    annual, exporters = market["annual_qty_kg"], market["exporter_iso3"]
     sells = annual > 0
     order = np.lexsort((exporters[sells], -annual[sells]))
     suppliers = [str(exporter) for exporter in exporters[sells][order]]
@@ -169,14 +175,14 @@ def _shocks(
         ("loss of the largest supplier", "largest_supplier", s, "", "") for s in suppliers[:1]
     ]
     shocks += [(f"loss of {s}", "partner", s, "", "") for s in largest if s in suppliers]
-    for event in events.astype(str).to_dict("records"):
+    for event in events:
         dated = event["event_date"][:10], event["source"]
         shocks.append((event["event"], "event", event["exporter_iso3"], *dated))
     for shock in shocks:
         yield dict(zip(names, shock, strict=True))
 
 
-def _figures(market: Mapping[str, NDArray[Any]], shock: dict[str, str]) -> dict[str, object]:
+def _figures(market: Columns, shock: dict[str, str]) -> dict[str, object]:
     loss = _lose(market, [shock["lost_exporters"]])
     named = [f"{exporter} {part:.0%}" for exporter, part in loss.next_best(NAMED_REPLACEMENTS)]
     return {**vars(loss), "next_best": ", ".join(named)}
