@@ -1,16 +1,20 @@
 """What a refresh costs, stage by stage, beside the floor: the same SQL and fits and nothing else.
 
-    python benchmarks/refresh.py [--quick]
+    python benchmarks/refresh.py [--quick] [--importers 1,16,64,all]
 
-`--quick` times one refresh instead of a first and a second one. Both sides run here, one after the
-other, on the same raw snapshots, so that the ratio means something on a noisy machine. The floor is
-one process: DuckDB runs the SQL that dbt compiled, pandas takes the panel, the same estimator and
-rankings run, and the marts are written as Parquet. It has no tests, no gate, no history, no lineage
-and no recovery.
+`--quick` times one refresh instead of a first and a second one. With `--importers` it prints, in
+place of all else, what refreshes of so many importers cost (India, and others spread evenly over
+the value of imports), and the exponent with which time grows from one number to the next.
+
+Both sides run here, one after the other, on the same raw snapshots, so that the ratio means
+something on a noisy machine. The floor is one process: DuckDB runs the SQL that dbt compiled,
+pandas takes the panel, the same estimator and rankings run, and the marts are written as Parquet.
+It has no tests, no gate, no history, no lineage and no recovery.
 """
 
 import argparse
 import json
+import math
 import os
 import re
 import shutil
@@ -26,6 +30,7 @@ from pathlib import Path
 
 import psutil
 
+from minerals.names import STUDY_IMPORTER
 from minerals.settings import Settings, limit_linear_algebra_threads
 
 limit_linear_algebra_threads()
@@ -76,13 +81,14 @@ class Measured:
         return max(self.memory.values())
 
 
-def timed_refresh(folder: Path) -> Measured:
+def timed_refresh(folder: Path, importers: str | None = None) -> Measured:
     """One `minerals refresh`, as its own lines tell it."""
     started = time.monotonic()
     seconds: dict[str, float] = defaultdict(float)
+    chosen = {"MINERALS_IMPORTERS": importers} if importers else {}
     process = subprocess.Popen(
         [MINERALS, "refresh", "--quiet"],
-        env={**os.environ, "MINERALS_WAREHOUSE_DIR": str(folder)},
+        env={**os.environ, "MINERALS_WAREHOUSE_DIR": str(folder), **chosen},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -195,15 +201,53 @@ def _compiled(target: Path) -> list[tuple[str, str, str, str]]:
     return models
 
 
+def growth(folder: Path, sizes: list[str]) -> None:
+    """Time and memory of refreshes of so many importers, and how the time grows."""
+    timed_refresh(folder, STUDY_IMPORTER)  # the trade to choose importers by
+    everyone = importers_by_value(folder)
+    print(f"{'importers':>9}{'s':>9}{'MB':>9}{'exponent':>10}   stages, s")
+    before: tuple[int, float] | None = None
+    for size in sizes:
+        n = len(everyone) if size == "all" else int(size)
+        spread = everyone[:: max(len(everyone) // n, 1)]
+        chosen = [STUDY_IMPORTER, *(i for i in spread if i != STUDY_IMPORTER)][:n]
+        run = timed_refresh(folder, "all" if size == "all" else ",".join(chosen))
+        grows = ""
+        if before and n > before[0]:
+            grows = f"{math.log(run.total / before[1]) / math.log(n / before[0]):.2f}"
+        stages = ", ".join(f"{name} {seconds:.0f}" for name, seconds in run.seconds.items())
+        print(f"{n:>9}{run.total:>9.1f}{run.peak:>9.0f}{grows:>10}   {stages}", flush=True)
+        before = n, run.total
+
+
+def importers_by_value(folder: Path) -> list[str]:
+    """All importers of the window, the largest first."""
+    import duckdb
+
+    settings = Settings(warehouse_dir=folder)
+    with duckdb.connect(str(settings.database), read_only=True) as connection:
+        rows = connection.execute(
+            "select importer_iso3 from conformed.fct_trade_flow where year between ? and ? "
+            "group by all having sum(value_usd) > 0 order by sum(value_usd) desc, importer_iso3",
+            [settings.first_year, settings.last_year],
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one refresh, not two")
-    quick = parser.parse_args().quick
+    parser.add_argument("--importers", help="numbers of importers, such as 1,16,64,all")
+    given = parser.parse_args()
+    quick = given.quick
     source = Settings()
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "warehouse"
         folder.mkdir()
         shutil.copytree(source.downloads_dir, folder / "downloads")
+        if given.importers:
+            growth(folder, given.importers.split(","))
+            return
         first = timed_refresh(folder)
         again = first if quick else timed_refresh(folder)
         with PeakMemory(os.getpid()) as memory:

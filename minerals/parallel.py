@@ -13,9 +13,9 @@ GROUP = 8
 """Importers that are computed at once: few enough that their tables fit in memory many times."""
 
 
-def groups(importers: Sequence[str]) -> list[list[str]]:
-    """The importers in their order, at most GROUP together."""
-    return [list(importers[begin : begin + GROUP]) for begin in range(0, len(importers), GROUP)]
+def groups(importers: Sequence[str], size: int = GROUP) -> list[list[str]]:
+    """The importers in their order, at most `size` together."""
+    return [list(importers[begin : begin + size]) for begin in range(0, len(importers), size)]
 
 
 def side_by_side(

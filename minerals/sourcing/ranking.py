@@ -275,32 +275,35 @@ def _coefficient_set(
 ) -> CoefficientSet:
     kinds = set(rows["se_type"])
     kind = next((k for k in (SE_CLUSTERED, SE_PUBLISHED) if k in kinds), min(kinds))
-    rows = rows.loc[rows["se_type"] == kind].set_index(["term_type", "term"])
+    rows = rows.loc[rows["se_type"] == kind]
+    columns = (rows[name].tolist() for name in ("term_type", "term", "estimate", "std_error"))
+    terms = list(zip(*columns, strict=True))
     label = f"{importer}, {category}, {source}"
-    if rows.index.has_duplicates:
+    if len({term[:2] for term in terms}) < len(terms):
         raise ValueError(f"a term of {label} is given twice")
 
-    def estimates(term_type: str, column: str = "estimate") -> dict[str, float]:
+    def estimates(term_type: str, place: int = 2) -> dict[str, float]:
         """Of the terms that have an estimate, the study's order first, then by name."""
-        known = rows.loc[rows.index.get_level_values(0) == term_type].droplevel(0)
-        values = known.loc[known["estimate"].notna(), column].sort_index()
-        first = [name for name in REGRESSORS if name in values.index]
-        names = [*first, *values.index.difference(first)]
-        return {str(name): float(values[name]) for name in names}
+        known = {
+            term[1]: term[place] for term in terms if term[0] == term_type and pd.notna(term[2])
+        }
+        first = [name for name in REGRESSORS if name in known]
+        names = [*first, *sorted(known.keys() - set(first))]
+        return {str(name): float(known[name]) for name in names}
 
     constants = estimates("constant")
     if not constants:
         raise ValueError(f"the coefficients of {label} have no constant")
-    infinite = rows.index[rows["estimate"].isna() & (rows.index.get_level_values(0) == "covariate")]
+    infinite = [term[1] for term in terms if term[0] == "covariate" and pd.isna(term[2])]
     floor = UNIDENTIFIED_BELOW if source == PUBLISHED else -np.inf
-    errors = estimates("covariate", "std_error")
+    errors = estimates("covariate", 3)
     return CoefficientSet(
         importer=importer,
         category=category,
         source=source,
         regressors=estimates("covariate"),
         variances={name: 0.0 if np.isnan(e) else e**2 for name, e in errors.items()},
-        separated=tuple(str(name) for _, name in infinite),
+        separated=tuple(map(str, infinite)),
         minerals={name: e for name, e in estimates("mineral").items() if e >= floor},
         years={int(year): effect for year, effect in estimates("year").items()},
         constant=next(iter(constants.values())),

@@ -73,6 +73,11 @@ class Served:
     forward: pd.DataFrame
     annual: pd.DataFrame
 
+    def of(self, importers: Sequence[str]) -> Served:
+        """The rows of some of them."""
+        parts = (self.forward, self.annual)
+        return Served(*(part[part["importer_iso3"].isin(list(importers))] for part in parts))
+
 
 @dataclass(frozen=True)
 class World:
@@ -215,10 +220,11 @@ class _Served:
         k = effective_k(pd.Series(n_candidates), choices.top_k).to_numpy()
         samples = self._samples(choices.world_replications, choices.seed)
         names = self._keys(m, i, j)
-        counted: dict[str, list[NDArray[np.int64]]] = {WORLD: [], EXPECTED: []}
+        counted: dict[str, list[NDArray[np.int16]]] = {WORLD: [], EXPECTED: []}
         for sample in samples:
             for model, share in sample.items():
-                counted[model].append(_ranks(share, self.is_candidate)[m, i, j])
+                ranks = _ranks(share, self.is_candidate)[m, i, j]
+                counted[model].append(ranks.astype(np.int16))
         imports = window_imports(panel)
         frames = []
         for model, share in self.shares.items():

@@ -30,6 +30,7 @@ MARTS = (
     "ranking_backtest",
     "ranking_skill",
 )
+SERVED_AT_ONCE = 32  # importers; a multiple of `parallel.GROUP`
 FLOW = ["importer_iso3", "exporter_iso3", "mineral", "category", "year", "value_usd"]
 
 
@@ -75,12 +76,13 @@ def rankings(
     figures: dict[str, Metadata] = {"ranking_annual": {}}
 
     def jobs() -> Iterator[tuple[object, ...]]:
-        for group in groups(importers):
-            panel, *others = (
-                frame[frame["importer_iso3"].isin(group)] for frame in (inputs.panel, *of_importers)
-            )
-            served = world.served(panel, group, chosen.choices)
-            yield panel, *others, served, world.skill, chosen.choices
+        # Most of what `served` does is the same for one importer and for many.
+        for many in groups(importers, SERVED_AT_ONCE):
+            panel = inputs.panel[inputs.panel["importer_iso3"].isin(many)]
+            served = world.served(panel, many, chosen.choices)
+            for group in groups(many):
+                own = (f[f["importer_iso3"].isin(group)] for f in (panel, *of_importers))
+                yield *own, served.of(group), world.skill, chosen.choices
 
     def parts() -> Iterator[Mapping[str, pd.DataFrame]]:
         yield {
