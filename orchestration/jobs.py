@@ -16,7 +16,7 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
 from minerals.errors import WarehouseError
-from minerals.files import free_space, in_megabytes, size_of
+from minerals.files import free_space, in_megabytes, refuses_to_write, size_of
 from minerals.releases import ReleaseStore
 from minerals.settings import Settings
 from minerals.sources import DATASETS, comtrade
@@ -31,6 +31,7 @@ from orchestration.resources import Warehouse, dbt_loaded
 PRELOADED = ["orchestration.definitions", "statsmodels.api", "great_expectations"]
 # A run that waits for another one to end gives up after this long.
 WAIT_SECONDS = 3600.0
+FULL_BYTES = 1_000_000  # with less, a run cannot even write its events
 FIRST_RUN_BYTES = 110_000_000  # what the first run of the bundle for one importer leaves on disk
 NO_RETRIES = {"dagster/max_retries": "0"}
 
@@ -137,12 +138,21 @@ def room_needed(settings: Settings) -> int:
     return Warehouse(database=str(settings.database)).growth() + sum(sizes)
 
 
+def refusal_of_disk(settings: Settings, words: str) -> str | None:
+    """Whether an error means that the disk is `full` or `read-only`. On a full one SQLite speaks of
+    an I/O error, and a program that was killed says nothing."""
+    is_full = free_space(settings.warehouse_dir) < FULL_BYTES
+    return refuses_to_write(words) or ("full" if is_full else None)
+
+
 def no_room(settings: Settings, state: str, words: str) -> str:
     """The sentence about a disk that is `full` or `read-only`: which, how much is missing, what is
     served, what to do, and the `words` of the error."""
     folder = settings.warehouse_dir
     current = ReleaseStore(settings.releases_dir, settings.serving_database).current()
     served = f"release {current.name} is still the one served" if current else "none is served yet"
+    lines = words.strip().splitlines() or [""]
+    words = next(filter(refuses_to_write, lines), lines[0]).strip()
     if state == "read-only":
         cure = "Give the right to write, then run it again"
         return f"{folder} may not be written; {served}. {cure} ({words})."

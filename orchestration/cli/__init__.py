@@ -11,7 +11,6 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from minerals.errors import MineralsError
-from minerals.files import refuses_to_write
 from orchestration.cli import (
     common,
     hs,
@@ -35,24 +34,20 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except MineralsError as error:
             words = str(error)
+        except (typer.Exit, typer.Abort):
+            raise
         except Exception as error:
-            words = _all_words(error)
-            state = refuses_to_write(words)
+            words = f"{error}\n{error.__cause__ or ''}"
+            from orchestration.jobs import no_room, refusal_of_disk
+
+            settings = common.settings()
+            state = refusal_of_disk(settings, words)
             if state is None:
                 raise
-            from orchestration.jobs import no_room
-
-            words = no_room(common.settings(), state, words)
+            words = no_room(settings, state, words)
         sentence = Text.assemble(("error", "bold red"), f"  {words}")
         common.console(stderr=True).print(sentence)
         raise typer.Exit(1) from None
-
-
-def _all_words(error: BaseException) -> str:
-    """The first line of an error and of each that led to it."""
-    before = error.__cause__ or error.__context__
-    line = str(error).partition("\n")[0]
-    return f"{line}: {_all_words(before)}" if before else line
 
 
 app = typer.Typer(

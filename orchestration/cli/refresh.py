@@ -6,7 +6,6 @@ import typer
 from rich.console import Console
 
 from minerals.errors import AnotherRefreshRunsError
-from minerals.files import refuses_to_write
 from minerals.settings import Settings, limit_linear_algebra_threads
 from orchestration.cli import common
 from orchestration.cli.common import Marts
@@ -122,10 +121,10 @@ def _wait_for_holder(settings: Settings, console: Console, wait: int) -> None:
 
 def _print_failure(console: Console, settings: Settings, result: "RefreshResult") -> None:
     """Why the run stopped, what is still served, where to read more."""
-    from orchestration.jobs import no_room
+    from orchestration.jobs import no_room, refusal_of_disk
 
     first, *others = result.problems.failures or ["no step gave a reason; see the log"]
-    if state := refuses_to_write(first):
+    if state := refusal_of_disk(settings, first):
         first, others = no_room(settings, state, first), []
     console.print(f"\n[bold red]failed[/] {first}")
     console.print(f"The run stopped after {result.seconds:.0f} s.")
