@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ARGS ?=
+IMPORTERS ?= 1,16,64,all
 
 .DEFAULT_GOAL := help
-.PHONY: help setup refresh test test-faults unit ui status lint format types lock benchmark benchmark-serving figures definitions clean
+.PHONY: help setup refresh test test-faults unit ui status lint format types lock benchmark benchmark-importers benchmark-serving figures definitions clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -50,6 +51,9 @@ benchmark: setup ## a refresh beside its floor, our estimator beside others, mod
 	@$(BIN)/python benchmarks/refresh.py $(ARGS)
 	@$(BIN)/python benchmarks/ppml.py $(ARGS)
 	@$(BIN)/python benchmarks/ranking.py $(ARGS)
+
+benchmark-importers: setup ## how a refresh grows from one importer to all (IMPORTERS=1,4 for fewer)
+	@$(BIN)/python benchmarks/refresh.py --importers $(IMPORTERS)
 
 benchmark-serving: setup ## eight readers beside publications, and when idle (ARGS=--quick for both)
 	@$(BIN)/python benchmarks/serving.py $(ARGS)
