@@ -84,12 +84,12 @@ class Mart:
 def python_marts() -> dict[str, Mart]:
     """The marts made in Python, by name, those that stay in the warehouse included."""
     folder = files(__package__)
-    shared = yaml.safe_load(folder.joinpath("_shared.yml").read_text("utf-8"))["columns"]
+    shared = _read(folder.joinpath("_shared.yml").read_text("utf-8"))["columns"]
     marts = {}
     for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
         name, _, ending = file.name.partition(".")
         if ending == "yml" and not name.startswith("_"):
-            content = yaml.safe_load(file.read_text("utf-8"))
+            content = _read(file.read_text("utf-8"))
             columns = tuple(
                 _column(column, own or shared[column]) for column, own in content["columns"].items()
             )
@@ -151,6 +151,11 @@ def unit_of(column: str) -> str:
     return UNITS[max(fitting, key=len)] if fitting else ""
 
 
+def _read(text: str) -> Any:
+    """YAML by its C library where that is built in: ten times faster, half a second a process."""
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 def _column(name: str, entry: Mapping[str, Any]) -> Column:
     return Column(
         name,
@@ -162,7 +167,7 @@ def _column(name: str, entry: Mapping[str, Any]) -> Column:
 
 
 def _read_dbt(file: Path) -> Iterator[Mart]:
-    for model in yaml.safe_load(file.read_text("utf-8"))["models"]:
+    for model in _read(file.read_text("utf-8"))["models"]:
         columns = tuple(
             Column(column["name"], _duckdb_type(column["data_type"]), unit_of(column["name"]), "")
             for column in model["columns"]
