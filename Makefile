@@ -10,7 +10,7 @@ IMPORTERS ?= 1,16,64,all
 .PHONY: help setup refresh test test-faults unit ui status lint format types lock benchmark benchmark-importers benchmark-serving figures definitions clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
 setup: $(INSTALLED) ## create .venv, install the locked dependencies, fetch the open-data bundle
 	@$(BIN)/minerals fetch
