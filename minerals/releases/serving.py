@@ -110,8 +110,9 @@ def write_pointer(contract: Path, releases: Sequence[str]) -> None:
 def read_pointer(contract: Path) -> list[str]:
     """The releases of this contract that were served, the one being served first."""
     file = contract / POINTER
-    lines = file.read_text().splitlines()[1:] if file.exists() else []
-    return [line.partition(",")[2] for line in lines]
+    lines = file.read_text(errors="replace").splitlines()[1:] if file.exists() else []
+    names = [line.partition(",")[2] for line in lines]
+    return [name for name in names if name and "/" not in name]
 
 
 def contract_served(serving_database: Path, contracts: Sequence[Path]) -> Path | None:

@@ -59,6 +59,7 @@ from minerals.releases.folder import (
     write_release,
 )
 from minerals.releases.serving import (
+    POINTER,
     contract_served,
     read_pointer,
     write_pointer,
@@ -127,6 +128,17 @@ class ReleaseStore:
         if self.root.is_dir():
             with FileLock(self.root / ".lock"):
                 self._clean()
+
+    def dangling_pointer(self) -> str | None:
+        """A sentence when the pointer of the contract being served names no release that is there,
+        so that readers see no rows."""
+        contract = contract_served(self.serving_database, self._contracts())
+        if contract is None or any((contract / name).is_dir() for name in read_pointer(contract)):
+            return None
+        return (
+            f"{contract / POINTER} names no release that is there, so the marts show no rows: "
+            "`minerals releases rollback current`, or the next run, writes it again"
+        )
 
     def rollback(self, release_id: str | None = None) -> str:
         """Serve an older release (by default the one before) again; return its id.
@@ -285,6 +297,8 @@ class ReleaseStore:
         current = self.current()
         if current is not None and not (current / PUBLISHED).exists():
             mark_served(current)
+        if current is not None and self.dangling_pointer():
+            write_pointer(current.parent, [current.name])
         for release in self._marked():
             if os.access(release, os.W_OK):  # killed before, unpacked from an archive
                 release.chmod(0o555)

@@ -273,6 +273,8 @@ def _open_marts(settings: Settings) -> "duckdb.DuckDBPyConnection":
     try:
         marts = open_serving(file, settings.releases_dir)
         marts.execute("select 1 from marts.ppml_fit limit 1")
+        if problem := releases(settings).dangling_pointer():
+            raise ReleaseError(problem)
     except duckdb.Error as error:
         release_names(releases(settings))
         raise ReleaseError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from minerals.errors import ReleaseError
 from minerals.settings import PROJECT_ROOT, Settings, limit_linear_algebra_threads
 from orchestration.cli import common
 from orchestration.cli.common import country, show
@@ -67,7 +68,10 @@ def list_releases() -> None:
     current = store.current()
     rows = []
     for name in store.list():
-        manifest = store.manifest(name) or {}
+        try:
+            manifest = store.manifest(name) or {}
+        except ReleaseError:
+            manifest = {"created_at": "damaged", "code_version": "`minerals releases verify`"}
         rows.append(
             {
                 "": "→" if current is not None and current.name == name else "",
@@ -200,7 +204,10 @@ def verify(
         names = [common.find_release(store, release).name]
     is_sound = True
     for name in names:
-        problems = store.verify(name)
+        try:
+            problems = store.verify(name)
+        except ReleaseError as error:
+            problems = [str(error)]
         is_sound &= not problems
         console.print(f"{name}: {'; '.join(problems) or 'sound'}")
     if not is_sound:

@@ -48,7 +48,7 @@ class Status:
     last_publishing_run: Run | None = None
     sources: list[dict[str, Any]] = field(default_factory=list)
     damaged_sources: list[str] = field(default_factory=list)
-    damaged_history: str | None = None
+    damaged: list[str] = field(default_factory=list)
     checks_failed: list[str] = field(default_factory=list)
     checks_warned: list[str] = field(default_factory=list)
     checks_not_comparable: int = 0
@@ -62,8 +62,8 @@ def status(
 ) -> None:
     """Show the release, the last run, the sources, the checks, and whether the release is current.
 
-    Exit code 0: fine. 1: there is no release, the last run or a blocking check failed, or a source
-    or the run history is damaged. 2: newer snapshots are in use than those of the release.
+    Exit code 0: fine. 1: there is no release, the last run or a blocking check failed, or a source,
+    the run history or the pointer is damaged. 2: newer snapshots are in use than the release's.
     """
     settings, console = common.settings(), common.console(markup=False)
     found = read_status(settings)
@@ -80,7 +80,9 @@ def read_status(settings: Settings) -> Status:
     from sqlalchemy.exc import DatabaseError
 
     found = Status()
-    manifest = common.releases(settings).manifest() or {}
+    store = common.releases(settings)
+    manifest = store.manifest() or {}
+    found.damaged += filter(None, [store.dangling_pointer()])
     if manifest:
         found.release_id, found.released_at = manifest["release_id"], manifest["created_at"]
         found.release_age_days = _age_days(manifest["created_at"])
@@ -91,7 +93,7 @@ def read_status(settings: Settings) -> Status:
         try:
             _read_runs(settings, found)
         except DatabaseError as error:
-            found.damaged_history = (
+            found.damaged.append(
                 f"the run history under {settings.dagster_home} cannot be read ({error.orig}): the "
                 "next `minerals refresh` sets aside what is damaged and begins a new one"
             )
@@ -106,7 +108,7 @@ def read_status(settings: Settings) -> Status:
     found.bytes_on_disk["free"] = free_space(settings.warehouse_dir)
     runs = [run for run in (found.last_run, found.last_publishing_run) if run]
     has_failed = any(run.status == "failed" for run in runs)
-    is_damaged = found.damaged_sources or found.damaged_history
+    is_damaged = found.damaged_sources or found.damaged
     if not manifest or has_failed or found.checks_failed or is_damaged:
         found.exit_code = FAILED
     elif found.stale:
@@ -214,8 +216,7 @@ def _lines(settings: Settings, found: Status) -> list[tuple[str, str]]:
     for source in found.sources:
         words = f"{source['dataset']} {source['snapshot_id']}: {source['row_count']:,} rows, "
         lines.append(("source", f"{words}{_ago(source['age_days'])}, {source['provider']}"))
-    lines += [("damaged", words) for words in found.damaged_sources]
-    lines += [("damaged", found.damaged_history)] if found.damaged_history else []
+    lines += [("damaged", words) for words in [*found.damaged, *found.damaged_sources]]
     causes = [run.cause for run in (found.last_run, found.last_publishing_run) if run]
     lines += [("failed", words) for words in found.checks_failed if words not in causes]
     lines += [("warned", words) for words in found.checks_warned]

@@ -285,12 +285,12 @@ def test_a_damaged_history_is_set_aside_and_a_new_one_begins(tmp_path, file, dam
         assert kept.read_bytes() == content
     if file == "runs.db" and content:
         assert before.exit_code == 1
-        assert "minerals refresh` sets aside" in before.damaged_history
+        assert "minerals refresh` sets aside" in before.damaged[0]
     assert run.recovered(settings) == []
     again = _one_run(settings)
     found = read_status(settings)
     assert (found.last_run.run_id, found.last_run.status) == (again, "succeeded")
-    assert found.damaged_history is None
+    assert found.damaged == []
 
 
 def test_the_history_keeps_the_last_runs_and_does_not_grow(tmp_path):

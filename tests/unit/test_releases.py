@@ -622,6 +622,27 @@ def test_a_release_that_was_never_served_is_not_listed_and_goes(store, warehouse
     assert leftovers(store) == []
 
 
+POINTERS = {
+    "gone": None, "empty": b"", "garbage": os.urandom(200),
+    "dangling": b"position,release_id\n1,20990101T000000Z-0bad\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", POINTERS.values(), ids=POINTERS)
+def test_a_damaged_pointer_is_told_and_written_again_by_the_next_run(store, warehouse, content):
+    before = publish(store, warehouse, 2)
+    assert store.dangling_pointer() is None
+    pointer = store.current().parent / POINTER
+    pointer.unlink()
+    if content is not None:
+        pointer.write_bytes(content)
+    assert served_id(store) == before
+    assert f"{pointer} names no release that is there" in store.dangling_pointer()
+    store.remove_leftovers()
+    assert store.dangling_pointer() is None
+    assert (served_id(store), served(store)) == (before, [(2,)])
+
+
 def test_a_release_killed_after_it_was_served_counts(store, warehouse):
     publish(store, warehouse, 2)
     (unlocked(store.current()) / PUBLISHED).unlink()
