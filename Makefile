@@ -25,7 +25,7 @@ test: setup ## run every test: unit, then integration on the real bundle
 unit: $(INSTALLED) ## run the unit tests only
 	@$(BIN)/python -m pytest -n 2 tests/unit $(ARGS)
 
-test-faults: setup ## kills, a full disk, damaged sources, a daemon that dies: minutes
+test-faults: setup ## kills, a full disk, damaged files, a daemon that dies: minutes
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/faults $(ARGS)
 
 ui: setup ## start the Dagster UI and its daemon on the same instance

@@ -77,7 +77,7 @@ def status(
 
 def read_status(settings: Settings) -> Status:
     """The release, the sources, the runs with their checks, and from these the exit code."""
-    from sqlalchemy.exc import DatabaseError
+    from sqlalchemy.exc import DatabaseError, OperationalError
 
     found = Status()
     store = common.releases(settings)
@@ -93,10 +93,10 @@ def read_status(settings: Settings) -> Status:
         try:
             _read_runs(settings, found)
         except DatabaseError as error:
-            found.damaged.append(
-                f"the run history under {settings.dagster_home} cannot be read ({error.orig}): the "
-                "next `minerals refresh` sets aside what is damaged and begins a new one"
-            )
+            words = f"the run history under {settings.dagster_home} cannot be read ({error.orig})"
+            if not isinstance(error, OperationalError):  # that is a lock, or a right that lacks
+                words += ": the next `minerals refresh` sets aside what is damaged, and goes on"
+            found.damaged.append(words)
     parts = {
         "warehouse": settings.database,
         "raw": settings.raw_dir,

@@ -2,10 +2,16 @@
 
 import multiprocessing
 import os
+import random
+import re
 import subprocess
+import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.process import BaseProcess as Process
 from multiprocessing.queues import Queue
 from multiprocessing.sharedctypes import Synchronized
@@ -16,7 +22,13 @@ import duckdb
 import pytest
 
 from minerals.marts import published
+from minerals.releases.serving import POINTER
+from minerals.sources.snapshots import SnapshotStore
+from orchestration.run import STAGES, stage_of
 from tests.integration.conftest import TestWarehouse, kill_group
+
+KILLS = int(os.environ.get("FAULT_KILLS", "2"))  # docs/operations.md has the table of 100
+SEED = int(os.environ.get("FAULT_SEED", str(random.randrange(10**6))))
 
 
 @dataclass
@@ -88,24 +100,83 @@ def test_killed_at_any_moment_the_last_release_is_served(own, readers, step, spa
     assert own.served("select count(*) from marts.ppml_fit") == [(6,)]
 
 
-def test_after_the_kills_and_a_damaged_file_a_plain_rerun_recovers(own, readers):
-    """And no reader noticed."""
+def test_killed_at_random_moments_a_whole_release_is_served(own, readers, tmp_path, capsys):
+    """FAULT_KILLS kills in a row, each at any moment of a run, of all its processes or of the
+    command alone; after every third a refresh. Prints what became of each."""
+    chance, outcomes, took = random.Random(SEED), Counter(), _seconds_of_a_run(own)
+    own.environment["TMPDIR"] = str(tmp_path)
+    for number in range(1, KILLS + 1):
+        before = own.release_id()
+        process = own.start("refresh", "--quiet")
+        stage = _killed_at_a_moment(process, chance.uniform(0, took), chance.random() < 0.3)
+        after = own.release_id()
+        assert own.store().verify(after) == []
+        assert own.served("select count(*) from marts.ppml_fit") == [(6,)]
+        said = own.ask("status")
+        assert said.returncode in (0, 1, 2) and "Traceback" not in said.stderr, said.stderr
+        outcomes[stage, "same release" if after == before else "new release"] += 1
+        if number % 3 == 0:
+            began = time.monotonic()
+            done = own.command("refresh", "--quiet")
+            assert done.returncode == 0, done.stdout + done.stderr
+            took = time.monotonic() - began
+            assert own.release_id() != after
+            outcomes["a refresh afterwards", "new release"] += 1
+    assert list(tmp_path.iterdir()) == [], "something was left in the temporary folder"
+    assert readers.reads.value > 0 and readers.failures.empty()
+    lines = [f"{KILLS} kills, seed {SEED}", "| killed at | served then | times |", "|---|---|---:|"]
+    lines += [f"| {stage} | {then} | {n} |" for (stage, then), n in sorted(outcomes.items())]
+    with capsys.disabled():
+        sys.stdout.write("\n" + "\n".join(lines) + "\n")
+
+
+def _seconds_of_a_run(warehouse: TestWarehouse) -> float:
+    told = (warehouse.settings.warehouse_dir / "refresh.out").read_text()
+    return float(re.findall(r"Released \S+ in (\d+) s", told)[-1])
+
+
+def _killed_at_a_moment(process: subprocess.Popen, seconds: float, spare_children: bool) -> str:
+    """Kill it after that time; the stage that it was in."""
+    stage = "start"
+    kill = process.kill if spare_children else partial(kill_group, process)
+    timer = threading.Timer(seconds, kill)
+    timer.start()
+    for line in process.stdout:
+        if found := re.search(r": (\S+) started", line):
+            stage = STAGES[stage_of(found[1])]
+        if "Released" in line:
+            stage = "after its end"
+    timer.cancel()
+    process.wait(timeout=60)
+    return stage
+
+
+def test_after_the_kills_and_much_damage_a_plain_rerun_recovers(own, readers):
+    """Of the warehouse, the history, a snapshot, a manifest and the pointer. No reader noticed what
+    happened before."""
     before, snapshots = own.release_id(), _snapshot_folders(own)
     marts = _contents(own)
+    reads, failures = readers.end()
+    assert failures == []
+    assert reads > 100
     _damage(own.settings.database)
+    _damage(own.settings.dagster_home / "history" / "runs" / "index.db")
+    store = SnapshotStore(own.settings.raw_dir)
+    _damage(store.current("production").parquet("production"))
+    release = own.release()
+    for file in (release / "manifest.json", release.parent / POINTER):
+        file.unlink()
+        file.write_bytes(os.urandom(500))
     done = own.command("refresh", "--quiet")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "recovered" in done.stdout
-    assert "was damaged" in done.stdout and "is set aside" in done.stdout
+    assert "recovered" in done.stdout or KILLS >= 3, "by the refresh after every third kill"
+    assert done.stdout.count("was damaged") == 2 and "is set aside" in done.stdout
     assert len(list(own.settings.warehouse_dir.glob("warehouse.duckdb.damaged-*"))) == 1
     assert own.release_id() != before
     assert _contents(own) == marts, "what was rebuilt from the snapshots is not the same"
     assert _snapshot_folders(own) == snapshots, "an unchanged source made a new snapshot"
     leftovers = [*own.settings.releases_dir.rglob(".*"), *own.settings.raw_dir.glob("*/.writing-*")]
     assert [path.name for path in leftovers] == [".lock"]
-    reads, failures = readers.end()
-    assert failures == []
-    assert reads > 100
 
 
 def _damage(database: Path) -> None:
@@ -118,18 +189,20 @@ def _damage(database: Path) -> None:
 
 
 def _contents(warehouse: TestWarehouse) -> dict[str, tuple]:
-    """Rows and hash of every mart that is served, the release's own id left out."""
+    """Rows and hash of every mart that is served, the release's own id left out, and when the
+    sources were asked: a damaged snapshot is made again."""
     return {
         mart: warehouse.served(
             f"select count(*), bit_xor(hash(m)), sum(hash(m)) "
             f"from (select columns(* exclude release_id) from marts.{mart}) m"
         )[0]
         for mart in published()
+        if mart != "source_snapshots"
     }
 
 
 def _snapshot_folders(warehouse: TestWarehouse) -> list[str]:
-    return sorted(str(p) for p in warehouse.settings.raw_dir.glob("*/*/snapshot.json"))
+    return sorted(str(p) for p in warehouse.settings.raw_dir.glob("*/[!.]*/snapshot.json"))
 
 
 def _wait_for_step(process: subprocess.Popen, step: str) -> None:
