@@ -27,7 +27,7 @@ from minerals.sources.snapshots import SnapshotStore
 from orchestration.run import STAGES, stage_of
 from tests.integration.conftest import TestWarehouse, kill_group
 
-KILLS = int(os.environ.get("FAULT_KILLS", "2"))  # docs/operations.md has the table of 100
+KILLS = int(os.environ.get("FAULT_KILLS", "2"))
 SEED = int(os.environ.get("FAULT_SEED", str(random.randrange(10**6))))
 
 
