@@ -56,10 +56,17 @@ class Warehouse(dg.ConfigurableResource):
 
     def wait_for_holder(self, tell: Callable[[str, float], object]) -> None:
         """Wait until no other process has the file open; `tell(holder, seconds_left)` is called at
-        once and then every second. Raises WarehouseError when somebody keeps it open."""
+        once and then every second. Raises WarehouseError when somebody keeps it open. A damaged
+        file is held by nobody: `set_aside_if_damaged` sees to it."""
         if Path(self.database).exists():
             with self._alone():
-                self._opened(tell=tell).close()
+                try:
+                    self._opened(tell=tell).close()
+                except duckdb.Error:
+                    return
+                except WarehouseError as error:
+                    if isinstance(error.__cause__, duckdb.Error) and _is_held(error.__cause__):
+                        raise
 
     def _opened(
         self, read_only: bool = False, tell: Callable[[str, float], object] | None = None

@@ -76,7 +76,10 @@ def test_a_folder_that_may_not_be_written_is_told(disk):
     with the_release_stays(disk):
         subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
         try:
-            tried = [disk.command("refresh", "--quiet"), disk.command("releases", "rollback")]
+            tried = [
+                disk.command("refresh", "--quiet"),
+                disk.command("releases", "rollback", "current"),
+            ]
             assert disk.ask("query", "from marts.ppml_fit").returncode == 0
             assert "cannot be read (" in disk.ask("status").stdout
         finally:
