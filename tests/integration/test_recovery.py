@@ -23,6 +23,7 @@ from minerals.settings import Settings
 from orchestration import recovery, run
 from orchestration.cli.status import read_status
 from orchestration.recovery import IN_PROGRESS, forget_old_runs
+from orchestration.resources import Warehouse
 from orchestration.sensors import end_dead_runs
 
 POOL = "duckdb_writer"
@@ -318,3 +319,13 @@ def test_the_history_keeps_the_last_runs_and_does_not_grow(tmp_path):
     assert {file.stem for file in history.glob("*.db")} - {dead} == {"index", *runs[-keep:]}
     grown = {table: n - at_first[table] for table, n in rows().items() if n != at_first[table]}
     assert grown == {}
+
+
+def test_a_damaged_warehouse_is_held_by_nobody_and_set_aside(tmp_path):
+    file, told = tmp_path / "warehouse.duckdb", []
+    file.write_bytes(b"no database" * 1000)
+    warehouse = Warehouse(database=str(file), lock_timeout_seconds=1.0)
+    warehouse.wait_for_holder(lambda holder, left: told.append(holder))
+    assert told == []
+    assert "was damaged" in (warehouse.set_aside_if_damaged() or "")
+    assert not file.exists()
