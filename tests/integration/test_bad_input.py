@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pytest
 
 from minerals.settings import PROJECT_ROOT
 from orchestration.assets.transformation import failing_rows
@@ -46,12 +47,14 @@ def test_a_figures_file_without_a_column_is_refused_by_name(own, tmp_path):
     assert own.release_id() == before
 
 
-def test_a_damaged_bundle_is_refused_by_hash(own):
+@pytest.mark.parametrize("damage", ["cut", "other bytes of the same size"])
+def test_a_damaged_bundle_is_refused_by_hash(own, damage):
     wheel = next((own.settings.downloads_dir).glob("*.whl"))
     whole = wheel.read_bytes()
     before = own.release_id()
     try:
-        wheel.write_bytes(whole[: len(whole) // 2])
+        half = whole[: len(whole) // 2]
+        wheel.write_bytes(half if damage == "cut" else half + bytes(len(whole) - len(half)))
         done = own.command("refresh", "--quiet")
     finally:
         wheel.write_bytes(whole)
