@@ -373,8 +373,8 @@ def _unknown_countries() -> Iterator[str]:
     for variable in ("MINERALS_IMPORTERS", "MINERALS_EXCLUDED_SUPPLIERS"):
         given = os.environ.get(variable, "")
         codes = [code for code in re.split(r"[,\s]+", given.upper()) if len(code) == 3]
-        names_and_all = {*names, EVERY_IMPORTER}
-        if names and (unknown := [code for code in codes if code not in names_and_all]):
+        known = {*names, EVERY_IMPORTER} if variable == "MINERALS_IMPORTERS" else set(names)
+        if names and (unknown := [code for code in codes if code not in known]):
             yield (
                 f"{variable}={given}: {', '.join(unknown)} must be the ISO3 code of a country of "
                 f"{seeds_dir / 'countries.csv'}, such as IND or JPN"

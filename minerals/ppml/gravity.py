@@ -41,18 +41,11 @@ class Gravity:
     importer_effects: FloatArray
     exporter_effects: FloatArray
     is_informative: NDArray[np.bool_]
-    n_steps: int
 
     @cached_property
     def ease(self) -> FloatArray:
         """As `ease_of` of the slopes."""
         return ease_of(self.x, self.slopes)
-
-    @cached_property
-    def fitted(self) -> FloatArray:
-        """E[y] (M, N, N)."""
-        effects = self.importer_effects[:, :, None] * self.exporter_effects[:, None, :]
-        return np.where(self.is_informative[:, None, None], effects * self.ease, self.y)
 
     def leave_out(self) -> FloatArray:
         """exp(b_mj + x_ij'd) (M, N, N) with b_mj from the purchases of all but importer i.
@@ -98,7 +91,7 @@ def fit_gravity(y: FloatArray, x: FloatArray, start: FloatArray | None = None) -
         _Market.of(int(m), standard, y[m] / unit, a[m], b[m]) for m in np.flatnonzero(informative)
     ]
     likelihood = sum(market.likelihood(d) for market in markets)
-    for n_steps in range(1, _MOST_STEPS + 1):  # noqa: B007 - kept as what it took
+    for _ in range(_MOST_STEPS):
         steps = [market.step(d) for market in markets]
         bread = np.linalg.inv(_identified(np.sum([step.hessian for step in steps], axis=0)))
         move, length = bread @ np.sum([step.gradient for step in steps], axis=0), 1.0
@@ -132,7 +125,6 @@ def fit_gravity(y: FloatArray, x: FloatArray, start: FloatArray | None = None) -
         importer_effects=a * unit,
         exporter_effects=b,
         is_informative=informative,
-        n_steps=n_steps,
     )
 
 
@@ -144,13 +136,20 @@ def is_informative(y: FloatArray) -> NDArray[np.bool_]:
 
 
 def effects_given(
-    bought: FloatArray, sold: FloatArray, ease: FloatArray, b: FloatArray, rounds: int
+    bought: FloatArray,
+    sold: FloatArray,
+    ease: FloatArray,
+    b: FloatArray,
+    rounds: int,
+    times: FloatArray | float = 1.0,
 ) -> tuple[FloatArray, FloatArray]:
-    """exp(a) and exp(b), (M, N) each, after some rounds of their closed form, from exp(b)."""
+    """exp(a) and exp(b), (M, N) each, after some rounds of their closed form, from exp(b).
+
+    `times` (N,): how often each importer counts in what is sold."""
     a = np.zeros_like(bought)
     for _ in range(rounds):
         a = _ratio(bought, b @ ease.T)
-        b = _ratio(sold, a @ ease)
+        b = _ratio(sold, (a * times) @ ease)
     return a, b
 
 

@@ -17,7 +17,7 @@ from minerals.names import ESTIMATED, EXPECTED, PUBLISHED, REGRESSORS, SUPPLIER,
 from minerals.ppml import EstimationError
 from minerals.ppml.design import build_design, study_spec
 from minerals.ppml.estimator import fit_ppml
-from minerals.ppml.gravity import FloatArray, Gravity, ease_of
+from minerals.ppml.gravity import FloatArray, Gravity, ease_of, effects_given
 from minerals.settings import Choices
 from minerals.shares import imports_long, part_of_total, window_imports
 from minerals.sourcing.alignment import align, effective_k
@@ -82,8 +82,9 @@ class Served:
 @dataclass(frozen=True)
 class World:
     """The models of every category as they stand at the end of the window, and three marts about
-    them."""
+    them. without: why a category has no model, by category."""
 
+    without: Mapping[str, str]
     models: Sequence[tuple[Foretold, Supply]]
     coefficients: pd.DataFrame
     backtest: pd.DataFrame
@@ -110,7 +111,7 @@ def fit_world(inputs: Inputs, importers: Sequence[str], choices: Choices) -> Wor
     """Fit and judge the models of every category, each in a thread of its own.
 
     A category in which fewer than 30 countries import (as when only the trade of the chosen
-    importers is at hand), or that no origin can judge, has none.
+    importers is at hand), whose trade cannot be estimated, or that no origin can judge, has none.
     """
     flows = inputs.flows[inputs.flows["value_usd"] > 0]
     producers = inputs.production.loc[inputs.production["production_kg"] > 0, "country_iso3"]
@@ -118,17 +119,24 @@ def fit_world(inputs: Inputs, importers: Sequence[str], choices: Choices) -> Wor
     countries = sorted(set(importers).union(*(column.unique() for column in traders)))
     pairs = Pairs.of(inputs.pairs, countries)
 
-    def of(category: str) -> tuple[Foretold, pd.DataFrame] | None:
+    def of(category: str) -> tuple[Foretold, pd.DataFrame] | str:
         trade = Trade.of(flows, category, countries)
         if trade.n_importers < MIN_IMPORTERS:
-            return None
-        return _judged(trade, pairs, inputs, importers, choices)
+            return f"{trade.n_importers} countries import in the data, fewer than {MIN_IMPORTERS}"
+        try:
+            found = _judged(trade, pairs, inputs, importers, choices)
+        except EstimationError as error:
+            return str(error)
+        return found or "there are too few years before the window to judge a model by"
 
+    categories = sorted(flows["category"].unique())
     with ThreadPoolExecutor() as pool:
-        made = [found for found in pool.map(of, sorted(flows["category"].unique())) if found]
+        tried = dict(zip(categories, pool.map(of, categories), strict=True))
+    without = {category: found for category, found in tried.items() if isinstance(found, str)}
+    made = [found for found in tried.values() if not isinstance(found, str)]
     if not made:
         names = ("world_coefficients", "ranking_backtest", "ranking_skill")
-        return World([], *(marts.empty(name) for name in names))
+        return World(without, [], *(marts.empty(name) for name in names))
     supplies = [
         Supply.of(inputs.production, inputs.covariates, foretold.window.trade.minerals, countries)
         for foretold, _ in made
@@ -136,6 +144,7 @@ def fit_world(inputs: Inputs, importers: Sequence[str], choices: Choices) -> Wor
     models = [(foretold, supply) for (foretold, _), supply in zip(made, supplies, strict=True)]
     backtest = pd.concat([judged for _, judged in made], ignore_index=True)
     return World(
+        without,
         models,
         marts.conform(pd.concat([_coefficients(f) for f, _ in made]), "world_coefficients"),
         marts.conform(backtest, "ranking_backtest"),
@@ -343,15 +352,11 @@ def _sampled_scores(
 ) -> FloatArray:
     """Leave-out scores (M, L, N) where each importer counts `times` (N,)."""
     bought, sold = model.y.sum(axis=2), times @ model.y
-    b = np.where(sold > 0, np.maximum(model.exporter_effects, 1e-300), 0.0)
-    for _ in range(_ROUNDS):
-        per_unit = b @ ease.T
-        a = np.divide(bought, per_unit, out=np.zeros_like(bought), where=per_unit > 0)
-        per_unit = (a * times) @ ease
-        b = np.divide(sold, per_unit, out=np.zeros_like(sold), where=per_unit > 0)
-    counted = a[:, rows] * times[rows]
+    start = np.where(sold > 0, np.maximum(model.exporter_effects, 1e-300), 0.0)
+    a, _ = effects_given(bought, sold, ease, start, _ROUNDS, times)
+    counted = a * times
     others = sold[:, None, :] - times[rows][:, None] * model.y[:, rows]
-    open_to = per_unit[:, None, :] - counted[:, :, None] * ease[rows]
+    open_to = (counted @ ease)[:, None, :] - counted[:, rows, None] * ease[rows]
     is_known = (others > 1e-12 * sold[:, None, :]) & (open_to > 0)
     return np.divide(others, open_to, out=np.zeros_like(others), where=is_known) * ease[rows]
 

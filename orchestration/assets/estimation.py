@@ -74,19 +74,15 @@ def ppml(
             if len(importers) <= DRAWN:
                 figures["ppml_coefficients"] |= _pictures(models, "coefficients", coefficient_plot)
                 figures["ppml_fit"] |= _pictures(models, "fitted", fitted_plot)
+                figures["ppml_fit"] |= _statistics(tables["ppml_fit"])
             progress.done(len(group))
             yield tables
 
-    saved = save(warehouse, settings, parts(), figures)
-    results = list(saved)
+    yield from save(warehouse, settings, parts(), figures)
     fit = pd.concat(fits, ignore_index=True)
     for row in fit.to_dict("records"):
         verdict = "publishable" if row["is_publishable"] else f"not published: {row['reason']}"
         context.log.info(f"{row['importer_iso3']} {row['category']}: {verdict}")
-    for result in results:
-        if result.asset_key == dg.AssetKey("ppml_fit") and len(importers) <= DRAWN:
-            result = result._replace(metadata={**(result.metadata or {}), **_statistics(fit)})
-        yield result
     yield agreement(fit)
 
 

@@ -95,6 +95,7 @@ class _Figures:
             "portfolio_partners": {},
             "portfolio_strategy": {},
         }
+        self._recommended: list[pd.Series] = []
 
     def add(self, tables: Mapping[str, pd.DataFrame]) -> None:
         concentration = tables["portfolio_concentration"]
@@ -112,6 +113,9 @@ class _Figures:
         for mart, figures in counts.items():
             for name, value in figures.items():
                 self.of_marts[mart][name] = self.of_marts[mart].get(name, 0) + int(value)
+        self._recommended.append(tables["portfolio_optimization"]["hhi_recommended"])
+        mean = float(pd.concat(self._recommended).mean())
+        self.of_marts["portfolio_optimization"]["mean_hhi_recommended"] = mean
 
 
 def _counted(words: pd.Series, of_what: str) -> dict[str, int]:

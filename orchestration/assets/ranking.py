@@ -72,8 +72,10 @@ def rankings(
     for category in sorted(world.backtest["category"].unique()):
         model, why = best_model(world.skill, category)
         context.log.info(f"{category}: {model or 'no model'} leads{why and ', '}{why}")
-    progress, labels = Progress(context, importers), Counter[str]()
-    figures: dict[str, Metadata] = {"ranking_annual": {}}
+    for category, why in world.without.items():
+        context.log.warning(f"{category}: no world model, so the study's kind leads: {why}")
+    progress, labels, misallocated = Progress(context, importers), Counter[str](), []
+    figures: dict[str, Metadata] = {}
 
     def jobs() -> Iterator[tuple[object, ...]]:
         # Most of what `served` does is the same for one importer and for many.
@@ -94,6 +96,9 @@ def rankings(
         for group, tables in zip(groups(importers), made, strict=True):
             labels.update(tables["ranking_annual"]["alignment"].value_counts().to_dict())
             figures["ranking_annual"] = {f"{label}_rows": n for label, n in labels.items()}
+            misallocated.append(tables["portfolio_alignment"]["misallocated_share"])
+            mean = float(pd.concat(misallocated).mean())
+            figures["portfolio_alignment"] = {"mean_misallocated_share": mean}
             progress.done(len(group))
             yield tables
 

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from minerals.settings import Choices
 from minerals.sourcing.backtest import METRICS, Foretold, judge, metrics, roll, skill
 from minerals.sourcing.world import Pairs, Trade, shares
+from minerals.sourcing.world_tables import Inputs, fit_world
 
 
 def of(score: list[float], before: list[float], later: list[float], k: int = 2, **changes):
@@ -87,7 +89,7 @@ def flows() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def pairs(flows: pd.DataFrame) -> Pairs:
+def pair_frame(flows: pd.DataFrame) -> pd.DataFrame:
     names = sorted(set(flows["importer_iso3"]))
     i, j = (index.ravel() for index in np.indices((len(names), len(names))))
     km = flows.attrs["km"]
@@ -102,7 +104,12 @@ def pairs(flows: pd.DataFrame) -> Pairs:
             "has_colonial_tie": (i + j) % 11 == 0,
         }
     )
-    return Pairs.of(frame[i != j], names)
+    return frame[i != j]
+
+
+@pytest.fixture(scope="module")
+def pairs(flows: pd.DataFrame, pair_frame: pd.DataFrame) -> Pairs:
+    return Pairs.of(pair_frame, sorted(set(flows["importer_iso3"])))
 
 
 def trade_of(flows: pd.DataFrame) -> Trade:
@@ -158,3 +165,24 @@ def test_a_model_that_says_nothing_of_an_importer_has_no_row(
     told = Foretold(found.window, found.weights, found.mixture, {"estimated": half})
     rows = judge(told, trade.mean_annual(2014, 2016), [], 10)
     assert set(rows["importer_iso3"]) == {"C00"}
+
+
+def test_a_category_without_a_world_model_says_why(
+    flows: pd.DataFrame, pair_frame: pd.DataFrame
+) -> None:
+    """Few importers, as in the live profile; one exporter of all; too few years."""
+    nothing = pd.DataFrame(columns=["country_iso3", "production_kg"])
+    panel = pd.DataFrame({"year": [2018, 2019]})
+
+    def why(of: pd.DataFrame) -> str:
+        inputs = Inputs(of, pair_frame, nothing, nothing, panel, nothing)
+        world = fit_world(inputs, ["C00"], Choices())
+        assert not world.models and world.backtest.empty and world.skill.empty
+        assert world.served(panel, ["C00"], Choices()).forward.empty
+        return world.without["ores"]
+
+    assert "5 countries import in the data, fewer than 30" in why(
+        flows[flows["importer_iso3"] < "C05"]
+    )
+    assert "one country buys or sells all" in why(flows[flows["exporter_iso3"] == "C00"])
+    assert "too few years" in why(flows[flows["year"] >= 2015])
