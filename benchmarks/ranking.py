@@ -18,7 +18,7 @@ from minerals.settings import Settings, limit_linear_algebra_threads
 limit_linear_algebra_threads()
 
 # ruff: noqa: E402
-from minerals.sourcing.backtest import METRICS, MIN_SUPPLIERS, judge, roll
+from minerals.sourcing.backtest import METRICS, MIN_SUPPLIERS, foretell, judge, roll
 from minerals.sourcing.world import Pairs, Trade
 
 SIX = ("IND", "JPN", "DEU", "USA", "BRA", "KOR")
@@ -43,7 +43,9 @@ def main() -> None:
     tables = []
     for category in ["ores"] if chosen.quick else ["ores", "products"]:
         trade = Trade.of(flows, category, countries)
-        *_, foretold = roll(trade, Pairs.of(pairs, countries), chosen.origin)
+        between = Pairs.of(pairs, countries)
+        *_, (_, learnt) = roll(trade, between, chosen.origin)
+        foretold = foretell(trade, between, chosen.origin, learnt)
         tables.append(judge(foretold, trade.mean_annual(first, last), SIX, 10))
     judged = pd.concat(tables)
     of_six = judged[judged["importer_iso3"].isin(SIX)]

@@ -24,7 +24,7 @@ from minerals.sources.seeds import check_seeds
 from orchestration.assets import SOURCES
 from orchestration.failures import Problems
 from orchestration.history import history_open
-from orchestration.recovery import forget_old_runs, one_at_a_time, run_tags
+from orchestration.recovery import forget_old_runs, one_at_a_time, remove_scratch, run_tags
 from orchestration.resources import Warehouse, dbt_loaded
 
 # Step processes are copies of a server that has imported these once: a start costs a fork.
@@ -112,6 +112,7 @@ def before_a_run(settings: Settings, instance: dg.DagsterInstance, job: str) -> 
     """
     check_seeds(settings.seeds_dir)
     ReleaseStore(settings.releases_dir, settings.serving_database).remove_leftovers()
+    remove_scratch(settings.warehouse_dir)
     forget_old_runs(instance, settings.runs_to_keep)
     damage = Warehouse(database=str(settings.database)).set_aside_if_damaged()
     require_room(settings)
@@ -199,6 +200,7 @@ class OneRefreshAtATime(MultiprocessExecutor):
         plan_context.instance.add_run_tags(plan_context.run_id, tags)
         problems, job = Problems(), plan_context.job_name
         with one_at_a_time(self.settings.warehouse_dir, WAIT_SECONDS):
+            self._wait_for_holder(plan_context)
             for found in before_a_run(self.settings, plan_context.instance, job):
                 yield dg.DagsterEvent.engine_event(plan_context, found)
             held = history_open(self.settings.dagster_home, plan_context.run_id)
@@ -207,3 +209,23 @@ class OneRefreshAtATime(MultiprocessExecutor):
                     problems.note(event)
                     yield event
         problems.raise_first()
+
+    def _wait_for_holder(self, plan_context: Any) -> None:
+        """Say in the run's events, at once and every minute, which program has the warehouse."""
+        told: list[float] = []
+
+        def tell(holder: str, left: float) -> None:
+            if not told or told[-1] - left >= 60:
+                told.append(left)
+                message = held_open(self.settings, holder, left)
+                plan_context.instance.report_engine_event(message, plan_context.dagster_run)
+
+        Warehouse(database=str(self.settings.database)).wait_for_holder(tell)
+
+
+def held_open(settings: Settings, holder: str, seconds: float) -> str:
+    """The sentence about a program that keeps a run waiting."""
+    return (
+        f"{settings.database} is held open by {holder}; waiting up to {seconds:.0f} s for it. "
+        f"A reader should open {settings.serving_database.name}."
+    )

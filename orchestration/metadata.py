@@ -25,6 +25,7 @@ from orchestration.schedules import DAILY
 COLUMNS = "dagster/column_schema"
 CHOICES = "choices"  # the settings that a table was computed with
 EVERY_IMPORTER = ("seeds", "staging", "conformed")  # these groups hold all importers
+EVERY_ONE = "every_importer_has_rows"
 _SUMMED = re.compile(r"(^|_)(value_usd|qty_kg|production_kg)$")
 Metadata = dict[str, Any]
 Types = dict[str, dict[str, dict[str, str]]]  # schema, table, column: type
@@ -107,17 +108,49 @@ def save(
 
 
 class Progress:
-    """Logs how many importers are done, and after how long."""
+    """Logs how many importers are done, after how long, and which have failed."""
 
     def __init__(self, context: dg.AssetExecutionContext, importers: Sequence[str]) -> None:
         self.log, self.n_all = context.log, len(importers)
         self.n_done, self.started = 0, time.monotonic()
+        self.failures: dict[str, str] = {}
 
-    def done(self, count: int) -> None:
+    def done(self, count: int, failures: Mapping[str, str] = MappingProxyType({})) -> None:
+        """`count` more are done, some of them without a result. Raises ValueError when all of
+        them, to the last, are without one."""
         self.n_done += count
+        self.failures |= failures
+        for importer, why in failures.items():
+            self.log.warning(f"{importer} is left out: {why}")
+        if len(self.failures) == self.n_all:
+            raise ValueError(f"no importer could be computed: {self._told()}")
         if self.n_all > count:
             seconds = time.monotonic() - self.started
             self.log.info(f"{self.n_done} of {self.n_all} importers, {seconds:.0f} s")
+
+    def check(self, asset: str) -> dg.AssetCheckResult:
+        """Whether all importers have rows; a warning, since the others are published."""
+        return dg.AssetCheckResult(
+            asset_key=asset,
+            check_name=EVERY_ONE,
+            passed=not self.failures,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"left out: {self._told()}"
+            if self.failures
+            else f"all {self.n_all} importers have rows",
+        )
+
+    def _told(self) -> str:
+        return "; ".join(f"{importer}: {why}" for importer, why in self.failures.items())
+
+
+def every_importer(asset: str) -> dg.AssetCheckSpec:
+    """The declaration of `Progress.check`."""
+    return dg.AssetCheckSpec(
+        EVERY_ONE,
+        asset=asset,
+        description="An importer that cannot be computed is left out and named; the others go on.",
+    )
 
 
 def table_metadata(

@@ -10,8 +10,9 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 from dagster import DagsterRunStatus, RunRecord
@@ -19,11 +20,13 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from filelock import FileLock, Timeout
 
 from minerals.errors import AnotherRefreshRunsError
+from minerals.files import remove
 from minerals.settings import Settings
 from orchestration.assets import WRITER_POOL
 
 IN_PROGRESS = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
+SCRATCH, IN_USE = ".scratch-", ".in-use"
 KILLED = "Process died unexpectedly (killed?)."
 RUN_TAG = "minerals/run_id"  # the run that the process executes: the tags of a run are copied to
 PID_TAG = "minerals/pid"  # the one that executes it again
@@ -48,6 +51,23 @@ def one_at_a_time(warehouse_dir: Path, timeout_seconds: float) -> Iterator[None]
         ) from error
     with held:
         yield
+
+
+@contextmanager
+def scratch_folder(warehouse_dir: Path) -> Iterator[Path]:
+    """A hidden folder in the warehouse, locked while in use and removed at the end of the block."""
+    with (
+        TemporaryDirectory(prefix=SCRATCH, dir=warehouse_dir, ignore_cleanup_errors=True) as name,
+        FileLock(Path(name) / IN_USE),
+    ):
+        yield Path(name)
+
+
+def remove_scratch(warehouse_dir: Path) -> None:
+    """Remove the scratch folders whose process died."""
+    for folder in warehouse_dir.glob(f"{SCRATCH}*"):
+        with suppress(Timeout), FileLock(folder / IN_USE, timeout=0):
+            remove(folder)
 
 
 def run_tags(settings: Settings, run_id: str) -> dict[str, str]:

@@ -17,7 +17,13 @@ from scipy.stats import rankdata
 from minerals import marts
 from minerals.names import EXPECTED, PERSISTENCE, WORLD
 from minerals.ppml.gravity import FloatArray
-from minerals.sourcing.expected import components, expected_shares, fit_mixture
+from minerals.sourcing.expected import (
+    COMPONENTS,
+    FROM_SUPPLIERS,
+    components,
+    expected_shares,
+    fit_mixture,
+)
 from minerals.sourcing.world import (
     TEST_YEARS,
     WINDOW_YEARS,
@@ -44,7 +50,6 @@ NEW_SHARE = 0.01
 
 _SHARE_FLOOR = 1e-6
 _PAST = 2  # windows that the weights are learnt from
-_UNTRIED = Weights(np.array([0.6, 0.2, 0.7, 0.3]), np.zeros((0, 4)))  # before any window is past
 _DRAWS = 1000
 
 
@@ -110,41 +115,67 @@ def _auc(score: FloatArray, is_in: NDArray[np.bool_], is_hit: NDArray[np.bool_])
 
 
 @dataclass(frozen=True)
-class Foretold:
-    """What the models of one category say at one origin: shares (M, N, N) by model."""
+class Learnt:
+    """What the windows before an origin teach: the weights of the features and of the mixture, and
+    the slopes of the two gravity models, to start from."""
 
-    window: Window
     weights: Weights
     mixture: FloatArray
+    slopes: tuple[FloatArray | None, FloatArray | None]
+
+
+_NOTHING = Learnt(
+    Weights(np.array([0.6, 0.2, 0.7, 0.3]), np.zeros((0, 4))),
+    np.full((len(FROM_SUPPLIERS) + 1, len(COMPONENTS)), 1 / len(COMPONENTS)),
+    (None, None),
+)
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """What the models of one category say at one origin: shares (M, N, N) by model, and the
+    components (4, M, N, N) that `expected` mixes."""
+
+    window: Window
+    learnt: Learnt
+    components: FloatArray
     shares: Mapping[str, FloatArray]
 
 
-def roll(trade: Trade, pairs: Pairs, last: int) -> Iterator[Foretold]:
-    """The models at origins three years apart, up to the window that ends with `last`.
+def foretell(trade: Trade, pairs: Pairs, origin: int, learnt: Learnt) -> Foretold:
+    """The models at an origin. Raises EstimationError as `fit_gravity` does."""
+    window = Window.of(trade, pairs, origin - WINDOW_YEARS + 1, origin, learnt.slopes)
+    world = learnt.weights.shares(window.features, candidates(window.bought))
+    mixed = components(window, world)
+    foretold = {
+        WORLD: world,
+        EXPECTED: expected_shares(window, mixed, learnt.mixture),
+        PERSISTENCE: shares(window.bought),
+    }
+    return Foretold(window, learnt, mixed, foretold)
+
+
+def roll(trade: Trade, pairs: Pairs, last: int) -> Iterator[tuple[Foretold, Learnt]]:
+    """The models at origins three years apart before `last`, each with what it teaches the next.
 
     At each, the weights are learnt from the two windows before, whose outcomes end at the origin or
     earlier. The first window that the data allow has nothing to learn from and is not given.
     """
     first = int(trade.year.min())
-    origins = range(last, first + WINDOW_YEARS - 2, -TEST_YEARS)[::-1]
-    learnt: list[tuple[Window, FloatArray, FloatArray]] = []
-    window, weights = None, _UNTRIED
+    origins = range(last - TEST_YEARS, first + WINDOW_YEARS - 2, -TEST_YEARS)[::-1]
+    past: list[tuple[Window, FloatArray, FloatArray]] = []
+    learnt = _NOTHING
     for origin in origins:
-        window = Window.of(trade, pairs, origin - WINDOW_YEARS + 1, origin, window)
-        if learnt:
-            weights = fit_weights([(past, later) for past, _, later in learnt], weights.w)
-        world = weights.shares(window.features, candidates(window.bought))
-        mixed = components(window, world)
-        if learnt:
-            mixture = fit_mixture(learnt)
-            foretold = {
-                WORLD: world,
-                EXPECTED: expected_shares(window, mixed, mixture),
-                PERSISTENCE: shares(window.bought),
-            }
-            yield Foretold(window, weights, mixture, foretold)
-        later = trade.mean_annual(origin + 1, origin + TEST_YEARS)
-        learnt = [*learnt[1 - _PAST :], (window, mixed, later)]
+        foretold, is_first = foretell(trade, pairs, origin, learnt), not past
+        window, later = foretold.window, trade.mean_annual(origin + 1, origin + TEST_YEARS)
+        past = [*past[1 - _PAST :], (window, foretold.components, later)]
+        learnt = Learnt(
+            fit_weights([(before, bought) for before, _, bought in past], learnt.weights.w),
+            fit_mixture(past),
+            (window.any_trade.slopes, window.value.slopes),
+        )
+        if not is_first:
+            yield foretold, learnt
 
 
 def judge(foretold: Foretold, later: FloatArray, importers: Sequence[str], k: int) -> pd.DataFrame:

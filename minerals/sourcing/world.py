@@ -139,14 +139,18 @@ class Window:
 
     @classmethod
     def of(
-        cls, trade: Trade, pairs: Pairs, first: int, last: int, before: Window | None = None
+        cls,
+        trade: Trade,
+        pairs: Pairs,
+        first: int,
+        last: int,
+        starts: tuple[FloatArray | None, FloatArray | None] = (None, None),
     ) -> Window:
-        """Fit a window; the one `before` gives the slopes to start from.
+        """Fit a window; `starts`: the slopes to begin from.
 
         Raises EstimationError when a gravity model cannot be estimated.
         """
         bought = trade.mean_annual(first, last)
-        starts = (before.any_trade.slopes, before.value.slopes) if before else (None, None)
         any_trade = fit_gravity((bought > 0).astype(np.float64), pairs.x, starts[0])
         value = fit_gravity(bought, pairs.x, starts[1])
         return cls(trade, pairs, first, last, bought, any_trade, value)

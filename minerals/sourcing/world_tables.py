@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from joblib import Memory
 from numpy.typing import NDArray
 
 from minerals import marts
@@ -21,7 +22,7 @@ from minerals.ppml.gravity import FloatArray, Gravity, ease_of, effects_given
 from minerals.settings import Choices
 from minerals.shares import imports_long, part_of_total, window_imports
 from minerals.sourcing.alignment import align, effective_k
-from minerals.sourcing.backtest import Foretold, judge, roll, skill
+from minerals.sourcing.backtest import Foretold, Learnt, foretell, judge, roll, skill
 from minerals.sourcing.expected import (
     COMPONENTS,
     FROM_SUPPLIERS,
@@ -49,6 +50,7 @@ from minerals.sourcing.world import (
 )
 from minerals.sourcing.world import REGRESSORS as PAIR_REGRESSORS
 
+FORGETFUL = Memory(None)
 _ROUNDS = 6  # of the closed form of the effects in a sample; they start from the fit's own
 
 
@@ -107,8 +109,11 @@ class World:
         )
 
 
-def fit_world(inputs: Inputs, importers: Sequence[str], choices: Choices) -> World:
-    """Fit and judge the models of every category, each in a thread of its own.
+def fit_world(
+    inputs: Inputs, importers: Sequence[str], choices: Choices, memory: Memory = FORGETFUL
+) -> World:
+    """Fit and judge the models of every category, each in a thread of its own. What past origins
+    say is taken from `memory` as long as all that it rests on is unchanged.
 
     A category in which fewer than 30 countries import (as when only the trade of the chosen
     importers is at hand), whose trade cannot be estimated, or that no origin can judge, has none.
@@ -124,7 +129,11 @@ def fit_world(inputs: Inputs, importers: Sequence[str], choices: Choices) -> Wor
         if trade.n_importers < MIN_IMPORTERS:
             return f"{trade.n_importers} countries import in the data, fewer than {MIN_IMPORTERS}"
         try:
-            found = _judged(trade, pairs, inputs, importers, choices)
+            last = int(inputs.panel["year"].max())
+            past = memory.cache(_past)(
+                trade, pairs, last, inputs.panel, inputs.published, list(importers), choices.top_k
+            )
+            found = past and (foretell(trade, pairs, last, past[1]), past[0])
         except EstimationError as error:
             return str(error)
         return found or "there are too few years before the window to judge a model by"
@@ -152,20 +161,24 @@ def fit_world(inputs: Inputs, importers: Sequence[str], choices: Choices) -> Wor
     )
 
 
-def _judged(
-    trade: Trade, pairs: Pairs, inputs: Inputs, importers: Sequence[str], choices: Choices
-) -> tuple[Foretold, pd.DataFrame] | None:
-    """The models at the end of the window, and rows of `ranking_backtest` of the origins before."""
-    last = int(inputs.panel["year"].max())
+def _past(
+    trade: Trade,
+    pairs: Pairs,
+    last: int,
+    panel: pd.DataFrame,
+    published: pd.DataFrame,
+    importers: Sequence[str],
+    top_k: int,
+) -> tuple[pd.DataFrame, Learnt] | None:
+    """Rows of `ranking_backtest` of the origins before `last`, and what they teach for it."""
     rows = []
-    for foretold in roll(trade, pairs, last):
-        origin = foretold.window.last
-        if origin < last:
-            if origin + TEST_YEARS == last:
-                foretold = _with_study(foretold, inputs, importers)
-            later = trade.mean_annual(origin + 1, origin + TEST_YEARS)
-            rows.append(judge(foretold, later, importers, choices.top_k))
-    return (foretold, pd.concat(rows, ignore_index=True)) if rows else None
+    for foretold, after in roll(trade, pairs, last):
+        learnt, origin = after, foretold.window.last
+        if origin + TEST_YEARS == last:
+            foretold = _with_study(foretold, panel, published, importers)
+        later = trade.mean_annual(origin + 1, origin + TEST_YEARS)
+        rows.append(judge(foretold, later, importers, top_k))
+    return (pd.concat(rows, ignore_index=True), learnt) if rows else None
 
 
 def _coefficients(foretold: Foretold) -> pd.DataFrame:
@@ -179,9 +192,9 @@ def _coefficients(foretold: Foretold) -> pd.DataFrame:
 
     for part, model in (("any_trade", window.any_trade), ("value", window.value)):
         add(part, PAIR_REGRESSORS, model.slopes, np.sqrt(np.diag(model.cov)))
-    influence = foretold.weights.influence
-    add("world", FEATURES, foretold.weights.w, np.sqrt((influence**2).sum(axis=0)))
-    for group, weights in zip((0, *FROM_SUPPLIERS), foretold.mixture, strict=True):
+    influence = foretold.learnt.weights.influence
+    add("world", FEATURES, foretold.learnt.weights.w, np.sqrt((influence**2).sum(axis=0)))
+    for group, weights in zip((0, *FROM_SUPPLIERS), foretold.learnt.mixture, strict=True):
         add(f"expected_from_{group:02d}_suppliers", COMPONENTS, weights, None)
     return pd.DataFrame(rows).assign(category=window.trade.category)
 
@@ -215,10 +228,10 @@ class _Served:
         features = window.features[:, :, rows].copy()
         filled = _filled(scores, (window.any_trade.ease, window.value.ease), effects, rows)
         features[:2] = [log_score(score) for score in filled]
-        world = foretold.weights.shares(features, is_candidate)
+        world = foretold.learnt.weights.shares(features, is_candidate)
         full = np.zeros_like(window.bought)
         full[:, rows] = world
-        mixed = expected_shares(window, components(window, full), foretold.mixture)[:, rows]
+        mixed = expected_shares(window, components(window, full), foretold.learnt.mixture)[:, rows]
         by_model = {WORLD: world, EXPECTED: np.where(is_candidate, mixed, 0.0)}
         return cls(foretold, rows, effects, is_candidate, unseen, by_model)
 
@@ -268,7 +281,7 @@ class _Served:
         frames = []
         for year in sorted(panel["year"].unique()):
             features = window.features_of_year(int(year))[:, :, self.importers]
-            share = self.foretold.weights.shares(features, self.is_candidate)
+            share = self.foretold.learnt.weights.shares(features, self.is_candidate)
             frames.append(
                 self._keys(m, i, j).assign(
                     year=year,
@@ -312,14 +325,14 @@ class _Served:
     def _samples(self, replications: int, seed: int) -> Iterator[Mapping[str, FloatArray]]:
         """Shares (M, L, N) by model as other importers would give them: importers are resampled
         whole, slopes and weights move by their influence, effects are solved anew."""
-        window, weights = self.foretold.window, self.foretold.weights
+        window, weights = self.foretold.window, self.foretold.learnt.weights
         n = len(window.trade.countries)
         rng = np.random.default_rng(seed)
         buys = window.bought.any(axis=(0, 2))
         parts = shares(window.bought)
         near = window.pairs.near[self.importers] * np.sqrt(window.bought.sum(axis=2))[:, None, :]
         own = self._history()
-        mixture = self.foretold.mixture[group_of(window)[:, self.importers]]
+        mixture = self.foretold.learnt.mixture[group_of(window)[:, self.importers]]
         for _ in range(replications):
             times = rng.multinomial(buys.sum(), buys / buys.sum()).astype(np.float64)
             models = (window.any_trade, window.value)
@@ -343,7 +356,7 @@ class _Served:
         """The importer's own part of the expected shares, (M, L, N)."""
         window = self.foretold.window
         mixed = components(window, np.zeros_like(window.bought))[:, :, self.importers]
-        weights = self.foretold.mixture[group_of(window)[:, self.importers]]
+        weights = self.foretold.learnt.mixture[group_of(window)[:, self.importers]]
         return np.einsum("mik,kmij->mij", weights, mixed, optimize=True)
 
 
@@ -384,7 +397,9 @@ def _log(share: FloatArray) -> FloatArray:
     return np.log(np.where(share > 0, share, np.nan))
 
 
-def _with_study(foretold: Foretold, inputs: Inputs, importers: Sequence[str]) -> Foretold:
+def _with_study(
+    foretold: Foretold, panel: pd.DataFrame, published: pd.DataFrame, importers: Sequence[str]
+) -> Foretold:
     """With the shares that models of the study's kind give the chosen importers, NaN for others.
 
     They see the panel's years up to the origin, and as candidates who produced, or sold to the
@@ -392,9 +407,9 @@ def _with_study(foretold: Foretold, inputs: Inputs, importers: Sequence[str]) ->
     """
     window = foretold.window
     trade = window.trade
-    if trade.category not in set(inputs.published["category"]):
+    if trade.category not in set(published["category"]):
         return foretold
-    panel = inputs.panel[inputs.panel["year"] <= window.last]
+    panel = panel[panel["year"] <= window.last]
     found = {model: np.full(window.bought.shape, np.nan) for model in (ESTIMATED, PUBLISHED)}
     for importer in importers:
         own = panel[panel["importer_iso3"] == importer]
@@ -404,7 +419,7 @@ def _with_study(foretold: Foretold, inputs: Inputs, importers: Sequence[str]) ->
         own = own[key.isin(key[was_there])]
         if own.empty or importer not in trade.countries:
             continue
-        for model, eta in _study_predictors(own, trade.category, importer, inputs.published):
+        for model, eta in _study_predictors(own, trade.category, importer, published):
             found[model][:, trade.countries.index(importer)] = _placed(eta, trade)
     return replace(foretold, shares={**foretold.shares, **found})
 

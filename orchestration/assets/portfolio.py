@@ -7,7 +7,7 @@ import pandas as pd
 
 from minerals.names import STUDY_IMPORTER
 from orchestration.assets import WRITER_POOL, importers_of, mart_spec
-from orchestration.metadata import Metadata, Progress, save, step
+from orchestration.metadata import Metadata, Progress, every_importer, save, step
 from orchestration.resources import RunSettings, Warehouse
 
 UPSTREAM = [
@@ -43,12 +43,13 @@ COMPARED = [
     group_name="portfolio",
     pool=WRITER_POOL,
     specs=[mart_spec(name, UPSTREAM) for name in MARTS],
+    check_specs=[every_importer("portfolio_partners")],
 )
 @step
 def portfolio(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
-) -> Iterator[dg.MaterializeResult]:
-    from minerals.parallel import groups, side_by_side
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    from minerals.parallel import groups, one_by_one_on_failure, side_by_side
     from minerals.sourcing.portfolio_tables import portfolio_tables
 
     chosen = settings.chosen
@@ -67,22 +68,29 @@ def portfolio(
     def parts() -> Iterator[Mapping[str, pd.DataFrame]]:
         jobs = (
             (
-                chosen.choices,
-                *(f[f["importer_iso3"].isin(group)] for f in (panel, headline, persistence)),
-                *shared,
+                portfolio_tables,
+                group,
+                [
+                    chosen.choices,
+                    *(f[f["importer_iso3"].isin(group)] for f in (panel, headline, persistence)),
+                    *shared,
+                ],
             )
             for group in groups(importers)
         )
-        made = side_by_side(portfolio_tables, jobs, len(groups(importers)))
-        for group, tables in zip(groups(importers), made, strict=True):
+        made = side_by_side(one_by_one_on_failure, jobs, len(groups(importers)))
+        for group, (tables, failures) in zip(groups(importers), made, strict=True):
+            progress.done(len(group), failures)
+            if not tables:
+                continue
             for row in tables["portfolio_optimization"].query("not is_feasible").to_dict("records"):
                 market = f"{row['importer_iso3']} {row['category']} {row['mineral']}"
                 context.log.warning(f"no portfolio for {market}: {row['infeasible_because']}")
             figures.add(tables)
-            progress.done(len(group))
             yield tables
 
     yield from save(warehouse, settings, parts(), figures.of_marts)
+    yield progress.check("portfolio_partners")
 
 
 class _Figures:

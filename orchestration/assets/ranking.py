@@ -2,12 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import dagster as dg
 import pandas as pd
 
+from minerals.files import remove
+from minerals.releases.reproduction import code_version
+from minerals.settings import Settings
 from orchestration.assets import WRITER_POOL, importers_of, mart_spec
-from orchestration.metadata import Metadata, Progress, save, step
+from orchestration.metadata import Metadata, Progress, every_importer, save, step
 from orchestration.resources import RunSettings, Warehouse
 
 UPSTREAM = [
@@ -30,6 +34,7 @@ MARTS = (
     "ranking_backtest",
     "ranking_skill",
 )
+REMEMBERED = 8  # categories, times the settings that they were judged with
 SERVED_AT_ONCE = 32  # importers; a multiple of `parallel.GROUP`
 FLOW = ["importer_iso3", "exporter_iso3", "mineral", "category", "year", "value_usd"]
 
@@ -39,12 +44,15 @@ FLOW = ["importer_iso3", "exporter_iso3", "mineral", "category", "year", "value_
     group_name="ranking",
     pool=WRITER_POOL,
     specs=[mart_spec(name, UPSTREAM) for name in MARTS],
+    check_specs=[every_importer("ranking_forward")],
 )
 @step
 def rankings(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
-) -> Iterator[dg.MaterializeResult]:
-    from minerals.parallel import groups, side_by_side
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    from joblib import Memory
+
+    from minerals.parallel import groups, one_by_one_on_failure, side_by_side
     from minerals.ppml.tables import publishable_coefficients
     from minerals.sourcing.headline import best_model
     from minerals.sourcing.ranking_tables import ranking_tables
@@ -68,7 +76,9 @@ def rankings(
         warehouse.frame("marts.ppml_bootstrap"),
     ]
     importers = importers_of(chosen, inputs.panel)
-    world = fit_world(inputs, importers, chosen.choices)
+    memory = Memory(past_origins(chosen), verbose=0)
+    world = fit_world(inputs, importers, chosen.choices, memory)
+    memory.reduce_size(items_limit=REMEMBERED)
     for category in sorted(world.backtest["category"].unique()):
         model, why = best_model(world.skill, category)
         context.log.info(f"{category}: {model or 'no model'} leads{why and ', '}{why}")
@@ -84,7 +94,8 @@ def rankings(
             served = world.served(panel, many, chosen.choices)
             for group in groups(many):
                 own = (f[f["importer_iso3"].isin(group)] for f in (panel, *of_importers))
-                yield *own, served.of(group), world.skill, chosen.choices
+                arguments = [*own, served.of(group), world.skill, chosen.choices]
+                yield ranking_tables, group, arguments
 
     def parts() -> Iterator[Mapping[str, pd.DataFrame]]:
         yield {
@@ -92,14 +103,26 @@ def rankings(
             "ranking_backtest": world.backtest,
             "ranking_skill": world.skill,
         }
-        made = side_by_side(ranking_tables, jobs(), len(groups(importers)))
-        for group, tables in zip(groups(importers), made, strict=True):
+        made = side_by_side(one_by_one_on_failure, jobs(), len(groups(importers)))
+        for group, (tables, failures) in zip(groups(importers), made, strict=True):
+            progress.done(len(group), failures)
+            if not tables:
+                continue
             labels.update(tables["ranking_annual"]["alignment"].value_counts().to_dict())
             figures["ranking_annual"] = {f"{label}_rows": n for label, n in labels.items()}
             misallocated.append(tables["portfolio_alignment"]["misallocated_share"])
             mean = float(pd.concat(misallocated).mean())
             figures["portfolio_alignment"] = {"mean_misallocated_share": mean}
-            progress.done(len(group))
             yield tables
 
     yield from save(warehouse, settings, parts(), figures)
+    yield progress.check("ranking_forward")
+
+
+def past_origins(settings: Settings) -> Path:
+    """Where the figures of past origins are kept, for this code alone."""
+    root, here = settings.warehouse_dir / "past_origins", code_version().rpartition("+")[2]
+    for other in root.glob("*"):
+        if other.name != here:
+            remove(other)
+    return root / here

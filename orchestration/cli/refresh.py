@@ -1,5 +1,6 @@
 """`minerals fetch` and `minerals refresh`: run the pipeline, then show what came out."""
 
+import gc
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,6 +58,7 @@ def refresh(
 ) -> None:
     """Ingest, conform, check, estimate, rank and publish; then show what came out."""
     limit_linear_algebra_threads()
+    gc.set_threshold(100_000, 50, 100)  # imports and frames leave few cycles; looking took a tenth
     from orchestration.jobs import BUILD_ALL, INGEST_ONE
     from orchestration.recovery import one_at_a_time
 
@@ -71,6 +73,7 @@ def refresh(
         common.console(stderr=True).print(waiting)
         with one_at_a_time(settings.warehouse_dir, timeout_seconds=wait):
             _refresh(settings, quiet, job, wait)
+    gc.freeze()  # the process ends: nothing is gained by looking for cycles once more
 
 
 def _refresh(settings: Settings, quiet: bool, job: str, wait: int) -> None:
@@ -97,6 +100,7 @@ def _refresh(settings: Settings, quiet: bool, job: str, wait: int) -> None:
 
 def _wait_for_holder(settings: Settings, console: Console, wait: int) -> None:
     """Say at once which program has the warehouse open, then wait for it with a countdown."""
+    from orchestration.jobs import held_open
     from orchestration.resources import Warehouse
 
     told: list[int] = []
@@ -104,10 +108,7 @@ def _wait_for_holder(settings: Settings, console: Console, wait: int) -> None:
 
         def tell(holder: str, left: float) -> None:
             if not told:
-                console.print(
-                    f"[yellow]warning[/] {settings.database} is held open by {holder}; waiting up "
-                    f"to {wait} s for it. A reader should open {settings.serving_database.name}."
-                )
+                console.print(f"[yellow]warning[/] {held_open(settings, holder, wait)}")
             elif told[-1] - left >= 60 and not console.is_terminal:
                 console.print(f"still held open by {holder}; {left:.0f} s left")
             else:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +18,7 @@ from minerals.mapping.seeds import MAP, OUT_OF_SCOPE
 from minerals.settings import Settings
 from orchestration.cli import common
 from orchestration.cli.progress import progress
+from orchestration.recovery import scratch_folder
 
 
 @contextmanager
@@ -33,7 +33,8 @@ def refresh(
     own; the block gets the folder of the release made there.
 
     `seeds_dir` holds another mapping of HS codes. `into`, empty or absent, is kept; without it the
-    warehouse is in a temporary folder and removed at the end of the block. Raises ReleaseError when
+    warehouse is in a hidden folder of the served one, removed at the end of the block, or at the
+    next start after a kill. Raises ReleaseError when
     a snapshot is not the release's or the run fails.
     """
     from orchestration import run
@@ -43,7 +44,7 @@ def refresh(
     with ExitStack() as stack:
         stack.enter_context(_ends_on_sigterm())
         if into is None:
-            into = Path(stack.enter_context(TemporaryDirectory(prefix="minerals-scratch-")))
+            into = stack.enter_context(scratch_folder(settings.warehouse_dir))
         same = _settings_of(settings, manifest, into)
         if seeds_dir is not None:
             # A copy of the project: an edit made meanwhile, or a refresh of the served warehouse,

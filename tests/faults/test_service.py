@@ -27,7 +27,7 @@ from minerals.sources.snapshots import Snapshot, SnapshotStore
 from orchestration.assets import WRITER_POOL
 from orchestration.recovery import PID_TAG, RUN_TAG
 from orchestration.run import open_instance
-from tests.integration.conftest import TestWarehouse
+from tests.integration.conftest import TestWarehouse, holding
 
 DAGSTER = str(Path(sys.executable).with_name("dagster"))
 DAEMON = str(Path(sys.executable).with_name("dagster-daemon"))
@@ -250,7 +250,14 @@ def test_a_run_killed_with_the_writers_slot_and_a_daemon_killed_in_a_run(copied)
             until(lambda: holds_the_slot(second), 60)
         # The daemon is gone, with everything it had started, in the middle of the second run.
         third = launch(copied, "rebuild")
-        with daemon(copied):
+        with holding(copied.settings.database) as holder, daemon(copied):
+
+            def said() -> bool:
+                words = f"(PID {holder.pid}); waiting up to 600 s"
+                return any(words in entry.message for entry in instance.all_logs(third))
+
+            until(said, 150)
+            holder.kill()
             until(lambda: state(third) == DagsterRunStatus.STARTED, 100)
             assert state(second) in (DagsterRunStatus.FAILURE, DagsterRunStatus.SUCCESS)
             until(lambda: state(third) == DagsterRunStatus.SUCCESS, 400)

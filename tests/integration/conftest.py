@@ -12,7 +12,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -127,6 +128,17 @@ def kill_group(process: subprocess.Popen[str]) -> None:
     """kill -9 a command and everything it started."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(timeout=30)
+
+
+@contextmanager
+def holding(database: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another program that has a DuckDB file open, until it is killed or the block ends."""
+    program = "import duckdb, sys, time; held = duckdb.connect(sys.argv[1]); print(1, flush=True)"
+    command = [sys.executable, "-c", f"{program}; time.sleep(300)", str(database)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "1\n"
+        yield holder
+        holder.kill()
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,12 @@ import re
 import signal
 import time
 from pathlib import Path
-from unittest import mock
 
 import pytest
 
 from minerals.settings import PROJECT_ROOT
-from tests.integration.conftest import TestWarehouse
+from orchestration.recovery import remove_scratch
+from tests.integration.conftest import TestWarehouse, kill_group
 
 SEEDS = PROJECT_ROOT / "dbt_project" / "seeds"
 
@@ -92,17 +92,22 @@ def test_unchanged_seeds_are_not_computed_and_neither_are_faulty_ones(refreshed,
     assert "No preview" in done.stdout
 
 
-def test_an_interrupted_preview_leaves_no_scratch_warehouse_behind(
-    refreshed, without_gauze, tmp_path
-):
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    with mock.patch.dict(refreshed.environment, {"TMPDIR": str(temporary)}):
-        process = refreshed.start("hs", "preview", "--seeds", str(without_gauze))
-    deadline = time.monotonic() + 400
-    while not list(temporary.glob("minerals-scratch-*/warehouse.duckdb")):
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
-    process.wait(timeout=60)
-    assert list(temporary.glob("minerals-scratch-*")) == []
+def test_an_interrupted_preview_leaves_no_scratch_warehouse_behind(own, without_gauze):
+    """Told to end, it cleans up; after kill -9 the next start does, and spares one in use."""
+    folder = own.settings.warehouse_dir
+    for is_killed in (False, True):
+        process = own.start("hs", "preview", "--seeds", str(without_gauze))
+        deadline = time.monotonic() + 400
+        while not list(folder.glob(".scratch-*/warehouse.duckdb")):
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.1)
+        remove_scratch(folder)
+        assert len(list(folder.glob(".scratch-*"))) == 1
+        if is_killed:
+            kill_group(process)
+        else:
+            process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+        assert len(list(folder.glob(".scratch-*"))) == is_killed
+    remove_scratch(folder)
+    assert list(folder.glob(".scratch-*")) == []

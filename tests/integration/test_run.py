@@ -23,6 +23,7 @@ from orchestration.failures import Problems, RunFailedError
 from orchestration.history import history_open
 from orchestration.metadata import step as with_sentence
 from orchestration.resources import Warehouse
+from tests.integration.conftest import holding
 
 
 @pytest.mark.parametrize(
@@ -137,28 +138,30 @@ def test_a_service_calls_commands_that_are_there_and_fetches_the_bundle_first():
 def test_who_holds_the_warehouse_is_said_at_once_and_waited_for(tmp_path):
     settings = Settings(warehouse_dir=tmp_path)
     duckdb.connect(str(settings.database)).close()
-    program = "import duckdb, sys, time; held = duckdb.connect(sys.argv[1]); print(1, flush=True)"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", f"{program}; time.sleep(120)", str(settings.database)],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert holder.stdout is not None and holder.stdout.readline() == "1\n"
     warehouse, told = Warehouse(database=str(settings.database), lock_timeout_seconds=20), []
 
-    def tell(holder_of_it: str, left: float) -> None:
-        told.append((holder_of_it, left))
-        if len(told) == 3:
-            holder.kill()
-            holder.wait()
+    with holding(settings.database) as holder:
 
-    command = [str(Path(sys.executable).with_name("minerals")), "refresh", "--quiet", "--wait", "1"]
-    environment = {**os.environ, "MINERALS_WAREHOUSE_DIR": str(tmp_path)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert f"(PID {holder.pid}); waiting up to 1 s for it" in done.stdout
-    assert "cannot be opened" in done.stderr and "serving.duckdb" in done.stderr
-    warehouse.wait_for_holder(tell)
-    assert all(f"(PID {holder.pid})" in who for who, _ in told)
+        def tell(holder_of_it: str, left: float) -> None:
+            told.append((holder_of_it, left))
+            if len(told) == 3:
+                holder.kill()
+                holder.wait()
+
+        command = [
+            str(Path(sys.executable).with_name("minerals")),
+            "refresh",
+            "--quiet",
+            "--wait",
+            "1",
+        ]
+        environment = {**os.environ, "MINERALS_WAREHOUSE_DIR": str(tmp_path)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert f"(PID {holder.pid}); waiting up to 1 s for it" in done.stdout
+        assert "cannot be opened" in done.stderr and "serving.duckdb" in done.stderr
+        warehouse.wait_for_holder(tell)
+        assert all(f"(PID {holder.pid})" in who for who, _ in told)
     assert 20 >= told[0][1] > told[1][1] > told[2][1] > 0
     warehouse.wait_for_holder(tell)
     assert len(told) == 3

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from minerals.settings import Choices
-from minerals.sourcing.backtest import METRICS, Foretold, judge, metrics, roll, skill
+from minerals.sourcing.backtest import METRICS, Foretold, foretell, judge, metrics, roll, skill
 from minerals.sourcing.world import Pairs, Trade, shares
 from minerals.sourcing.world_tables import Inputs, fit_world
 
@@ -116,11 +116,17 @@ def trade_of(flows: pd.DataFrame) -> Trade:
     return Trade.of(flows, "ores", sorted(set(flows["importer_iso3"])))
 
 
+def at_each_origin(trade: Trade, pairs: Pairs) -> list[Foretold]:
+    """The models at 2013, 2016 and 2019, the last year of the data."""
+    past = list(roll(trade, pairs, 2019))
+    return [*(foretold for foretold, _ in past), foretell(trade, pairs, 2019, past[-1][1])]
+
+
 def test_nothing_of_the_years_to_be_foretold_enters(flows: pd.DataFrame, pairs: Pairs) -> None:
     """What happens after an origin changes nothing that is foretold at it."""
     after = flows.assign(value_usd=flows["value_usd"].where(flows["year"] <= 2016, 1.0))
-    as_it_was = {f.window.last: f for f in roll(trade_of(flows), pairs, 2019)}
-    changed = {f.window.last: f for f in roll(trade_of(after), pairs, 2019)}
+    as_it_was = {f.window.last: f for f in at_each_origin(trade_of(flows), pairs)}
+    changed = {f.window.last: f for f in at_each_origin(trade_of(after), pairs)}
     assert list(as_it_was) == [2013, 2016, 2019]
     for model, found in as_it_was[2016].shares.items():
         np.testing.assert_array_equal(found, changed[2016].shares[model], err_msg=model)
@@ -128,7 +134,7 @@ def test_nothing_of_the_years_to_be_foretold_enters(flows: pd.DataFrame, pairs: 
 
 
 def test_shares_sum_to_one_over_candidates(flows: pd.DataFrame, pairs: Pairs) -> None:
-    *_, last = roll(trade_of(flows), pairs, 2019)
+    *_, last = at_each_origin(trade_of(flows), pairs)
     for model, found in last.shares.items():
         total = found.sum(axis=2)
         np.testing.assert_allclose(total[total > 0], 1.0, err_msg=model)
@@ -137,7 +143,7 @@ def test_shares_sum_to_one_over_candidates(flows: pd.DataFrame, pairs: Pairs) ->
 
 def test_rows_of_a_model_and_their_skill(flows: pd.DataFrame, pairs: Pairs) -> None:
     trade = trade_of(flows)
-    found = [f for f in roll(trade, pairs, 2019) if f.window.last < 2019]
+    found = [foretold for foretold, _ in roll(trade, pairs, 2019)]
     rows = [
         judge(f, trade.mean_annual(f.window.last + 1, f.window.last + 3), ["C07"], 10)
         for f in found
@@ -159,10 +165,10 @@ def test_a_model_that_says_nothing_of_an_importer_has_no_row(
     flows: pd.DataFrame, pairs: Pairs
 ) -> None:
     trade = trade_of(flows)
-    found = next(iter(roll(trade, pairs, 2019)))
+    found, learnt = next(iter(roll(trade, pairs, 2019)))
     half = shares(found.window.bought)
     half[:, 1:] = np.nan
-    told = Foretold(found.window, found.weights, found.mixture, {"estimated": half})
+    told = Foretold(found.window, learnt, found.components, {"estimated": half})
     rows = judge(told, trade.mean_annual(2014, 2016), [], 10)
     assert set(rows["importer_iso3"]) == {"C00"}
 
