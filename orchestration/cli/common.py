@@ -208,8 +208,17 @@ class Marts(AbstractContextManager["Marts"]):
         self.connection.close()
 
     def rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
-        """The rows of a query, by column name."""
-        return fetched(self.connection.execute(sql, list(parameters)))
+        """The rows of a query, by column name. Raises ReleaseError for a mart or column that the
+        release, made by other code, does not have."""
+        import duckdb
+
+        try:
+            return fetched(self.connection.execute(sql, list(parameters)))
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            raise ReleaseError(
+                f"The release lacks what this version reads ({str(error).splitlines()[0]}): "
+                "`minerals refresh` publishes one that does."
+            ) from error
 
     def show(self, title: str, sql: str, *parameters: Any) -> None:
         """Print the answer to a query as a table."""

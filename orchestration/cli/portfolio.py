@@ -79,10 +79,11 @@ def _print_portfolio(marts: common.Marts, strategy: dict[str, Any], top: int) ->
         f"{market[1]} {market[2]} for {marts.country(market[0])}: the suppliers with the largest "
         "recommended shares",
         f"""
-        select country(exporter_iso3) as supplier, forward_rank as rank,
-            pct(top_k_probability) as "top k", pct(actual_share) as now,
-            pct(model_share) as model, pct(recommended_share) as recommended,
-            if(capacity_share is null, 'unknown', pct(capacity_share)) as "at most", role
+        select action, country(exporter_iso3) as supplier, pct(actual_share) as now,
+            pct(recommended_share) as recommended, pct(model_share) as model,
+            if(capacity_share is null, 'unknown', pct(capacity_share)) as "at most",
+            forward_rank as rank, pct(top_k_probability) as "top k",
+            replace(role, '_', ' ') as role
         from marts.portfolio_partners
         where {OF_MARKETS} order by recommended_share desc, forward_rank limit ?
         """,

@@ -238,15 +238,20 @@ def test_a_wrong_name_is_answered_with_the_right_ones(refreshed, arguments, word
     assert words in refusal(refreshed.ask(*arguments))
 
 
-def test_a_portfolio_shows_roles_reasons_and_what_binds(refreshed):
+def test_a_portfolio_shows_actions_roles_reasons_and_what_binds(refreshed):
     shown = refreshed.ask("portfolio", "--mineral", "copper", "--category", "ores").stdout
-    (top,) = refreshed.served(
-        "select exporter_iso3, role, forward_rank from marts.portfolio_partners where "
+    suppliers = refreshed.served(
+        "select exporter_iso3, action, replace(role, '_', ' '), change_share "
+        "from marts.portfolio_partners where "
         "(importer_iso3, category, mineral) = ('IND', 'ores', 'Copper') "
-        "order by recommended_share desc limit 1"
+        "order by recommended_share desc limit 12"
     )
-    row = next(line.split() for line in shown.splitlines() if line.startswith(top[0]))
-    assert row[-1] == top[1] and str(top[2]) in row
+    lines = shown.splitlines()
+    assert lines[1].split()[:2] == ["action", "supplier"] and lines[1].split()[-1] == "role"
+    for line, (exporter, action, role, change) in zip(lines[2:14], suppliers, strict=True):
+        assert line.startswith(f"{action:<6}  {exporter} ") and line.rstrip().endswith(role)
+        assert action == ("more" if change >= 0.01 else "less" if change <= -0.01 else "keep")
+    assert {action for _, action, *_ in suppliers} == {"more", "keep", "less"}
     for words in ("What binds: ", "Frontier, HHI", "*"):
         assert words in shown
     rationale = refreshed.served(
