@@ -9,14 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
-
 from minerals.errors import SnapshotDamagedError
 from minerals.mapping.reference import CHAPTERS, REVISIONS, HsLists
 from minerals.mapping.rules import MappingSeeds
 from minerals.names import CATEGORIES
-from minerals.sources.seeds import aliases
-from minerals.sources.snapshots import SnapshotStore
 
 TRADE = "bilateral_trade"
 TRADE_REVISION = "H0"
@@ -56,6 +52,8 @@ class Unmapped:
 
 def snapshot_folder(raw_dir: Path) -> Path | None:
     """The folder of the trade snapshot in use, or None when there is none."""
+    from minerals.sources.snapshots import SnapshotStore  # here: every command loads this module
+
     folder = raw_dir / TRADE / (SnapshotStore(raw_dir).current_id(TRADE) or "")
     return folder if (folder / f"{TRADE}.parquet").is_file() else None
 
@@ -73,6 +71,8 @@ def read_trade(
 ) -> Trade | None:
     """The importer's imports in the snapshot; None when country_aliases.csv has no code of the
     importer in the trade data. Raises SnapshotDamagedError when it cannot be read."""
+    from minerals.sources.seeds import aliases
+
     known = aliases(seeds_dir, "baci").items()
     if not (codes := [code for code, iso3 in known if iso3 == importer_iso3]):
         return None
@@ -87,6 +87,8 @@ def read_trade(
 
 def _query(file: Path, query: str, *parameters: object) -> list[tuple]:
     """Rows of a query on a Parquet file, called `raw`. Raises SnapshotDamagedError."""
+    import duckdb
+
     with duckdb.connect(":memory:") as memory:
         try:
             raw = memory.read_parquet(str(file))

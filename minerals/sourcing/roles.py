@@ -1,4 +1,4 @@
-"""The role of each supplier and the strategy for each mineral, with the reasons in words."""
+"""What to do about each supplier, its role, and the strategy for each mineral, with the reasons."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from minerals import marts
 from minerals.frames import Columns, by_market
 from minerals.names import MARKET
 
-ROLES = ("excluded", "consolidate", "reduce", "develop", "watch", "peripheral")
-"""In order of precedence; the last is for all others."""
+ROLES = ("excluded", "established", "relied_on", "untapped", "unsettled", "peripheral")
+"""What a supplier is, not what to do about it; in order of precedence, the last for all others."""
+ACTIONS = ("more", "less", "keep")
+"""Whether the share of a supplier should rise, fall or stay."""
 MIN_CHANGE = 0.01
 """A share that changes by less than a point counts as unchanged."""
 MIN_ESTIMATED_SHARE = 0.1
@@ -27,20 +29,27 @@ REBALANCE_ABOVE = 0.25
 
 
 def partners(recommended: pd.DataFrame, concentration: pd.DataFrame) -> pd.DataFrame:
-    """`portfolio_partners`: each candidate's shares, role and evidence.
+    """`portfolio_partners`: each candidate's shares, action, role and evidence.
 
     recommended: of `portfolio.recommend`. concentration: `portfolio_concentration`, of which
-    is_concentrated is used. `watch` holds what leads in either rank without another role: faded or
-    episodic, uncertain, or overrepresented where imports are spread.
+    is_concentrated is used. `unsettled` holds what leads in either rank without another role: faded
+    or episodic, uncertain, or overrepresented where imports are spread.
     """
     if recommended.empty:
         return marts.empty("portfolio_partners")
     frame = recommended.merge(
         concentration[[*MARKET, "is_concentrated"]], how="left", on=MARKET, validate="many_to_one"
     )
+    frame["action"] = action(frame["change_share"])
     frame["role"] = role(frame)
     frame["evidence"] = [evidence(row) for row in frame[list(_OF_EVIDENCE)].to_dict("records")]
     return marts.conform(frame, "portfolio_partners")
+
+
+def action(change_share: pd.Series) -> pd.Series:
+    """What to do about each share, from recommended less actual share; null where that is null."""
+    conditions = [change_share >= MIN_CHANGE, change_share <= -MIN_CHANGE]
+    return _first_that_holds(conditions, ACTIONS).where(change_share.notna())
 
 
 def role(frame: pd.DataFrame) -> pd.Series:
@@ -58,7 +67,7 @@ def role(frame: pd.DataFrame) -> pd.Series:
 
 
 def evidence(row: Mapping[Any, Any]) -> str:
-    """The figures behind a partner's role, in two or three short sentences."""
+    """The figures behind a partner's action and role, in two or three short sentences."""
     k = row["effective_k"]
     rank = (
         f"Rank {row['forward_rank']} by the model (90% interval {row['rank_low']} to "
@@ -84,17 +93,14 @@ def _recommendation(row: Mapping[Any, Any]) -> list[str]:
     if pd.isna(row["recommended_share"]):
         return []
     bound = ", at its capacity" if row["is_at_capacity"] and row["capacity_share"] > 0 else ""
-    change = row["change_share"]
-    moves = ""
-    if abs(change) >= MIN_CHANGE:  # false for null
-        moves = ", less" if change < 0 else ", more"
+    moves = f", {row['action']}" if row["action"] in ("more", "less") else ""
     return [f"Recommended: {row['recommended_share']:.1%}{moves}{bound}."]
 
 
 _OF_EVIDENCE = ("effective_k", "forward_rank", "rank_low", "rank_high", "top_k_probability",
                 "persistence", "annual_qty_kg", "doubtful_qty_kg", "actual_share", "actual_rank",
                 "n_unknown_qty", "is_excluded", "recommended_share", "is_at_capacity",
-                "capacity_share", "change_share")  # fmt: skip
+                "capacity_share", "action")  # fmt: skip
 _OF_RATIONALE = ("exporter_iso3", "annual_qty_kg", "doubtful_qty_kg", "is_excluded", "forward_rank",
                  "change_share")  # fmt: skip
 _WORDS = {

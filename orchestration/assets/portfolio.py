@@ -115,7 +115,11 @@ class _Figures:
             "portfolio_optimization": {
                 "infeasible": (~tables["portfolio_optimization"]["is_feasible"]).sum()
             },
-            "portfolio_partners": _counted(tables["portfolio_partners"]["role"], "rows"),
+            "portfolio_partners": {
+                name: n
+                for column in ("action", "role")
+                for name, n in _counted(tables["portfolio_partners"][column], "rows").items()
+            },
             "portfolio_strategy": _counted(tables["portfolio_strategy"]["strategy"], "markets"),
         }
         for mart, figures in counts.items():

@@ -4,7 +4,8 @@ A command parses its arguments, calls the domain and prints; what several comman
 `common.py`. A command imports the heavy packages it needs itself, so that reading stays fast.
 """
 
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -14,6 +15,8 @@ from minerals.errors import MineralsError
 from orchestration.cli import (
     common,
     hs,
+    listing,
+    portfolio,
     query,
     rank,
     refresh,
@@ -53,15 +56,47 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     name="minerals",
     cls=_Commands,
-    help="From which countries to import each critical mineral: a warehouse that is refreshed, "
-    "ranked and published.\n\nSettings come from the environment (MINERALS_IMPORTERS=IND,JPN, "
-    "MINERALS_FIRST_YEAR, MINERALS_WAREHOUSE_DIR and so on); `minerals settings` lists them.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for _group in (refresh, status, rank, query, releases, snapshots, hs, ui, settings):
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"minerals {version('mineral-sourcing-warehouse')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """From which countries to import each critical mineral: a warehouse that is refreshed,
+    ranked and published.
+
+    Settings come from the environment (MINERALS_IMPORTERS=IND,JPN, MINERALS_FIRST_YEAR,
+    MINERALS_WAREHOUSE_DIR and so on); `minerals settings` lists them.
+    """
+
+
+for _group in (
+    refresh,
+    status,
+    listing,
+    rank,
+    portfolio,
+    query,
+    releases,
+    snapshots,
+    hs,
+    ui,
+    settings,
+):
     app.add_typer(_group.app)
 
 

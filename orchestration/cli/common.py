@@ -1,20 +1,19 @@
 """What the commands share: settings, the served marts, names a user writes, tables, numbers."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from minerals.errors import ReleaseError
-from minerals.mapping.seeds import closest
-from minerals.names import EVERY_IMPORTER, STUDY_IMPORTER
+from minerals.names import CATEGORIES
 from minerals.settings import Settings, country_names, read_settings
+from orchestration.cli import names
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,22 +22,18 @@ if TYPE_CHECKING:
     from minerals.sources.snapshots import SnapshotStore
 
 _FIGURE = re.compile(r"[-+*]?[\d,.]*[%]?|\d+-\d+|none|unknown|entered|left")
-_NEAR = 0.75  # how like a name a word is that is taken for it
 _MACROS = """
+create temp macro named(code) as coalesce(getvariable('country_names')[code], code);
 create temp macro country(code) as
-    code || coalesce((select ' ' || name from country_names where iso3 = code), '');
-create temp macro named(code) as
-    coalesce((select name from country_names where iso3 = code), code);
+    code || coalesce(' ' || getvariable('country_names')[code], '');
 create temp macro pct(share) as coalesce(format('{:.0f}%', 100 * share), 'none');
 create temp macro tons(kg) as format('{:,.1f}', kg / 1000);
 """
 
-Importer = Annotated[
-    str | None,
-    typer.Option(help="ISO3 code of the importing country; default: the first of the settings."),
-]
-Mineral = Annotated[str | None, typer.Option(help="For example Copper or 'Rare Earths'.")]
-Category = Annotated[str | None, typer.Option(help="ores, products or scrap.")]
+OF_MARKETS = (
+    "importer_iso3 = ? and mineral = coalesce(?, mineral) and category = coalesce(?, category)"
+)
+Markets = tuple[str, str | None, str | None]
 
 
 def settings() -> Settings:
@@ -115,47 +110,6 @@ def percent(share: float | None) -> str:
 def count(number: int, noun: str) -> str:
     """'no errors', '1 error', '2 errors'."""
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
-
-
-def known(kind: str, word: str, names: Collection[str], where: str = "") -> str:
-    """The name that `word` spells, in any case. Raises ReleaseError with the nearest name, or all.
-
-    `where` says which names are meant: "in the release".
-    """
-    spelled = {name.lower(): name for name in names}
-    if word.strip().lower() in spelled:
-        return spelled[word.strip().lower()]
-    near = closest(word, names, _NEAR)
-    listed = ("; " if any("," in name for name in names) else ", ").join(sorted(names)) or "none"
-    hint = f"Did you mean {near}?" if near else f"There are: {listed}."
-    raise ReleaseError(f"There is no {kind} '{word}'{where and f' {where}'}. {hint}")
-
-
-def known_importer(word: str | None, settings: Settings, held: Collection[str]) -> str:
-    """The importer's ISO3 code, by default the first of the settings.
-
-    Raises ReleaseError with the importers of the release, and how to add the one that is missing.
-    """
-    code = (word or first_importer(settings)).strip().upper()
-    if code in held:
-        return code
-    names = country_names(settings.seeds_dir)
-    holds = f"The release holds {', '.join(sorted(held))}."
-    if code in names:
-        importers = ",".join([*sorted(held), code])
-        raise ReleaseError(
-            f"{code} is not in the release. {holds} Refresh with MINERALS_IMPORTERS={importers}."
-        )
-    by_name = {name: iso3 for iso3, name in names.items()}
-    near = closest(word or code, by_name, _NEAR)
-    hint = f"Did you mean {by_name[near]} ({near})?" if near else "Write for example IND or JPN."
-    raise ReleaseError(f"'{word or code}' is not the ISO3 code of a country. {hint} {holds}")
-
-
-def first_importer(settings: Settings) -> str:
-    """The importer that is shown when none is named."""
-    first = settings.importers[0]
-    return STUDY_IMPORTER if first == EVERY_IMPORTER else first
 
 
 def country(settings: Settings, iso3: str) -> str:
@@ -242,19 +196,29 @@ class Marts(AbstractContextManager["Marts"]):
         self.settings = settings
         self.console = console
         self.connection = _open_marts(settings)
-        names = country_names(settings.seeds_dir)
+        known = country_names(settings.seeds_dir)
         self.connection.execute(
-            "create temp table country_names as select unnest(?) as iso3, unnest(?) as name",
-            [list(names), list(names.values())],
+            "set variable country_names = map(?, ?)",
+            [list(known), list(known.values())],
         )
         self.connection.execute(_MACROS)
+        self.connection.execute("use marts")  # so that `show tables` shows them
 
     def __exit__(self, *_: object) -> None:
         self.connection.close()
 
     def rows(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
-        """The rows of a query, by column name."""
-        return fetched(self.connection.execute(sql, list(parameters)))
+        """The rows of a query, by column name. Raises ReleaseError for a mart or column that the
+        release, made by other code, does not have."""
+        import duckdb
+
+        try:
+            return fetched(self.connection.execute(sql, list(parameters)))
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            raise ReleaseError(
+                f"The release lacks what this version reads ({str(error).splitlines()[0]}): "
+                "`minerals refresh` publishes one that does."
+            ) from error
 
     def show(self, title: str, sql: str, *parameters: Any) -> None:
         """Print the answer to a query as a table."""
@@ -262,6 +226,35 @@ class Marts(AbstractContextManager["Marts"]):
 
     def country(self, iso3: str) -> str:
         return country(self.settings, iso3)
+
+    @property
+    def profile(self) -> str:
+        """The profile that the release was made with."""
+        manifest = releases(self.settings).manifest() or {}
+        return manifest.get("settings", {}).get("profile", self.settings.profile)
+
+    def markets(
+        self,
+        importer: str | None,
+        words: Sequence[str] | None,
+        mineral: str | None = None,
+        category: str | None = None,
+    ) -> Markets:
+        """The parameters of `OF_MARKETS`; None stands for all minerals or categories.
+
+        `words` are `[mineral] [category]`; `mineral` and `category`, given as options, go before
+        them. Raises ReleaseError for a name that the release does not hold.
+        """
+        held = self.rows("select distinct importer_iso3, mineral from marts.ranking_forward")
+        importers, minerals = ({row[key] for row in held} for key in ("importer_iso3", "mineral"))
+        said = names.split_market(words, minerals)
+        mineral, category = mineral or said[0], category or said[1]
+        importer = names.known_importer(importer, self.settings, importers)
+        if category is not None:
+            category = names.known("category", category, CATEGORIES)
+        if mineral is not None:
+            mineral = names.known_mineral(mineral, self.settings, minerals, self.profile)
+        return importer, mineral, category
 
 
 def _open_marts(settings: Settings) -> "duckdb.DuckDBPyConnection":

@@ -18,7 +18,8 @@ from minerals.errors import MineralsError, SnapshotDamagedError
 from minerals.mapping import coverage, reference, rules, seeds
 from minerals.settings import Settings, limit_linear_algebra_threads
 from orchestration.cli import common
-from orchestration.cli.common import Importer, count
+from orchestration.cli.common import count
+from orchestration.cli.names import Importer, first_importer, known_country, known_mineral
 from orchestration.cli.releases import print_first, print_markets, print_moves
 
 hs = typer.Typer(
@@ -50,7 +51,7 @@ def check(
     _print_problems(console, report)
     _print_lists(console, settings, report)
     if not problems_only and report.mapping.mapped.is_readable:
-        iso3 = (importer or common.first_importer(settings)).upper()
+        iso3 = known_country(importer or first_importer(settings), settings)
         trade = _read_trade(console, settings, snapshot, iso3)
         _print_coverage(console, report.mapping, trade)
         _print_unmapped(console, report.mapping, lists, trade)
@@ -85,7 +86,7 @@ def preview(
         console.print("No preview: correct the errors first.")
         raise typer.Exit(1)
     if mineral is not None:
-        mineral = common.known("mineral", mineral, report.mapping.mineral_names)
+        mineral = known_mineral(mineral, settings, report.mapping.mineral_names)
     store = common.releases(settings)
     served = common.find_release(store, "current")
     manifest = store.manifest() or {}

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.text import Text
 
 from minerals.errors import ReleaseError
-from orchestration.cli import common
+from minerals.names import CATEGORIES
+from orchestration.cli import common, names
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,7 +31,9 @@ FileFormat = Literal["csv", "xlsx"]
 
 @app.command()
 def query(
-    sql: Annotated[str, typer.Argument(help="One statement of SQL over the schema `marts`.")],
+    sql: Annotated[
+        str, typer.Argument(help="One statement of SQL over the marts; `show tables` lists them.")
+    ],
     form: Annotated[
         Literal["table", "csv", "json"] | None,
         typer.Option("--format", help="Default: a table on a terminal, csv elsewhere."),
@@ -123,26 +126,47 @@ def _print_rows(console: Console, columns: Sequence[str], rows: Sequence[Sequenc
 
 @app.command()
 def export(
-    mart: Annotated[str, typer.Option(help="For example ranking_forward.")],
+    mart: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MART", help="For example ranking_forward.", autocompletion=names.MARTS
+        ),
+    ] = None,
     form: Annotated[
         FileFormat | None,
         typer.Option("--format", help="Default: the ending of --output, or csv."),
     ] = None,
-    mineral: Annotated[str | None, typer.Option(help="Only this mineral.")] = None,
-    category: Annotated[str | None, typer.Option(help="Only ores, products or scrap.")] = None,
-    importer: Annotated[str | None, typer.Option(help="Only this importer, ISO3.")] = None,
+    mineral: names.Mineral = None,
+    category: names.Category = None,
+    importer: Annotated[
+        str | None,
+        typer.Option(
+            help="Only this importer, by name or ISO code.", autocompletion=names.COUNTRIES
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="File to write; default: <mart>.<format> here.")
     ] = None,
+    mart_option: Annotated[str | None, typer.Option("--mart", hidden=True)] = None,
 ) -> None:
     """Write a mart of the current release as CSV or Excel, for people without a BI tool."""
     from minerals.releases.export import export_mart
 
-    chosen = {"mineral": mineral, "category": category, "importer_iso3": importer}
-    filters = {column: value for column, value in chosen.items() if value is not None}
+    settings = common.settings()
     form = file_format(output, form)
+    folder = common.find_release(common.releases(settings), "current")
+    if (mart := mart or mart_option) is None:
+        raise ReleaseError("Name a mart, for example `minerals export ranking_forward`.")
+    mart = names.known("mart", mart, [file.stem for file in folder.glob("*.parquet")])
+    filters = {}
+    if mineral is not None:
+        every = [row["mineral"] for row in names.mineral_rows(settings)]
+        filters["mineral"] = names.known_mineral(mineral, settings, every)
+    if category is not None:
+        filters["category"] = names.known("category", category, CATEGORIES)
+    if importer is not None:
+        filters["importer_iso3"] = names.known_country(importer, settings)
     target = output or Path(f"{mart}.{form}")
-    folder = common.find_release(common.releases(common.settings()), "current")
     n_rows = export_mart(folder, mart, target, form, filters)
     common.console().print(f"{n_rows:,} rows of {mart}, release {folder.name}, in {target}")
 

@@ -10,6 +10,7 @@ from minerals.errors import AnotherRefreshRunsError
 from minerals.settings import Settings, limit_linear_algebra_threads
 from orchestration.cli import common
 from orchestration.cli.common import Marts
+from orchestration.cli.names import first_importer, known
 from orchestration.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def refresh(
 
     settings = common.settings()
     ingest = [one.name for one in INGEST_ONE.values() if settings.profile == "live"]
-    job = common.known("job", job, [*BUILD_ALL, *ingest])
+    job = known("job", job, [*BUILD_ALL, *ingest])
     try:
         with one_at_a_time(settings.warehouse_dir, timeout_seconds=0):
             _refresh(settings, quiet, job, wait)
@@ -145,7 +146,7 @@ def _print_success(console: Console, settings: Settings, result: "RefreshResult"
     store = common.releases(settings)
     manifest = store.manifest() or {}
     with common.Marts(settings, console) as marts:
-        importer = common.first_importer(settings)
+        importer = first_importer(settings)
         for fitted in settings.importers if importer in settings.importers else [importer]:
             _print_fits(marts, fitted)
         _print_leaders(marts, importer)

@@ -13,6 +13,7 @@ from minerals.errors import ReleaseError
 from minerals.settings import PROJECT_ROOT, Settings, limit_linear_algebra_threads
 from orchestration.cli import common
 from orchestration.cli.common import country, show
+from orchestration.cli.names import known_mineral
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,7 +124,7 @@ def diff(
     store = common.releases(settings)
     folders = common.find_release(store, before), common.find_release(store, after)
     if mineral is not None:
-        mineral = common.known("mineral", mineral, minerals_of(*folders), "in the releases")
+        mineral = known_mineral(mineral, settings, minerals_of(*folders))
     found = diff_releases(*folders, mineral)
     console.print(f"{folders[0].name} → {folders[1].name}")
     for name, counts in found.row_counts.items():

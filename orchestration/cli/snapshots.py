@@ -9,6 +9,7 @@ import typer
 
 from minerals.errors import SnapshotDamagedError, SourceError
 from orchestration.cli import common
+from orchestration.cli.names import COUNTRIES, known, known_country
 
 if TYPE_CHECKING:
     from minerals.sources.snapshots import Snapshot, SnapshotStore
@@ -25,7 +26,7 @@ LATEST = "latest"
 def _dataset(name: str) -> str:
     from minerals.sources import DATASETS
 
-    return common.known("dataset", name, DATASETS)
+    return known("dataset", name, DATASETS)
 
 
 def _find(store: "SnapshotStore", dataset: str, beginning: str) -> "Snapshot":
@@ -139,7 +140,9 @@ def verify() -> None:
 
 @app.command()
 def backfill(
-    importer: Annotated[str, typer.Option(help="ISO3 code of the importing country.")],
+    importer: Annotated[
+        str, typer.Option(help="The importing country: name or ISO code.", autocompletion=COUNTRIES)
+    ],
     years: Annotated[str, typer.Option(help="One year, or first-last: 2015-2023.")],
 ) -> None:
     """Fetch years of one importer from UN Comtrade ahead of a refresh (live profile).
@@ -148,7 +151,8 @@ def backfill(
     """
     from minerals.sources import comtrade
 
-    settings, console, importer = common.settings(), common.console(), importer.upper()
+    settings, console = common.settings(), common.console()
+    importer = known_country(importer, settings)
     wanted = read_years(years)
     if settings.profile == "bundled":
         console.print(

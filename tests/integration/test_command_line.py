@@ -10,7 +10,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from minerals.names import MODEL_DESCRIPTIONS
+from minerals.names import CATEGORIES, MODEL_DESCRIPTIONS
 from minerals.settings import PROJECT_ROOT
 from minerals.sources.snapshots import Snapshot, SnapshotStore
 from orchestration.cli import releases
@@ -79,11 +79,12 @@ def test_a_ranking_has_names_beside_codes_and_shows_the_headline(refreshed):
     )[0]
     title, header, *rows = done.stdout.splitlines()
     assert title.strip() == f"Lithium products for IND India, {source} model"
+    assert refreshed.ask("rank", "lithium", "products", "--top", "3").stdout == done.stdout
     assert header.split()[:2] == ["rank", "supplier"]
     assert rows[0].split()[:2] == ["1", first]
     assert rows[3] == f"The model says {MODEL_DESCRIPTIONS[source]}."
     assert rows[4].startswith("Why this model: ")
-    assert f"{n_candidates} candidates in all. Release {refreshed.release_id()}." in done.stdout
+    assert f"{n_candidates} candidates in all.\nRelease {refreshed.release_id()}." in done.stdout
     other = "published" if source == "estimated" else "estimated"
     chosen = refreshed.ask("rank", "--mineral", "Lithium", "--category", "products",
                            "--source", other)  # fmt: skip
@@ -108,6 +109,98 @@ def test_importers_are_compared_side_by_side(refreshed):
     assert f"{of_japan[first]} (" in rows[0]
 
 
+def test_a_ranking_without_a_category_shows_all_of_them(refreshed):
+    shown = refreshed.ask("rank", "LI", "--importer", "japan").stdout
+    titles = [line.split(",")[0] for line in shown.splitlines() if " for JPN Japan, " in line]
+    assert titles == [f"Lithium {category} for JPN Japan" for category in CATEGORIES]
+
+
+def test_why_silicon_has_no_data_is_true(refreshed):
+    """No HS92 code of the mapping that means one of the minerals without data is in the bundle."""
+    held = {mineral for (mineral,) in refreshed.served("select mineral from marts.ranking_forward")}
+    mapped = refreshed.query("select hs_code, mineral from seeds.hs_mineral_map "
+                             "where hs_revision = 'H0'")  # fmt: skip
+    snapshot = SnapshotStore(refreshed.settings.raw_dir).current("bilateral_trade")
+    file = snapshot.parquet("bilateral_trade")
+    with duckdb.connect() as memory:
+        traded = memory.sql(f"select distinct lpad(k::varchar, 6, '0') from '{file}'").fetchall()
+    of_missing = {code for code, mineral in mapped if mineral not in held}
+    assert len(of_missing) > 5 and not of_missing & {code for (code,) in traded}
+
+
+def test_without_a_mineral_importers_are_compared_by_concentration(refreshed):
+    _, header, first, *_ = refreshed.ask("compare", COLUMNS="200").stdout.splitlines()
+    assert header.split() == ["mineral", "category", "IND", "India", "JPN", "Japan"]
+    ((mineral, category, hhi),) = refreshed.served(
+        "select mineral, category, hhi_actual from marts.portfolio_concentration "
+        "order by hhi_actual desc nulls last limit 1"
+    )
+    assert first.split()[:2] == [mineral, category] and f"{hhi:.2f}" in first
+    both = refreshed.ask("compare", "tin", "--importers", "india,Japan").stdout
+    assert [line.strip() for line in both.splitlines() if line.startswith("Tin ")] == [
+        f"Tin {category}" for category in CATEGORIES
+    ]
+
+
+def test_the_markets_at_risk_are_the_most_concentrated_and_say_why(refreshed):
+    shown = refreshed.ask("risk", "--top", "5", COLUMNS="250").stdout.splitlines()
+    markets = refreshed.served(
+        "select mineral, category, hhi_actual, top1_share from marts.portfolio_concentration "
+        "where importer_iso3 = 'IND' order by hhi_actual desc nulls last limit 5"
+    )
+    for line, (mineral, category, hhi, share) in zip(shown[2:7], markets, strict=True):
+        assert line.startswith(mineral) and category in line
+        assert f" {hhi:.2f} " in line and f" sells {share:.0%}" in line
+    earths = refreshed.ask("risk", "rare", "earths", "products", COLUMNS="250").stdout
+    assert "weakly governed suppliers; China mines" in earths
+
+
+def test_minerals_are_listed_with_the_data_that_each_has(refreshed):
+    shown = refreshed.ask("list", COLUMNS="200").stdout
+    lines = {line.split("  ")[0]: line.split() for line in shown.splitlines()}
+    (n,) = refreshed.served(
+        "select n_suppliers from marts.portfolio_concentration where importer_iso3 = 'IND' "
+        "and mineral = 'Lithium' and category = 'products'"
+    )[0]
+    assert lines["Lithium"] == ["Lithium", "Li", "ranked", str(n), "ranked", "AUS", "Australia"]
+    assert lines["Silicon"] == ["Silicon", "Si"]
+    assert "No line in the bundle; the live profile brings it" in shown
+    assert " Hafnium; " in " ".join(shown.split())
+
+
+def test_countries_and_marts_are_listed(refreshed):
+    assert "JPN   Japan" in refreshed.ask("list", "countries").stdout
+    marts = {line.split()[0] for line in refreshed.ask("list", "marts").stdout.splitlines()[1:-1]}
+    assert {"ranking_forward", "trade_balance"} <= marts
+
+
+def test_show_tables_shows_the_marts_which_need_no_schema(refreshed):
+    shown = refreshed.ask("query", "show tables").stdout.splitlines()
+    views = refreshed.served("select view_name from duckdb_views() where schema_name = 'marts'")
+    assert shown == ["name", *sorted(name for (name,) in views)]
+    count = refreshed.ask("query", "select count(*) as n from ranking_forward").stdout
+    assert count == refreshed.ask("query", "select count(*) as n from marts.ranking_forward").stdout
+
+
+def test_suppliers_are_lost_by_name(refreshed):
+    by_name = refreshed.ask("shock", "copper", "ores", "--lose", "chile,Peru")
+    by_code = refreshed.ask("shock", "--lose", "CHL", "--lose", "PER", "--mineral", "Copper",
+                            "--category", "ores")  # fmt: skip
+    assert by_name.stdout == by_code.stdout
+    assert "IND India without CHL Chile, PER Peru" in by_name.stdout
+
+
+def test_a_mart_is_exported_by_its_name_alone(refreshed, tmp_path):
+    target = tmp_path / "a.csv"
+    done = refreshed.ask("export", "RANKING_forward", "--mineral", "li", "--importer", "Japan",
+                         "--category", "Products", "--output", str(target))  # fmt: skip
+    (n,) = refreshed.served(
+        "select count(*) from marts.ranking_forward where importer_iso3 = 'JPN' "
+        "and mineral = 'Lithium' and category = 'products'"
+    )[0]
+    assert done.stdout.startswith(f"{n:,} rows of ranking_forward")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -116,8 +209,22 @@ def test_importers_are_compared_side_by_side(refreshed):
         (("rank", "--mineral", "Copper", "--category", "ores", "--source", "our"), "published"),
         (("rank", "--mineral", "Copper", "--category", "ores", "--importer", "BRA"),
          "MINERALS_IMPORTERS=IND,JPN,BRA"),
+        (("rank",), "Name a mineral, for example `minerals rank lithium`"),
+        (("rank", "rare", "erths"), "Did you mean Rare Earths?"),
+        (("rank", "rare", "earths", "ingots"), "There is no category 'ingots'"),
+        (("rank", "silicon"), "Silicon has no line in the bundle; the live profile brings it"),
+        (("rank", "copper", "--importer", "Jpan"), "Did you mean Japan (JPN)?"),
         (("portfolio", "--mineral", "Coper"), "Did you mean Copper?"),
-        (("shock", "--lose", "XX"), "--lose XX: no supplier"),
+        (("risk", "coper"), "Did you mean Copper?"),
+        (("compare", "lithium", "--importers", "Japan"), "JPN alone has nobody beside it"),
+        (("export",), "Name a mart"),
+        (("export", "rankin_forward"), "Did you mean ranking_forward?"),
+        (("export", "ranking_forward", "--importer", "Jpan"), "Did you mean Japan (JPN)?"),
+        (("query", "from rankin_forward"), 'Did you mean "ranking_forward"'),
+        (("shock", "--lose", "XX"), "There is no country 'XX'. Write for example India or IND."),
+        (("shock", "tin", "ores", "--lose", "Monaco"), "--lose MCO Monaco: no supplier"),
+        (("shock", "--lose", "Chnia"), "Did you mean China (CHN)?"),
+        (("shock",), "--lose nothing: no supplier"),
         (("shock", "--lose", " , "), "--lose nothing: no supplier"),
         (("releases", "diff", "current", "current", "--mineral", "Lithum"), "Lithium"),
         (("releases", "verify", "nope"), "There is no release that begins with 'nope'"),
@@ -131,15 +238,20 @@ def test_a_wrong_name_is_answered_with_the_right_ones(refreshed, arguments, word
     assert words in refusal(refreshed.ask(*arguments))
 
 
-def test_a_portfolio_shows_roles_reasons_and_what_binds(refreshed):
+def test_a_portfolio_shows_actions_roles_reasons_and_what_binds(refreshed):
     shown = refreshed.ask("portfolio", "--mineral", "copper", "--category", "ores").stdout
-    (top,) = refreshed.served(
-        "select exporter_iso3, role, forward_rank from marts.portfolio_partners where "
+    suppliers = refreshed.served(
+        "select exporter_iso3, action, replace(role, '_', ' '), change_share "
+        "from marts.portfolio_partners where "
         "(importer_iso3, category, mineral) = ('IND', 'ores', 'Copper') "
-        "order by recommended_share desc limit 1"
+        "order by recommended_share desc limit 12"
     )
-    row = next(line.split() for line in shown.splitlines() if line.startswith(top[0]))
-    assert row[-1] == top[1] and str(top[2]) in row
+    lines = shown.splitlines()
+    assert lines[1].split()[:2] == ["action", "supplier"] and lines[1].split()[-1] == "role"
+    for line, (exporter, action, role, change) in zip(lines[2:14], suppliers, strict=True):
+        assert line.startswith(f"{action:<6}  {exporter} ") and line.rstrip().endswith(role)
+        assert action == ("more" if change >= 0.01 else "less" if change <= -0.01 else "keep")
+    assert {action for _, action, *_ in suppliers} == {"more", "keep", "less"}
     for words in ("What binds: ", "Frontier, HHI", "*"):
         assert words in shown
     rationale = refreshed.served(

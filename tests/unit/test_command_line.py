@@ -1,6 +1,7 @@
 """The parts of the command line that need no release, and what it says when there is none."""
 
 import io
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from minerals.errors import ReleaseError, SourceError
 from minerals.settings import Settings
-from orchestration.cli import app, common, refresh
+from orchestration.cli import app, common, names, refresh
 from orchestration.cli.query import file_format
 from orchestration.cli.snapshots import read_years
 
@@ -60,9 +61,9 @@ def test_a_narrow_table_wraps_between_words_and_breaks_only_paths():
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest_or_all(word, words):
-    assert common.known("mineral", " copper ", ["Lithium", "Copper"]) == "Copper"
+    assert names.known("mineral", " copper ", ["Lithium", "Copper"]) == "Copper"
     with pytest.raises(ReleaseError) as caught:
-        common.known("mineral", word, ["Lithium", "Copper"], "in the release")
+        names.known("mineral", word, ["Lithium", "Copper"], "in the release")
     assert str(caught.value) == words
 
 
@@ -72,18 +73,127 @@ def test_an_unknown_name_is_answered_with_the_nearest_or_all(word, words):
         ("jpn", "JPN is not in the release. The release holds DEU, IND. Refresh with "
                 "MINERALS_IMPORTERS=DEU,IND,JPN."),
         (None, "MINERALS_IMPORTERS=DEU,IND,JPN"),
-        ("Japan", "'Japan' is not the ISO3 code of a country. Did you mean JPN (Japan)?"),
-        ("XXX", "'XXX' is not the ISO3 code of a country. Write for example IND or JPN. "
-                "The release holds DEU, IND."),
-        ("qqqq", "Write for example IND or JPN."),
+        ("Japan", "JPN is not in the release."),
+        ("Jpan", "There is no country 'Jpan'. Did you mean Japan (JPN)?"),
+        ("XXX", "There is no country 'XXX'. Write for example India or IND."),
     ],
 )  # fmt: skip
 def test_an_importer_that_is_not_there_is_answered_with_what_would_help(word, words):
     settings = Settings(importers="JPN")
-    assert common.known_importer("deu", settings, {"IND", "DEU"}) == "DEU"
+    for spelled in ("deu", "DE", " germany "):
+        assert names.known_importer(spelled, settings, {"IND", "DEU"}) == "DEU"
     with pytest.raises(ReleaseError) as caught:
-        common.known_importer(word, settings, {"IND", "DEU"})
+        names.known_importer(word, settings, {"IND", "DEU"})
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("texts", "codes"),
+    [
+        (["China"], ["CHN"]),
+        (["china, RUSSIA", "chn"], ["CHN", "RUS"]),
+        (["CHN RUS"], ["CHN", "RUS"]),
+        (["Turkey,cote-d-ivoire"], ["TUR", "CIV"]),
+        (["Korea, South"], ["KOR"]),
+        (["US,United Kingdom"], ["USA", "GBR"]),
+        ([" , "], []),
+    ],
+)
+def test_countries_are_found_by_name_and_code(texts, codes):
+    assert names.known_countries(texts, Settings()) == codes
+
+
+@pytest.mark.parametrize(
+    ("words", "market"),
+    [
+        (None, (None, None)),
+        (["Products"], (None, "products")),
+        (["rare", "earths"], ("rare earths", None)),
+        (["rare", "earths", "ores"], ("rare earths", "ores")),
+        (["Gallium"], ("Gallium", None)),
+    ],
+)
+def test_a_market_is_said_in_words(words, market):
+    assert names.split_market(words, ["Rare Earths"]) == market
+
+
+def test_a_wrong_category_behind_a_mineral_is_told_as_such():
+    with pytest.raises(ReleaseError, match="no category 'oars'"):
+        names.split_market(["rare", "earths", "oars"], ["Rare Earths"])
+
+
+def test_a_mineral_is_known_by_name_and_symbol_and_one_without_data_says_why():
+    held = ["Lithium", "Rare Earths"]
+    for spelled in ("LITHIUM", "li", "Li"):
+        assert names.known_mineral(spelled, Settings(), held) == "Lithium"
+    for spelled in ("rare-earths", "Rare_Earths", "REE"):
+        assert names.known_mineral(spelled, Settings(), held) == "Rare Earths"
+    with pytest.raises(ReleaseError, match="Silicon has no line in the bundle; the live profile"):
+        names.known_mineral("silicon", Settings(), held)
+    with pytest.raises(ReleaseError, match="Silicon has no trade and no mine in the years"):
+        names.known_mineral("silicon", Settings(), held, profile="live")
+
+
+def complete(line: str, shell: str = "bash") -> list[str]:
+    """What a shell offers behind the words typed so far."""
+    words = line.split(" ")
+    variables = {"_MINERALS_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": line}
+    variables |= {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    variables |= {"_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    done = CliRunner().invoke(app, env=variables, prog_name="minerals")
+    return done.stdout.split("\n")[:-1]
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("minerals ra", ["rank"]),
+        ("minerals rank li", ["lithium"]),
+        ("minerals rank Rare", ["Rare-Earths"]),
+        ("minerals rank rare-earths ", ["ores", "products", "scrap"]),
+        ("minerals portfolio rare earths pro", ["products"]),
+        ("minerals rank tin --source e", ["expected", "estimated"]),
+        ("minerals shock --lose Chi", ["Chile", "China"]),
+        ("minerals shock --lose china,jap", ["china,japan"]),
+        ("minerals compare --importers CHN,JP", ["CHN,JPN"]),
+        ("minerals export ranking_f", ["ranking_forward"]),
+        ("minerals export trade_b", ["trade_balance"]),
+        ("minerals export ranking_forward --category s", ["scrap"]),
+        ("minerals list ", ["minerals", "countries", "marts"]),
+    ],
+)
+def test_the_shell_completes_closed_lists(line, offered):
+    assert complete(line) == offered
+
+
+def test_zsh_and_fish_complete_too_and_show_names_beside_codes():
+    assert complete("minerals rank lith", "fish") == ["lithium"]
+    assert "JPN\tJapan" in complete("minerals rank --importer JP", "fish")
+    assert complete("minerals rank lith", "zsh") == ["_arguments '*: :((\"lithium\"))'"]
+
+
+def test_a_wrong_setting_completes_nothing_and_is_told_by_the_command(tmp_path):
+    wrong = {"_MINERALS_COMPLETE": "complete_bash", "COMP_WORDS": "minerals rank li"}
+    done = run(tmp_path, **wrong, COMP_CWORD="2", MINERALS_TOP_K="0")
+    assert done.stdout.strip() == "" and done.exit_code == 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_printed_for_each_shell(shell):
+    variables = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    done = CliRunner().invoke(app, [], env={**variables, "_MINERALS_COMPLETE": f"source_{shell}"},
+                              prog_name="minerals")  # fmt: skip
+    assert "_MINERALS_COMPLETE=complete_" in done.stdout
+
+
+def test_help_and_version_have_short_ways(tmp_path):
+    assert run(tmp_path, "-h").stdout == run(tmp_path, "--help").stdout
+    assert "--importer" in run(tmp_path, "rank", "-h").stdout
+    assert (
+        run(tmp_path, "--version").stdout == f"minerals {version('mineral-sourcing-warehouse')}\n"
+    )
+    misspelled = run(tmp_path, "portfolo")
+    assert misspelled.exit_code == 2 and "portfolio" in misspelled.stderr
 
 
 def test_the_replication_names_the_number_of_places_of_the_release():

@@ -8,7 +8,7 @@ import pytest
 
 from minerals.sourcing.portfolio import recommend, suppliers
 from minerals.sourcing.programme import Weights
-from minerals.sourcing.roles import evidence, partners, role, strategies
+from minerals.sourcing.roles import action, evidence, partners, role, strategies
 
 DEFAULT = Weights(concentration_penalty=2.0, risk_penalty=1.0, change_limit=0.3)
 KEY = {"importer_iso3": "IND", "category": "ores", "mineral": "Copper"}
@@ -123,15 +123,15 @@ def test_an_infeasible_market_is_said_and_has_no_shares() -> None:
 @pytest.mark.parametrize(
     ("alignment", "persistence", "probability", "is_concentrated", "expected"),
     [
-        ("aligned", "persistent", 0.99, True, "consolidate"),
-        ("aligned", "episodic", 0.99, True, "watch"),
-        ("aligned", "recent_entrant", 0.99, True, "watch"),
-        ("overrepresented", "never", 0.10, True, "reduce"),
-        ("overrepresented", "never", 0.10, False, "watch"),
-        ("overrepresented", "never", 0.10, pd.NA, "watch"),
-        ("underutilized", "persistent", 0.80, False, "develop"),
-        ("underutilized", "persistent", 0.79, False, "watch"),
-        ("peripheral", "recent_entrant", 0.40, True, "watch"),
+        ("aligned", "persistent", 0.99, True, "established"),
+        ("aligned", "episodic", 0.99, True, "unsettled"),
+        ("aligned", "recent_entrant", 0.99, True, "unsettled"),
+        ("overrepresented", "never", 0.10, True, "relied_on"),
+        ("overrepresented", "never", 0.10, False, "unsettled"),
+        ("overrepresented", "never", 0.10, pd.NA, "unsettled"),
+        ("underutilized", "persistent", 0.80, False, "untapped"),
+        ("underutilized", "persistent", 0.79, False, "unsettled"),
+        ("peripheral", "recent_entrant", 0.40, True, "unsettled"),
         ("peripheral", "never", 0.40, True, "peripheral"),
     ],
 )
@@ -149,12 +149,18 @@ def test_roles(alignment, persistence, probability, is_concentrated, expected) -
     assert role(frame.assign(is_excluded=True)).tolist() == ["excluded"]
 
 
+def test_the_action_follows_the_change_of_the_share() -> None:
+    changes = pd.Series([0.01, 0.0099, 0.0, -0.0099, -0.09, np.nan])
+    words = action(changes).tolist()
+    assert words[:-1] == ["more", "keep", "keep", "keep", "less"] and pd.isna(words[-1])
+
+
 def test_evidence_says_the_figures() -> None:
     row = {
         "forward_rank": 2, "rank_low": 1, "rank_high": 4, "top_k_probability": 0.97,
         "effective_k": 7, "persistence": "persistent", "actual_share": 0.264, "actual_rank": 1,
         "recommended_share": 0.201, "is_at_capacity": True, "capacity_share": 0.2,
-        "annual_qty_kg": 5.0, "n_unknown_qty": 0, "change_share": -0.063, "is_excluded": False,
+        "annual_qty_kg": 5.0, "n_unknown_qty": 0, "action": "less", "is_excluded": False,
         "doubtful_qty_kg": 0.4,
     }  # fmt: skip
     assert evidence(row) == (
@@ -166,9 +172,9 @@ def test_evidence_says_the_figures() -> None:
     assert "Supplies 26.4%, rank 1, 92% of it estimated from its value. Rec" in evidence(doubtful)
     excluded = {**row, "recommended_share": 0.0, "is_excluded": True}
     assert evidence(excluded).endswith("Supplies 26.4%, rank 1. Excluded by the settings.")
-    small = {**row, "is_at_capacity": False, "change_share": 0.009}
+    small = {**row, "is_at_capacity": False, "action": "keep"}
     assert evidence(small).endswith("Recommended: 20.1%.")
-    assert evidence({**small, "change_share": 0.03}).endswith("Recommended: 20.1%, more.")
+    assert evidence({**small, "action": "more"}).endswith("Recommended: 20.1%, more.")
 
 
 @pytest.mark.parametrize(
