@@ -214,7 +214,8 @@ def _save_rows(
         else (f"create or replace table marts.{mart.name} as")
     )
     connection.register("_frame", frame)
-    connection.execute(f"{target} select * from _frame")
+    typed = ", ".join(f'"{c.name}"::{c.type} as "{c.name}"' for c in mart.columns)
+    connection.execute(f"{target} select {typed} from _frame")
     connection.unregister("_frame")
     if is_begun:
         return

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from string import Template
@@ -19,6 +20,11 @@ from uuid import uuid4
 
 import dagster as dg
 from dagster import DagsterEventType, EventLogEntry
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from minerals.settings import Settings
 from orchestration.failures import Problems
@@ -39,11 +45,17 @@ STAGES = {
 _STAGE_OF_STEP = {
     "ppml": "estimation",
     "rankings": "ranking",
+    "overview": "portfolio",
     "replication": "portfolio",
     "source_snapshots": "publication",
     "release": "publication",
 }
 _OUTCOMES = {DagsterEventType.STEP_SUCCESS: "done", DagsterEventType.STEP_FAILURE: "failed"}
+# The UI shows under Overview and Jobs only runs that name the code which it has loaded.
+_CODE = LoadableTargetOrigin(module_name="orchestration.definitions")
+_ORIGIN = RemoteRepositoryOrigin(
+    ManagedGrpcPythonEnvCodeLocationOrigin(_CODE, _CODE.module_name), "__repository__"
+)
 LATER_PACKAGES = (
     "statsmodels.genmod.generalized_linear_model",
     "matplotlib.projections",
@@ -127,6 +139,10 @@ def refresh(
     ):
         definition = build_definitions(settings).resolve_job_def(job)
         instance.add_event_listener(run_id, watcher)
+        with_origin = partial(
+            instance.create_run_for_job, remote_job_origin=_ORIGIN.get_job_origin(job)
+        )
+        instance.create_run_for_job = with_origin  # execute_in_process has no parameter for it
         outcome = definition.execute_in_process(
             instance=instance,
             run_id=run_id,

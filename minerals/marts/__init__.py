@@ -1,10 +1,11 @@
 """The marts of a release: each one declared once, with its key, columns, types, units and words.
 
 A mart made in Python is declared in `<mart>.yml` beside this file; a column without an entry of its
-own is the one of that name in `_shared.yml`. A mart made by dbt is declared beside its SQL in
-`dbt_project/models/marts/`; its key is `config.meta.key` there. From these declarations come the
-types and order of the frames (`conform`), the comments in the database, the check of what a release
-holds, and the page `docs/columns.md`. How a mart is computed belongs to `ppml/` and `sourcing/`.
+own is the one of that name in the mart that `like` names, or in `_shared.yml`. A mart made by dbt
+is declared beside its SQL in `dbt_project/models/marts/`, or in `models/conformed/` with
+`schema: marts`; its key is `config.meta.key` there. From these declarations come the types and
+order of the frames (`conform`), the comments in the database, the check of what a release holds,
+and the page `docs/columns.md`. How a mart is computed belongs to `ppml/` and `sourcing/`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ import yaml
 if TYPE_CHECKING:
     import pandas as pd
 
-DBT_MARTS = Path(__file__).parents[2] / "dbt_project" / "models" / "marts"
+_DBT_MODELS = Path(__file__).parents[2] / "dbt_project" / "models"
 INTERNAL = ("ppml_bootstrap", "ppml_covariance")
 """Marts that stay in the warehouse: the rankings read them, a release does not hold them."""
 
@@ -45,11 +46,19 @@ UNITS = {
     "_rho": "correlation, -1 to 1",
     "_p_value": "probability, 0 to 1",
     "_at": "time, UTC",
+    "_date": "date",
     "year": "calendar year",
     "_year": "calendar year",
     "_rows": "count",
 }
-_PANDAS = {"VARCHAR": "str", "BIGINT": "int64", "DOUBLE": "float64", "BOOLEAN": "bool"}
+_PANDAS = {
+    "VARCHAR": "str",
+    "BIGINT": "int64",
+    "DOUBLE": "float64",
+    "BOOLEAN": "bool",
+    "DATE": "datetime64[us]",
+    "TIMESTAMP": "datetime64[us]",
+}
 _PANDAS_NULLABLE = {"BIGINT": "Int64", "BOOLEAN": "boolean"}
 
 
@@ -85,22 +94,26 @@ def python_marts() -> dict[str, Mart]:
     """The marts made in Python, by name, those that stay in the warehouse included."""
     folder = files(__package__)
     shared = _read(folder.joinpath("_shared.yml").read_text("utf-8"))["columns"]
-    marts = {}
+    marts, contents = {}, {}
     for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
         name, _, ending = file.name.partition(".")
         if ending == "yml" and not name.startswith("_"):
-            content = _read(file.read_text("utf-8"))
-            columns = tuple(
-                _column(column, own or shared[column]) for column, own in content["columns"].items()
-            )
-            marts[name] = Mart(name, content["description"], tuple(content["key"]), columns)
+            contents[name] = _read(file.read_text("utf-8"))
+    for name, content in contents.items():
+        known = {**shared, **contents.get(content.get("like"), {"columns": {}})["columns"]}
+        columns = tuple(
+            _column(column, own or known[column] or shared[column])
+            for column, own in content["columns"].items()
+        )
+        marts[name] = Mart(name, content["description"], tuple(content["key"]), columns)
     return marts
 
 
 @cache
 def dbt_marts() -> dict[str, Mart]:
     """The marts made by dbt, by name."""
-    return {mart.name: mart for file in sorted(DBT_MARTS.glob("*.yml")) for mart in _read_dbt(file)}
+    files = [f for layer in ("conformed", "marts") for f in (_DBT_MODELS / layer).glob("*.yml")]
+    return {mart.name: mart for file in sorted(files) for mart in _read_dbt(file)}
 
 
 def published() -> dict[str, Mart]:
@@ -168,6 +181,8 @@ def _column(name: str, entry: Mapping[str, Any]) -> Column:
 
 def _read_dbt(file: Path) -> Iterator[Mart]:
     for model in _read(file.read_text("utf-8"))["models"]:
+        if file.parent.name != "marts" and model.get("config", {}).get("schema") != "marts":
+            continue
         columns = tuple(
             Column(column["name"], _duckdb_type(column["data_type"]), unit_of(column["name"]), "")
             for column in model["columns"]

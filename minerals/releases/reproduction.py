@@ -2,7 +2,7 @@
 
 Two refreshes of the same snapshots, code and settings give the same rows in the same order. Their
 files are not the same byte for byte, because each row carries `release_id`. So marts are compared
-without that column, row by row in the order of the file.
+without that column and the time of making, row by row in the order of the file.
 
 Running the pipeline again belongs to the orchestration.
 """
@@ -18,6 +18,7 @@ from minerals.releases.contract import CONTRACT, RELEASE_ID, read_contract
 from minerals.settings import PROJECT_ROOT
 
 IDENTICAL = "identical"
+OF_THE_RELEASE = (RELEASE_ID.name, "made_at")
 _CODE = ("minerals", "orchestration", "expectations", "dbt_project")
 _SUFFIXES = {".py", ".sql", ".yml", ".yaml", ".csv", ".json"}
 _NOT_CODE = {"target", "logs", "__pycache__"}
@@ -64,7 +65,7 @@ def _difference(
         return f"other columns: {', '.join(changed) or 'their order'}"
     if counts[0] != counts[1]:
         return f"{counts[1]:,} rows instead of {counts[0]:,} rows"
-    names = [name for name, _ in described[0] if name != RELEASE_ID.name]
+    names = [name for name, _ in described[0] if name not in OF_THE_RELEASE]
     # -0.0 equals 0.0, and so it does here.
     counted = ", ".join(f'count(*) filter (a."{n}" is distinct from b."{n}")' for n in names)
     found = connection.execute(

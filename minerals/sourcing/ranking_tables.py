@@ -30,9 +30,11 @@ def ranking_tables(
     annual = marts.conform(pd.concat([annual, world.annual]), "ranking_annual")
     forward = pd.concat([forward, world.forward], ignore_index=True)
     forward["model_description"] = forward["coefficient_source"].map(MODEL_DESCRIPTIONS)
+    forward = marts.conform(with_headline(forward, skill), "ranking_forward")
     return {
         "ranking_annual": annual,
-        "ranking_forward": marts.conform(with_headline(forward, skill), "ranking_forward"),
+        "ranking_forward": forward,
+        "ranking_headline": marts.conform(forward[forward["is_headline"]], "ranking_headline"),
         "ranking_persistence": persistence(annual),
         "portfolio_alignment": alignment_by_year(annual),
     }

@@ -135,7 +135,7 @@ def standing_shocks(
     """
     require_columns(events, EVENT_COLUMNS, "events")
     largest = largest_partners(import_value)
-    dated = events.astype(str).to_dict("records")
+    dated = events.astype({"event_date": "datetime64[us]"}).to_dict("records")
     rows = []
     for key, _, columns in by_market(partners, _NEEDED):
         names, market = dict(zip(MARKET, key, strict=True)), _columns(columns)
@@ -164,25 +164,25 @@ def largest_partners(
 
 
 def _shocks(
-    market: Columns, largest: Sequence[str], events: Sequence[Mapping[Any, str]]
-) -> Iterator[dict[str, str]]:
+    market: Columns, largest: Sequence[str], events: Sequence[Mapping[Any, Any]]
+) -> Iterator[dict[str, Any]]:
     names = ("shock", "shock_kind", "lost_exporters", "event_date", "event_source")
     annual, exporters = market["annual_qty_kg"], market["exporter_iso3"]
     sells = annual > 0
     order = np.lexsort((exporters[sells], -annual[sells]))
     suppliers = [str(exporter) for exporter in exporters[sells][order]]
     shocks = [
-        ("loss of the largest supplier", "largest_supplier", s, "", "") for s in suppliers[:1]
+        ("loss of the largest supplier", "largest_supplier", s, None, "") for s in suppliers[:1]
     ]
-    shocks += [(f"loss of {s}", "partner", s, "", "") for s in largest if s in suppliers]
+    shocks += [(f"loss of {s}", "partner", s, None, "") for s in largest if s in suppliers]
     for event in events:
-        dated = event["event_date"][:10], event["source"]
+        dated = event["event_date"], event["source"]
         shocks.append((event["event"], "event", event["exporter_iso3"], *dated))
     for shock in shocks:
         yield dict(zip(names, shock, strict=True))
 
 
-def _figures(market: Columns, shock: dict[str, str]) -> dict[str, object]:
+def _figures(market: Columns, shock: dict[str, Any]) -> dict[str, object]:
     loss = _lose(market, [shock["lost_exporters"]])
     named = [f"{exporter} {part:.0%}" for exporter, part in loss.next_best(NAMED_REPLACEMENTS)]
     return {**vars(loss), "next_best": ", ".join(named)}

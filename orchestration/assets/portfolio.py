@@ -29,6 +29,7 @@ MARTS = (
     "portfolio_shocks",
 )
 OF_STUDY = f"importer_iso3 = '{STUDY_IMPORTER}'"
+OVERVIEWED = ["portfolio_partners", "portfolio_strategy", "ranking_forward", "dim_country"]
 COMPARED = [
     "import_panel",
     "ppml_coefficients",
@@ -132,6 +133,20 @@ class _Figures:
 
 def _counted(words: pd.Series, of_what: str) -> dict[str, int]:
     return {f"{word}_{of_what}": int(n) for word, n in words.value_counts().items()}
+
+
+@dg.multi_asset(
+    name="overview",
+    group_name="portfolio",
+    pool=WRITER_POOL,
+    specs=[mart_spec("supplier_overview", OVERVIEWED)],
+)
+@step
+def overview(warehouse: Warehouse, settings: RunSettings) -> Iterator[dg.MaterializeResult]:
+    from minerals.sourcing.overview import supplier_overview
+
+    tables = (warehouse.frame(f"marts.{name}") for name in OVERVIEWED)
+    yield from save(warehouse, settings, [{"supplier_overview": supplier_overview(*tables)}])
 
 
 @dg.multi_asset(

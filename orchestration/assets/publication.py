@@ -5,43 +5,55 @@ served.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pandas as pd
 
 from minerals.errors import ReleaseError
-from minerals.marts import published, python_marts
+from minerals.marts import conform, published, python_marts
 from minerals.releases import PublishedMart
+from minerals.releases.reproduction import code_version
 from minerals.sources import DATASETS
-from orchestration.assets import OWNERS, WRITER_POOL
+from orchestration.assets import OWNERS, WRITER_POOL, mart_spec
 from orchestration.failures import is_not_compared, name_of
 from orchestration.metadata import save, step
 from orchestration.recovery import SETTINGS_TAG
 from orchestration.resources import Releases, RunSettings, Snapshots, Warehouse
 
+LAST_BUILT = [*(f"raw_{dataset}" for dataset in DATASETS), "import_panel"]
 ROOT_TAG = "dagster/root_run_id"  # of a run that is executed again: the first of its group
 
 
-@dg.asset(
+@dg.multi_asset(
+    name="source_snapshots",
     group_name="publication",
-    description=python_marts()["source_snapshots"].description,
-    kinds={"python", "duckdb"},
-    owners=OWNERS,
     pool=WRITER_POOL,
-    deps=[*(f"raw_{dataset}" for dataset in DATASETS), "import_panel"],  # last, as it was built
+    specs=[mart_spec(name, LAST_BUILT) for name in ("source_snapshots", "dim_release")],
 )
 @step
 def source_snapshots(
     snapshots: Snapshots, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult]:
-    store = snapshots.store()
-    columns = [column.name for column in python_marts()["source_snapshots"].columns]
+    store, chosen = snapshots.store(), settings.chosen
     # Those that were read, not those in use: an operator may choose others meanwhile.
     read = [store.read(d, warehouse.snapshot_id(d) or "") for d in DATASETS]
-    rows = [{column: getattr(snapshot, column) for column in columns} for snapshot in read]
+    columns = [column.name for column in python_marts()["source_snapshots"].columns]
+    named = pd.DataFrame([{name: getattr(s, name) for name in columns} for s in read])
+    named["retrieved_at"] = pd.to_datetime(named["retrieved_at"], utc=True).dt.tz_localize(None)
+    panel = warehouse.frame("marts.import_panel", ["distinct importer_iso3"])
+    of_release = {
+        "made_at": datetime.now(UTC).replace(tzinfo=None),
+        "profile": chosen.profile,
+        "first_year": chosen.first_year,
+        "last_year": chosen.last_year,
+        "n_importers": len(panel),
+        "code_version": code_version(),
+    }
+    tables = {"source_snapshots": named, "dim_release": pd.DataFrame([of_release])}
     yield from save(
-        warehouse, settings, [{"source_snapshots": pd.DataFrame(rows, columns=columns)}]
+        warehouse, settings, [{name: conform(frame, name) for name, frame in tables.items()}]
     )
 
 

@@ -28,6 +28,7 @@ UPSTREAM = [
 MARTS = (
     "ranking_annual",
     "ranking_forward",
+    "ranking_headline",
     "ranking_persistence",
     "portfolio_alignment",
     "world_coefficients",

@@ -74,7 +74,6 @@ def refresh(
         common.console(stderr=True).print(waiting)
         with one_at_a_time(settings.warehouse_dir, timeout_seconds=wait):
             _refresh(settings, quiet, job, wait)
-    gc.freeze()  # the process ends: nothing is gained by looking for cycles once more
 
 
 def _refresh(settings: Settings, quiet: bool, job: str, wait: int) -> None:

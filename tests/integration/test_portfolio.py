@@ -139,7 +139,7 @@ def test_losing_morocco_hurts_phosphate_and_losing_china_rare_earths(refreshed):
     assert lost == [("CHN", pytest.approx(0.666, abs=0.001))]
     events = refreshed.served(
         "select count(distinct shock) from marts.portfolio_shocks where shock_kind = 'event' "
-        "and event_source <> '' and event_date <> ''"
+        "and event_source <> '' and event_date is not null"
     )
     assert events == [(5,)]
 

@@ -117,7 +117,8 @@ def test_standing_shocks() -> None:
     assert frame["shock_kind"]["loss of the largest supplier"] == "largest_supplier"
     assert frame["lost_exporters"]["loss of the largest supplier"] == "CHL"
     assert frame["next_best"]["ban"] == "AUS 67%, BRA 33%"
-    assert frame["event_date"]["ban"] == "2023-07-03"
+    assert frame["event_date"]["ban"] == pd.Timestamp("2023-07-03")
+    assert pd.isna(frame["event_date"]["loss of AUS"])
     assert frame["event_source"]["ban"] == "a decree"
     assert frame["lost_share"]["gone"] == 0.0
     assert frame["next_best"]["gone"] == ""
