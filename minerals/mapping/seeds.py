@@ -21,7 +21,7 @@ MINERALS = "minerals.csv"
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     MAP: ("hs_revision", "hs_code", "mineral", "category", "is_mixed", "mix_note", "reason"),
     OUT_OF_SCOPE: ("hs_revision", "hs_code", "commodity", "reason"),
-    MINERALS: ("mineral", "symbol", "production_sheet", "is_grouped", "note"),
+    MINERALS: ("mineral", "symbol", "production_sheet", "production_stage", "is_grouped", "note"),
 }
 
 Severity = Literal["error", "warning"]

@@ -18,7 +18,10 @@ H5,250410,Graphite,ores,false,,x
 H0,740400,Copper,scrap,false,,x
 """
 OUT = b"hs_revision,hs_code,commodity,reason\nH0,250510,Sand,x\n"
-MINERALS = b"mineral,symbol,production_sheet,is_grouped,note\nCopper,,,false,\nTin,,,false,\n"
+MINERALS = b"""mineral,symbol,production_sheet,production_stage,is_grouped,note
+Copper,,,,false,
+Tin,,,,false,
+"""
 TRADE = """select * from (values
     ('2019', '1', '699', 250410, '10.5', '1'), ('2020', '2', '699', 250410, '2', null),
     ('2018', '1', '699', 250490, '99', '1'), ('2019', '1', '392', 250490, '99', '1'),

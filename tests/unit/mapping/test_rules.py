@@ -15,14 +15,14 @@ SEEDS = PROJECT_ROOT / "dbt_project" / "seeds"
 MAP_HEADER = "hs_revision,hs_code,mineral,category,is_mixed,mix_note,reason"
 OUT_HEADER = "hs_revision,hs_code,commodity,reason"
 GROUP = "Niobium, Tantalum, Vanadium"
-MINERALS = f"""mineral,symbol,production_sheet,is_grouped,note
-Cobalt,Co,Cobalt,false,
-Copper,Cu,Copper,false,
-Graphite,C,Graphite,false,
-"{GROUP}",,,true,
-Phosphorous,P,,false,
-Titanium,Ti,,false,
-Tungsten,W,,false,
+MINERALS = f"""mineral,symbol,production_sheet,production_stage,is_grouped,note
+Cobalt,Co,Cobalt,mined,false,
+Copper,Cu,Copper,mined,false,
+Graphite,C,Graphite,mined,false,
+"{GROUP}",,,,true,
+Phosphorous,P,,,false,
+Titanium,Ti,,,false,
+Tungsten,W,,,false,
 """
 TEXTS = {
     "020110": "Meat; of bovine animals, fresh or chilled",

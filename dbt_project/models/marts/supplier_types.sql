@@ -1,0 +1,132 @@
+-- Whether an exporter mines, processes or passes on what it sells: its output by any source beside its
+-- exports and imports to and from all countries, over the window.
+
+with window_length as (
+
+    select count(*) as n_years from {{ window_years() }}
+
+),
+
+flows as (
+
+    select
+        importer_iso3,
+        exporter_iso3,
+        mineral,
+        category,
+        qty_kg,
+    from {{ ref('fct_trade_flow') }}
+    where
+        year between {{ var('first_year') }} and {{ var('last_year') }}
+        and importer_iso3 <> exporter_iso3
+
+),
+
+exports as (
+
+    select
+        exporter_iso3,
+        mineral,
+        category,
+        sum(qty_kg) as exports_qty_kg,
+    from flows
+    group by exporter_iso3, mineral, category
+
+),
+
+imports as (
+
+    select
+        importer_iso3,
+        mineral,
+        category,
+        sum(qty_kg) as imports_qty_kg,
+    from flows
+    group by importer_iso3, mineral, category
+
+),
+
+reporters as (
+
+    -- A country whose imports of nothing are in the data (live profile) has unknown imports, not none.
+    select distinct importer_iso3 from flows
+
+),
+
+output as (
+
+    -- Output in any year at hand: a mine that closed in the window was a mine.
+    select
+        country_iso3,
+        mineral,
+        coalesce(bool_or(quantity_kg > 0) filter (where stage = 'mined'), false) as mines,
+        coalesce(bool_or(quantity_kg > 0) filter (where stage = 'refined'), false) as refines,
+    from {{ ref('fct_world_supply') }}
+    where area = 'country' and stage in ('mined', 'refined')
+    group by country_iso3, mineral
+
+),
+
+covered as (
+
+    select distinct mineral
+    from {{ ref('fct_world_supply') }}
+    where stage in ('mined', 'refined')
+
+),
+
+known as (
+
+    select
+        exports.exporter_iso3,
+        exports.mineral,
+        exports.category,
+        coalesce(output.mines, false) as mines,
+        coalesce(output.refines, false) as refines,
+        covered.mineral is not null as has_output_data,
+        exports.exports_qty_kg / window_length.n_years as exports_qty_kg,
+        case
+            when imports.mineral is not null then imports.imports_qty_kg / window_length.n_years
+            when reporters.importer_iso3 is not null then 0.0
+        end as imports_qty_kg,
+    from exports
+    cross join window_length
+    left join imports
+        on
+            exports.exporter_iso3 = imports.importer_iso3
+            and exports.mineral = imports.mineral
+            and exports.category = imports.category
+    left join reporters on exports.exporter_iso3 = reporters.importer_iso3
+    left join output
+        on exports.exporter_iso3 = output.country_iso3 and exports.mineral = output.mineral
+    left join covered on exports.mineral = covered.mineral
+
+)
+
+select
+    -- key
+    exporter_iso3,
+    mineral,
+    category,
+
+    -- what it makes
+    mines,
+    refines,
+    has_output_data,
+
+    -- what it trades, a year
+    exports_qty_kg,
+    imports_qty_kg,
+    greatest(exports_qty_kg - imports_qty_kg, 0) as net_exports_qty_kg,
+    imports_qty_kg / nullif(exports_qty_kg, 0) as reexport_ratio,
+
+    -- what it is
+    case
+        when mines then 'producer'
+        when refines then 'processor'
+        when imports_qty_kg >= {{ var('hub_min_reexport_ratio') }} * exports_qty_kg then 'hub'
+        when category = 'products' and exports_qty_kg > 0 and imports_qty_kg is not null then 'processor'
+        else 'unknown'
+    end as supplier_type,
+from known
+order by exporter_iso3, mineral, category

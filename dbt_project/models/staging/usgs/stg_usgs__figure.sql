@@ -1,0 +1,42 @@
+with figures as (
+
+    select * from {{ ref('usgs_figures') }}
+
+),
+
+tables as (
+
+    select * from {{ ref('usgs_tables') }}
+
+),
+
+renamed as (
+
+    select
+        -- keys
+        tables.edition as source_dataset,
+        tables.table_id,
+        tables.mineral,
+        coalesce(tables.form, '') as form,
+        tables.stage,
+        figures.country as country_name,
+        figures.year,
+
+        -- measures: a dash is zero; a letter or a blank is no figure
+        case
+            when figures.as_printed = '—' then 0.0
+            else try_cast(replace(ltrim(figures.as_printed, '>'), ',', '') as double)
+        end as quantity,
+        tables.unit,
+        case tables.unit when 'kg' then 1.0 when 't' then 1000.0 when 'kt' then 1000000.0 end as kg_per_unit,
+
+        -- how it is printed
+        figures.as_printed,
+        figures.is_estimated,
+        tables.counts,
+    from figures
+    inner join tables on figures.table_id = tables.table_id
+
+)
+
+select * from renamed
