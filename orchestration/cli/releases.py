@@ -143,17 +143,20 @@ def print_markets(
         {
             "market": f"{market.importer_iso3} {market.category} {market.mineral}",
             "coefficients": _before_after(market.source_before, market.source_after),
-            "candidate suppliers": _before_after(market.candidates_before, market.candidates_after),
-            "supplier-years with imports": _before_after(
-                market.imports_before, market.imports_after
-            ),
-            "ranks moved": market.n_moved,
+            "candidates": _before_after(market.candidates_before, market.candidates_after),
+            "imports": _before_after(market.imports_before, market.imports_after),
+            "moved": market.n_moved,
             "enter the top": ", ".join(market.entered),
             "leave it": ", ".join(market.left),
         }
         for market in markets
     ]
     print_first(console, rows, most, f"{common.count(len(rows), 'market')} changed", option)
+    if rows:
+        console.print(
+            "candidates: suppliers; imports: supplier-years with imports; "
+            "moved: suppliers whose rank differs"
+        )
 
 
 def print_moves(
