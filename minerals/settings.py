@@ -26,12 +26,18 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from minerals.errors import SettingsError
 from minerals.names import EVERY_IMPORTER
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+IMPORTERS_FILE = "state/importers.txt"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _DBT_VARS = ("profile", "importers", "first_year", "last_year", "other_asia_is_taiwan",
              "estimate_missing_quantities")  # fmt: skip
@@ -109,6 +115,26 @@ class _Inside:
         return settings.warehouse_dir / self.name
 
 
+class _KeptImporters(PydanticBaseSettingsSource):
+    """The list that `minerals importers` keeps in the warehouse folder: it stands in for
+    MINERALS_IMPORTERS where the environment does not set it."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False  # one field has a value here: `__call__` gives it
+
+    def __call__(self) -> dict[str, Any]:
+        default = self.settings_cls.model_fields["warehouse_dir"].default
+        folder = Path(self.current_state.get("warehouse_dir") or default).expanduser()
+        file = folder / IMPORTERS_FILE
+        try:
+            kept = file.read_text(encoding="utf-8")
+            return {"importers": ",".join(_countries(kept))} if kept.strip() else {}
+        except ValueError as error:
+            raise SettingsError(f"{file}: {error}, one a line; or delete the file.") from error
+        except OSError:
+            return {}
+
+
 class Settings(BaseSettings, Choices):
     """What a deployment may choose. Each field is set by `MINERALS_<FIELD>` in the environment."""
 
@@ -127,7 +153,8 @@ class Settings(BaseSettings, Choices):
     )
     importers: Countries = Field(
         ("IND",),
-        description="ISO3 codes of the importing countries, separated by commas, or all",
+        description="ISO3 codes of the importing countries, separated by commas, or all; default: "
+        "the list of `minerals importers`",
     )
     first_year: int = Field(2019, ge=1995, le=2100, description="first year of the panel")
     last_year: int = Field(2023, ge=1995, le=2100, description="last year of the panel")
@@ -194,6 +221,18 @@ class Settings(BaseSettings, Choices):
     alert_webhook_url: SecretStr | None = Field(
         None, description="where alerts are posted as JSON, beside the local log (optional)"
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, then the environment, then the kept importers."""
+        return init_settings, env_settings, _KeptImporters(settings_cls)
 
     @field_validator("comtrade_url", "world_bank_url", "world_mining_data_url", "geodist_url")
     @classmethod
@@ -299,6 +338,7 @@ class Settings(BaseSettings, Choices):
     raw_dir = _Inside("raw")
     downloads_dir = _Inside("downloads")
     state_dir = _Inside("state")  # what must survive a restart and is no data: quotas used
+    importers_file = _Inside(IMPORTERS_FILE)  # the kept importers, one ISO3 code a line
     releases_dir = _Inside("releases")
     database = _Inside("warehouse.duckdb")  # one writer at a time, not for BI
     serving_database = _Inside("serving.duckdb")  # what BI opens, read-only

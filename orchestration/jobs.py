@@ -15,8 +15,9 @@ from dagster._core.definitions.executor_definition import multiple_process_execu
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
-from minerals.errors import WarehouseError
+from minerals.errors import ReleaseError, WarehouseError
 from minerals.files import free_space, in_megabytes, refuses_to_write, size_of
+from minerals.names import EVERY_IMPORTER
 from minerals.releases import ReleaseStore
 from minerals.settings import Settings
 from minerals.sources import DATASETS, comtrade
@@ -118,7 +119,26 @@ def before_a_run(settings: Settings, instance: dg.DagsterInstance, job: str) -> 
     require_room(settings)
     if damage and job not in BUILD_ALL:
         raise WarehouseError(f"{damage}: run the job {' or '.join(BUILD_ALL)}.")
-    return [damage] if damage else []
+    leaving = importers_that_leave(settings) if job in BUILD_ALL else None
+    return [finding for finding in (damage, leaving) if finding]
+
+
+def importers_that_leave(settings: Settings) -> str | None:
+    """A sentence on the importers of the served release that the next one will not hold."""
+    try:
+        served = ReleaseStore(settings.releases_dir, settings.serving_database).manifest() or {}
+    except ReleaseError:
+        return None  # `before_a_run` and the store tell what is damaged
+    held = {fit["importer_iso3"] for fit in served.get("fits", [])}
+    gone = sorted(held - set(settings.importers))
+    if not gone or settings.importers == (EVERY_IMPORTER,):
+        return None
+    more = f" and {len(gone) - 5} more" if gone[5:] else ""
+    return (
+        f"{', '.join(gone[:5])}{more} will leave the release: the importers of this run are "
+        f"{', '.join(settings.importers)}. `minerals importers add {' '.join(gone[:5])}` keeps "
+        "them in the next one."
+    )
 
 
 def require_room(settings: Settings) -> None:

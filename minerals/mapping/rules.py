@@ -10,13 +10,13 @@ product and is marked `is_mixed`.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from minerals.mapping.codes import about_code, about_revision, other_codes
-from minerals.mapping.reference import REVISIONS, HsLists, how_to_get
+from minerals.mapping.reference import REVISIONS, HsLists, Line, how_to_get
 from minerals.mapping.seeds import (
     MAP,
     MINERALS,
@@ -30,6 +30,8 @@ from minerals.mapping.seeds import (
 )
 from minerals.mapping.texts import contradiction, is_mixed, is_same_text, named_minerals
 from minerals.names import CATEGORIES
+
+OUTSIDE = "out of scope"
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,13 @@ class MappingSeeds:
             for row in seed.rows:
                 revision, code = row.key
                 is_mapped = seed is self.mapped
-                meaning = f"{row['mineral']} {row['category']}" if is_mapped else "out of scope"
+                meaning = f"{row['mineral']} {row['category']}" if is_mapped else OUTSIDE
                 found.setdefault(revision, {})[code] = (seed, row, meaning)
         return found
+
+    def meanings(self) -> dict[str, dict[str, str]]:
+        """{revision: {code: meaning}}, of a code out of scope with its commodity and reason."""
+        return {r: {c: _words(d) for c, d in codes.items()} for r, codes in self.decided().items()}
 
 
 @dataclass(frozen=True)
@@ -74,13 +80,13 @@ def check_mapping(
     folder: Path,
     lists: HsLists,
     minerals_file: Path | None = None,
-    committed: Mapping[str, Collection[str]] | None = None,
+    committed: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Report:
     """Read the seeds in `folder` and judge them against the HS lists at hand.
 
-    `minerals_file` is the list of minerals, by default the one in `folder`. `committed` holds the
-    codes of each revision that were decided on before this edit: where a revision has no list and
-    no neighbour knows a code, the code is compared with them. None means that they are unknown.
+    `minerals_file` is the list of minerals, by default the one in `folder`. `committed` is what
+    each code meant before this edit (`MappingSeeds.meanings`): where a revision has no list and no
+    neighbour knows a code, the code is compared with them. None means that they are unknown.
     """
     minerals = read_seed(minerals_file or folder / MINERALS)
     names = [row["mineral"] for row in minerals.rows]
@@ -98,6 +104,7 @@ def check_mapping(
         problems += check_successors(mapping, lists)
         problems += check_changes(mapping, lists)
         problems += check_removed(mapping, lists, committed_codes)
+        problems += check_reversed(mapping, committed_codes)
     order = {file: place for place, file in enumerate((MAP, OUT_OF_SCOPE, MINERALS))}
     problems.sort(key=lambda p: (order[p.file.name], p.line, p.severity, p.column, p.what))
     sentences = {r: _checked_against(r, mapping, lists, committed) for r in REVISIONS}
@@ -105,7 +112,7 @@ def check_mapping(
 
 
 def check_keys(
-    seed: Seed, lists: HsLists, committed: Mapping[str, Collection[str]]
+    seed: Seed, lists: HsLists, committed: Mapping[str, Mapping[str, str]]
 ) -> Iterator[Problem]:
     """Revisions and codes: known, well written, and existing."""
     for row in seed.rows:
@@ -120,7 +127,7 @@ def check_keys(
         elif lists.has(revision):
             what = f"there is no code {code} in {revision}"
             yield seed.problem(row, "hs_code", what, other_codes(revision, code, lists))
-        elif code not in committed.get(revision, ()) and (near or committed):
+        elif code not in committed.get(revision, {}) and (near or committed):
             what = f"{code} is not in {' or '.join(near)}" if near else f"{code} is new"
             what += f", and there is no list of {revision} to look in"
             instead = f"look it up; to have it checked, {how_to_get(revision)}"
@@ -188,7 +195,7 @@ def _unknown(seed: Seed, row: Row, column: str, known: Sequence[str], any_of: st
 def check_texts(mapping: MappingSeeds, lists: HsLists) -> Iterator[Problem]:
     """Category, mark of mixed lines and mineral against the chapter and the text of the code.
 
-    A mineral that the text does not name while it names others is a warning.
+    A mineral that the text does not name is a warning.
     """
     mapped = mapping.mapped
     single = [r["mineral"] for r in mapping.minerals.rows if r["is_grouped"].lower() == "false"]
@@ -209,9 +216,14 @@ def check_texts(mapping: MappingSeeds, lists: HsLists) -> Iterator[Problem]:
             yield mapped.problem(row, "is_mixed", what, instead)
         named = named_minerals(line, single)
         own = [name for name in single if name in row["mineral"]]
-        if row["mineral"] != "Other Rare Metals" and named and own and not set(named) & set(own):
-            what = f"the text names {', '.join(named)}, not {row['mineral']} ({line.text})"
-            instead = f"write {named[0]}, or leave it if the line has another use"
+        if not named:
+            named = named_minerals(Line(line.heading), single)
+        if row["mineral"] != "Other Rare Metals" and own and not set(named) & set(own):
+            others = ", ".join(named) or "none of the minerals"
+            text = line.text if named or not line.heading else f"{line.heading}: {line.text}"
+            what = f"the text names {others}, not {row['mineral']} ({text})"
+            cure = f"write {named[0]}" if named else f"move the row to {OUT_OF_SCOPE}"
+            instead = f"{cure}, or leave it if the line has another use"
             yield mapped.problem(row, "mineral", what, instead, "warning")
 
 
@@ -238,14 +250,14 @@ def check_successors(mapping: MappingSeeds, lists: HsLists) -> Iterator[Problem]
 
 
 def check_removed(
-    mapping: MappingSeeds, lists: HsLists, committed: Mapping[str, Collection[str]]
+    mapping: MappingSeeds, lists: HsLists, committed: Mapping[str, Mapping[str, str]]
 ) -> Iterator[Problem]:
     """Warn of codes that were decided on in the last commit and are in neither file now, where
     `check_successors` cannot see it: in a revision without a list, or gone from all revisions."""
     decided = mapping.decided()
     anywhere = {code for codes in decided.values() for code in codes}
     for revision in REVISIONS:
-        for code in sorted(set(committed.get(revision, ())) - set(decided[revision])):
+        for code in sorted(set(committed.get(revision, {})) - set(decided[revision])):
             if not _known_in(revision, code, lists) or code not in anywhere:
                 what = f"{revision} {code} was decided on in the last commit and is in neither file"
                 instead = f"restore its row in {MAP} or {OUT_OF_SCOPE}, if it was lost by accident"
@@ -253,26 +265,67 @@ def check_removed(
 
 
 def check_changes(mapping: MappingSeeds, lists: HsLists) -> Iterator[Problem]:
-    """Warn where a code means another mineral or category in the next revision although its text
-    is still the same; in a revision without a list, where it differs from both its neighbours."""
-    decided = mapping.decided()
-    instead = "make them agree, or say in reason what changed"
-    for earlier, later in pairwise(revision for revision in REVISIONS if lists.has(revision)):
-        for code, old in lists.lines[earlier].items():
-            before, after = decided[earlier].get(code), decided[later].get(code)
-            new = lists.lines[later].get(code)
-            if before is None or after is None or before[2] == after[2] or new is None:
+    """Warn where a code means another mineral or category in the next revision, unless a reason
+    says so ("since HS 2007") or the lists of both word it differently. The row that is unlike the
+    most others is named."""
+    decided, told = mapping.decided(), set()
+    meanings = {f"{name} {category}" for name in mapping.mineral_names for category in CATEGORIES}
+    meanings.add(OUTSIDE)  # any other is an error by itself
+    for earlier, later in pairwise(REVISIONS):
+        for code, before in decided[earlier].items():
+            after = decided[later].get(code)
+            if after is None or before[2] == after[2] or not {before[2], after[2]} <= meanings:
                 continue
-            if is_same_text(old.text, new.text, is_reworded=earlier == "H0"):
-                what = f"{code} is {after[2]} in {later}, but {before[2]} in {earlier}"
-                what += f", and its text is the same ({new.text})"
-                yield after[0].problem(after[1], "hs_code", what, instead, "warning")
-    for one, revision, other in zip(REVISIONS, REVISIONS[1:], REVISIONS[2:], strict=False):
-        for code, here in decided[revision].items() if not lists.has(revision) else ():
-            around = {decided[side].get(code, here)[2] for side in (one, other)}
-            if len(around) == 1 and here[2] not in around:
-                what = f"{code} is {here[2]} in {revision}, but {around.pop()} in {one} and {other}"
-                yield here[0].problem(here[1], "hs_code", what, instead, "warning")
+            old, new = (lists.lines.get(revision, {}).get(code) for revision in (earlier, later))
+            if _is_explained(before[1], after[1]):
+                continue
+            if old and new and not is_same_text(old.text, new.text, is_reworded=earlier == "H0"):
+                continue
+            like = {r: decided[r][code][2] for r in REVISIONS if code in decided[r]}
+            alike = list(like.values())
+            odd, other = earlier, later
+            if alike.count(like[earlier]) >= alike.count(like[later]):
+                odd, other = later, earlier
+            if (code, odd) in told:
+                continue
+            told.add((code, odd))
+            others = ", ".join(r for r, meaning in like.items() if meaning == like[other])
+            what = f"{code} is {like[odd]} in {odd}, but {_words(decided[other][code])} in {others}"
+            what += f", and its text is the same ({new.text})" if old and new else ""
+            what += "; the trade of the bundle is in H0" if odd == "H0" else ""
+            instead = (
+                "make them agree, or say in reason since which HS it changed ('since HS 2007')"
+            )
+            seed, row, _ = decided[odd][code]
+            yield seed.problem(row, "hs_code", what, instead, "warning")
+
+
+def check_reversed(
+    mapping: MappingSeeds, committed: Mapping[str, Mapping[str, str]]
+) -> Iterator[Problem]:
+    """Warn of codes that are mapped now and were out of scope in the last commit for a reason that
+    does not name the mineral."""
+    for row in mapping.mapped.rows:
+        revision, code = row.key
+        before = committed.get(revision, {}).get(code, "")
+        named = named_minerals(Line(before), [row["mineral"]])
+        if before.startswith(OUTSIDE) and not named:
+            what = f"{code} was {before} in the last commit, and is {row['mineral']} now"
+            instead = f"restore its row in {OUT_OF_SCOPE}, or commit it if the reason was wrong"
+            yield mapping.mapped.problem(row, "mineral", what, instead, "warning")
+
+
+def _is_explained(*rows: Row) -> bool:
+    """Whether a reason says that the line changed with a revision: "since HS 2007"."""
+    return any(re.search(r"\b(?:since|until|before)\b.*\bHS", row["reason"]) for row in rows)
+
+
+def _words(decision: tuple[Seed, Row, str]) -> str:
+    """What a code means; of one out of scope also its commodity and the reason."""
+    _, row, meaning = decision
+    if meaning != OUTSIDE:
+        return meaning
+    return f"{OUTSIDE} ({row['commodity']}: {row['reason']})"
 
 
 def _known_in(revision: str, code: str, lists: HsLists) -> bool:
@@ -288,7 +341,7 @@ def _checked_against(
     revision: str,
     mapping: MappingSeeds,
     lists: HsLists,
-    committed: Mapping[str, Collection[str]] | None,
+    committed: Mapping[str, Mapping[str, str]] | None,
 ) -> str:
     codes = set(mapping.decided()[revision])
     if lists.has(revision):
@@ -301,7 +354,7 @@ def _checked_against(
     if committed is None:
         words.append(f"{len(left)} were not checked at all")
     else:
-        known = sum(code in committed.get(revision, ()) for code in left)
+        known = sum(code in committed.get(revision, {}) for code in left)
         words.append(f"{known} were decided on in an earlier commit and are accepted")
         words.append(f"{len(left) - known} are new and unknown")
     counts = "; ".join(words)

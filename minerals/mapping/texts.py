@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from minerals.mapping.reference import HsLists, Line
 
-_EXCLUDED = re.compile(
-    r"\b(?:other than|excluding|excl\.|except|not including|not containing|free of)\b.*", re.DOTALL
-)
+_EXCLUDING = r"\b(?:other than|excluding|excl\.|except|not including|not containing|free of)\b"
+# In brackets an exclusion ends with them, elsewhere with the text.
+_EXCLUDED = re.compile(rf"\({_EXCLUDING}[^()]*\)|{_EXCLUDING}.*", re.DOTALL)
 _WASTE = re.compile(r"\b(?:waste|scrap|spent)\b")
 _RESIDUE = re.compile(r"\b(?:ash(?:es)?|residues?|slags?|sweepings)\b|\bdross")
 _METAL = re.compile(r"\b(?:unwrought|powders?|articles|mattes?|wrought|bars|including waste)\b")
@@ -19,7 +19,9 @@ _ORE = re.compile(r"\b(?:ores?|concentrates?|crude|natural)\b")
 # How the lists begin the words for a mineral, where it is not by its name.
 _STEMS = {
     "Graphite": "graphit",
-    "Phosphorous": "phosph|basic slag",
+    "Lithium": "lithium|alkali|accumulators",
+    "Phosphorous": r"\w*phosph|basic slag",
+    "Platinum": "platinum|precious metal",
     "Potash": "potass|potash|carnallite",
     "Rare Earths": "rare[- ]earth|scandium|yttrium|thorium",
     "Niobium": "niobium|columbium",

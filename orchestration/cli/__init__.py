@@ -15,6 +15,7 @@ from minerals.errors import MineralsError
 from orchestration.cli import (
     common,
     hs,
+    importers,
     listing,
     portfolio,
     query,
@@ -37,7 +38,7 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except MineralsError as error:
             words = str(error)
-        except (typer.Exit, typer.Abort):
+        except (typer.Exit, typer.Abort, typer.TyperException):
             raise
         except Exception as error:
             words = f"{error}\n{error.__cause__ or ''}"
@@ -91,6 +92,7 @@ for _group in (
     rank,
     portfolio,
     query,
+    importers,
     releases,
     snapshots,
     hs,

@@ -6,7 +6,7 @@ imports neither pandas nor Dagster nor dbt: it is run after every edit.
 
 import filecmp
 import subprocess
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -129,11 +129,11 @@ def _check(
     minerals_file = folder / seeds.MINERALS
     if not minerals_file.exists():
         minerals_file = settings.seeds_dir / seeds.MINERALS
-    return rules.check_mapping(folder, lists, minerals_file, _committed_codes(settings)), lists
+    return rules.check_mapping(folder, lists, minerals_file, _committed(settings)), lists
 
 
-def _committed_codes(settings: Settings) -> Mapping[str, Collection[str]] | None:
-    """The codes of each revision in the project's last commit; None when git cannot tell."""
+def _committed(settings: Settings) -> Mapping[str, Mapping[str, str]] | None:
+    """What each code meant in the project's last commit; None when git cannot tell."""
     found = []
     for name in (seeds.MAP, seeds.OUT_OF_SCOPE):
         command = ["git", "-C", str(settings.seeds_dir), "show", f"HEAD:./{name}"]
@@ -143,7 +143,7 @@ def _committed_codes(settings: Settings) -> Mapping[str, Collection[str]] | None
             return None
         found.append(seeds.parse_seed(settings.seeds_dir / name, done.stdout))
     empty = seeds.Seed(settings.seeds_dir / seeds.MINERALS, (), ())
-    return rules.MappingSeeds(found[0], found[1], empty).decided()
+    return rules.MappingSeeds(found[0], found[1], empty).meanings()
 
 
 def _print_problems(console: Console, report: rules.Report) -> None:

@@ -116,10 +116,10 @@ def known_importer(word: str | None, settings: Settings, held: Collection[str]) 
     code = known_country(word or first_importer(settings), settings)
     if code in held:
         return code
-    importers = ",".join([*sorted(held), code])
+    add = "" if code in settings.importers else f"`minerals importers add {code}`, then "
     raise ReleaseError(
-        f"{code} is not in the release. The release holds {', '.join(sorted(held))}. Refresh with "
-        f"MINERALS_IMPORTERS={importers}."
+        f"{code} is not in the release. The release holds {', '.join(sorted(held))}. {add}"
+        "`minerals refresh` brings it."
     )
 
 

@@ -152,6 +152,11 @@ def print_markets(
         for market in markets
     ]
     print_first(console, rows, most, f"{common.count(len(rows), 'market')} changed", option)
+    if rows:
+        console.print(
+            "candidates: suppliers; imports: supplier-years with imports; "
+            "moved: suppliers whose rank differs"
+        )
 
 
 def print_moves(

@@ -3,17 +3,20 @@
 import csv
 import io
 import json
+import os
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import dagster as dg
 import duckdb
 import pytest
 
 from minerals.names import CATEGORIES, MODEL_DESCRIPTIONS
-from minerals.settings import PROJECT_ROOT
+from minerals.settings import PROJECT_ROOT, Settings
 from minerals.sources.snapshots import Snapshot, SnapshotStore
 from orchestration.cli import releases
+from orchestration.jobs import importers_that_leave
 from orchestration.run import open_instance
 from tests.integration.conftest import TestWarehouse
 
@@ -208,7 +211,7 @@ def test_a_mart_is_exported_by_its_name_alone(refreshed, tmp_path):
         (("rank", "--mineral", "Copper", "--category", "ingots"), "ores, products, scrap"),
         (("rank", "--mineral", "Copper", "--category", "ores", "--source", "our"), "published"),
         (("rank", "--mineral", "Copper", "--category", "ores", "--importer", "BRA"),
-         "MINERALS_IMPORTERS=IND,JPN,BRA"),
+         "`minerals importers add BRA`"),
         (("rank",), "Name a mineral, for example `minerals rank lithium`"),
         (("rank", "rare", "erths"), "Did you mean Rare Earths?"),
         (("rank", "rare", "earths", "ingots"), "There is no category 'ingots'"),
@@ -285,6 +288,31 @@ def test_the_generated_page_of_columns_is_written_from_the_release(
     assert "`portfolio_partners`" in page and "rank, 1 is the first" in page
     committed = (PROJECT_ROOT / "docs" / "columns.md").read_text(encoding="utf-8")
     assert page == committed, "run `minerals contract --write` and commit docs/columns.md"
+
+
+def test_importers_are_kept_and_one_that_would_leave_is_told(own):
+    unset = {k: v for k, v in own.environment.items() if k != "MINERALS_IMPORTERS"}
+    plain = TestWarehouse(own.settings, unset)
+    added = plain.ask("importers", "add", "germany,Japan", "BRA").stdout
+    assert "Importers: IND India, DEU Germany, JPN Japan, BRA Brazil." in added
+    listed = [line.split() for line in plain.ask("importers").stdout.splitlines()]
+    assert ["JPN", "Japan", "yes", "yes"] in listed and ["BRA", "Brazil", "yes"] in listed
+    assert "`minerals refresh` brings it" in refusal(plain.ask("rank", "tin", "--importer", "BRA"))
+    plain.ask("importers", "remove", "japan", "brazil")
+    with mock.patch.dict(os.environ, unset, clear=True):
+        left = importers_that_leave(Settings())
+    assert left and left.startswith("JPN will leave the release: the importers of this run are IND")
+    assert importers_that_leave(own.settings) is None
+    assert (
+        "MINERALS_IMPORTERS=IND,JPN is set and goes before"
+        in own.ask("importers", "add", "France").stdout
+    )
+    assert "BRA is none of the importers" in refusal(plain.ask("importers", "remove", "BRA"))
+    assert "One importer has to stay" in refusal(
+        plain.ask("importers", "remove", "india,germany,france")
+    )
+    assert "Importers: all." in plain.ask("importers", "add", "all").stdout
+    own.settings.importers_file.unlink()
 
 
 def publish_again(warehouse: TestWarehouse) -> str:

@@ -25,7 +25,7 @@ ELSEWHERE = {
     "snapshots use": "tests/unit/test_acceptance.py",
     "snapshots diff": "tests/unit/test_acceptance.py; its example names a snapshot of a service",
 }
-GROUPS = {"hs", "releases", "snapshots"}
+GROUPS = {"hs", "importers", "releases", "snapshots"}
 
 
 def commands(text: str) -> Iterator[list[str]]:

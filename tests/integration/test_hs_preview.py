@@ -75,6 +75,7 @@ def test_a_moved_code_lists_the_suppliers_that_move_and_publishes_nothing(refres
         "group by all having bool_and(hs_code = '711510') and sum(value_usd) > 0"
     )
     assert left == {exporter for (exporter,) in only_gauze} - {"IND"}
+    assert "imports: supplier-years with imports" in done.stdout
     assert "note" not in done.stdout
     assert "Nothing was published" in done.stdout
     assert published(refreshed) == before

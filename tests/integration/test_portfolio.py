@@ -183,7 +183,7 @@ def test_the_command_line_shows_a_portfolio_and_a_shock(refreshed):
     assert lost.returncode == 0, lost.stderr
     assert "IND India without CHN" in lost.stdout and "Recommended without them" in lost.stdout
     absent = refreshed.ask("portfolio", "--importer", "DEU")
-    assert "MINERALS_IMPORTERS=IND,JPN,DEU" in absent.stderr
+    assert "`minerals importers add DEU`" in absent.stderr
 
 
 def test_every_share_of_the_release_is_from_zero_to_one(refreshed):

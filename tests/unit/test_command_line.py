@@ -70,9 +70,9 @@ def test_an_unknown_name_is_answered_with_the_nearest_or_all(word, words):
 @pytest.mark.parametrize(
     ("word", "words"),
     [
-        ("jpn", "JPN is not in the release. The release holds DEU, IND. Refresh with "
-                "MINERALS_IMPORTERS=DEU,IND,JPN."),
-        (None, "MINERALS_IMPORTERS=DEU,IND,JPN"),
+        ("bra", "BRA is not in the release. The release holds DEU, IND. "
+                "`minerals importers add BRA`, then `minerals refresh` brings it."),
+        (None, "JPN is not in the release. The release holds DEU, IND. `minerals refresh` brings"),
         ("Japan", "JPN is not in the release."),
         ("Jpan", "There is no country 'Jpan'. Did you mean Japan (JPN)?"),
         ("XXX", "There is no country 'XXX'. Write for example India or IND."),

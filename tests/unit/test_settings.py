@@ -62,11 +62,26 @@ def test_a_warehouse_path_with_other_signs_is_taken(monkeypatch, tmp_path, name)
 def test_defaults_are_the_open_bundle_and_india_over_five_years():
     settings = Settings()
     assert settings.profile == "bundled"
-    assert settings.importers == ("IND",)
+    assert Settings.model_fields["importers"].default == ("IND",)
     assert settings.years == (2019, 2020, 2021, 2022, 2023)
     assert settings.top_k == 10
     assert settings.warehouse_dir == PROJECT_ROOT / "warehouse"
     assert (settings.figures_dir / "country_indicators.csv").exists()
+
+
+def test_kept_importers_stand_in_for_the_variable(monkeypatch, tmp_path):
+    monkeypatch.setenv("MINERALS_WAREHOUSE_DIR", str(tmp_path))
+    assert read_settings().importers == ("IND",)
+    file = Settings().importers_file
+    file.parent.mkdir()
+    file.write_text("JPN\nIND\n")
+    assert read_settings().importers == ("JPN", "IND")
+    assert Settings(importers="DEU").importers == ("DEU",)
+    monkeypatch.setenv("MINERALS_IMPORTERS", "BRA")
+    assert read_settings().importers == ("BRA",)
+    monkeypatch.delenv("MINERALS_IMPORTERS")
+    file.write_text("Japan\n")
+    assert f"{file}: JAPAN: a country is an ISO 3166 alpha-3 code" in refusal(read_settings)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,35 @@ def test_a_fault_is_named_with_file_line_and_cure_and_the_exit_code_is_1(folder)
     assert "Codes of each mineral" not in done.output
 
 
+def edit(folder: Path, name: str, old: str, new: str) -> None:
+    file = folder / name
+    text = file.read_text()
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new))
+
+
+def test_manganese_ore_mapped_to_copper_warns_with_our_own_reason(folder):
+    row = "H{},260200,Manganese ore,Manganese; not among the 37\n"
+    for revision in "0456":
+        edit(folder, "hs_out_of_scope.csv", row.format(revision), "")
+    with (folder / "hs_mineral_map.csv").open("a") as file:
+        file.writelines(f"H{r},260200,Copper,ores,false,,Copper ore\n" for r in "0456")
+    done = check(folder, "--problems-only")
+    assert done.exit_code == 0
+    reason = "260200 was out of scope (Manganese ore: Manganese; not among the 37)"
+    assert done.output.count(f"{reason} in the last commit, and is Copper now") == 4
+
+
+def test_a_change_of_hs92_alone_warns_and_says_that_the_results_rest_on_it(folder):
+    edit(folder, "hs_mineral_map.csv", "H0,260300,Copper,", "H0,260300,Nickel,")
+    done = check(folder, "--problems-only")
+    assert done.exit_code == 0 and "no errors, 1 warning" in done.output
+    assert (
+        "hs_code: 260300 is Nickel ores in H0, but Copper ores in H4, H5, H6; the trade of the "
+        "bundle is in H0"
+    ) in done.output
+
+
 def test_a_missing_folder_is_named(folder):
     done = check(folder, "--seeds", "nowhere")
     assert done.exit_code == 1

@@ -350,13 +350,17 @@ def test_a_meaning_that_changes_while_the_text_does_not_is_a_warning(folder):
     report = check(folder)
     warning = next(p for p in report.problems if p.column == "hs_code")
     assert warning.severity == "warning"
-    assert "Copper ores in H6, but Graphite ores in H5" in warning.what
+    assert (
+        "Copper ores in H6, but Graphite ores in H0, H4, H5, and its text is the same"
+        in warning.what
+    )
     assert "the text names Graphite, not Copper" in words(report)
     assert report.n_errors == 0
 
 
 def test_a_code_gone_since_the_last_commit_is_a_warning_where_no_list_tells(folder):
-    committed = {"H4": {"260300", "919191"}, "H5": {"260300", "929292"}}
+    committed = {"H4": dict.fromkeys(("260300", "919191"), "Copper ores"),
+                 "H5": dict.fromkeys(("260300", "929292"), "Copper ores")}  # fmt: skip
     texts = words(check_mapping(folder, LISTS, committed=committed))
     assert texts.count("decided on in the last commit and is in neither file") == 2
     assert "H4 919191 was decided" in texts
@@ -366,7 +370,28 @@ def test_a_code_gone_since_the_last_commit_is_a_warning_where_no_list_tells(fold
 def test_without_a_list_a_meaning_unlike_both_neighbours_is_a_warning(folder):
     write(folder, replaced("H4,280470,", "H4,280470,Copper,products,false,,x"))
     texts = words(check(folder))
-    assert "280470 is Copper products in H4, but Phosphorous products in H0 and H5" in texts
+    assert "280470 is Copper products in H4, but Phosphorous products in H0, H5, H6" in texts
+
+
+def test_a_meaning_that_changes_with_a_reason_is_none(folder):
+    changed = [f"{r},280470,Copper,products,false,,x" for r in ("H4", "H5", "H6")]
+    rows = [row for row in ROWS if row[3:9] != "280470" or row.startswith("H0")]
+    write(folder, [*rows, *changed])
+    texts = words(check(folder))
+    assert "280470 is Phosphorous products in H0, but Copper products in H4, H5, H6" in texts
+    changed[0] = changed[0].replace(",x", ",Holds copper since HS 2007")
+    write(folder, [*rows, *changed])
+    assert "280470 is" not in words(check(folder))
+
+
+def test_a_text_that_names_no_mineral_or_the_mineral_in_its_heading(folder):
+    write(folder, ["H0,260200,Copper,ores,false,,x"])
+    (line, heading) = Line("Manganese ores and concentrates"), Line("Unground ores", "Copper ores")
+    for text, expected in ((line, 1), (heading, 0)):
+        report = check_mapping(folder, HsLists({"H0": {"260200": text}}, {"H0": "h0"}))
+        told = [p.what for p in report.problems if p.column == "mineral"]
+        assert len(told) == expected
+        assert all("names none of the minerals, not Copper (Manganese" in what for what in told)
 
 
 @pytest.mark.parametrize(
@@ -396,7 +421,7 @@ def test_a_revision_without_a_list_is_said_and_its_unknown_codes_are_warned_of(f
     assert (problem.line, problem.severity) == (len(ROWS) + 2, "warning")
     assert "no list of H4" in problem.what
     assert "H4.json" in problem.instead
-    report = check_mapping(folder, LISTS, committed={"H4": {"848484"}})
+    report = check_mapping(folder, LISTS, committed={"H4": {"848484": "Copper products"}})
     assert words(report) == ""
     assert "11 of 12 codes are in H0 or H5; 1 were decided" in report.checked_against["H4"]
     assert report.checked_against["H5"] == "11 codes checked against h5 (12 lines)"
