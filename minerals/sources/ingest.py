@@ -36,6 +36,16 @@ class Ingested:
         return self.outcome in {"refused", "failed"}
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the snapshot is what was asked for: neither old nor with something missing."""
+        return not self.is_stale and not self.snapshot.notes
+
+    @property
+    def explanation(self) -> str:
+        """The message, after what the snapshot notes of itself."""
+        return "\n".join([*self.snapshot.notes, self.message])
+
+    @property
     def headline(self) -> str:
         """The message in one line: why the snapshot in use is not what the source offers."""
         if self.verdict is not None and self.outcome == "refused":
