@@ -163,7 +163,6 @@ class WorldBank:
             )
         return pages
 
-
     def figures(
         self,
         database: str,
@@ -195,10 +194,14 @@ class WorldBank:
             raise SourceError(
                 f"World Bank: {reasons}. Nothing is used; the next refresh asks again."
             )
-        return own_figures(self.own_figures, code, years), [], [
-            f"{code} is from the figures of this package (World Bank, 2024), because the service "
-            f"has none: {reasons}"
-        ]
+        return (
+            own_figures(self.own_figures, code, years),
+            [],
+            [
+                f"{code} is from the figures of this package (World Bank, 2024), because the service "
+                f"has none: {reasons}"
+            ],
+        )
 
 
 def _check(answer: Answer, page: int, code: str | None = None, updated: str | None = None) -> None:

@@ -72,7 +72,10 @@ def test_the_figures_come_back_in_the_shape_of_the_bundle(provider, store, figur
     snapshot, _ = provider.ingest(store)
     assert table(snapshot) == expected(figures)
     assert len(server.seen) == 1 + 2 + 13  # economies, two dates of update, the indicators
-    assert {o.name for o in snapshot.originals} >= {"economies.json", "GOV_WGI_CC.EST-2014-2023-1.json"}
+    assert {o.name for o in snapshot.originals} >= {
+        "economies.json",
+        "GOV_WGI_CC.EST-2014-2023-1.json",
+    }
     store.verify_originals(snapshot)
 
 
