@@ -227,6 +227,8 @@ class ComtradePublisher(Publisher):
         if len(self.seen) > self.quota:
             words = "Out of call volume quota. Quota will be replenished in 07:12:09."
             return as_json({"statusCode": 403, "message": words}, 403)
+        if len(params["period"].split(",")) > 12:
+            return as_json({"statusCode": 400, "message": "At most 12 periods per call."}, 400)
         if path.endswith("/getDa/C/A/HS"):
             return self._envelope(self._availability(params))
         if path not in {"/data/v1/get/C/A/HS", "/public/v1/preview/C/A/HS"}:

@@ -155,7 +155,14 @@ _LOST = """
 """
 _LOST_YEARS = """
     select name from period semi join old_in_scope using (importer, year)
-    where after is null order by all
+    where after is null and not ($1 and year in (
+        select year from (select distinct year from period where before is not null) order by year
+        limit (
+            select count(distinct year) from period
+            where year > (select max(year) from period where before is not null)
+        )
+    ))
+    order by all
 """
 _MOVED_YEARS = """
     select name, (now.value - was.value) / was.value
@@ -194,10 +201,12 @@ _MEDIAN_CODE = """
 @dataclass(frozen=True)
 class Scope:
     """The years and importers that the settings ask for. Data outside of them are not missed when
-    a new snapshot lacks them; None means everything."""
+    a new snapshot lacks them; None means everything. A window that `moves` may lose as many of its
+    first years as there are new ones behind its last."""
 
     years: Collection[int] | None = None
     importers: Collection[str] | None = None
+    moves: bool = False
 
 
 @dataclass(frozen=True)
@@ -273,7 +282,9 @@ def compare(in_use: Snapshot, candidate: Snapshot, scope: Scope) -> Verdict:
         lost = {
             column: [str(value) for (value,) in connection.sql(_LOST.format(column)).fetchall()]
             for column in ("country", "code")
-        } | {"year": [name for (name,) in connection.sql(_LOST_YEARS).fetchall()]}
+        } | {
+            "year": [name for (name,) in connection.execute(_LOST_YEARS, [scope.moves]).fetchall()]
+        }
         small = [_SMALL_YEAR.get(candidate.dataset, 0.0)]
         moved = connection.execute(_MOVED_YEARS, small).fetchall()
         fresh = connection.execute(_NEW_YEARS, small).fetchall()

@@ -16,8 +16,9 @@ what a reporter has published. How rows are read and reconciled is in `comtrade_
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,18 +29,19 @@ import pyarrow.parquet as pq
 from minerals.errors import PermanentSourceError, SourceError, TransientSourceError
 from minerals.files import write_atomically
 from minerals.settings import Settings
-from minerals.sources import comtrade_rows, seeds
+from minerals.sources import comtrade_rows, seeds, window, world_mining_data
 from minerals.sources.comtrade_rows import Published
 from minerals.sources.downloads import Downloads, remove_superseded
 from minerals.sources.http import Allowance, Answer, Client, RetryPolicy
 from minerals.sources.provider import Fetched, Provider
-from minerals.sources.snapshots import Original
+from minerals.sources.snapshots import Original, SnapshotStore
 from minerals.sources.tables import sources
 
 log = logging.getLogger(__name__)
 
 KEY_HEADER = "Ocp-Apim-Subscription-Key"
 _SPLIT = ".split"
+MOST_PERIODS = 12  # the service's limit per call
 # A sensor that only asks what is published has a minute for it, and asks again tomorrow.
 IMPATIENT = RetryPolicy(attempts=2, connect_timeout=5.0, read_timeout=15.0, longest_retry_after=5.0)
 # What every request fixes, so that there is one row per partner and code.
@@ -118,18 +120,21 @@ class Comtrade:
     codes: Mapping[str, Sequence[str]]
 
     def availability(self, reporters: Sequence[str], years: Sequence[int]) -> list[Published]:
-        """What each reporter has published of these years; one call per reporter.
+        """What each reporter has published of these years; one call per reporter and twelve years.
 
         Of several classifications of one year the original one counts, else the newest revision.
         """
         found = []
         for reporter in reporters:
-            answer = self.client.get(
-                self.plan.availability_path,
-                {"reportercode": reporter, "period": ",".join(map(str, years))},
-                check=partial(_check_envelope, what=f"availability of reporter {reporter}"),
-            )
-            rows = [r for r in answer.json()["data"] if str(r.get("reporterCode")) == reporter]
+            rows: list[dict[str, Any]] = []
+            for start in range(0, len(years), MOST_PERIODS):
+                periods = ",".join(map(str, years[start : start + MOST_PERIODS]))
+                answer = self.client.get(
+                    self.plan.availability_path,
+                    {"reportercode": reporter, "period": periods},
+                    check=partial(_check_envelope, what=f"availability of reporter {reporter}"),
+                )
+                rows += [r for r in answer.json()["data"] if str(r.get("reporterCode")) == reporter]
             for year in years:
                 of_year = [row for row in rows if str(row.get("period")) == str(year)]
                 of_year.sort(key=lambda row: str(row.get("classificationCode")))
@@ -294,13 +299,22 @@ class FetchedTrade:
         return digest.hexdigest()
 
 
-def fetch(source: Comtrade, reporters: Sequence[str], years: Sequence[int]) -> FetchedTrade:
-    """Everything of these reporters and years that is published, reconciled with World.
+def fetch(
+    source: Comtrade,
+    reporters: Sequence[str],
+    years: Sequence[int],
+    window_of: Callable[[Mapping[str, Collection[int]]], Collection[int]] | None = None,
+) -> FetchedTrade:
+    """Everything of these reporters and years that is published, reconciled with World; with
+    `window_of`, of the years that it chooses from those that each reporter has published.
 
     Raises SourceError when nothing is published, or World and partners differ: then the stored
     answers of those codes are deleted, so that the next refresh asks for them again.
     """
     published = _available(source, reporters, years)
+    if window_of:
+        years = sorted(window_of(_years_of(published)))
+        published = [p for p in published if p.year in years]
     if missing := {(r, y) for r in reporters for y in years} - {
         (p.reporter, p.year) for p in published
     }:
@@ -344,16 +358,38 @@ def _available(source: Comtrade, reporters: Sequence[str], years: Sequence[int])
     return published
 
 
+def _years_of(published: Iterable[Published]) -> dict[str, set[int]]:
+    years: dict[str, set[int]] = {}
+    for each in published:
+        years.setdefault(each.reporter, set()).add(each.year)
+    return years
+
+
+def candidate_years(production: Collection[int] | None) -> tuple[int, ...]:
+    """The years to ask about where the sources decide about the window: the latest dozen that the
+    production has or, when it is not known, that have ended."""
+    ended = range(datetime.now(UTC).year - MOST_PERIODS, datetime.now(UTC).year)
+    return tuple(sorted(production or ended)[-MOST_PERIODS:])
+
+
 def newly_published(
     settings: Settings, held: Path, policy: RetryPolicy = IMPATIENT
 ) -> list[Published]:
-    """The years of the settings that are published and that a snapshot (`held`: its availability
-    table) holds not at all or with another checksum: one call per importer, and no rows.
+    """The years of the panel that are published and that a snapshot (`held`: its availability
+    table) holds not at all or with another checksum: one call per importer, and no rows. Where the
+    sources decide about the panel, its years are those that a fetch would bring now.
 
     Raises SourceError.
     """
     reporters = [seeds.reporter_code(settings.seeds_dir, i) for i in settings.importers]
-    published = source(settings, policy).availability(reporters, settings.years)
+    client = source(settings, policy)
+    if window.is_open(settings):
+        production = window.production_years(SnapshotStore(settings.raw_dir))
+        published = client.availability(reporters, candidate_years(production))
+        years = window.latest(_years_of(published), production)
+        published = [p for p in published if p.year in years]
+    else:
+        published = client.availability(reporters, settings.years)
     columns = ("reporterCode", "period", "datasetChecksum")
     known = {tuple(row[c] for c in columns) for row in pq.read_table(held).to_pylist()}
     return [p for p in published if (p.reporter, p.year, p.checksum) not in known]
@@ -408,12 +444,28 @@ def source(settings: Settings, policy: RetryPolicy | None = None) -> Comtrade:
     )
 
 
+def _production_years(settings: Settings, policy: RetryPolicy | None) -> set[int] | None:
+    """The years that the production has or would have now; None when its source does not answer
+    and there is no snapshot of it."""
+    try:
+        return world_mining_data.years_held(settings, policy)
+    except SourceError as error:
+        log.warning("The years of World Mining Data are not known. %s", error)
+        return window.production_years(SnapshotStore(settings.raw_dir))
+
+
 def trade_provider(settings: Settings, policy: RetryPolicy | None = None) -> Provider:
     """Imports of the settings' importers over their years."""
 
     def fetched() -> Fetched:
         reporters = [seeds.reporter_code(settings.seeds_dir, i) for i in settings.importers]
-        trade = fetch(source(settings, policy), reporters, settings.years)
+        client = source(settings, policy)
+        if window.is_open(settings):
+            production = _production_years(settings, policy)
+            window_of = partial(window.latest, production=production)
+            trade = fetch(client, reporters, candidate_years(production), window_of)
+        else:
+            trade = fetch(client, reporters, settings.years)
         # Names that say reporter and year too: codes repeat.
         originals = [
             (replace(o, name=f"{o.params['reporterCode']}-{o.params['period']}-{o.name}"), path)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from minerals.errors import SnapshotDamagedError, SourceError
 from minerals.settings import Settings
-from minerals.sources import providers, seeds
+from minerals.sources import providers, seeds, window
 from minerals.sources.acceptance import Scope, Verdict, assess
 from minerals.sources.provider import Provider
 from minerals.sources.snapshots import Snapshot, SnapshotStore
@@ -111,9 +111,10 @@ def _keep_last(
 
 def scope_of(settings: Settings, dataset: str) -> Scope:
     """The years and importers that the settings ask a dataset for."""
+    moves = window.is_open(settings)
     if dataset == "bilateral_trade":
         codes = [seeds.reporter_code(settings.seeds_dir, i) for i in settings.importers]
-        return Scope(years=settings.years, importers=codes)
+        return Scope(None if moves else settings.years, codes, moves)
     if dataset == "country_indicators":
-        return Scope(years=years_to_fetch(settings))
-    return Scope()
+        return Scope(window.settled(settings).years if moves else years_to_fetch(settings))
+    return Scope(moves=moves)

@@ -17,6 +17,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ import pyarrow.csv as pacsv
 
 from minerals.errors import PermanentSourceError, SourceError, TransientSourceError
 from minerals.settings import Settings
-from minerals.sources import seeds
+from minerals.sources import seeds, window
 from minerals.sources.downloads import Downloads, remove_superseded
 from minerals.sources.http import Answer, Client, RetryPolicy
 from minerals.sources.provider import Fetched, Provider
@@ -198,8 +199,8 @@ class WorldBank:
             own_figures(self.own_figures, code, years),
             [],
             [
-                f"{code} is from the figures of this package (World Bank, 2024), because the service "
-                f"has none: {reasons}"
+                f"{code} is from the figures of this package (World Bank, 2024), because the "
+                f"service has none: {reasons}"
             ],
         )
 
@@ -256,8 +257,8 @@ def read_economies(rows: Iterable[Mapping[str, Any]], aliases: Mapping[str, str]
     if len(unknown) > MOST_UNKNOWN:
         some = ", ".join(f"{code} ({name})" for code, name in unknown.items())
         raise SourceError(
-            f"The World Bank lists {len(unknown)} economies that country_aliases.csv does not know: "
-            f"{some}. Add a row with code_system world_bank for each."
+            f"The World Bank lists {len(unknown)} economies that country_aliases.csv does not "
+            f"know: {some}. Add a row with code_system world_bank for each."
         )
     return Economies(economies, iso3_of, frozenset(aggregates), unknown)
 
@@ -346,7 +347,11 @@ def source(settings: Settings, policy: RetryPolicy | None = None) -> WorldBank:
 
 
 def years_to_fetch(settings: Settings) -> tuple[int, ...]:
-    """The panel's years, and enough years before them to make a decade."""
+    """The panel's years, and enough years before them to make a decade; where the sources decide
+    about the panel's years, all that those may be."""
+    if window.is_open(settings):
+        last = datetime.now(UTC).year - 1
+        return tuple(range(last - LEAST_YEARS - window.LENGTH + 1, last + 1))
     first = min(settings.first_year, settings.last_year - LEAST_YEARS + 1)
     return tuple(range(first, settings.last_year + 1))
 

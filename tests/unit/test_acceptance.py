@@ -201,6 +201,16 @@ def test_one_importer_s_loss_is_not_hidden_by_the_others(store):
     assert "It lacks 1 year (699 in 2023)" in str(verdict)
 
 
+def test_a_window_that_moves_may_lose_a_year_for_each_new_one(store):
+    moves = Scope(moves=True)
+    verdict = judged(store, "bilateral_trade", trade(), trade(range(2020, 2025)), moves)
+    assert verdict.is_accepted, str(verdict)
+    verdict = judged(store, "bilateral_trade", trade(), trade(range(2021, 2025)), moves)
+    assert "It lacks 1 year (699 in 2020)" in str(verdict)
+    verdict = judged(store, "bilateral_trade", trade(), trade(range(2020, 2024)), moves)
+    assert "It lacks 1 year (699 in 2019)" in str(verdict)
+
+
 def test_the_first_snapshot_and_one_of_another_layout_are_accepted(store):
     first = snapshot(store, "bilateral_trade", trade())
     assert "no sound snapshot in use" in str(assess(store, first))
