@@ -25,6 +25,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import SecretStr
 
 from minerals.errors import PermanentSourceError, SourceError, TransientSourceError
 from minerals.files import write_atomically
@@ -422,6 +423,11 @@ def backfill(
         )
 
 
+def _mark(key: SecretStr | None) -> str:
+    """What tells the calls of one key from those of another, and does not give the key away."""
+    return hashlib.sha256(key.get_secret_value().encode()).hexdigest()[:8] if key else "keyless"
+
+
 def source(settings: Settings, policy: RetryPolicy | None = None) -> Comtrade:
     """The client that these settings describe: with a key if there is one."""
     key = settings.comtrade_api_key
@@ -432,7 +438,7 @@ def source(settings: Settings, policy: RetryPolicy | None = None) -> Comtrade:
             policy=policy or RetryPolicy(),
             secrets={KEY_HEADER: key} if key else {},
             allowance=Allowance(
-                settings.state_dir / "comtrade.json",
+                settings.state_dir / f"comtrade-{_mark(key)}.json",
                 settings.comtrade_calls_per_day,
                 settings.comtrade_seconds_between_calls,
             ),

@@ -220,7 +220,9 @@ def test_a_backfill_stopped_by_the_quota_goes_on_and_a_fetch_uses_it(tmp_path, r
             done.extend(comtrade.backfill(live, "IND", YEARS, POLICY))
         assert [sentence[:8] for sentence in done] == ["2019, H5"]
         server.quota = 1000
-        (tmp_path / "state" / "comtrade.json").unlink()  # days later
+        (state,) = (tmp_path / "state").glob("comtrade-*.json")
+        assert KEY not in state.name
+        state.unlink()  # days later
         n_before = len(server.data_calls)
         made = list(comtrade.backfill(live, "IND", YEARS, POLICY))
         assert [sentence[:8] for sentence in made] == [f"{year}, H5" for year in YEARS]
@@ -231,6 +233,17 @@ def test_a_backfill_stopped_by_the_quota_goes_on_and_a_fetch_uses_it(tmp_path, r
         store = SnapshotStore(live.raw_dir)
         comtrade.trade_provider(live, POLICY).ingest(store)
         assert len(server.data_calls) == n_before
+
+
+def test_another_key_is_not_blocked_by_the_quota_of_the_first(tmp_path, rows):
+    with ComtradePublisher(rows, key=KEY, quota=0) as server:
+        first = settings(server, tmp_path, comtrade_api_key=KEY)
+        for words in ("7:12:09", "asked to wait"):
+            with pytest.raises(QuotaExhaustedError, match=words):
+                comtrade.trade_provider(first, POLICY).fetch()
+        server.quota, server.key = 1000, "another-key"
+        second = settings(server, tmp_path, comtrade_api_key="another-key")
+        assert comtrade.trade_provider(second, POLICY).fetch()
 
 
 def test_a_backfill_of_a_revision_without_codes_says_so_before_it_asks(tmp_path, rows):
