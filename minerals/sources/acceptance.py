@@ -25,7 +25,8 @@ _SAMPLE = 5
 @dataclass(frozen=True)
 class Tolerance:
     """How far a new snapshot may be from the one in use, in what both hold: shares of that one, and
-    counts. `year_change` is of the value of one importer and year, `value_change` of them all."""
+    counts. `value_change` is of the whole value; of the value of one importer and year are
+    `year_change` and `year_lost`, that of codes which have no row any more."""
 
     rows_lost: float
     rows_gained: float
@@ -34,6 +35,7 @@ class Tolerance:
     years_lost: int
     value_change: float
     year_change: float
+    year_lost: float
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,13 @@ class NewYear:
 
 TOLERANCES: Mapping[str, Tolerance] = {
     # Reporters revise: a few partners and codes come and go, a year does not.
-    "bilateral_trade": Tolerance(0.05, 0.30, 5, 5, 0, 0.10, 0.25),
+    "bilateral_trade": Tolerance(0.05, 0.30, 5, 5, 0, 0.10, 0.25, 0.02),
     # A new edition revises the last years of the one before.
-    "production": Tolerance(0.02, 0.40, 3, 0, 0, 0.25, 0.25),
+    "production": Tolerance(0.02, 0.40, 3, 0, 0, 0.25, 0.25, 0.02),
     # Rows are figures here: one per economy, year and indicator.
-    "country_indicators": Tolerance(0.05, 0.30, 2, 1, 0, 0.10, 0.10),
+    "country_indicators": Tolerance(0.05, 0.30, 2, 1, 0, 0.10, 0.10, 0.02),
     # Nothing in it should ever change; new economies may come.
-    "country_geography": Tolerance(0.0, 0.05, 0, 0, 0, 0.01, 0.01),
+    "country_geography": Tolerance(0.0, 0.05, 0, 0, 0, 0.01, 0.01, 0.0),
 }
 NEW_YEARS: Mapping[str, NewYear] = {
     # In BACI these refuse 0.4% of the years 2018-2023 of importers above USD 1 billion, and 2.5% of
@@ -171,6 +173,15 @@ _MOVED_YEARS = """
         using (importer, year)
     inner join period using (importer, year)
     where was.value > $1 order by importer, year
+"""
+_LOST_CODES = """
+    with lost as (
+        select importer, year, code, sum(value) as value
+        from old_held anti join new_held using (importer, year, code) group by all
+    )
+    select name, coalesce(sum(value), 0) / before, list(code order by value desc, code)
+    from lost inner join period using (importer, year) where before > $1
+    group by importer, year, name, before order by importer, year
 """
 # Each importer and year that only the new one holds (or with codes of another revision), beside the
 # nearest year of that importer in the one in use.
@@ -287,6 +298,7 @@ def compare(in_use: Snapshot, candidate: Snapshot, scope: Scope) -> Verdict:
         }
         small = [_SMALL_YEAR.get(candidate.dataset, 0.0)]
         moved = connection.execute(_MOVED_YEARS, small).fetchall()
+        empty = connection.execute(_LOST_CODES, small).fetchall()
         fresh = connection.execute(_NEW_YEARS, small).fetchall()
         judged = [_judge_new(connection, candidate.dataset, *each) for each in fresh]
     tolerance = TOLERANCES[candidate.dataset]
@@ -295,6 +307,12 @@ def compare(in_use: Snapshot, candidate: Snapshot, scope: Scope) -> Verdict:
         f"The value of {name} changes by {change:+.1%}; the limit is {tolerance.year_change:.0%}."
         for name, change in moved
         if abs(change) > tolerance.year_change
+    ]
+    reasons += [
+        f"{name} has no row of {', '.join(codes[:_SAMPLE])}, of {share:.1%} of its value; the "
+        f"limit is {tolerance.year_lost:.0%}."
+        for name, share, codes in empty
+        if share > tolerance.year_lost
     ]
     reasons += [reason for _, wrong in judged for reason in wrong]
     return Verdict(

@@ -3,8 +3,8 @@
 A failure that may pass (a time-out, a dropped connection, 408, 425, 429, 5xx, a page of HTML or
 half a body where data were expected, a gateway's page in the place of the service's own refusal, an
 error of one of these kinds with status 200) is retried, later each time; every other failure stops
-at once with a message, the service's own words first. A project that retried all failures alike once sent the same refused request 5,363
-times.
+at once with a message, the service's own words first. A project that retried all failures alike
+once sent the same refused request 5,363 times.
 
 The key of a source travels in a request header. It is in no URL, and no exception raised here holds
 the request that carried it: httpx's own exceptions do, so they are not chained.
@@ -96,8 +96,8 @@ class Allowance:
     nothing.
 
     A publisher's request to wait ends when `per_day` is set to another number: then the plan of the
-    key has changed. A call is counted before it is sent, so a process that dies in between has used it. Safe between
-    processes.
+    key has changed. A call is counted before it is sent, so a process that dies in between has used
+    it. Safe between processes.
     """
 
     file: Path
@@ -131,9 +131,10 @@ class Allowance:
             use.blocked_per_day = self.per_day
 
     def _refuse(self, until: float, why: str) -> NoReturn:
+        source, moment = self.file.stem.partition("-")[0], datetime.fromtimestamp(until, UTC)
         raise QuotaExhaustedError(
-            f"No call is left for {self.file.stem.partition('-')[0]}: {why}. What was fetched is kept; a refresh "
-            f"after {datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M} UTC continues from there.",
+            f"No call is left for {source}: {why}. What was fetched is kept; a refresh after "
+            f"{moment:%Y-%m-%d %H:%M} UTC continues from there.",
             until - self.now(),
         )
 
@@ -293,7 +294,7 @@ class Client:
     def _refuse_status(
         self, status: int, body: bytes, request: str, retry_after: str | None = None
     ) -> NoReturn:
-        """Raise the error of a status that brings no answer: the service's own words, then where."""
+        """Raise the error of a status that brings no answer: the service's words, then where."""
         said = f"{self.name}: {_words(body) or 'no words came'} (status {status})."
         where = f"The request: {request.removeprefix(f'{self.name}: ')}"
         if status in _QUOTA_STATUS and (seconds := quota_seconds(body)) is not None:

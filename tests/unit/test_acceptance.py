@@ -211,6 +211,15 @@ def test_a_window_that_moves_may_lose_a_year_for_each_new_one(store):
     assert "It lacks 1 year (699 in 2019)" in str(verdict)
 
 
+def test_a_code_that_is_empty_in_one_year_only_is_seen(store):
+    small = trade(codes=("750300",), value=5e5)
+    lost = [row for row in trade() + small if (row["period"], row["cmdCode"]) != (2023, "750300")]
+    verdict = judged(store, "bilateral_trade", trade() + small, lost)
+    assert "699 in 2023 has no row of 750300, of 2.4% of its value; the limit is 2%." in str(
+        verdict
+    )
+
+
 def test_the_first_snapshot_and_one_of_another_layout_are_accepted(store):
     first = snapshot(store, "bilateral_trade", trade())
     assert "no sound snapshot in use" in str(assess(store, first))
