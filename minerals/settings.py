@@ -156,8 +156,18 @@ class Settings(BaseSettings, Choices):
         description="ISO3 codes of the importing countries, separated by commas, or all; default: "
         "the list of `minerals importers`",
     )
-    first_year: int = Field(2019, ge=1995, le=2100, description="first year of the panel")
-    last_year: int = Field(2023, ge=1995, le=2100, description="last year of the panel")
+    first_year: int = Field(
+        2019,
+        ge=1995,
+        le=2100,
+        description="first year of the panel; live and unset, the sources decide",
+    )
+    last_year: int = Field(
+        2023,
+        ge=1995,
+        le=2100,
+        description="last year of the panel; live and unset, the latest of trade and production",
+    )
     other_asia_is_taiwan: bool = Field(
         True, description="count 'Other Asia, nes' in the trade sources as Taiwan"
     )
@@ -207,6 +217,9 @@ class Settings(BaseSettings, Choices):
     world_mining_data_url: str = Field(
         "https://www.world-mining-data.info",
         description="address of World Mining Data, or of the workbook 6.4 itself (live profile)",
+    )
+    world_mining_data_file: Path | None = Field(
+        None, description="a downloaded workbook 6.4, instead of asking for it (live profile)"
     )
     geodist_url: str = Field(
         "https://www.cepii.fr", description="address of CEPII's GeoDist files (live profile)"
@@ -278,6 +291,7 @@ class Settings(BaseSettings, Choices):
         "figures_dir",
         "dbt_project_dir",
         "comtrade_file",
+        "world_mining_data_file",
         "hs_reference_dir",
         "dagster_config",
     )
@@ -314,7 +328,7 @@ class Settings(BaseSettings, Choices):
             raise ValueError(f"there is no folder {value}")
         return value
 
-    @field_validator("dagster_config", "comtrade_file")
+    @field_validator("dagster_config", "comtrade_file", "world_mining_data_file")
     @classmethod
     def _is_a_file(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_file():

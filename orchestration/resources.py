@@ -31,6 +31,7 @@ from minerals.errors import WarehouseError
 from minerals.releases import ReleaseStore
 from minerals.settings import Choices, Settings
 from minerals.sources.snapshots import Snapshot, SnapshotStore
+from minerals.sources.window import settled
 from orchestration import dbt_server
 from orchestration.dbt_server import DBT
 
@@ -269,9 +270,10 @@ class RunSettings(Choices, dg.ConfigurableResource):
 
     @property
     def chosen(self) -> Settings:
-        """Raises ValueError when a choice is out of its bounds."""
+        """With the years that the snapshots in use give. Raises ValueError when a choice is out of
+        its bounds."""
         choices = Choices(**self.model_dump(include=set(Choices.model_fields)))
-        return self.deployed.model_copy(update=choices.model_dump())
+        return settled(self.deployed).model_copy(update=choices.model_dump())
 
 
 def run_settings(settings: Settings) -> RunSettings:
@@ -296,7 +298,7 @@ def dbt_project(settings: Settings) -> DbtProject:
 
 def dbt_variables(settings: Settings) -> dict[str, object]:
     """The variables of every dbt command: with others, dbt would parse the project again."""
-    return {**settings.dbt_vars, "warehouse_path": str(settings.database)}
+    return {**settled(settings).dbt_vars, "warehouse_path": str(settings.database)}
 
 
 def build_resources(settings: Settings) -> dict[str, object]:

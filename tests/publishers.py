@@ -227,6 +227,8 @@ class ComtradePublisher(Publisher):
         if len(self.seen) > self.quota:
             words = "Out of call volume quota. Quota will be replenished in 07:12:09."
             return as_json({"statusCode": 403, "message": words}, 403)
+        if len(params["period"].split(",")) > 12:
+            return as_json({"statusCode": 400, "message": "At most 12 periods per call."}, 400)
         if path.endswith("/getDa/C/A/HS"):
             return self._envelope(self._availability(params))
         if path not in {"/data/v1/get/C/A/HS", "/public/v1/preview/C/A/HS"}:
@@ -282,6 +284,7 @@ class WorldBankPublisher(Publisher):
         self.figures = figures
         self.economies = [*map(dict, economies)]
         self.updated = {"2": "2026-07-01", "3": "2025-11-01"}
+        self.governance_prefix = "GOV_WGI_"  # "" until July 2026
         self.largest_page = 32_500
 
     def _answer(self, path: str, params: dict[str, str], headers: dict[str, str]) -> Reply:
@@ -289,11 +292,13 @@ class WorldBankPublisher(Publisher):
             return self._page(params, [*map(self._economy, self.economies), *_GROUPS], None)
         code = path.rpartition("/")[2]
         source = params.get("source", "2")
-        if path != f"/v2/country/all/indicator/{code}" or code not in self.figures:
+        prefix = self.governance_prefix if source == "3" else ""
+        known = {prefix + name: name for name in self.figures}
+        if path != f"/v2/country/all/indicator/{code}" or code not in known:
             value = "The indicator was not found. It may have been deleted or archived."
             return as_json([{"message": [{"id": "175", "key": "Invalid format", "value": value}]}])
         first, last = params.get("date", "2023:2023").split(":")
-        values = self.figures[code]
+        values = self.figures[known[code]]
         places = [(e["iso3"], e["name"]) for e in self.economies] + [("WLD", "World")]
         rows = [
             {

@@ -1,7 +1,7 @@
 {# The years of the study's window, as a subquery with one column `year`. #}
 {% macro window_years() -%}
     (
-        select cast(years.year as smallint) as year
+        select cast(years.year as bigint) as year
         from range({{ var('first_year') }}, {{ var('last_year') }} + 1) as years (year)
     )
 {%- endmacro %}

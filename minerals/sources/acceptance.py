@@ -1,8 +1,10 @@
 """Whether a new snapshot may replace the one in use, and what it would change.
 
 A publisher's answer can be whole, well-formed and wrong: half the countries missing, a year empty,
-values in other units. So a new snapshot of a live source is compared with the one in use: rows,
-countries, codes, years and total value. Outside of the tolerances below it is kept but not used,
+values in other units. So a new snapshot of a live source is compared with the one in use over what
+both hold, the same importers and years: rows, countries, codes and value. What only the new one
+holds, such as a newly published year, is held against the nearest year of the one in use by wider
+rules: partners, codes, growth and prices. Outside of the tolerances below it is kept but not used,
 and an operator decides (`minerals snapshots diff`, `minerals snapshots use`).
 """
 
@@ -22,7 +24,9 @@ _SAMPLE = 5
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far a new snapshot may be from the one in use: shares of that one, and counts."""
+    """How far a new snapshot may be from the one in use, in what both hold: shares of that one, and
+    counts. `value_change` is of the whole value; of the value of one importer and year are
+    `year_change` and `year_lost`, that of codes which have no row any more."""
 
     rows_lost: float
     rows_gained: float
@@ -30,42 +34,69 @@ class Tolerance:
     codes_lost: int
     years_lost: int
     value_change: float
+    year_change: float
+    year_lost: float
+
+
+@dataclass(frozen=True)
+class NewYear:
+    """What a year that the snapshot in use lacks may be, held against its nearest year there: the
+    least shares of countries and codes, and the most that the total value, and the value and the
+    price of the median code, may be multiplied or divided by, for each year between."""
+
+    countries: float
+    codes: float
+    growth: float
+    median_code: float
 
 
 TOLERANCES: Mapping[str, Tolerance] = {
     # Reporters revise: a few partners and codes come and go, a year does not.
-    "bilateral_trade": Tolerance(0.05, 0.30, 5, 5, 0, 0.10),
-    # A new edition adds a fifth of the rows: one year to five.
-    "production": Tolerance(0.02, 0.40, 3, 0, 0, 0.25),
+    "bilateral_trade": Tolerance(0.05, 0.30, 5, 5, 0, 0.10, 0.25, 0.02),
+    # A new edition revises the last years of the one before.
+    "production": Tolerance(0.02, 0.40, 3, 0, 0, 0.25, 0.25, 0.02),
     # Rows are figures here: one per economy, year and indicator.
-    "country_indicators": Tolerance(0.05, 0.30, 2, 1, 0, 0.10),
+    "country_indicators": Tolerance(0.05, 0.30, 2, 1, 0, 0.10, 0.10, 0.02),
     # Nothing in it should ever change; new economies may come.
-    "country_geography": Tolerance(0.0, 0.05, 0, 0, 0, 0.01),
+    "country_geography": Tolerance(0.0, 0.05, 0, 0, 0, 0.01, 0.01, 0.0),
 }
+NEW_YEARS: Mapping[str, NewYear] = {
+    # In BACI these refuse 0.4% of the years 2018-2023 of importers above USD 1 billion, and 2.5% of
+    # those above 100 million, whose total one shipment can move.
+    "bilateral_trade": NewYear(0.6, 0.6, 10.0, 3.0),
+    "production": NewYear(0.7, 0.9, 2.0, 2.0),
+    # The value is the population. Debt and governance come a year after the rest.
+    "country_indicators": NewYear(0.8, 0.3, 1.1, 1.1),
+    "country_geography": NewYear(1.0, 1.0, 1.0, 1.0),
+}
+# A year of one importer below this value (USD) is too small to be judged by itself.
+_SMALL_YEAR: Mapping[str, float] = {"bilateral_trade": 1e8}
 
-# Each dataset's main table (`raw`) as key, importer, country, code, year, value and quantity, by a
-# column that only tables of that layout have.
+# Each dataset's main table (`raw`) as key, importer, country, code, year, revision of the codes,
+# value and quantity, by a column that only tables of that layout have.
 SHAPES: Mapping[str, Mapping[str, str]] = {
     "bilateral_trade": {
         "primaryValue": """
             select concat_ws(' ', reporterCode, partnerCode, cmdCode, period) as key,
                 reporterCode as importer, partnerCode as country, cmdCode as code, period as year,
+                classificationCode as revision,
                 primaryValue as value, netWgt as quantity from raw""",
         "v": """
             select concat_ws(' ', j, i, k, t) as key, null as importer, i as country,
-                cast(k as varchar) as code, cast(t as integer) as year, cast(v as double) as value,
+                cast(k as varchar) as code, cast(t as integer) as year, 'H0' as revision,
+                cast(v as double) as value,
                 cast(q as double) as quantity from raw""",
     },
     "production": {
         "sheet": """
             select concat_ws(' | ', sheet, country, year) as key, null as importer, country,
-                sheet as code, year, quantity as value, null as quantity from raw
+                sheet as code, year, null as revision, quantity as value, null as quantity from raw
             where country <> 'Total'""",
     },
     "country_indicators": {
         "SP.POP.TOTL": """
             select concat_ws(' ', iso3, year, indicator) as key, null as importer,
-                iso3 as country, indicator as code, year,
+                iso3 as country, indicator as code, year, null as revision,
                 if(indicator = 'SP.POP.TOTL', figure, null) as value, figure as quantity
             from (unpivot (select * exclude (iso3, year), iso3, year from raw)
                 on columns(* exclude (iso3, year)) into name indicator value figure)""",
@@ -73,10 +104,38 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
     "country_geography": {
         "main_city_lat_deg": """
             select iso3 as key, null as importer, iso3 as country, null as code, null as year,
+                null as revision,
                 area_km2 as value, main_city_lat_deg * 1000 + main_city_lon_deg as quantity
             from raw""",
     },
 }
+# The importers and years of both, and which they share with codes of one revision: only these are
+# compared row by row. A year is 0 where the layout has none.
+_PERIODS = """
+    create table period as
+    with each_old as (
+        select importer, year, string_agg(distinct revision, ' ') as revision,
+            coalesce(sum(value), 0) as before
+        from old group by all
+    ),
+    each_new as (
+        select importer, year, string_agg(distinct revision, ' ') as revision,
+            coalesce(sum(value), 0) as after
+        from new group by all
+    )
+    select importer, year, before, after, before is not null and after is not null
+            and each_old.revision is not distinct from each_new.revision as is_held,
+        concat_ws(' in ', nullif(importer, ''), nullif(year, 0)) as name
+    from each_old full join each_new using (importer, year)
+"""
+# A code that is new is no gain to be judged; one that is lost is a loss of rows and value.
+_HELD = """
+    create view old_held as
+        from old semi join (from period where is_held) as held using (importer, year);
+    create view new_held as
+        from new semi join (from period where is_held) as held using (importer, year)
+        where coalesce(code, '') in (select coalesce(code, '') from old_held)
+"""
 _CHANGES = f"""
     with change as (
         select coalesce(new.key, old.key) as key,
@@ -87,28 +146,86 @@ _CHANGES = f"""
                     or old.quantity is distinct from new.quantity then 'updated'
             end as kind,
             abs(coalesce(new.value, 0) - coalesce(old.value, 0)) as size
-        from old full join new on old.key = new.key
+        from old_in_scope as old full join new on old.key = new.key
     )
     select kind, count(*), list(key order by size desc, key)[:{_SAMPLE}]
     from change where kind is not null group by kind order by kind
 """
-_LOST = "select distinct {0} from old where {0} is not null except select {0} from new order by 1"
+_LOST = """
+    select distinct {0} from old_held where {0} is not null
+    except select {0} from new_held order by 1
+"""
+_LOST_YEARS = """
+    select name from period semi join old_in_scope using (importer, year)
+    where after is null and not ($1 and year in (
+        select year from (select distinct year from period where before is not null) order by year
+        limit (
+            select count(distinct year) from period
+            where year > (select max(year) from period where before is not null)
+        )
+    ))
+    order by all
+"""
+_MOVED_YEARS = """
+    select name, (now.value - was.value) / was.value
+    from (select importer, year, sum(value) as value from old_held group by all) as was
+    inner join (select importer, year, sum(value) as value from new_held group by all) as now
+        using (importer, year)
+    inner join period using (importer, year)
+    where was.value > $1 order by importer, year
+"""
+_LOST_CODES = """
+    with lost as (
+        select importer, year, code, sum(value) as value
+        from old_held anti join new_held using (importer, year, code) group by all
+    )
+    select name, coalesce(sum(value), 0) / before, list(code order by value desc, code)
+    from lost inner join period using (importer, year) where before > $1
+    group by importer, year, name, before order by importer, year
+"""
+# Each importer and year that only the new one holds (or with codes of another revision), beside the
+# nearest year of that importer in the one in use.
+_NEW_YEARS = """
+    select fresh.importer, fresh.year, fresh.name,
+        arg_min(period.year, 2 * abs(period.year - fresh.year) + (period.year > fresh.year)::int)
+    from period as fresh inner join period
+        on fresh.importer = period.importer and period.before > $1
+    where fresh.after is not null and not fresh.is_held
+    group by all order by all
+"""
+_MEDIAN_CODE = """
+    with each_code as (
+        select 'new' as side, code, sum(value) as value,
+            sum(value) filter (quantity > 0) / sum(quantity) as price
+        from new where importer = $1 and year = $2 and value > 0 group by code
+        union all
+        select 'old' as side, code, sum(value) as value,
+            sum(value) filter (quantity > 0) / sum(quantity) as price
+        from old where importer = $1 and year = $3 and value > 0 group by code
+    )
+    select median(now.value / was.value), median(now.price / was.price)
+    from (from each_code where side = 'new') as now
+    inner join (from each_code where side = 'old') as was using (code)
+"""
 
 
 @dataclass(frozen=True)
 class Scope:
     """The years and importers that the settings ask for. Data outside of them are not missed when
-    a new snapshot lacks them; None means everything."""
+    a new snapshot lacks them; None means everything. A window that `moves` may lose as many of its
+    first years as there are new ones behind its last."""
 
     years: Collection[int] | None = None
     importers: Collection[str] | None = None
+    moves: bool = False
 
 
 @dataclass(frozen=True)
 class Verdict:
     """May the candidate be used, why not, and what it changes.
 
-    `before` and `after` are the counts of rows, countries, codes and years, and the total value;
+    `before` and `after` are the counts of rows, countries, codes and years, and the total value, of
+    what both snapshots hold; `news` is a sentence on each year that only the candidate holds.
     `changes` and `samples` are, of rows created, updated and deleted, a count and some keys.
     """
 
@@ -121,6 +238,7 @@ class Verdict:
     after: Mapping[str, float] = field(default_factory=dict)
     changes: Mapping[str, int] = field(default_factory=dict)
     samples: Mapping[str, list[str]] = field(default_factory=dict)
+    news: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [
@@ -128,7 +246,7 @@ class Verdict:
             f"{'is accepted' if self.is_accepted else 'is kept but not used'}"
             + (f", compared with {self.in_use}" if self.in_use else "")
         ]
-        lines += [f"  {reason}" for reason in self.reasons]
+        lines += [f"  {sentence}" for sentence in (*self.reasons, *self.news)]
         lines += [f"  {k}: {old:,.0f} -> {self.after[k]:,.0f}" for k, old in self.before.items()]
         if self.changes:
             counts = ", ".join(f"{kind} {n:,}" for kind, n in self.changes.items())
@@ -167,28 +285,86 @@ def compare(in_use: Snapshot, candidate: Snapshot, scope: Scope) -> Verdict:
         if _load(connection, "old", in_use, scope) != _load(connection, "new", candidate, scope):
             return _accept(candidate, in_use, "The one in use has another provider's layout.")
         # An importer that is new is not a gain to be judged.
-        connection.execute(
-            "delete from new where importer is not null "
-            "and importer not in (select importer from old)"
-        )
-        before, after = _measure(connection, "old"), _measure(connection, "new")
+        connection.execute("delete from new where importer not in (select importer from old)")
+        connection.execute(_PERIODS)
+        connection.execute(_HELD)
+        before, after = _measure(connection, "old_held"), _measure(connection, "new_held")
         found = connection.execute(_CHANGES).fetchall()
         lost = {
-            column: [str(value) for (value,) in connection.execute(_LOST.format(column)).fetchall()]
-            for column in ("country", "code", "year")
+            column: [str(value) for (value,) in connection.sql(_LOST.format(column)).fetchall()]
+            for column in ("country", "code")
+        } | {
+            "year": [name for (name,) in connection.execute(_LOST_YEARS, [scope.moves]).fetchall()]
         }
-    reasons = tuple(_outside(TOLERANCES[candidate.dataset], before, after, lost))
+        small = [_SMALL_YEAR.get(candidate.dataset, 0.0)]
+        moved = connection.execute(_MOVED_YEARS, small).fetchall()
+        empty = connection.execute(_LOST_CODES, small).fetchall()
+        fresh = connection.execute(_NEW_YEARS, small).fetchall()
+        judged = [_judge_new(connection, candidate.dataset, *each) for each in fresh]
+    tolerance = TOLERANCES[candidate.dataset]
+    reasons = [*_outside(tolerance, before, after, lost)]
+    reasons += [
+        f"The value of {name} changes by {change:+.1%}; the limit is {tolerance.year_change:.0%}."
+        for name, change in moved
+        if abs(change) > tolerance.year_change
+    ]
+    reasons += [
+        f"{name} has no row of {', '.join(codes[:_SAMPLE])}, of {share:.1%} of its value; the "
+        f"limit is {tolerance.year_lost:.0%}."
+        for name, share, codes in empty
+        if share > tolerance.year_lost
+    ]
+    reasons += [reason for _, wrong in judged for reason in wrong]
     return Verdict(
         candidate.dataset,
         candidate.snapshot_id,
         in_use.snapshot_id,
         not reasons,
-        reasons,
+        tuple(reasons),
         before,
         after,
         dict.fromkeys(("created", "updated", "deleted"), 0) | {kind: n for kind, n, _ in found},
         {kind: keys for kind, _, keys in found},
+        tuple(sentence for sentence, _ in judged),
     )
+
+
+def _judge_new(
+    connection: duckdb.DuckDBPyConnection,
+    dataset: str,
+    importer: str,
+    year: int,
+    name: str,
+    year_before: int,
+) -> tuple[str, list[str]]:
+    """A sentence on a year that only the new snapshot holds, and one for each rule it breaks."""
+    limits, place = NEW_YEARS[dataset], "where importer = '{}' and year = {}"
+    was = _measure(connection, "old", place.format(importer, year_before))
+    now = _measure(connection, "new", place.format(importer, year))
+    medians = connection.execute(_MEDIAN_CODE, [importer, year, year_before]).fetchall()[0]
+    distance = max(1, abs(year - year_before))
+    growth = now["total value"] / was["total value"]
+    wrong = [
+        f"{name} has {now[noun]:,.0f} {noun}, {year_before} {was[noun]:,.0f}; the least is "
+        f"{least:.0%} of these."
+        for noun, least in (("countries", limits.countries), ("codes", limits.codes))
+        if now[noun] < least * was[noun]
+    ]
+    for what, factor, most in (
+        ("total value", growth, limits.growth),
+        ("value of the median code", medians[0], limits.median_code),
+        ("price of the median code", medians[1], limits.median_code),
+    ):
+        limit = most**distance
+        if factor is not None and not 1 / limit <= factor <= limit:
+            wrong.append(
+                f"The {what} of {name} is {factor:.3g} times that of {year_before}; the limit is "
+                f"{limit:.3g} times more or less."
+            )
+    return (
+        f"{name} is new: {now['rows']:,.0f} rows, {now['countries']:,.0f} countries, total value "
+        f"{now['total value']:,.0f}, {growth - 1:+.1%} on {year_before}."
+    ), wrong
 
 
 def _accept(candidate: Snapshot, in_use: Snapshot | None, why: str) -> Verdict:
@@ -199,27 +375,33 @@ def _accept(candidate: Snapshot, in_use: Snapshot | None, why: str) -> Verdict:
 def _load(
     connection: duckdb.DuckDBPyConnection, name: str, snapshot: Snapshot, scope: Scope
 ) -> str | None:
-    """Make a table of the snapshot's rows in scope, in the common shape; return the layout's own
-    column, or None (and no table) when no layout is known."""
+    """Make a table of the snapshot's rows of the importers in scope, in the common shape, and a
+    view `<name>_in_scope` of those of its years; return the layout's own column, or None (and no
+    table) when no layout is known."""
     raw = connection.read_parquet(str(snapshot.parquet(snapshot.dataset)))
+    years, importers = (values and list(values) for values in (scope.years, scope.importers))
     for column, shape in SHAPES[snapshot.dataset].items():
         if column in raw.columns:
             raw.create_view("raw", replace=True)
             connection.execute(
-                f"create table {name} as select * from ({shape}) "
-                "where coalesce(list_contains($1::integer[], year), true) "
-                "and coalesce(list_contains($2::varchar[], importer), true)",
-                [values and list(values) for values in (scope.years, scope.importers)],
+                f"create table {name} as select * replace (coalesce(importer, '') as importer, "
+                f"coalesce(year, 0) as year) from ({shape}) "
+                "where coalesce(list_contains($1::varchar[], importer), true)",
+                [importers],
             )
+            wanted = f"where year in ({', '.join(map(str, [0, *years]))})" if years else ""
+            connection.execute(f"create view {name}_in_scope as from {name} {wanted}")
             return column
     return None
 
 
-def _measure(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, float]:
+def _measure(
+    connection: duckdb.DuckDBPyConnection, table: str, where: str = ""
+) -> dict[str, float]:
     counted = connection.sql(
         "select count(*) as rows, count(distinct country) as countries, "
-        "count(distinct code) as codes, count(distinct year) as years, "
-        f'coalesce(sum(value), 0) as "total value" from {table}'
+        "count(distinct code) as codes, count(distinct nullif(year, 0)) as years, "
+        f'coalesce(sum(value), 0) as "total value" from {table} {where}'
     )
     return dict(zip(counted.columns, counted.fetchall()[0], strict=True))
 
@@ -250,5 +432,8 @@ def _outside(
     ):
         if (n_lost := len(lost[column])) > limit:
             some = ", ".join(lost[column][:_SAMPLE])
-            reasons.append(f"It lacks {n_lost} {plural} ({some}); the limit is {limit}.")
+            reasons.append(
+                f"It lacks {n_lost} {column if n_lost == 1 else plural} ({some}); the limit is "
+                f"{limit}."
+            )
     return reasons

@@ -7,6 +7,11 @@ what a reporter has published. How rows are read and reconciled is in `comtrade_
   partner, with `partner2Code=0, motCode=0, customsCode=C00`: without these rows multiply.
 - The publisher cuts an answer at a cap without saying so: 500 rows without a key, 100,000 with one.
   An answer as long as the cap is never accepted; the request is halved by codes, then partners.
+- An answer that says it has more rows than it holds was cut, and is halved as well.
+- A code without a row is not taken for a code without trade: the World row of such codes is asked
+  for beside codes that have trade. Where there is one, the code is asked for again; where there is
+  none, the code counts as empty, and for good once a later day has said the same.
+- A year in a revision that the seed does not map is left out and noted.
 - Every accepted answer is stored before the next request (`downloads.py`), under the checksum that
   the publisher gives to that reporter and year. Answers under an older checksum are deleted once
   newer ones are whole. Those of other years and reporters stay, so that a backfill is used whenever
@@ -16,30 +21,40 @@ what a reporter has published. How rows are read and reconciled is in `comtrade_
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import SecretStr
 
 from minerals.errors import PermanentSourceError, SourceError, TransientSourceError
 from minerals.files import write_atomically
 from minerals.settings import Settings
-from minerals.sources import comtrade_rows, seeds
+from minerals.sources import comtrade_rows, seeds, window, world_mining_data
 from minerals.sources.comtrade_rows import Published
 from minerals.sources.downloads import Downloads, remove_superseded
 from minerals.sources.http import Allowance, Answer, Client, RetryPolicy
 from minerals.sources.provider import Fetched, Provider
-from minerals.sources.snapshots import Original
+from minerals.sources.snapshots import Original, SnapshotStore
 from minerals.sources.tables import sources
 
 log = logging.getLogger(__name__)
 
 KEY_HEADER = "Ocp-Apim-Subscription-Key"
 _SPLIT = ".split"
+TOTALS_PER_REQUEST = 90  # a total is one row, so that no cap is reached
+CONTROLS = 10  # codes with trade whose totals are asked for beside those of codes without
+# Words of errors that come with status 200 and may pass.
+_PASSING = re.compile(
+    r"time.?out|timed out|try again|too many|unavailable|busy|internal|temporar|went wrong", re.I
+)
+MOST_PERIODS = 12  # the service's limit per call
 # A sensor that only asks what is published has a minute for it, and asks again tomorrow.
 IMPATIENT = RetryPolicy(attempts=2, connect_timeout=5.0, read_timeout=15.0, longest_retry_after=5.0)
 # What every request fixes, so that there is one row per partner and code.
@@ -118,18 +133,21 @@ class Comtrade:
     codes: Mapping[str, Sequence[str]]
 
     def availability(self, reporters: Sequence[str], years: Sequence[int]) -> list[Published]:
-        """What each reporter has published of these years; one call per reporter.
+        """What each reporter has published of these years; one call per reporter and twelve years.
 
         Of several classifications of one year the original one counts, else the newest revision.
         """
         found = []
         for reporter in reporters:
-            answer = self.client.get(
-                self.plan.availability_path,
-                {"reportercode": reporter, "period": ",".join(map(str, years))},
-                check=partial(_check_envelope, what=f"availability of reporter {reporter}"),
-            )
-            rows = [r for r in answer.json()["data"] if str(r.get("reporterCode")) == reporter]
+            rows: list[dict[str, Any]] = []
+            for start in range(0, len(years), MOST_PERIODS):
+                periods = ",".join(map(str, years[start : start + MOST_PERIODS]))
+                answer = self.client.get(
+                    self.plan.availability_path,
+                    {"reportercode": reporter, "period": periods},
+                    check=partial(_check_envelope, what=f"availability of reporter {reporter}"),
+                )
+                rows += [r for r in answer.json()["data"] if str(r.get("reporterCode")) == reporter]
             for year in years:
                 of_year = [row for row in rows if str(row.get("period")) == str(year)]
                 of_year.sort(key=lambda row: str(row.get("classificationCode")))
@@ -139,19 +157,93 @@ class Comtrade:
 
     def answers(self, published: Published) -> list[tuple[Original, Path]]:
         """All answers that hold the mapped codes of one reporter and year, fetching only those
-        that are not stored yet. Raises QuotaExhaustedError half-way, keeping what came."""
+        that are not stored yet.
+
+        Raises QuotaExhaustedError half-way, keeping what came, and TransientSourceError when codes
+        have a total and no partner.
+        """
         wanted, downloads = self.mapped(published), self.downloads(published)
+        pages = self._pages_of(published, wanted, downloads)
+        if lost := self._lost(published, wanted, pages, downloads):
+            log.warning("UN Comtrade: %s: no row came of %s; asked again", published, lost)
+            for page in pages.values():
+                if _codes_of(page) <= set(lost):
+                    downloads.remove(page.name)
+            pages = self._pages_of(published, wanted, downloads, again=lost)
+            if lost := self._lost(published, wanted, pages, downloads):
+                self.forget(published, lost)
+                raise TransientSourceError(
+                    f"UN Comtrade: reporter {published.reporter} has imports of {', '.join(lost)} "
+                    f"in {published.year} by its totals, and no row of them came, twice. Nothing "
+                    "is used; the next refresh asks again."
+                )
+        return [(page, downloads.path(name)) for name, page in sorted(pages.items())]
+
+    def _pages_of(
+        self,
+        published: Published,
+        wanted: Sequence[str],
+        downloads: Downloads,
+        again: Collection[str] = (),
+    ) -> dict[str, Original]:
+        """The stored answers that hold the codes, by name, after fetching those that are missing,
+        and once more those to ask for `again`."""
         whole = [page for page in downloads.all() if "partnerCode" not in page.params]
         pages = [page for page in whole if set(wanted) & _codes_of(page)]
-        covered = {code for page in pages for code in _codes_of(page)}
+        covered = {code for page in pages for code in _codes_of(page)} - set(again)
         missing = [code for code in wanted if code not in covered]
-        size = self.plan.codes_per_request
-        for start in range(0, len(missing), size):
-            codes = tuple(missing[start : start + size])
+        for codes in _chunks(missing, self.plan.codes_per_request):
             request = Request(published.reporter, published.year, published.revision, codes)
             pages += self._collect(request, downloads)
-        unique = {page.name: page for page in pages}
-        return [(page, downloads.path(name)) for name, page in sorted(unique.items())]
+        return {page.name: page for page in pages}
+
+    def _lost(
+        self,
+        published: Published,
+        wanted: Sequence[str],
+        pages: Mapping[str, Original],
+        downloads: Downloads,
+    ) -> list[str]:
+        """The codes that have a World row although no answer has a row of them. Codes without one
+        are confirmed to be empty, beside codes that are known to have trade.
+
+        Raises TransientSourceError when the World rows of these do not come either.
+        """
+        with_rows = {code for page in pages.values() for code in _codes_with_rows(downloads, page)}
+        known = [code for code in wanted if code in with_rows][:CONTROLS]
+        if not known:
+            return []  # judged with the whole year
+        answered = _days(pages.values())
+        totals = [p for p in downloads.all() if p.params.get("partnerCode") == comtrade_rows.WORLD]
+        confirmed, today = _days(totals), f"{datetime.now(UTC):%F}"
+        # A day later than the empty answer, the confirmation is for good.
+        to_confirm = [
+            code
+            for code in wanted
+            if code not in with_rows
+            and confirmed.get(code, "") != today
+            and confirmed.get(code, "") <= answered[code]
+        ]
+        found: list[str] = []
+        for codes in _chunks(to_confirm, TOTALS_PER_REQUEST):
+            beside = tuple(sorted({*codes, *known}))
+            place = (published.reporter, published.year, published.revision)
+            request = Request(*place, beside, (comtrade_rows.WORLD,))
+            answer = self.client.get(
+                self.plan.path,
+                request.params(self.plan.cap),
+                check=partial(_check_page, request=request),
+            )
+            came = {str(row["cmdCode"]) for row in answer.json()["data"]}
+            if not came & set(known):
+                raise TransientSourceError(
+                    f"UN Comtrade: no total came for {request}, which holds codes with imports: "
+                    "the service gives empty answers. Nothing is used; the next refresh asks again."
+                )
+            found += sorted(came & set(codes))
+            if not came & set(codes):
+                downloads.keep(f"totals-{request.name(self.plan.cap)}", answer)
+        return found
 
     def forget(self, published: Published, codes: Iterable[str]) -> None:
         """Delete the stored answers that hold these codes, so that they are requested again."""
@@ -195,15 +287,36 @@ class Comtrade:
                 request.params(self.plan.cap),
                 check=partial(_check_page, request=request),
             )
-            n_rows = len(answer.json()["data"])
-            if n_rows < self.plan.cap:
+            content = answer.json()
+            n_rows, count = len(content["data"]), content.get("count")
+            says_more = isinstance(count, int) and count > n_rows
+            if n_rows < self.plan.cap and not says_more:
                 log.info("UN Comtrade: %s: %d rows", request, n_rows)
                 return [downloads.keep(name, answer)]
-            log.info("UN Comtrade: %s: reaches the cap of %d rows, split", request, self.plan.cap)
+            why = f"{n_rows} rows of {count}" if says_more else f"the cap of {self.plan.cap} rows"
+            log.info("UN Comtrade: %s: split, %s came", request, why)
             downloads.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(split, f"{n_rows} rows reach the cap of {self.plan.cap}\n")
+            write_atomically(split, f"{why} came\n")
         first, second = request.halves(self.partners)
         return self._collect(first, downloads) + self._collect(second, downloads)
+
+
+def _chunks(codes: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
+    for start in range(0, len(codes), size):
+        yield tuple(codes[start : start + size])
+
+
+def _days(pages: Iterable[Original]) -> dict[str, str]:
+    """The last day on which each code was answered."""
+    days: dict[str, str] = {}
+    for page in pages:
+        for code in _codes_of(page):
+            days[code] = max(days.get(code, ""), page.retrieved_at[:10])
+    return days
+
+
+def _codes_with_rows(downloads: Downloads, page: Original) -> set[str]:
+    return {str(row["cmdCode"]) for row in json.loads(downloads.read(page))["data"]}
 
 
 def _codes_of(page: Original) -> set[str]:
@@ -223,8 +336,8 @@ def _published(reporter: str, year: int, row: Mapping[str, Any]) -> Published:
 
 
 def _check_envelope(answer: Answer, what: str) -> list[dict[str, Any]]:
-    """The rows of an answer. Raises PermanentSourceError when it has no list of rows,
-    TransientSourceError when it has not as many as it says."""
+    """The rows of an answer. Raises PermanentSourceError when it has no list of rows or an error
+    that stays, TransientSourceError when the error may pass or it has more rows than it says."""
     content = answer.json()
     if not isinstance(content, dict) or not isinstance(content.get("data"), list):
         has = ", ".join(content) if isinstance(content, dict) else type(content).__name__
@@ -233,10 +346,13 @@ def _check_envelope(answer: Answer, what: str) -> list[dict[str, Any]]:
             "service answers at MINERALS_COMTRADE_URL, or its layout changed."
         )
     if content.get("error"):
-        raise PermanentSourceError(f"UN Comtrade refused {what}: {content['error']}")
+        refused = f"UN Comtrade: {content['error']} This is its answer for {what}."
+        if _PASSING.search(str(content["error"])):
+            raise TransientSourceError(refused)
+        raise PermanentSourceError(refused)
     rows: list[dict[str, Any]] = content["data"]
     count = content.get("count")
-    if isinstance(count, int) and count >= 0 and count != len(rows):
+    if isinstance(count, int) and 0 <= count < len(rows):
         raise TransientSourceError(
             f"UN Comtrade: the answer for {what} says {count} rows and holds {len(rows)}."
         )
@@ -294,13 +410,22 @@ class FetchedTrade:
         return digest.hexdigest()
 
 
-def fetch(source: Comtrade, reporters: Sequence[str], years: Sequence[int]) -> FetchedTrade:
-    """Everything of these reporters and years that is published, reconciled with World.
+def fetch(
+    source: Comtrade,
+    reporters: Sequence[str],
+    years: Sequence[int],
+    window_of: Callable[[Mapping[str, Collection[int]]], Collection[int]] | None = None,
+) -> FetchedTrade:
+    """Everything of these reporters and years that is published, reconciled with World; with
+    `window_of`, of the years that it chooses from those that each reporter has published.
 
     Raises SourceError when nothing is published, or World and partners differ: then the stored
     answers of those codes are deleted, so that the next refresh asks for them again.
     """
     published = _available(source, reporters, years)
+    if window_of:
+        years = sorted(window_of(_years_of(published)))
+        published = [p for p in published if p.year in years]
     if missing := {(r, y) for r in reporters for y in years} - {
         (p.reporter, p.year) for p in published
     }:
@@ -344,16 +469,38 @@ def _available(source: Comtrade, reporters: Sequence[str], years: Sequence[int])
     return published
 
 
+def _years_of(published: Iterable[Published]) -> dict[str, set[int]]:
+    years: dict[str, set[int]] = {}
+    for each in published:
+        years.setdefault(each.reporter, set()).add(each.year)
+    return years
+
+
+def candidate_years(production: Collection[int] | None) -> tuple[int, ...]:
+    """The years to ask about where the sources decide about the window: the latest dozen that the
+    production has or, when it is not known, that have ended."""
+    ended = range(datetime.now(UTC).year - MOST_PERIODS, datetime.now(UTC).year)
+    return tuple(sorted(production or ended)[-MOST_PERIODS:])
+
+
 def newly_published(
     settings: Settings, held: Path, policy: RetryPolicy = IMPATIENT
 ) -> list[Published]:
-    """The years of the settings that are published and that a snapshot (`held`: its availability
-    table) holds not at all or with another checksum: one call per importer, and no rows.
+    """The years of the panel that are published and that a snapshot (`held`: its availability
+    table) holds not at all or with another checksum: one call per importer, and no rows. Where the
+    sources decide about the panel, its years are those that a fetch would bring now.
 
     Raises SourceError.
     """
     reporters = [seeds.reporter_code(settings.seeds_dir, i) for i in settings.importers]
-    published = source(settings, policy).availability(reporters, settings.years)
+    client = source(settings, policy)
+    if window.is_open(settings):
+        production = window.production_years(SnapshotStore(settings.raw_dir))
+        published = client.availability(reporters, candidate_years(production))
+        years = window.latest(_years_of(published), production)
+        published = [p for p in published if p.year in years]
+    else:
+        published = client.availability(reporters, settings.years)
     columns = ("reporterCode", "period", "datasetChecksum")
     known = {tuple(row[c] for c in columns) for row in pq.read_table(held).to_pylist()}
     return [p for p in published if (p.reporter, p.year, p.checksum) not in known]
@@ -386,6 +533,11 @@ def backfill(
         )
 
 
+def _mark(key: SecretStr | None) -> str:
+    """What tells the calls of one key from those of another, and does not give the key away."""
+    return hashlib.sha256(key.get_secret_value().encode()).hexdigest()[:8] if key else "keyless"
+
+
 def source(settings: Settings, policy: RetryPolicy | None = None) -> Comtrade:
     """The client that these settings describe: with a key if there is one."""
     key = settings.comtrade_api_key
@@ -396,7 +548,7 @@ def source(settings: Settings, policy: RetryPolicy | None = None) -> Comtrade:
             policy=policy or RetryPolicy(),
             secrets={KEY_HEADER: key} if key else {},
             allowance=Allowance(
-                settings.state_dir / "comtrade.json",
+                settings.state_dir / f"comtrade-{_mark(key)}.json",
                 settings.comtrade_calls_per_day,
                 settings.comtrade_seconds_between_calls,
             ),
@@ -408,12 +560,28 @@ def source(settings: Settings, policy: RetryPolicy | None = None) -> Comtrade:
     )
 
 
+def _production_years(settings: Settings, policy: RetryPolicy | None) -> set[int] | None:
+    """The years that the production has or would have now; None when its source does not answer
+    and there is no snapshot of it."""
+    try:
+        return world_mining_data.years_held(settings, policy)
+    except SourceError as error:
+        log.warning("The years of World Mining Data are not known. %s", error)
+        return window.production_years(SnapshotStore(settings.raw_dir))
+
+
 def trade_provider(settings: Settings, policy: RetryPolicy | None = None) -> Provider:
     """Imports of the settings' importers over their years."""
 
     def fetched() -> Fetched:
         reporters = [seeds.reporter_code(settings.seeds_dir, i) for i in settings.importers]
-        trade = fetch(source(settings, policy), reporters, settings.years)
+        client = source(settings, policy)
+        if window.is_open(settings):
+            production = _production_years(settings, policy)
+            window_of = partial(window.latest, production=production)
+            trade = fetch(client, reporters, candidate_years(production), window_of)
+        else:
+            trade = fetch(client, reporters, settings.years)
         # Names that say reporter and year too: codes repeat.
         originals = [
             (replace(o, name=f"{o.params['reporterCode']}-{o.params['period']}-{o.name}"), path)

@@ -1,9 +1,10 @@
 """One way to ask a publisher: time-outs, retries, a rate and a daily quota, checked answers.
 
 A failure that may pass (a time-out, a dropped connection, 408, 425, 429, 5xx, a page of HTML or
-half a body where data were expected) is retried, later each time; every other failure stops at once
-with a message. A project that retried all failures alike once sent the same refused request 5,363
-times.
+half a body where data were expected, a gateway's page in the place of the service's own refusal, an
+error of one of these kinds with status 200) is retried, later each time; every other failure stops
+at once with a message, the service's own words first. A project that retried all failures alike
+once sent the same refused request 5,363 times.
 
 The key of a source travels in a request header. It is in no URL, and no exception raised here holds
 the request that carried it: httpx's own exceptions do, so they are not chained.
@@ -39,6 +40,8 @@ Expected = Literal["json", "workbook"]
 USER_AGENT = "mineral-sourcing-warehouse"
 _WORKBOOK_STARTS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx, .xls
 _TRANSIENT_STATUS = frozenset({408, 425, 429})
+_QUOTA_STATUS = frozenset({403, 429})
+_KEY_STATUS = frozenset({401, 403})
 _EXCERPT = 200
 _DAY_SECONDS = 86_400
 
@@ -84,14 +87,17 @@ class _Use(BaseModel):
     used: int = 0
     next_slot: float = 0.0
     blocked_until: float = 0.0
+    blocked_per_day: int = 0  # the setting when the publisher asked to wait
 
 
 @dataclass
 class Allowance:
-    """The rate and the daily quota of one source, in a file, so that a restart changes nothing.
+    """The rate and the daily quota of one key of a source, in a file, so that a restart changes
+    nothing.
 
-    A call is counted before it is sent, so a process that dies in between has used it. Safe between
-    processes.
+    A publisher's request to wait ends when `per_day` is set to another number: then the plan of the
+    key has changed. A call is counted before it is sent, so a process that dies in between has used
+    it. Safe between processes.
     """
 
     file: Path
@@ -107,7 +113,7 @@ class Allowance:
         """
         with self._use() as use:
             now = self.now()
-            if use.blocked_until > now:
+            if use.blocked_until > now and use.blocked_per_day in {0, self.per_day}:
                 self._refuse(use.blocked_until, "the publisher asked to wait")
             if use.used >= self.per_day:
                 midnight = (now // _DAY_SECONDS + 1) * _DAY_SECONDS
@@ -122,11 +128,13 @@ class Allowance:
         """Allow no call for this long, because the publisher said so."""
         with self._use() as use:
             use.blocked_until = self.now() + seconds
+            use.blocked_per_day = self.per_day
 
     def _refuse(self, until: float, why: str) -> NoReturn:
+        source, moment = self.file.stem.partition("-")[0], datetime.fromtimestamp(until, UTC)
         raise QuotaExhaustedError(
-            f"No call is left for {self.file.stem}: {why}. What was fetched is kept; a refresh "
-            f"after {datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M} UTC continues from there.",
+            f"No call is left for {source}: {why}. What was fetched is kept; a refresh after "
+            f"{moment:%Y-%m-%d %H:%M} UTC continues from there.",
             until - self.now(),
         )
 
@@ -232,7 +240,10 @@ class Client:
         if response.status_code != httpx.codes.OK and not (
             response.status_code == httpx.codes.NOT_MODIFIED and headers
         ):
-            self._refuse_status(response, body, request)
+            retry_after = response.headers.get("Retry-After")
+            self._refuse_status(response.status_code, body, request, retry_after)
+        elif expected == "json" and (status := _status_in(body)):
+            self._refuse_status(status, body, request)
         answer = Answer(
             url=str(httpx.URL(url)),
             params=dict(params),
@@ -280,24 +291,32 @@ class Client:
                 text = text.replace(form, "(the key)")
         return text
 
-    def _refuse_status(self, response: httpx.Response, body: bytes, request: str) -> NoReturn:
-        """Raise the error of a status that brings no answer."""
-        status, said = response.status_code, _excerpt(body)
-        if status == httpx.codes.FORBIDDEN and (seconds := quota_seconds(body)) is not None:
-            self._refuse_quota(request, seconds)
+    def _refuse_status(
+        self, status: int, body: bytes, request: str, retry_after: str | None = None
+    ) -> NoReturn:
+        """Raise the error of a status that brings no answer: the service's words, then where."""
+        said = f"{self.name}: {_words(body) or 'no words came'} (status {status})."
+        where = f"The request: {request.removeprefix(f'{self.name}: ')}"
+        if status in _QUOTA_STATUS and (seconds := quota_seconds(body)) is not None:
+            self._refuse_quota(said, seconds)
         if status in _TRANSIENT_STATUS or status >= 500:
-            wait = _retry_after(response.headers.get("Retry-After"))
+            wait = _retry_after(retry_after)
             if wait is not None and wait > self.policy.longest_retry_after:
-                self._refuse_quota(request, wait)
-            raise TransientSourceError(f"{request} was answered with status {status}{said}.", wait)
+                self._refuse_quota(said, wait)
+            raise TransientSourceError(f"{said} {where}.", wait)
+        if status in _KEY_STATUS and _is_html(body):
+            raise TransientSourceError(
+                f"{said} The page is of a gateway, a proxy or a firewall before the service, which "
+                f"has not judged the key. {where}."
+            )
         advice = _advice(status, bool(self.secrets))
-        raise PermanentSourceError(f"{request} was refused with status {status}{said}. {advice}")
+        raise PermanentSourceError(f"{said} {advice} {where}.")
 
-    def _refuse_quota(self, request: str, seconds: float) -> NoReturn:
+    def _refuse_quota(self, said: str, seconds: float) -> NoReturn:
         if self.allowance:
             self.allowance.block(seconds)
         raise QuotaExhaustedError(
-            f"{request}: the publisher gives no more answers for "
+            f"{said} The publisher gives no more answers for "
             f"{timedelta(seconds=int(seconds))} (hours:minutes:seconds). What was fetched is kept; "
             "a later refresh continues from there.",
             seconds,
@@ -314,7 +333,7 @@ def _check_content(body: bytes, expected: Expected, request: str) -> None:
     """Raise TransientSourceError unless the body is of the expected kind."""
     if not body.strip():
         raise TransientSourceError(f"{request} was answered with status 200 and an empty body.")
-    if body.lstrip()[:32].lower().startswith((b"<!doctype html", b"<html")):
+    if _is_html(body):
         raise TransientSourceError(
             f"{request} was answered with a page of HTML where {expected} was expected"
             f"{_excerpt(body)}. It is usually a maintenance notice or comes from a gateway."
@@ -357,7 +376,7 @@ def _transport_problem(error: Exception, request: str, words: str) -> SourceErro
 
 
 def _advice(status: int, has_key: bool) -> str:
-    if status in {401, 403}:
+    if status in _KEY_STATUS:
         given = "The key given is not accepted" if has_key else "A key is needed"
         return f"{given}: see docs/operations.md on how to get one. The request is not repeated."
     if 300 <= status < 400:
@@ -390,7 +409,44 @@ def _retry_after(value: str | None) -> float | None:
     return max(0.0, (moment - datetime.now(moment.tzinfo or UTC)).total_seconds())
 
 
-def _excerpt(body: bytes) -> str:
+def _is_html(body: bytes) -> bool:
+    return body.lstrip()[:32].lower().startswith((b"<!doctype html", b"<html"))
+
+
+def _status_in(body: bytes) -> int | None:
+    """The status that an answer of status 200 says it has, when that is an error."""
+    if b'"statusCode"' not in body:
+        return None
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return None
+    status = content.get("statusCode") if isinstance(content, dict) else None
+    return status if isinstance(status, int) and 400 <= status < 600 else None
+
+
+def _words(body: bytes) -> str:
+    """What a service says in a refusal: the texts of its JSON, or the text of its page."""
+    try:
+        content = json.loads(body)
+    except ValueError:
+        content = None
+    if isinstance(content, dict):
+        said = [text for text in _texts(content) if text]
+        return "; ".join(dict.fromkeys(said))[:_EXCERPT]
     text = re.sub(r"<[^>]*>", " ", body[:2000].decode("utf-8", "replace"))
-    text = re.sub(r"\s+", " ", text).strip()
-    return f" and the words: {text[:_EXCERPT]}" if text else ""
+    return re.sub(r"\s+", " ", text).strip()[:_EXCERPT]
+
+
+def _texts(content: object) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content.strip().rstrip(".")
+    for part in content.values() if isinstance(content, dict) else ():
+        yield from _texts(part)
+    for part in content if isinstance(content, list) else ():
+        yield from _texts(part)
+
+
+def _excerpt(body: bytes) -> str:
+    words = _words(body)
+    return f" and the words: {words}" if words else ""

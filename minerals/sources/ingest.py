@@ -10,7 +10,7 @@ from typing import Literal
 
 from minerals.errors import SnapshotDamagedError, SourceError
 from minerals.settings import Settings
-from minerals.sources import providers, seeds
+from minerals.sources import providers, seeds, window
 from minerals.sources.acceptance import Scope, Verdict, assess
 from minerals.sources.provider import Provider
 from minerals.sources.snapshots import Snapshot, SnapshotStore
@@ -34,6 +34,16 @@ class Ingested:
     @property
     def is_stale(self) -> bool:
         return self.outcome in {"refused", "failed"}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the snapshot is what was asked for: neither old nor with something missing."""
+        return not self.is_stale and not self.snapshot.notes
+
+    @property
+    def explanation(self) -> str:
+        """The message, after what the snapshot notes of itself."""
+        return "\n".join([*self.snapshot.notes, self.message])
 
     @property
     def headline(self) -> str:
@@ -101,9 +111,10 @@ def _keep_last(
 
 def scope_of(settings: Settings, dataset: str) -> Scope:
     """The years and importers that the settings ask a dataset for."""
+    moves = window.is_open(settings)
     if dataset == "bilateral_trade":
         codes = [seeds.reporter_code(settings.seeds_dir, i) for i in settings.importers]
-        return Scope(years=settings.years, importers=codes)
+        return Scope(None if moves else settings.years, codes, moves)
     if dataset == "country_indicators":
-        return Scope(years=years_to_fetch(settings))
-    return Scope()
+        return Scope(window.settled(settings).years if moves else years_to_fetch(settings))
+    return Scope(moves=moves)

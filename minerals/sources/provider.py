@@ -18,21 +18,29 @@ _ROWS_PER_GROUP = 100_000
 @dataclass(frozen=True)
 class Fetched:
     """What a source holds now: the hex sha256 of its original bytes, the tables they parse into
-    (called only when no snapshot has them), and the files to keep as received."""
+    (called only when no snapshot has them), the files to keep as received, and a sentence on each
+    thing that was asked for and is not there, or not as usual."""
 
     sha256: str
     read_tables: Callable[[], Mapping[str, pa.Table]]
     originals: Iterable[tuple[Original, Path]] = ()
+    notes: Sequence[str] = ()
 
     @classmethod
     def from_files(
         cls,
         originals: Sequence[tuple[Original, Path]],
         read_tables: Callable[[], Mapping[str, pa.Table]],
+        notes: Sequence[str] = (),
     ) -> "Fetched":
         """What these files hold; the hash is of their names and hashes."""
         lines = sorted(f"{original.name} {original.sha256}" for original, _ in originals)
-        return cls(hashlib.sha256("\n".join(lines).encode()).hexdigest(), read_tables, originals)
+        return cls(_sha256("\n".join(lines)), read_tables, originals, notes)
+
+    @property
+    def identity(self) -> str:
+        """The hash with the notes, if there are any: other notes make another snapshot."""
+        return _sha256("\n".join([self.sha256, *self.notes])) if self.notes else self.sha256
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,16 @@ class Provider:
                 pq.write_table(rows, file, compression="zstd", row_group_size=_ROWS_PER_GROUP)
             return written
 
-        layout, originals = source.layout, fetched.originals
         return store.create(
-            source.dataset, source.description, fetched.sha256, layout, write, originals
+            source.dataset,
+            source.description,
+            fetched.identity,
+            source.layout,
+            write,
+            fetched.originals,
+            fetched.notes,
         )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

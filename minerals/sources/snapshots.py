@@ -57,7 +57,8 @@ class Original:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the sidecar says. `sha256` is of the original bytes as the provider gave them."""
+    """What the sidecar says. `sha256` is of the original bytes as the provider gave them, and of
+    the `notes`, if any, on what was asked for and is not in them."""
 
     dataset: str
     snapshot_id: str
@@ -71,6 +72,7 @@ class Snapshot:
     tables: tuple[TableFile, ...]
     path: Path = field(default=Path(), compare=False)
     originals: tuple[Original, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def row_count(self) -> int:
@@ -98,6 +100,7 @@ class SnapshotStore:
         layout: str,
         write_tables: Callable[[Path], Mapping[str, Path]],
         originals: Iterable[tuple[Original, Path]] = (),
+        notes: Iterable[str] = (),
     ) -> tuple[Snapshot, bool]:
         """Return the snapshot of these original bytes and whether it is new.
 
@@ -105,7 +108,7 @@ class SnapshotStore:
         `write_tables(folder)` writes Parquet files into `folder` and returns {table: file}; it is
         called only when no sound snapshot of the same bytes and layout exists. A damaged one is set
         aside (never read, never deleted) and written again. `originals` are the files to keep
-        beside the tables, each with its description.
+        beside the tables, each with its description; `notes` are for the reader of the snapshot.
         """
         snapshot_id = _snapshot_id(dataset, layout, original_sha256)
         target = self.root / dataset / snapshot_id
@@ -132,6 +135,7 @@ class SnapshotStore:
                 tables=tuple(_describe(name, path) for name, path in files.items()),
                 path=target,
                 originals=tuple(answer for answer, _ in kept.values()),
+                notes=tuple(notes),
             )
             content = _AS_JSON.dump_python(snapshot, mode="json", exclude={"path"})
             content["row_count"] = snapshot.row_count

@@ -5,37 +5,40 @@ then one row per country, `Total` last, footnotes below. Units differ by sheet (
 and are kept as printed. A workbook of another layout is refused with the sheet and the cell that is
 not as expected.
 
-The publisher replaces the workbook each year by an edition of five years. Every edition ever
-fetched is kept, and the newest wins, year by year: a year that it holds is taken from it for all
-sheets, an older year from the newest edition that holds it. Editions are ordered by their last
-year, then by the day they were fetched.
+The publisher replaces the workbook each year by an edition of five years, and its address changes.
+Every edition ever fetched, or given as a file, is kept, and the newest wins, year by year: a year
+that it holds is taken from it for all sheets, an older year from the newest edition that holds it.
+Editions are ordered by their last year, then by the day they were fetched.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
+from urllib.parse import quote
 
 import pyarrow as pa
 from xlsxwriter.utility import xl_rowcol_to_cell  # type: ignore[import-untyped]
 
-from minerals.errors import SourceError
+from minerals.errors import SourceError, TransientSourceError
 from minerals.settings import Settings
 from minerals.sources import seeds, workbooks
 from minerals.sources.downloads import Downloads
-from minerals.sources.http import Client, RetryPolicy
+from minerals.sources.http import Answer, Client, RetryPolicy
 from minerals.sources.provider import Fetched, Provider
 from minerals.sources.snapshots import Original
 from minerals.sources.tables import sources
 
 SOURCE = "world_mining_data"
-WORKBOOK_PATH = (
-    "wmd/downloads/XLS/6.4. Production_of_Mineral_Raw_Materials_of_individual_Countries_by_"
-    "Minerals.xlsx"
-)
+_NAME = "Production_of_Mineral_Raw_Materials_of_individual_Countries_by_Minerals.xlsx"
+WORKBOOK_PATH = f"wmd/downloads/XLS/6.4. {_NAME}"
+# Where editions were found, the newest first; a site that is set has the paths of the publisher's.
+MINISTRY = f"https://www.bmf.gv.at/dam/jcr:ed3d811d-6edd-4bf9-b564-40cacaedac94/6.4.%20{_NAME}"
+WORKBOOK_PATHS = (WORKBOOK_PATH, f"wmd/downloads/XLS/6.4.{_NAME}")
 TOTAL = "Total"
 TOTAL_ISO = "DELETE"  # the code of these rows in the bundled source
-_LATEST = "latest.xlsx"
+_LATEST = "latest"
 _HEADER_ROW = 1
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _FOOTNOTE_MARK = re.compile(r"\s*(?:\d\)|\*+)$")
@@ -154,20 +157,9 @@ def merge(editions: Iterable[Edition]) -> Iterator[tuple[Line, int]]:
 
 
 def _fetch(settings: Settings, policy: RetryPolicy) -> Fetched:
-    """All editions held, after asking for the present one; unchanged, that costs no body.
-
-    The address in the settings is the site's, or the workbook's own.
-    """
-    url = settings.world_mining_data_url
-    path = "" if url.lower().endswith(".xlsx") else WORKBOOK_PATH
+    """All editions held, after asking for the present one; unchanged, that costs no body."""
     downloads = Downloads(settings.downloads_dir / "world_mining_data")
-    client = Client(url, "World Mining Data", policy)
-    latest = downloads.fetch(client, _LATEST, path, expected="workbook")
-    name = f"{latest.sha256[:16]}.xlsx"
-    if downloads.find(name) is None:
-        read_edition(downloads.read(latest), latest)  # refuse one that cannot be read
-        downloads.copy(latest, name)
-    held = [original for original in downloads.all() if original.name != _LATEST]
+    held = editions_held(settings, policy)
 
     def read_tables() -> dict[str, pa.Table]:
         aliases = seeds.aliases(settings.seeds_dir, "world_mining_data_name")
@@ -188,6 +180,74 @@ def _fetch(settings: Settings, policy: RetryPolicy) -> Fetched:
 
     originals = [(original, downloads.path(original.name)) for original in held]
     return Fetched.from_files(originals, read_tables)
+
+
+def addresses(settings: Settings) -> list[str]:
+    """Where to ask for the workbook, in turn: the address in the settings is the workbook's own, or
+    a site's, on which it has one of several paths."""
+    url = settings.world_mining_data_url
+    if url.lower().endswith(".xlsx"):
+        return [url]
+    on_site = [f"{url}/{quote(path)}" for path in WORKBOOK_PATHS]
+    is_publisher = url == Settings.model_fields["world_mining_data_url"].default
+    return [MINISTRY, *on_site] if is_publisher else on_site
+
+
+def editions_held(settings: Settings, policy: RetryPolicy) -> list[Original]:
+    """All editions on disk, after the present one was asked for, or taken from the file that is
+    set.
+
+    Raises SourceError when it cannot be had or read.
+    """
+    downloads = Downloads(settings.downloads_dir / "world_mining_data")
+    latest = _from_file(settings, downloads) or _ask(settings, downloads, policy)
+    name = f"{latest.sha256[:16]}.xlsx"
+    if downloads.find(name) is None:
+        read_edition(downloads.read(latest), latest)  # refuse one that cannot be read
+        downloads.copy(latest, name)
+    return [o for o in downloads.all() if not o.name.startswith(_LATEST)]
+
+
+def _from_file(settings: Settings, downloads: Downloads) -> Original | None:
+    file = settings.world_mining_data_file
+    if file is None:
+        return None
+    moment = datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    answer = Answer(f"file {file.name}", {}, 200, file.read_bytes(), None, None, moment)
+    return downloads.keep(f"{_LATEST}-file", answer)
+
+
+def _ask(settings: Settings, downloads: Downloads, policy: RetryPolicy) -> Original:
+    """The present workbook, from the first address that has it.
+
+    Raises SourceError with what each address said, transient when one of them may answer later.
+    """
+    refusals: list[SourceError] = []
+    for number, address in enumerate(addresses(settings)):
+        # Each address has a file, and so an ETag, of its own.
+        name = f"{_LATEST}-{number}" if number else _LATEST
+        client = Client(address, "World Mining Data", policy)
+        try:
+            return downloads.fetch(client, name, "", expected="workbook")
+        except SourceError as error:
+            refusals.append(error)
+    said = "\n  ".join(map(str, refusals))
+    kind = next(
+        (type(e) for e in refusals if isinstance(e, TransientSourceError)), type(refusals[0])
+    )
+    raise kind(
+        f"World Mining Data: no workbook 6.4 at {len(refusals)} address"
+        f"{'' if len(refusals) == 1 else 'es'}. Look for table 6.4 on the publisher's pages, then "
+        "set MINERALS_WORLD_MINING_DATA_URL to its address, or MINERALS_WORLD_MINING_DATA_FILE to "
+        f"a copy.\n  {said}"
+    )
+
+
+def years_held(settings: Settings, policy: RetryPolicy | None = None) -> set[int]:
+    """The years of all editions, after asking for the present one. Raises SourceError."""
+    downloads = Downloads(settings.downloads_dir / "world_mining_data")
+    held = editions_held(settings, policy or RetryPolicy())
+    return {y for o in held for y in read_edition(downloads.read(o), o).years}
 
 
 def production_provider(settings: Settings, policy: RetryPolicy | None = None) -> Provider:

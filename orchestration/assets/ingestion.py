@@ -109,6 +109,8 @@ def _answer(
         f"{snapshot.dataset}: {ingested.outcome} snapshot {snapshot.snapshot_id}, "
         f"{snapshot.row_count:,} rows from {snapshot.provider}"
     )
+    for note in snapshot.notes:
+        context.log.warning(f"{snapshot.dataset}: {note}")
     if ingested.is_stale:
         context.log.warning(f"{snapshot.dataset} is not up to date. {ingested.message}")
         run, step = context.run, f"raw_{snapshot.dataset}"
@@ -130,9 +132,9 @@ def _answer(
         yield dg.AssetCheckResult(
             asset_key=source.key,
             check_name=UP_TO_DATE,
-            passed=not ingested.is_stale,
+            passed=ingested.is_whole,
             severity=dg.AssetCheckSeverity.WARN,
-            description=ingested.message,
+            description=ingested.explanation,
             metadata={"outcome": ingested.outcome, "in_use_since": snapshot.retrieved_at},
         )
 

@@ -13,6 +13,7 @@ import dagster as dg
 import dagster_dbt
 
 from minerals.settings import Settings
+from minerals.sources.window import settled
 from orchestration.assets import OWNERS, WRITER_POOL
 from orchestration.failures import one_sentence
 from orchestration.lineage import column_lineage
@@ -55,7 +56,6 @@ def layer_assets(
     layer: str, select: str, project: dagster_dbt.DbtProject, settings: Settings
 ) -> dg.AssetsDefinition:
     """The dbt nodes of one layer as assets, their tests as asset checks."""
-    variables = json.dumps(dbt_variables(settings))
 
     @dagster_dbt.dbt_assets(
         manifest=project.manifest_path,
@@ -71,7 +71,8 @@ def layer_assets(
         # The tests between layers run in the last one, where all that they compare is built.
         selection = "eager" if layer == "marts" else "buildable"
         arguments += ["--indirect-selection", selection, "--target-path", str(target)]
-        arguments += ["--vars", variables]
+        # Read now: the ingestion before it may have moved the window.
+        arguments += ["--vars", json.dumps(dbt_variables(settings))]
         events: list[Any] = []
         try:
             with one_sentence(), warehouse.writing():
@@ -100,7 +101,7 @@ def _metadata(
     found, types = table_metadata(warehouse, names)
     lineages = column_lineage(target, types) if names else {}
     for name, own in found.items():
-        own[CHOICES] = dg.MetadataValue.json(settings.dbt_vars)
+        own[CHOICES] = dg.MetadataValue.json(settled(settings).dbt_vars)
         if name in lineages:
             own["dagster/column_lineage"] = lineages[name]
     return found

@@ -186,7 +186,10 @@ def _read_trade(
             "(`minerals refresh` makes one)."
         )
         return None
-    years = settings.first_year, settings.last_year
+    from minerals.sources.window import settled
+
+    panel = settled(settings)
+    years = panel.first_year, panel.last_year
     try:
         trade = coverage.read_trade(snapshot, settings.seeds_dir, iso3, *years)
     except SnapshotDamagedError as error:

@@ -157,6 +157,8 @@ def _print_success(console: Console, settings: Settings, result: "RefreshResult"
             "as n from marts.trade_balance group by disposition order by disposition"
         )
     trade = ", ".join(f"{row['n']} {row['name']}" for row in balance)
+    made = manifest["settings"]
+    console.print(f"years: {made['first_year']}-{made['last_year']}{_why_these(settings)}")
     console.print(f"trade rows: {trade}")
     for warning in result.problems.warnings:
         console.print(f"[yellow]warning[/] {warning}")
@@ -173,6 +175,17 @@ def _print_success(console: Console, settings: Settings, result: "RefreshResult"
         'forward_rank from marts.ranking_forward limit 5"[/]'
     )
     console.print(f"       or open {settings.serving_database} read-only")
+
+
+def _why_these(settings: Settings) -> str:
+    from minerals.sources import window
+
+    if not window.is_open(settings):
+        return ""
+    return (
+        " (the latest that trade and production both hold; MINERALS_FIRST_YEAR and "
+        "MINERALS_LAST_YEAR choose others)"
+    )
 
 
 def _print_fits(marts: Marts, importer: str) -> None:

@@ -70,8 +70,9 @@ def refresh(
 def notes(settings: Settings, manifest: dict[str, Any]) -> list[str]:
     """What is not as it was when the release was made."""
     from minerals.releases.reproduction import code_version
+    from minerals.sources.window import settled
 
-    released, now = manifest["settings"], settings.recorded
+    released, now = manifest["settings"], settled(settings).recorded
     found = [
         f"{name} is {released[name]} here, as in the release; it is set to {now[name]} now"
         for name in released.keys() & now.keys()

@@ -12,7 +12,12 @@ import os
 import pyarrow.parquet as pq
 import pytest
 
-from minerals.errors import QuotaExhaustedError, SourceError
+from minerals.errors import (
+    PermanentSourceError,
+    QuotaExhaustedError,
+    SourceError,
+    TransientSourceError,
+)
 from minerals.sources import comtrade, comtrade_rows, seeds
 from minerals.sources.comtrade_rows import AVAILABILITY
 from minerals.sources.snapshots import SnapshotStore
@@ -28,7 +33,7 @@ from tests.comtrade_rows import (
     made_rows,
     settings,
 )
-from tests.publishers import ComtradePublisher
+from tests.publishers import ComtradePublisher, as_json
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +51,9 @@ def test_with_a_key_the_real_rows_come_back_once_each_in_a_call_a_year(tmp_path,
     with ComtradePublisher(india, key=KEY) as server:
         source = client(server, tmp_path, india)
         assert fetched(source) == as_expected(india)
-        assert len(server.data_calls) == 3
+        totals = [s for s in server.data_calls if s.params.get("partnerCode") == "0"]
+        assert len(server.data_calls) - len(totals) == 3
+        assert len(totals) == 2  # in two years a code has no row: it has no total either
         assert len(server.seen) - len(server.data_calls) == 1
         assert {s.params["maxRecords"] for s in server.data_calls} == {"100000"}
         assert all(len(s.params["cmdCode"].split(",")) <= 100 for s in server.data_calls)
@@ -212,25 +219,147 @@ def test_a_fetch_that_is_refused_deletes_nothing(tmp_path, rows):
         assert (source.folder / "699-2020-H5-1").is_dir()
 
 
+NOTHING = {"elapsedTime": "1.17 secs", "count": 0, "data": []}
+
+
+def hides(server: ComtradePublisher, codes: set[str], totals_too: bool = False) -> None:
+    """From now on, the server answers as if these codes had no rows."""
+    select = server._select
+
+    def without(params):
+        if params.get("partnerCode") == "0" and not totals_too:
+            return select(params)
+        return [row for row in select(params) if row["cmdCode"] not in codes]
+
+    server._select = without
+
+
+def ages(folder, day: str = "2020-01-01") -> None:
+    """Let all stored answers be of an earlier day."""
+    for note in folder.rglob("*.note.json"):
+        content = json.loads(note.read_text())
+        note.write_text(json.dumps(content | {"retrieved_at": f"{day}T00:00:00+00:00"}))
+
+
+def test_an_empty_answer_is_held_against_the_totals_and_asked_again(tmp_path, rows):
+    with ComtradePublisher(rows) as server:  # three answers a year, of twelve codes each
+        server.script = ["", as_json(NOTHING), "", ""]
+        assert fetched(client(server, tmp_path, rows)) == as_expected(rows)
+        assert len(server.data_calls) == 9 + 1 + 1  # one call for the totals, one for the codes
+
+
+def test_half_of_the_codes_missing_for_an_hour_is_refused_and_not_kept(tmp_path, rows):
+    codes = sorted({row["cmdCode"] for row in rows})
+    with ComtradePublisher(rows, key=KEY) as server:
+        whole = server._select
+        hides(server, set(codes[::2]))
+        source = client(server, tmp_path, rows)
+        with pytest.raises(
+            TransientSourceError, match=r"has imports of .*no row of them came, twi"
+        ):
+            fetched(source)
+        server._select = whole
+        assert fetched(source) == as_expected(rows)
+
+
+def test_a_service_that_gives_no_totals_either_is_not_believed(tmp_path, rows):
+    codes = sorted({row["cmdCode"] for row in rows})
+    with ComtradePublisher(rows) as server:
+        whole = server._select
+        server._select = lambda p: [] if "partnerCode" in p else whole(p)
+        server.script = ["", as_json(NOTHING)]
+        with pytest.raises(TransientSourceError, match="the service gives empty answers"):
+            fetched(client(server, tmp_path, rows))
+        server._select = whole
+        assert fetched(client(server, tmp_path, rows)) == as_expected(rows)
+        assert len(codes) == 36
+
+
+def test_an_empty_code_is_empty_for_good_once_a_later_day_says_so_too(tmp_path, rows):
+    hidden = sorted({row["cmdCode"] for row in rows})[0]
+    with ComtradePublisher(rows, key=KEY) as server:
+        whole = server._select
+        hides(server, {hidden}, totals_too=True)
+        source = client(server, tmp_path, rows)
+        made = fetched(source)
+        assert made == as_expected([row for row in rows if row["cmdCode"] != hidden])
+        n_before = len(server.data_calls)
+        assert fetched(source) == made
+        assert len(server.data_calls) == n_before  # the same day: nothing is asked
+        ages(source.folder)
+        assert fetched(source) == made
+        assert len(server.data_calls) == n_before + len(YEARS)  # a total a year
+        assert fetched(source) == made
+        assert len(server.data_calls) == n_before + len(YEARS)
+        ages(source.folder)  # all on one day: not yet for good, and the service has healed
+        server._select = whole
+        assert fetched(source) == as_expected(rows)
+
+
+def test_an_answer_that_was_cut_and_says_so_is_split(tmp_path, rows):
+    with ComtradePublisher(rows, key=KEY) as server:
+        page = server._envelope
+
+        def cut(found):
+            reply = page(found)
+            content = json.loads(reply.body)
+            if len(found) > 200:
+                content["data"] = content["data"][:200]
+            return as_json(content)
+
+        server._envelope = cut
+        assert fetched(client(server, tmp_path, rows)) == as_expected(rows)
+        assert len(server.data_calls) == 3 * (1 + 2 + 4)  # 576 rows a year, halved twice
+
+
+@pytest.mark.parametrize(
+    ("error", "is_retried"),
+    [("Something went wrong. Please try again.", True), ("Invalid parameter value", False)],
+)
+def test_an_error_with_status_200_is_retried_like_its_kind(tmp_path, rows, error, is_retried):
+    with ComtradePublisher(rows, key=KEY) as server:
+        server.script = [as_json({"count": -1, "data": [], "error": error})]
+        if is_retried:
+            assert fetched(client(server, tmp_path, rows)) == as_expected(rows)
+        else:
+            with pytest.raises(PermanentSourceError, match=f"UN Comtrade: {error}"):
+                fetched(client(server, tmp_path, rows))
+            assert len(server.data_calls) == 1
+
+
 def test_a_backfill_stopped_by_the_quota_goes_on_and_a_fetch_uses_it(tmp_path, rows):
-    with ComtradePublisher(rows, key=KEY, quota=4) as server:
+    with ComtradePublisher(rows, key=KEY, quota=6) as server:
         live = settings(server, tmp_path, comtrade_api_key=KEY)
         done = []
         with pytest.raises(QuotaExhaustedError):
             done.extend(comtrade.backfill(live, "IND", YEARS, POLICY))
         assert [sentence[:8] for sentence in done] == ["2019, H5"]
         server.quota = 1000
-        (tmp_path / "state" / "comtrade.json").unlink()  # days later
+        (state,) = (tmp_path / "state").glob("comtrade-*.json")
+        assert KEY not in state.name
+        state.unlink()  # days later
         n_before = len(server.data_calls)
         made = list(comtrade.backfill(live, "IND", YEARS, POLICY))
         assert [sentence[:8] for sentence in made] == [f"{year}, H5" for year in YEARS]
         assert all(" in 2 answers, " in sentence for sentence in made)
         n_new = sum(int(sentence.split(" answers, ")[1].split()[0]) for sentence in made)
-        assert len(server.data_calls) - n_before == n_new == 2 * len(YEARS) - 3
+        assert n_new == 2 * len(YEARS) - 3
+        assert len(server.data_calls) - n_before == n_new + 4  # and the totals of two years
         n_before = len(server.data_calls)
         store = SnapshotStore(live.raw_dir)
         comtrade.trade_provider(live, POLICY).ingest(store)
         assert len(server.data_calls) == n_before
+
+
+def test_another_key_is_not_blocked_by_the_quota_of_the_first(tmp_path, rows):
+    with ComtradePublisher(rows, key=KEY, quota=0) as server:
+        first = settings(server, tmp_path, comtrade_api_key=KEY)
+        for words in ("7:12:09", "asked to wait"):
+            with pytest.raises(QuotaExhaustedError, match=words):
+                comtrade.trade_provider(first, POLICY).fetch()
+        server.quota, server.key = 1000, "another-key"
+        second = settings(server, tmp_path, comtrade_api_key="another-key")
+        assert comtrade.trade_provider(second, POLICY).fetch()
 
 
 def test_a_backfill_of_a_revision_without_codes_says_so_before_it_asks(tmp_path, rows):

@@ -68,13 +68,38 @@ def test_a_refusal_stops_at_once_with_the_publishers_words(publisher, client, wa
         client.get("data", {"reporterCode": "0"})
     assert len(publisher.seen) == 1
     assert waits == []
-    for expected in (words, f"status {status}", "reporterCode is invalid", "data?reporterCode=0"):
-        assert expected in str(caught.value)
+    said = str(caught.value)
+    for expected in (words, f"status {status}", "data?reporterCode=0"):
+        assert expected in said
+    assert said.startswith("A publisher: The field reporterCode is invalid (")  # before the address
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_gateway_s_page_does_not_judge_the_key_and_is_asked_again(publisher, client, status):
+    page = Reply(status, b"<html><h1>403 Forbidden</h1>nginx</html>", {"Content-Type": "text/html"})
+    publisher.script = [page]
+    assert client.get("data").json()
+    publisher.script = [page] * 4
+    with pytest.raises(TransientSourceError, match="gateway") as caught:
+        client.get("data")
+    assert "The key given" not in str(caught.value)
+
+
+def test_an_error_with_status_200_is_of_the_kind_that_it_says(publisher, client, tmp_path):
+    publisher.script = [as_json({"statusCode": 500, "message": "Try again."})]
+    assert client.get("data").json()
+    publisher.script = [as_json({"statusCode": 400, "message": "The field is invalid."})]
+    with pytest.raises(PermanentSourceError, match=r"The field is invalid \(status 400\)"):
+        client.get("data")
+    quota = "Out of call volume quota. Quota will be replenished in 07:12:09."
+    publisher.script = [as_json({"statusCode": 403, "message": quota})]
+    with pytest.raises(QuotaExhaustedError):
+        client.get("data")
 
 
 def test_after_the_last_try_it_says_how_often_and_that_a_later_one_may_succeed(publisher, client):
     publisher.script = ["500"] * 10
-    with pytest.raises(TransientSourceError, match=r"status 500.*went wrong.*Asked 4 times.*later"):
+    with pytest.raises(TransientSourceError, match=r"went wrong.*status 500.*Asked 4 times.*later"):
         client.get("data")
     assert len(publisher.seen) == 4
 
@@ -244,6 +269,14 @@ def test_a_refusal_for_the_day_is_kept_and_the_publisher_left_alone(
     assert len(publisher.seen) == 1
     clock.time += 25_930
     client.get("data")
+
+
+def test_a_publisher_s_block_ends_with_the_setting_that_the_plan_changed(tmp_path):
+    clock = Clock()
+    allowance(tmp_path, clock).block(25_929.0)
+    with pytest.raises(QuotaExhaustedError):
+        allowance(tmp_path, clock).take()
+    allowance(tmp_path, clock, per_day=20_000).take()
 
 
 def test_every_try_counts_as_a_call(publisher, client, tmp_path):

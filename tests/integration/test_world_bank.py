@@ -45,7 +45,13 @@ def server(figures, economies):
 
 @pytest.fixture
 def provider(server, tmp_path):
-    settings = Settings(profile="live", warehouse_dir=tmp_path, world_bank_url=server.url)
+    settings = Settings(
+        profile="live",
+        warehouse_dir=tmp_path,
+        world_bank_url=server.url,
+        first_year=2019,
+        last_year=2023,
+    )
     return world_bank.indicators_provider(settings, POLICY)
 
 
@@ -72,7 +78,10 @@ def test_the_figures_come_back_in_the_shape_of_the_bundle(provider, store, figur
     snapshot, _ = provider.ingest(store)
     assert table(snapshot) == expected(figures)
     assert len(server.seen) == 1 + 2 + 13  # economies, two dates of update, the indicators
-    assert {o.name for o in snapshot.originals} >= {"economies.json", "CC.EST-2014-2023-1.json"}
+    assert {o.name for o in snapshot.originals} >= {
+        "economies.json",
+        "GOV_WGI_CC.EST-2014-2023-1.json",
+    }
     store.verify_originals(snapshot)
 
 
@@ -104,13 +113,57 @@ def test_an_updated_database_is_read_again_and_the_other_is_not(provider, store,
     store.verify_originals(first)  # the snapshot that was made of them has its own
 
 
-def test_an_error_with_status_200_stops_with_its_words(provider, store, server):
-    del server.figures["CC.EST"]
-    with pytest.raises(PermanentSourceError) as caught:
+def test_governance_is_asked_by_its_new_names_and_by_the_old_where_they_are_not_known(
+    provider, store, server, figures, caplog
+):
+    new, _ = provider.ingest(store)
+    assert {s.path.rpartition("/")[2] for s in server.seen if s.params.get("source") == "3"} == {
+        f"GOV_WGI_{code}" for code in world_bank.DATABASES["3"]
+    }
+    assert new.notes == ()
+    server.governance_prefix, server.updated["3"] = "", "2026-08-01"
+    n_before = len(server.seen)
+    old, _ = provider.ingest(store)
+    assert table(new) == table(old) == expected(figures)
+    assert len(server.seen) == n_before + 3 + 1 + 6  # one question was under the new name
+    assert "CC.EST is known under its older name only" in caplog.text
+
+
+def test_a_required_indicator_that_is_refused_stops_with_the_service_s_words(
+    provider, store, server
+):
+    del server.figures["SP.POP.TOTL"]
+    with pytest.raises(SourceError) as caught:
         provider.ingest(store)
-    for words in ("CC.EST", "may have been deleted or archived", "code 175", "adapt"):
+    for words in ("SP.POP.TOTL", "may have been deleted or archived", "code 175", "adapt"):
         assert words in str(caught.value)
-    assert len([s for s in server.seen if s.path.endswith("CC.EST")]) == 1
+    assert len([s for s in server.seen if s.params.get("date")]) == 1
+
+
+@pytest.mark.parametrize("figures_left", [None, {}])
+def test_a_missing_optional_indicator_does_not_stop_the_others(
+    provider, store, server, figures, figures_left
+):
+    server.figures["RQ.EST"] = figures_left
+    if figures_left is None:
+        del server.figures["RQ.EST"]
+    snapshot, _ = provider.ingest(store)
+    rows = table(snapshot)
+    assert [{**row, "RQ.EST": None} for row in rows] == [
+        {**row, "RQ.EST": None} for row in expected(figures)
+    ]
+    (note,) = snapshot.notes
+    assert "RQ.EST is from the figures of this package" in note
+    ours = {(row["iso3"], row["year"]): row["RQ.EST"] for row in rows}
+    assert ours["IND", 2020] == figures["RQ.EST"]["IND", 2020]
+    assert provider.ingest(store) == (snapshot, False)
+
+
+def test_a_database_whose_first_indicator_is_gone_still_has_a_date(provider, store, server):
+    del server.figures["CC.EST"]
+    provider.ingest(store)
+    held = {folder.name for folder in (store.root.parent / "downloads/world_bank").glob("*-*")}
+    assert held == {"2-2026-07-01", "3-2025-11-01"}
 
 
 def test_a_service_that_is_unavailable_is_asked_again(provider, store, server, figures):
@@ -126,10 +179,41 @@ def test_an_indicator_without_any_figure_is_refused(provider, store, server):
         provider.ingest(store)
 
 
-def test_an_economy_that_nobody_named_is_refused_with_the_line_to_add(provider, store, server):
+def test_an_economy_that_nobody_named_is_left_out_with_the_line_to_add(
+    provider, store, server, figures
+):
     new = {"iso3": "XYZ", "name": "Atlantis", "region": "South Asia", "income_group": ""}
     server.economies.append(new)
-    with pytest.raises(SourceError, match=r"XYZ \(Atlantis\).*row with code_system world_bank"):
+    snapshot, _ = provider.ingest(store)
+    assert table(snapshot) == expected(figures)
+    (note,) = snapshot.notes
+    assert "XYZ (Atlantis). Add a row with code_system world_bank" in note
+
+
+def test_a_place_that_the_publisher_s_own_list_lacks_refuses_nothing(
+    provider, store, server, figures, caplog
+):
+    economy = server._economy
+    server._economy = lambda row: economy(row) | ({"id": "ZZ9"} if row["iso3"] == "CHI" else {})
+    server.economies.append({"iso3": "ZZ8", "name": "Nowhere", "region": "", "income_group": ""})
+    list_of = server._page
+
+    def without(params, rows, updated):
+        return list_of(params, [r for r in rows if r.get("id") != "ZZ8"], updated)
+
+    server._page = without
+    snapshot, _ = provider.ingest(store)
+    assert [r for r in table(snapshot) if r["iso3"] == "IND"] == [
+        r for r in expected(figures) if r["iso3"] == "IND"
+    ]
+    assert "SP.POP.TOTL has places that its own list lacks: CHI, ZZ8" in caplog.text
+
+
+def test_a_list_of_other_economies_is_refused(provider, store, server):
+    server.economies += [
+        {"iso3": f"X{i:02}", "name": "?", "region": "", "income_group": ""} for i in range(11)
+    ]
+    with pytest.raises(SourceError, match="lists 11 economies that country_alias"):
         provider.ingest(store)
 
 

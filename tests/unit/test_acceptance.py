@@ -28,18 +28,19 @@ YEARS = range(2019, 2024)
 
 
 def trade(
-    years=YEARS, partners=range(1, 21), codes=("260300", "811292"), value=100.0, reporter="699"
-):
+    years=YEARS, partners=range(1, 21), codes=("260300", "811292"), value=1e7, reporter="699",
+    weight: float | None = 5.0, revision="H5",
+):  # fmt: skip
     return [
         {"reporterCode": reporter, "partnerCode": str(p), "cmdCode": c, "period": y,
-         "primaryValue": value, "netWgt": 5.0}
+         "classificationCode": revision, "primaryValue": value, "netWgt": weight}
         for y in years for p in partners for c in codes
     ]  # fmt: skip
 
 
 def production(years=YEARS, countries=("Chile", "Peru", "Total")):
     return [
-        {"sheet": "Copper", "country": c, "year": y, "quantity": 9.0}
+        {"sheet": "Copper", "country": c, "year": y, "quantity": 9e6}
         for y in years
         for c in countries
     ]
@@ -91,12 +92,12 @@ def test_every_dataset_has_its_tolerances_and_a_shape_to_be_compared_in():
         ("bilateral_trade", trade(), trade(partners=range(1, 15)),
          ["30.0% fewer rows; the limit is 5%", "It lacks 6 countries (15, 16"]),
         ("bilateral_trade", trade(), trade(years=range(2019, 2023)),
-         ["It lacks 1 years (2023); the limit is 0"]),
-        ("bilateral_trade", trade(), trade(value=112.0), ["changes by +12.0%; the limit is 10%"]),
-        ("bilateral_trade", trade(), trade(value=0.1), ["changes by -99.9%"]),
+         ["It lacks 1 year (699 in 2023); the limit is 0"]),
+        ("bilateral_trade", trade(), trade(value=1.12e7), ["changes by +12.0%; the limit is 10%"]),
+        ("bilateral_trade", trade(), trade(value=1e4), ["changes by -99.9%"]),
         ("bilateral_trade", trade(), trade(partners=range(1, 30)), ["45.0% more rows"]),
         ("production", production(), production(years=range(2020, 2025)),
-         ["It lacks 1 years (2019)"]),
+         ["It lacks 1 year (2019)"]),
         ("production", production(), production(countries=("Chile", "Total")),
          ["50.0% fewer rows"]),
         ("country_indicators", indicators(), indicators(debt=None),
@@ -117,7 +118,7 @@ def test_what_is_outside_of_the_tolerances_is_refused_with_the_reason(
 @pytest.mark.parametrize(
     ("dataset", "before", "after", "counts"),
     [
-        ("bilateral_trade", trade(), trade(value=105.0), (0, 200, 0)),
+        ("bilateral_trade", trade(), trade(value=1.05e7), (0, 200, 0)),
         ("bilateral_trade", trade(), trade(partners=range(2, 23)), (20, 0, 10)),
         ("production", production(), production(years=range(2019, 2025)), (2, 0, 0)),
         ("country_indicators", indicators(), indicators(debt=61.0), (0, 50, 0)),
@@ -137,6 +138,86 @@ def test_a_year_or_an_importer_that_nobody_asks_for_is_not_lost(store):
     assert verdict.is_accepted, str(verdict)
     assert verdict.before == verdict.after
     assert not judged(store, "bilateral_trade", before, after, Scope()).is_accepted
+
+
+@pytest.mark.parametrize(
+    ("dataset", "before", "after", "words"),
+    [
+        ("bilateral_trade", trade(), trade() + trade(years=[2024], value=1.4e7),
+         "699 in 2024 is new: 40 rows, 20 countries, total value 560,000,000, +40.0% on 2023."),
+        ("bilateral_trade", trade(), trade(years=range(2020, 2024)) + trade(years=[2024]),
+         "699 in 2024 is new"),
+        ("bilateral_trade", trade(), trade(years=range(2016, 2024)), "699 in 2016 is new"),
+        ("bilateral_trade", trade(), trade(years=range(2010, 2015), value=5e6), "2014 is new"),
+        ("bilateral_trade", trade(), trade(codes=("260300", "811292", "740400", "750300")),
+         "rows created 200, updated 0, deleted 0"),
+        ("bilateral_trade", trade(), trade(years=range(2019, 2023))
+            + trade(years=[2023], codes=("260300", "811231"), revision="H6"), "2023 is new"),
+        ("production", production(), production() + production([2024]), "2024 is new"),
+        ("country_indicators", indicators(), indicators() + indicators([2024], debt=None),
+         "2024 is new: 10 rows"),
+    ],
+)  # fmt: skip
+def test_a_new_year_a_moved_window_and_new_codes_are_accepted_and_said(
+    store, dataset, before, after, words
+):
+    years = sorted({row["year" if "year" in row else "period"] for row in after})
+    verdict = judged(store, dataset, before, after, Scope(years=years))
+    assert verdict.is_accepted, str(verdict)
+    assert words in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "before", "new", "words"),
+    [
+        ("bilateral_trade", trade(), trade([2024], partners=range(1, 9)),
+         "699 in 2024 has 8 countries, 2023 20; the least is 60% of these."),
+        ("bilateral_trade", trade(), trade([2024], codes=("260300",), value=2e7),
+         "699 in 2024 has 1 codes, 2023 2"),
+        ("bilateral_trade", trade(), trade([2024], value=1e10, weight=5e3),
+         "The total value of 699 in 2024 is 1e+03 times that of 2023; the limit is 10 times"),
+        ("bilateral_trade", trade(), trade([2024], weight=5e-3),
+         "The price of the median code of 699 in 2024 is 1e+03 times that of 2023"),
+        ("production", production(), production([2024], countries=("Peru", "Total")),
+         "2024 has 1 countries"),
+        ("country_indicators", indicators(), indicators([2024], countries=tuple("ABC")),
+         "2024 has 3 countries"),
+    ],
+)  # fmt: skip
+def test_a_new_year_that_is_unlike_the_year_before_is_refused(store, dataset, before, new, words):
+    verdict = judged(store, dataset, before, before + new)
+    assert not verdict.is_accepted
+    assert words in str(verdict)
+
+
+def test_one_importer_s_loss_is_not_hidden_by_the_others(store):
+    others = trade(reporter="392", value=1e9)
+    halved = [row | {"primaryValue": 5e6} for row in trade([2023])]
+    after = trade(range(2019, 2023)) + halved + others
+    verdict = judged(store, "bilateral_trade", trade() + others, after)
+    assert "The value of 699 in 2023 changes by -50.0%; the limit is 25%." in str(verdict)
+    without = trade(range(2019, 2023)) + others
+    verdict = judged(store, "bilateral_trade", trade() + others, without)
+    assert "It lacks 1 year (699 in 2023)" in str(verdict)
+
+
+def test_a_window_that_moves_may_lose_a_year_for_each_new_one(store):
+    moves = Scope(moves=True)
+    verdict = judged(store, "bilateral_trade", trade(), trade(range(2020, 2025)), moves)
+    assert verdict.is_accepted, str(verdict)
+    verdict = judged(store, "bilateral_trade", trade(), trade(range(2021, 2025)), moves)
+    assert "It lacks 1 year (699 in 2020)" in str(verdict)
+    verdict = judged(store, "bilateral_trade", trade(), trade(range(2020, 2024)), moves)
+    assert "It lacks 1 year (699 in 2019)" in str(verdict)
+
+
+def test_a_code_that_is_empty_in_one_year_only_is_seen(store):
+    small = trade(codes=("750300",), value=5e5)
+    lost = [row for row in trade() + small if (row["period"], row["cmdCode"]) != (2023, "750300")]
+    verdict = judged(store, "bilateral_trade", trade() + small, lost)
+    assert "699 in 2023 has no row of 750300, of 2.4% of its value; the limit is 2%." in str(
+        verdict
+    )
 
 
 def test_the_first_snapshot_and_one_of_another_layout_are_accepted(store):
@@ -203,13 +284,13 @@ def test_a_live_source_that_fails_or_brings_too_little_leaves_the_last_one_in_us
     assert "fewer rows" in refused.message
     assert len(store.list("bilateral_trade")) == 2  # kept, not used
 
-    source.rows = trade(value=101.0)
+    source.rows = trade(value=1.01e7)
     assert take(live, store).outcome == "new"
 
 
 def test_a_snapshot_that_is_pinned_while_the_source_is_asked_is_the_one_in_use(live, store, source):
     chosen = take(live, store).snapshot
-    source.rows = trade(value=101.0)
+    source.rows = trade(value=1.01e7)
     source.meanwhile = lambda: store.use(chosen, pin=True)
     made = take(live, store)
     assert (made.outcome, made.snapshot) == ("pinned", chosen)
@@ -269,7 +350,7 @@ def test_an_operator_sees_compares_accepts_pins_and_rolls_back(tmp_path, live, s
 
     run(tmp_path, "use", "bilateral_trade", refused_id)
     assert store.current("bilateral_trade").snapshot_id == refused_id
-    source.rows = trade(value=103.0)
+    source.rows = trade(value=1.03e7)
     assert take(live, store).outcome == "pinned"
 
     run(tmp_path, "use", "bilateral_trade", first.snapshot_id)  # roll back

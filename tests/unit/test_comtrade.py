@@ -127,6 +127,13 @@ def test_a_year_that_is_not_published_is_said_and_none_at_all_is_refused(tmp_pat
             fetched(client(server, tmp_path, few), [2018, 2019])
 
 
+def test_at_most_twelve_periods_are_asked_for_in_one_call(tmp_path, few):
+    with ComtradePublisher(few) as server:
+        (published,) = client(server, tmp_path, few).availability(["699"], range(2008, 2023))
+        assert published.year == 2021
+        assert [len(seen.params["period"].split(",")) for seen in server.seen] == [12, 3]
+
+
 def test_published_data_without_a_row_of_ours_is_refused(tmp_path, few):
     with ComtradePublisher(few) as server:
         source = client(server, tmp_path, few)

@@ -5,7 +5,7 @@ import copy
 import pyarrow.parquet as pq
 import pytest
 
-from minerals.errors import SourceError
+from minerals.errors import PermanentSourceError, SourceError, TransientSourceError
 from minerals.settings import PROJECT_ROOT, Settings
 from minerals.sources import world_mining_data
 from minerals.sources.http import RetryPolicy
@@ -175,6 +175,52 @@ def test_the_address_of_the_workbook_itself_will_do(server, store, tmp_path):
     settings = Settings(profile="live", warehouse_dir=tmp_path, world_mining_data_url=url)
     snapshot, _ = world_mining_data.production_provider(settings, POLICY).ingest(store)
     assert snapshot.originals[0].url == url
+
+
+def test_a_workbook_that_moved_is_found_at_the_next_address(server, provider, store):
+    server.files = {"/" + world_mining_data.WORKBOOK_PATHS[1]: make_workbook(SHEETS)}
+    first, _ = provider.ingest(store)
+    assert len(server.seen) == 2
+    assert provider.ingest(store) == (first, False)
+
+
+def test_without_a_workbook_at_any_address_the_message_says_what_to_set(server, provider, store):
+    server.files.clear()
+    with pytest.raises(PermanentSourceError) as caught:
+        provider.ingest(store)
+    for words in ("no workbook 6.4 at 2 addresses", "MINERALS_WORLD_MINING_DATA_FILE", "404"):
+        assert words in str(caught.value)
+    server.script = ["500"] * 3
+    with pytest.raises(TransientSourceError, match=r"no workbook 6\.4"):
+        provider.ingest(store)
+
+
+def test_the_publisher_itself_is_asked_at_its_newest_address_first():
+    addresses = world_mining_data.addresses(Settings(profile="live"))
+    assert [address.split("/")[2] for address in addresses] == [
+        "www.bmf.gv.at", "www.world-mining-data.info", "www.world-mining-data.info",
+    ]  # fmt: skip
+    assert len(set(addresses)) == 3
+
+
+def test_a_local_workbook_is_an_edition_beside_those_that_were_fetched(
+    server, provider, store, tmp_path
+):
+    provider.ingest(store)
+    file = tmp_path / "a copy.xlsx"
+    file.write_bytes(make_workbook(next_year()))
+    settings = Settings(
+        profile="live",
+        warehouse_dir=tmp_path,
+        world_mining_data_url=server.url,
+        world_mining_data_file=file,
+    )
+    n_before = len(server.seen)
+    snapshot, _ = world_mining_data.production_provider(settings, POLICY).ingest(store)
+    assert len(server.seen) == n_before
+    years = pq.read_table(snapshot.parquet("production"))["year"].to_pylist()
+    assert set(years) == set(range(2019, 2025))
+    assert world_mining_data.years_held(settings, POLICY) == set(range(2019, 2025))
 
 
 def test_a_workbook_cut_short_is_not_read():

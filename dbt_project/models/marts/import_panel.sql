@@ -203,7 +203,7 @@ select
     panel.importer_iso3,
     panel.exporter_iso3,
     panel.mineral,
-    cast(panel.year as bigint) as year,
+    panel.year,
 
     -- why the country is a candidate
     panel.is_producer,

@@ -8,7 +8,7 @@ select
     'bilateral_trade' as dataset,
     importer_code,
     any_value(importer_iso3) as importer_iso3,
-    cast(year as bigint) as year,
+    year,
     disposition,
     count(*) as n_rows,
     cast(coalesce(sum(value_usd), 0) as decimal(38, 2)) as value_usd,

@@ -6,7 +6,7 @@ with classified as (
 
 select
     -- the row as the source gave it
-    cast(year as bigint) as year,
+    year,
     exporter_code,
     importer_code,
     hs_revision,

@@ -193,7 +193,7 @@ select
     importer_iso3,
     exporter_iso3,
     hs_code,
-    cast(year as bigint) as year,
+    year,
 
     -- what the code is, in the revision of the report
     comtrade_hs_revision,

@@ -30,7 +30,7 @@ select
     flow.exporter_iso3,
     flow.hs_revision,
     flow.hs_code,
-    cast(flow.year as bigint) as year,
+    flow.year,
     flow.mineral,
     flow.category,
 

@@ -35,7 +35,7 @@ select
     totals.importer_iso3,
     totals.hs_revision,
     totals.hs_code,
-    cast(totals.year as bigint) as year,
+    totals.year,
     hs.hs_description,
     totals.n_rows,
     totals.value_usd,

@@ -10,7 +10,7 @@ renamed as (
 
     select
         -- keys
-        cast(t as smallint) as year,
+        cast(t as bigint) as year,
         i as exporter_code,
         j as importer_code,
         'H0' as hs_revision,

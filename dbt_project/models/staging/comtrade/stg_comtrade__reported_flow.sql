@@ -8,7 +8,7 @@ renamed as (
 
     select
         -- keys
-        cast(refyear as smallint) as year,
+        cast(refyear as bigint) as year,
         cast(reportercode as varchar) as importer_code,
         cast(partnercode as varchar) as exporter_code,
         cast(flowcode as varchar) as flow_code,

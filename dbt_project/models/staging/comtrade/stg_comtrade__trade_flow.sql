@@ -10,7 +10,7 @@ renamed as (
 
     select
         -- keys
-        cast(period as smallint) as year,
+        cast(period as bigint) as year,
         partnercode as exporter_code,
         reportercode as importer_code,
         classificationcode as hs_revision,

@@ -9,7 +9,7 @@ renamed as (
     select
         -- keys
         iso3 as country_iso3,
-        cast(year as smallint) as year,
+        cast(year as bigint) as year,
 
         -- economy
         cast("NY.GDP.MKTP.PP.KD" as double) as gdp_ppp_2021_usd,

@@ -11,7 +11,7 @@ renamed as (
         sheet,
         country as country_name,
         country_iso as country_code,
-        cast(year as smallint) as year,
+        cast(year as bigint) as year,
 
         -- measures
         cast(quantity as double) as quantity,
