@@ -29,7 +29,13 @@ MARTS = (
     "portfolio_shocks",
 )
 OF_STUDY = f"importer_iso3 = '{STUDY_IMPORTER}'"
-OVERVIEWED = ["portfolio_partners", "portfolio_strategy", "ranking_forward", "dim_country"]
+OVERVIEWED = [
+    "portfolio_partners",
+    "portfolio_strategy",
+    "ranking_forward",
+    "dim_country",
+    "supplier_types",
+]
 COMPARED = [
     "import_panel",
     "ppml_coefficients",
