@@ -17,6 +17,7 @@ UPSTREAM = [
     "ranking_forward",
     "ranking_persistence",
     "supply_events",
+    "supplier_types",
 ]
 MARTS = (
     "portfolio_concentration",
@@ -60,6 +61,7 @@ def portfolio(
         warehouse.frame("conformed.fct_production", where=years),
         warehouse.frame("conformed.fct_country_covariates"),
         warehouse.frame("seeds.supply_events"),
+        warehouse.frame("marts.supplier_types"),
     )
     importers = importers_of(chosen, panel)
     progress, figures = Progress(context, importers), _Figures()
