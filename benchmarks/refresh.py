@@ -176,6 +176,7 @@ def floor(folder: Path) -> dict[str, float]:
             ranking_forward=rankings["ranking_forward"],
             ranking_persistence=rankings["ranking_persistence"],
             supply_events=database.sql("from seeds.supply_events").df(),
+            supplier_types=database.sql("from marts.supplier_types").df(),
         )
     with clock(stages, "publication"):
         for mart in published():

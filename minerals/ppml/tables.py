@@ -33,6 +33,16 @@ MIN_USABLE_SHARE = 0.5
 """A fit of which fewer bootstrap samples than this identify all regressors is not published."""
 
 
+AS_PRINTED = (
+    "estimate_as_printed",
+    "conf_low_as_printed",
+    "conf_high_as_printed",
+    "significance",
+    "erratum",
+)
+"""Columns of `ppml_coefficients` that only the study's coefficients have, named as in the seed."""
+
+
 @dataclass(frozen=True)
 class Estimates:
     """The four marts of one importer's fits, and the models; all but `fit` may be empty."""
@@ -72,7 +82,10 @@ def estimate_categories(panel: pd.DataFrame, importer: str, choices: Choices) ->
         return marts.conform(stacked, name)
 
     return Estimates(
-        coefficients=table("ppml_coefficients", lambda m: coefficients_frame(m.fit, m.bootstrap)),
+        coefficients=table(
+            "ppml_coefficients",
+            lambda m: coefficients_frame(m.fit, m.bootstrap).assign(**dict.fromkeys(AS_PRINTED)),
+        ),
         covariance=table("ppml_covariance", lambda m: covariance_frame(m.fit)),
         bootstrap=table("ppml_bootstrap", lambda m: bootstrap_frame(m.bootstrap)),
         fit=fit_frame(importer, results, own),
@@ -175,7 +188,7 @@ def published_coefficients_frame(importer: str, published: pd.DataFrame) -> pd.D
     the study's base level has an estimate of its own.
     """
     numbers = ["estimate", "std_error", "t_value", "p_value", "conf_low", "conf_high"]
-    require_columns(published, ["category", "term_type", "term", *numbers], "the seed")
+    require_columns(published, ["category", "term_type", "term", *numbers, *AS_PRINTED], "the seed")
     bases = [Term(names.BASE_MINERAL, "mineral"), Term(str(names.BASE_YEAR), "year")]
     if published["term"].astype(str).isin([base.name for base in bases]).any():
         levels = ", ".join(base.name for base in bases)
