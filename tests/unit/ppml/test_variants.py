@@ -56,8 +56,8 @@ def test_refined_output_takes_the_place_of_mine_output_where_it_is_known(
 def test_a_variant_is_judged_by_years_that_it_has_not_seen(
     panel: pd.DataFrame, types: pd.DataFrame
 ) -> None:
-    both = panel.loc[panel["mineral"] != "Tin"]
-    made = product_variants(with_refined_output(both, types), "IND")
+    frame = with_refined_output(panel, types)
+    made = product_variants(frame.loc[frame["is_refined_known"]], "IND")
     comparison = made["model_comparison"].set_index("variant")
     assert comparison["n_years_left_out"].tolist() == [4, 4]
     assert comparison["n_years_better_than_base"].to_dict() == {"base": 0, "refined": 4}
