@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+WITH_DASHBOARD := $(VENV)/.dashboard
 ARGS ?=
 IMPORTERS ?= 1,16,64,all
 
 .DEFAULT_GOAL := help
-.PHONY: help setup refresh test test-faults unit ui status lint format types lock benchmark benchmark-importers benchmark-serving figures definitions clean
+.PHONY: help setup setup-dashboard dashboard refresh test test-faults unit ui status lint format types lock benchmark benchmark-importers benchmark-serving figures definitions clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -30,6 +31,11 @@ test-faults: setup ## kills, a full disk, damaged files, a daemon that dies: min
 
 ui: setup ## start the Dagster UI and its daemon on the same instance
 	@$(BIN)/minerals ui $(ARGS)
+
+dashboard: setup-dashboard ## look at the release in a browser (ARGS="--port 8600")
+	@$(BIN)/minerals dashboard $(ARGS)
+
+setup-dashboard: $(WITH_DASHBOARD) ## install what the dashboard and its tests need beside the rest
 
 status: $(INSTALLED) ## last refresh, release in use, sources and their age
 	@$(BIN)/minerals status
@@ -68,6 +74,8 @@ definitions: $(INSTALLED) ## write tests/definitions.txt anew, after a change of
 lock: ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-strip-extras --no-header -q -o requirements.lock
+	uv pip compile pyproject.toml --extra dashboard --universal --python-version 3.11 -c requirements.lock \
+		--generate-hashes --no-emit-index-url --no-strip-extras --no-header -q -o requirements-dashboard.lock
 
 clean: ## forget caches (data and releases stay)
 	rm -rf dbt_project/target dbt_project/logs .pytest_cache .mypy_cache .ruff_cache
@@ -79,5 +87,11 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m pip check --disable-pip-version-check
-	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib orchestration minerals expectations || true
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib orchestration minerals expectations dashboard || true
+	@touch $@
+
+$(WITH_DASHBOARD): $(INSTALLED) requirements-dashboard.lock
+	@echo "Installing the packages of the dashboard into $(VENV) (once, a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dashboard.lock
+	@$(BIN)/python -m pip check --disable-pip-version-check
 	@touch $@

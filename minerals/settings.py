@@ -196,6 +196,7 @@ class Settings(BaseSettings, Choices):
         description="the Dagster instance (deploy/dagster-postgres.yaml: history in PostgreSQL)",
     )
     ui_port: int = Field(3000, ge=1, le=65535, description="port of the Dagster UI")
+    dashboard_port: int = Field(8501, ge=1, le=65535, description="port of the dashboard")
     comtrade_api_key: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("COMTRADE_API_KEY", "MINERALS_COMTRADE_API_KEY"),

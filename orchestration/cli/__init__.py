@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from minerals.errors import MineralsError
 from orchestration.cli import (
     common,
+    dashboard,
     hs,
     importers,
     listing,
@@ -97,6 +98,7 @@ for _group in (
     snapshots,
     hs,
     ui,
+    dashboard,
     settings,
 ):
     app.add_typer(_group.app)

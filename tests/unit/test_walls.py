@@ -4,6 +4,7 @@ Read from the source, so that a wall holds also where no other test passes.
 """
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -13,7 +14,7 @@ import pytest
 
 from minerals.settings import PROJECT_ROOT
 
-PACKAGES = ("minerals", "orchestration", "expectations")
+PACKAGES = ("minerals", "orchestration", "expectations", "dashboard")
 FOLDERS = (
     "orchestration/assets", "minerals/sources", "minerals/ppml", "minerals/sourcing",
     "dbt_project/models/staging", "dbt_project/models/conformed", "dbt_project/models/marts",
@@ -61,8 +62,9 @@ def calls(file: Path, function: str) -> Iterator[ast.Call]:
     ("package", "forbidden"),
     [
         ("minerals", {"orchestration", "expectations", "dagster", "dagster_dbt", "dbt",
-                      "great_expectations"}),
+                      "great_expectations", "dashboard"}),
         ("expectations", {"orchestration", "dagster", "dagster_dbt", "dbt"}),
+        ("dashboard", {"orchestration", "expectations", "dagster", "dagster_dbt", "dbt"}),
     ],
 )  # fmt: skip
 def test_imports_go_one_way(package, forbidden):
@@ -86,6 +88,55 @@ def test_expectations_import_only_names_and_marts_of_the_domain():
         and not ast.unparse(node).startswith(allowed)
     ]
     assert crossing == []
+
+
+def test_the_dashboard_reads_releases_and_names_and_nothing_else():
+    allowed = {"minerals.names", "minerals.marts", "minerals.settings", "minerals.errors",
+               "minerals.releases"}  # fmt: skip
+    crossing = [
+        f"{name_of(file)}:{node.lineno} imports {module}"
+        for file in modules("dashboard")
+        for node in ast.walk(tree(file))
+        for module in named(node)
+        if module.partition(".")[0] == "minerals" and ".".join(module.split(".")[:2]) not in allowed
+    ]
+    assert crossing == []
+
+
+def named(node: ast.AST) -> list[str]:
+    """The modules that an import statement names, in full."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
+def test_a_page_of_the_dashboard_computes_nothing():
+    """It may select, sum, join and sort rows; a product or a quotient belongs to a mart."""
+    arithmetic = (ast.Mult, ast.Div, ast.FloorDiv, ast.Pow, ast.Mod)
+    libraries = {"numpy", "scipy", "statsmodels", "pandas"}
+    pages = modules("dashboard/pages")
+    wrong = [
+        f"{name_of(file)}:{node.lineno}"
+        for file in pages
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.BinOp) and isinstance(node.op, arithmetic)
+    ]
+    wrong += [
+        f"{name_of(file)}:{line} imports {name}"
+        for file in pages
+        for line, name in imported(file)
+        if name in libraries
+    ]
+    in_sql = re.compile(r"[\w)]\s*[*/^%]\s*[\w(]")  # between two operands; `select *` has none
+    wrong += [
+        f"{name_of(file)}:{node.lineno}: {found.group()}"
+        for file in pages
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Constant) and "marts." in str(node.value)
+        for found in [in_sql.search(re.sub(r"(select|distinct)\s+\*", "", str(node.value)))]
+        if found
+    ]
+    assert wrong == []
 
 
 def test_estimation_imports_nothing_of_sourcing():

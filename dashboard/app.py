@@ -1,0 +1,68 @@
+"""What Streamlit runs: the header with the release, and the pages. `minerals dashboard` starts it.
+
+A new page is a file under `pages/` and a line in `PAGES`.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import reading
+from minerals.errors import MineralsError
+
+PAGES = {
+    "": {"overview": "Overview"},
+}
+SECONDS_BETWEEN_LOOKS = 15  # for a newer release, while a page is open
+
+_STYLE = Path(__file__).with_name("style.css")
+
+
+@st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
+def newer_release() -> None:
+    """Offer the release that was published since this session began."""
+    newest = reading.newest()
+    if newest == st.session_state[reading.PIN]:
+        return
+    with st.container(key="newer", horizontal=True, vertical_alignment="center"):
+        st.info(f"A newer release is there: {newest.name}.")
+        if st.button("Show the newer release", type="primary"):
+            reading.take_newest()
+            st.rerun()
+
+
+def header() -> None:
+    """Which release is read and how old it is."""
+    release = reading.pinned()
+    hours = (datetime.now(UTC) - release.made_at).total_seconds() / 3600
+    age = f"{hours:.0f} hours" if hours < 72 else f"{hours / 24:.0f} days"
+    facts = release.facts
+    st.caption(
+        f"Release `{release.release_id}` · published {release.made_at:%d %B %Y %H:%M} UTC, "
+        f"{age} ago · years {facts['first_year']}-{facts['last_year']} · "
+        f"{facts['n_importers']} importer(s) · {facts['profile']} data"
+    )
+    newer_release()
+
+
+def pages() -> dict[str, list[st.Page]]:
+    """The pages of the side bar, by section; the first is where an address without a page leads."""
+    first = next(iter(next(iter(PAGES.values()))))
+    return {
+        section: [
+            st.Page(f"pages/{name}.py", title=title, url_path=name, default=name == first)
+            for name, title in named.items()
+        ]
+        for section, named in PAGES.items()
+    }
+
+
+st.set_page_config(page_title="Critical minerals", layout="wide")
+st.html(_STYLE)
+page = st.navigation(pages())
+try:
+    header()
+    page.run()
+except MineralsError as error:
+    st.error(str(error))

@@ -1,0 +1,152 @@
+"""The choices of a reader. They live in the address, so that a copied link shows the same page, and
+go with the reader from page to page.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from dashboard import reading
+from dashboard.words import country
+from minerals.names import CATEGORIES
+
+CHOSEN = "chosen"  # of the session: name of the choice to its text, as last written to the address
+
+
+@dataclass(frozen=True)
+class Market:
+    """One importer, mineral and category."""
+
+    importer: str
+    mineral: str
+    category: str
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The parameters of `OF_MARKET`."""
+        return {"importer": self.importer, "mineral": self.mineral, "category": self.category}
+
+    @property
+    def words(self) -> str:
+        return f"{self.mineral}, {self.category}, imports of {country(self.importer)}"
+
+
+OF_MARKET = "importer_iso3 = $importer and mineral = $mineral and category = $category"
+
+
+def importer() -> str:
+    """The importing country, of those that the release holds."""
+    held = reading.rows("select distinct importer_iso3 from marts.ppml_fit order by 1")
+    return choice("importer", "Importer", list(held["importer_iso3"]), words=country)
+
+
+def mineral(**options: Any) -> str:
+    """One of the study's minerals; a market without data says so on the page."""
+    names = list(reading.rows("select mineral from marts.dim_mineral order by 1")["mineral"])
+    return choice("mineral", "Mineral", names, default="Lithium", **options)
+
+
+def category() -> str:
+    """What is imported: ores, products or scrap."""
+    return choice("category", "Category", list(CATEGORIES), default="products")
+
+
+def market() -> Market:
+    """Importer, mineral and category, as most pages need them."""
+    return Market(importer(), mineral(), category())
+
+
+def choice(
+    name: str,
+    label: str,
+    options: Sequence[Any],
+    default: Any = None,
+    words: Callable[[Any], str] = str,
+    **more: Any,
+) -> Any:
+    """One of `options`, chosen in the side bar and kept in the address under `name`.
+
+    `default` is the first option unless given and there. What the address asks for and is not
+    there is said on the page, and the default is shown.
+    """
+    by_text = {str(option): option for option in options}
+    first = default if default in options else options[0]
+    if (text := _asked(name, str(first))) not in by_text:
+        _refuse(label, text, list(by_text))
+        text = str(first)
+    st.session_state[_key(name)] = by_text[text]
+    picked = st.sidebar.selectbox(label, options, key=_key(name), format_func=words, **more)
+    _write(name, str(picked))
+    return picked
+
+
+def choices(
+    name: str,
+    label: str,
+    options: Sequence[str],
+    default: Sequence[str] = (),
+    words: Callable[[str], str] = str,
+    at_most: int = 5,
+) -> list[str]:
+    """Up to `at_most` of `options`, kept in the address with commas between them."""
+    asked = [text for text in _asked(name, ",".join(default)).split(",") if text]
+    if unknown := [text for text in asked if text not in options]:
+        _refuse(label, ", ".join(unknown), options)
+    st.session_state[_key(name)] = [text for text in asked if text in options][:at_most]
+    picked = st.sidebar.multiselect(
+        label, options, key=_key(name), format_func=words, max_selections=at_most
+    )
+    _write(name, ",".join(picked))
+    return picked
+
+
+def years(name: str, label: str, first: int, last: int) -> tuple[int, int]:
+    """Two years between `first` and `last`, kept in the address as 1995-2024."""
+    if first == last:
+        return first, last
+    asked = _asked(name, f"{first}-{last}")
+    try:
+        low, high = (min(max(int(year), first), last) for year in asked.split("-"))
+    except ValueError:
+        _refuse(label, asked, [f"{first}-{last}"])
+        low, high = first, last
+    st.session_state[_key(name)] = (min(low, high), max(low, high))
+    picked = st.sidebar.slider(label, first, last, key=_key(name))
+    _write(name, "-".join(map(str, picked)))
+    return picked
+
+
+def link(**changed: str) -> dict[str, str]:
+    """The address's choices with some changed: for a link to another page."""
+    return {**st.session_state.get(CHOSEN, {}), **changed}
+
+
+def _key(name: str) -> str:
+    return f"filter_{name}"
+
+
+def _asked(name: str, default: str) -> str:
+    """What is wanted, as text: the reader's last click; an address that somebody typed, followed
+    or went back to; what was chosen on another page; the default."""
+    chosen = st.session_state.setdefault(CHOSEN, {})
+    address, clicked = st.query_params.get(name), st.session_state.get(_key(name))
+    if address is not None and address != chosen.get(name):
+        return address
+    if clicked is not None and address is not None:
+        if isinstance(clicked, tuple):
+            return "-".join(map(str, clicked))
+        return ",".join(clicked) if isinstance(clicked, list) else str(clicked)
+    return chosen.get(name, default)
+
+
+def _write(name: str, text: str) -> None:
+    st.session_state[CHOSEN][name] = text
+    if st.query_params.get(name) != text:
+        st.query_params[name] = text
+
+
+def _refuse(label: str, asked: str, options: Sequence[str]) -> None:
+    shown = ", ".join(options[:12]) + (", ..." if len(options) > 12 else "")
+    st.warning(f"{label} {asked} is not in this release. There is: {shown}.")

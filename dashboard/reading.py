@@ -1,0 +1,126 @@
+"""Reading of one release: a session reads the one that it began with until its reader asks for the
+newer one, so that no page mixes two.
+
+The views in the release's own folder are opened read-only and without a lock, so that a refresh
+goes on undisturbed.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import streamlit as st
+
+from minerals.errors import ReleaseError
+from minerals.marts import Column, Mart
+from minerals.releases import ReleaseStore
+from minerals.releases.contract import CONTRACT, read_contract
+from minerals.releases.serving import PINNED, open_serving
+from minerals.settings import Settings, read_settings
+
+PIN = "release"
+KEPT_ANSWERS = 500  # of questions to a release, over all sessions
+
+
+@dataclass(frozen=True)
+class Release:
+    """What the header says of a release."""
+
+    folder: Path
+    facts: dict[str, Any]
+
+    @property
+    def release_id(self) -> str:
+        return self.folder.name
+
+    @property
+    def made_at(self) -> datetime:
+        """When it was published, UTC, from its name."""
+        return datetime.strptime(self.release_id[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+
+
+@st.cache_resource
+def settings() -> Settings:
+    """The settings of the environment, read once. Raises SettingsError."""
+    return read_settings()
+
+
+def newest() -> Path:
+    """The folder of the release being served. Raises ReleaseError when there is none."""
+    folder = ReleaseStore(settings().releases_dir, settings().serving_database).current()
+    if folder is None:
+        raise ReleaseError(
+            f"There is no release under {settings().releases_dir}: run `minerals refresh` first. "
+            "Is MINERALS_WAREHOUSE_DIR right?"
+        )
+    return folder
+
+
+def pinned() -> Release:
+    """The release that this session reads. One that was removed meanwhile gives way to the newest.
+
+    Raises ReleaseError when there is no release, or it lacks the mart `dim_release`.
+    """
+    folder = st.session_state.get(PIN)
+    if folder is None or not folder.is_dir():
+        folder = st.session_state[PIN] = newest()
+    return Release(folder, _rows(str(folder), "from marts.dim_release", ()).iloc[0].to_dict())
+
+
+def take_newest() -> None:
+    """Let this session read the release that is served now."""
+    st.session_state[PIN] = newest()
+
+
+def rows(sql: str, **parameters: Any) -> pd.DataFrame:
+    """The rows of a query on the marts of this session's release; `$name` stands for a parameter.
+
+    Raises ReleaseError for a mart or column that the release, made by other code, does not have.
+    """
+    return _rows(str(pinned().folder), sql, tuple(sorted(parameters.items()))).copy()
+
+
+def has_mart(name: str) -> bool:
+    """Whether this session's release holds the mart."""
+    return name in _contract(str(pinned().folder))
+
+
+def mart(name: str) -> Mart:
+    """The declaration of a mart in this session's release: its words, key and columns."""
+    return _contract(str(pinned().folder))[name]
+
+
+def columns() -> dict[str, Column]:
+    """Every column by name; of a name in several marts, the first mart's words."""
+    return _columns(str(pinned().folder))
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _contract(folder: str) -> dict[str, Mart]:
+    return {mart.name: mart for mart in read_contract(Path(folder) / CONTRACT)}
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _columns(folder: str) -> dict[str, Column]:
+    marts = _contract(folder).values()
+    return {column.name: column for mart in reversed(marts) for column in mart.columns}
+
+
+@st.cache_resource(max_entries=4)
+def _connection(folder: str) -> duckdb.DuckDBPyConnection:
+    return open_serving(Path(folder) / PINNED, settings().releases_dir)
+
+
+@st.cache_data(max_entries=KEPT_ANSWERS, show_spinner=False)
+def _rows(folder: str, sql: str, parameters: tuple[tuple[str, Any], ...]) -> pd.DataFrame:
+    try:
+        with _connection(folder).cursor() as cursor:
+            return cursor.execute(sql, dict(parameters)).df()
+    except (duckdb.BinderException, duckdb.CatalogException) as error:
+        raise ReleaseError(
+            f"The release lacks what this page reads ({str(error).splitlines()[0]}): "
+            "`minerals refresh` publishes one that has it."
+        ) from error

@@ -1,0 +1,110 @@
+"""Names, units and labels as people read them. The words of columns come from the release itself.
+
+A converted unit is for the eye only: downloads hold the columns of the mart.
+"""
+
+import pandas as pd
+
+from dashboard import reading
+
+EVIDENCE = {
+    "computed": "● computed",
+    "verified": "◆ verified",
+    "single_source": "◇ single source",
+    "unverified": "○ unverified",
+    "modelled": "△ modelled",
+}
+"""How well a figure is supported: by sign and word, so that no colour is needed."""
+EVIDENCE_MEANING = (
+    "● computed by this release from ingested data · ◆ an official act or two independent "
+    "sources · ◇ one source · ○ unverified · △ projection or judgement"
+)
+STRATEGIES = {
+    "secure_long_term": "Secure long term",
+    "build_data": "Build data",
+    "diversify": "Diversify",
+    "rebalance": "Rebalance",
+    "maintain": "Maintain",
+}
+SOURCES = {
+    "world_mining_data": "World Mining Data",
+    "usgs_mcs_2025": "USGS 2025",
+    "usgs_mcs_2026": "USGS 2026",
+    "bilateral_trade": "Trade",
+}
+"""Data sets of world supply, short."""
+DOUBTFUL = "≈"
+"""Before a figure that rests on a weight which is far off for its price."""
+
+
+def country_names() -> dict[str, str]:
+    """The name of each country of the release by its ISO3 code."""
+    held = reading.rows("select country_iso3, country_name from marts.dim_country")
+    return dict(zip(held["country_iso3"], held["country_name"], strict=True))
+
+
+def country(iso3: str) -> str:
+    """'India (IND)'; the code alone where the release has no name."""
+    name = country_names().get(iso3)
+    return f"{name} ({iso3})" if name else str(iso3)
+
+
+def countries(codes: pd.Series) -> pd.Series:
+    """The same of a column; null stays null."""
+    names = country_names()
+    return codes.map(lambda iso3: f"{names[iso3]} ({iso3})" if iso3 in names else iso3)
+
+
+def evidence(labels: pd.Series) -> pd.Series:
+    """Evidence labels with their signs."""
+    return labels.map(lambda label: EVIDENCE.get(label, label))
+
+
+def strategy(name: str) -> str:
+    """A strategy in words: 'Secure long term'."""
+    return STRATEGIES.get(name, name)
+
+
+def source(dataset: str) -> str:
+    """A data set of world supply, short."""
+    return SOURCES.get(dataset, dataset)
+
+
+def heading(column: str) -> str:
+    """'Actual share' for `actual_share`; the unit is added by `readable`."""
+    for ending, unit in {"_usd_per_kg": " (USD/kg)", "_usd": " (USD)", "_kg": " (t)"}.items():
+        if column.endswith(ending):
+            return column.removesuffix(ending).replace("_", " ").capitalize() + unit
+    for ending in ("_iso3", "_share", "_pct"):
+        column = column.removesuffix(ending)
+    return column.removeprefix("is_").replace("_", " ").capitalize()
+
+
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same rows for the eye: countries by name and code, kg as tons, evidence with signs.
+    Column names stay."""
+    shown = frame.copy()
+    for column in shown.columns:
+        if column.endswith("_iso3"):
+            shown[column] = countries(shown[column])
+        elif column.endswith("_kg") and not column.endswith("_per_kg"):
+            shown[column] = shown[column].astype("float64") / 1000
+        elif column.endswith("evidence_label"):
+            shown[column] = evidence(shown[column])
+    return shown
+
+
+def amount(value: float | None, unit: str = "") -> str:
+    """A figure for a tile: '12.3 billion USD', '4,520 t'; 'none' where there is none."""
+    if value is None or pd.isna(value):
+        return "none"
+    for size, word in ((1e9, "billion "), (1e6, "million "), (1, "")):
+        if abs(value) >= size:
+            digits = 1 if size > 1 or abs(value) < 100 else 0
+            return f"{value / size:,.{digits}f} {word}{unit}".strip()
+    return f"{value:,.2g} {unit}".strip()
+
+
+def percent(share: float | None) -> str:
+    """'12%'; 'none' where there is none."""
+    return "none" if share is None or pd.isna(share) else f"{share:.0%}"
