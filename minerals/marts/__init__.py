@@ -38,6 +38,8 @@ UNITS = {
     "_deg": "degrees",
     "_share": "share, 0 to 1",
     "change_share": "share of the imports",
+    "premium_share": "part of the world's unit value",
+    "change_on_year": "part of the year before",
     "_share_trend": "share a year",
     "_probability": "probability, 0 to 1",
     "_rank": "rank, 1 is the first",
