@@ -1,6 +1,7 @@
 """What Streamlit runs: the header with the release, and the pages. `minerals dashboard` starts it.
 
-A new page is a file under `pages/` and a line in `PAGES`.
+A new page is a file under `dashboard/pages/` and an entry in `PAGES`. This script lies in a folder
+of its own: of a folder `pages` beside it Streamlit would make a menu itself, without the header.
 """
 
 from datetime import UTC, datetime
@@ -12,11 +13,14 @@ from dashboard import reading
 from minerals.errors import MineralsError
 
 PAGES = {
-    "": {"overview": "Overview"},
+    "": {"overview": "Overview", "mineral": "Mineral"},
+    "Supply": {"imports": "Imports"},
+    "Decide": {"ranking": "Ranking", "portfolio": "Portfolio"},
 }
 SECONDS_BETWEEN_LOOKS = 15  # for a newer release, while a page is open
 
 _STYLE = Path(__file__).with_name("style.css")
+_PAGES_FOLDER = Path(__file__).parents[1] / "pages"
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
@@ -51,7 +55,7 @@ def pages() -> dict[str, list[st.Page]]:
     first = next(iter(next(iter(PAGES.values()))))
     return {
         section: [
-            st.Page(f"pages/{name}.py", title=title, url_path=name, default=name == first)
+            st.Page(_PAGES_FOLDER / f"{name}.py", title=title, url_path=name, default=name == first)
             for name, title in named.items()
         ]
         for section, named in PAGES.items()
