@@ -115,10 +115,12 @@ def table(
     also: str = "",
     doubtful: str | None = None,
     missing: str = "none",
+    on_paper: bool = False,
 ) -> None:
     """A table of rows of a mart: names for codes, tons for kg, per cent for shares. Its columns'
     meaning is shown on their heading. `doubtful` names a boolean column: where it holds, the
-    quantity beside it is marked. `missing` is shown where there is no value."""
+    quantity beside it is marked. `missing` is shown where there is no value. `on_paper` writes
+    every row and column out, so that they print."""
     shown = words.readable(rows)
     shares = [column for column in shown.columns if words.is_share(column)]
     shown[shares] = shown[shares].astype("float64") * 100
@@ -126,19 +128,30 @@ def table(
         marks = rows[doubtful].map(lambda is_so: words.DOUBTFUL if is_so else "")
         shown = shown.drop(columns=doubtful)
         shown.insert(0, words.DOUBTFUL, marks)
-    st.dataframe(
-        shown,
-        hide_index=True,
-        height=height,
-        column_config={column: _column(column, headings or {}) for column in shown.columns},
-        placeholder=missing,
-        alt=f"Table {name}",
-    )
+    if on_paper:
+        texts = {c: shown[c].map(partial(words.cell, c, missing=missing)) for c in shown.columns}
+        titles = {c: (headings or {}).get(c, words.heading(c)) for c in shown.columns}
+        st.table(pd.DataFrame(texts).rename(columns=titles), hide_index=True, border="horizontal")
+    else:
+        _frame(shown, name, headings or {}, height, missing)
     if any(column.endswith("evidence_label") for column in rows.columns):
         st.caption(words.EVIDENCE_MEANING)
     if doubtful is not None and rows[doubtful].any():
         st.caption(f"{words.DOUBTFUL} rests on a weight that is far off for its price.")
     _downloads(rows, name, datasets, also)
+
+
+def _frame(
+    shown: pd.DataFrame, name: str, headings: Mapping[str, str], height: int | str, missing: str
+) -> None:
+    st.dataframe(
+        shown,
+        hide_index=True,
+        height=height,
+        column_config={column: _column(column, headings) for column in shown.columns},
+        placeholder=missing,
+        alt=f"Table {name}",
+    )
 
 
 @dataclass(frozen=True)

@@ -134,3 +134,14 @@ def percent(share: float | None) -> str:
 def figure(value: float | None) -> str:
     """A bare number with three digits; 'none' where there is none."""
     return "none" if value is None or pd.isna(value) else f"{value:,.3g}"
+
+
+def cell(column: str, value: object, missing: str = "none") -> str:
+    """A value of a readable table as text: shares in per cent (they come times 100)."""
+    if value is None or pd.isna(value):
+        return missing
+    if isinstance(value, float):
+        if is_share(column):
+            return f"{value:.0f}%"
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
+    return f"{value:%d %B %Y}" if hasattr(value, "strftime") else str(value)

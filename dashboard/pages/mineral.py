@@ -85,12 +85,12 @@ if not show.empty(world, f"mining, refining or reserves of {mineral}"):
         """,
         mineral=mineral,
     )
-    for row in outlook.itertuples():
+    for row in words.readable(outlook).itertuples():
         st.markdown(
             f"**{row.stage.capitalize()}: {row.contestability}.** "
-            f"{words.country(row.leader_iso3)} leads with {words.percent(row.leader_share_last)} "
+            f"{row.leader_iso3} leads with {words.percent(row.leader_share_last)} "
             f"in {row.last_year} ({words.percent(row.leader_share_first)} in {row.first_year}). "
-            f"New with 1% or more: {words.named(row.entrants) or 'none'}. *{words.EVIDENCE['modelled']}*"
+            f"New with 1% or more: {row.entrants or 'none'}. *{row.evidence_label}*"
         )
 
 st.subheader(f"What {words.country(importer)} buys", anchor=False)
@@ -127,17 +127,15 @@ if not show.empty(bought, f"imports of {mineral} by {words.country(importer)}"):
 
 with st.container(key="second_sheet"):
     st.subheader("From whom to buy", anchor=False)
-    for row in markets.itertuples():
-        st.markdown(
-            f"**{row.category.capitalize()}: {words.strategy(row.strategy)}.** {row.rationale}"
-        )
+    for row in words.readable(markets).itertuples():
+        st.markdown(f"**{row.category.capitalize()}: {row.strategy}.** {row.rationale}")
     suppliers = reading.rows(
         """
         select category, headline_rank, exporter_iso3, supplier_type, rank_low, rank_high,
             top_k_probability, actual_share, recommended_share, action,
             doubtful_qty_kg > 0 as is_doubtful
         from marts.supplier_overview
-        where importer_iso3 = $importer and mineral = $mineral and headline_rank <= 8
+        where importer_iso3 = $importer and mineral = $mineral and headline_rank <= 5
         order by category, headline_rank, exporter_iso3
         """,
         **asked,
@@ -150,19 +148,19 @@ with st.container(key="second_sheet"):
                 of_category.drop(columns="category"),
                 f"first_suppliers_{category}",
                 headings=HEADINGS,
-                height="content",
                 doubtful="is_doubtful",
                 missing="none",
+                on_paper=True,
             )  # fmt: skip
 
     st.subheader("What if a supplier falls away?", anchor=False)
     shocks = reading.rows(
         """
-        select category, shock, lost_share, lost_qty_kg, replaceable_share, next_best, hhi_before,
-            hhi_after, event_date
+        select category, shock, lost_share, replaceable_share, next_best
         from marts.portfolio_shocks
         where importer_iso3 = $importer and mineral = $mineral and lost_share >= 0.01
         order by lost_share desc, category, shock
+        limit 6
         """,
         **asked,
     )
@@ -170,7 +168,7 @@ with st.container(key="second_sheet"):
         show.table(
             shocks,
             "shocks",
-            headings={"next_best": "Who replaces"},
-            height="content",
+            headings={"next_best": "Who replaces", "shock": "Loss"},
             missing="none",
+            on_paper=True,
         )
