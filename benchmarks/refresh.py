@@ -128,6 +128,7 @@ def floor(folder: Path) -> dict[str, float]:
             publishable_coefficients,
             published_coefficients_frame,
         )
+        from minerals.ppml.variants import product_variants, with_refined_output
         from minerals.sourcing.portfolio_tables import portfolio_tables
         from minerals.sourcing.ranking_tables import ranking_tables
         from minerals.sourcing.world_tables import Inputs, fit_world
@@ -142,6 +143,8 @@ def floor(folder: Path) -> dict[str, float]:
         printed = database.sql("select * from seeds.published_ppml_coefficients").df()
         estimates = estimate_categories(panel, "IND", settings.choices)
         study = published_coefficients_frame("IND", printed)
+        types = database.sql("from marts.supplier_types").df()
+        product_variants(with_refined_output(panel, types), "IND")
     with clock(stages, "ranking"):
         import pandas as pd
 
@@ -176,6 +179,7 @@ def floor(folder: Path) -> dict[str, float]:
             ranking_forward=rankings["ranking_forward"],
             ranking_persistence=rankings["ranking_persistence"],
             supply_events=database.sql("from seeds.supply_events").df(),
+            supplier_types=types,
         )
     with clock(stages, "publication"):
         for mart in published():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,12 @@ from minerals import marts, names
 from minerals.frames import require_columns
 from minerals.ppml import MIN_NONZERO_OBSERVATIONS, EstimationError
 from minerals.ppml.bootstrap import Bootstrap
-from minerals.ppml.columns import FloatArray
 from minerals.ppml.design import Dropped, Term, study_spec
 from minerals.ppml.estimator import Fit
-from minerals.ppml.inference import normal_inference
 from minerals.ppml.model import Model, estimate_model
 from minerals.ppml.reference import Comparison
+from minerals.ppml.terms import free_terms, labelled, terms_frame
+from minerals.ppml.variants import product_variants, with_refined_output
 
 if TYPE_CHECKING:
     from minerals.settings import Choices
@@ -31,6 +31,16 @@ LARGEST_COEFFICIENT, LARGEST_STD_ERROR, LARGEST_PSEUDO_R2 = 25.0, 50.0, 0.995
 """A fit beyond these is not published."""
 MIN_USABLE_SHARE = 0.5
 """A fit of which fewer bootstrap samples than this identify all regressors is not published."""
+
+
+AS_PRINTED = (
+    "estimate_as_printed",
+    "conf_low_as_printed",
+    "conf_high_as_printed",
+    "significance",
+    "erratum",
+)
+"""Columns of `ppml_coefficients` that only the study's coefficients have, named as in the seed."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,10 @@ def estimate_categories(panel: pd.DataFrame, importer: str, choices: Choices) ->
         return marts.conform(stacked, name)
 
     return Estimates(
-        coefficients=table("ppml_coefficients", lambda m: coefficients_frame(m.fit, m.bootstrap)),
+        coefficients=table(
+            "ppml_coefficients",
+            lambda m: coefficients_frame(m.fit, m.bootstrap).assign(**dict.fromkeys(AS_PRINTED)),
+        ),
         covariance=table("ppml_covariance", lambda m: covariance_frame(m.fit)),
         bootstrap=table("ppml_bootstrap", lambda m: bootstrap_frame(m.bootstrap)),
         fit=fit_frame(importer, results, own),
@@ -81,7 +94,11 @@ def estimate_categories(panel: pd.DataFrame, importer: str, choices: Choices) ->
 
 
 def estimation_tables(
-    panel: pd.DataFrame, importers: Sequence[str], choices: Choices, published: pd.DataFrame
+    panel: pd.DataFrame,
+    importers: Sequence[str],
+    choices: Choices,
+    published: pd.DataFrame,
+    supplier_types: pd.DataFrame,
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Model]]:
     """The marts of estimation for some importers, the study's coefficients included, and the models
     by importer and category. `published`: the seed."""
@@ -94,34 +111,28 @@ def estimation_tables(
         "ppml_bootstrap": [e.bootstrap for e in estimates],
         "ppml_fit": [e.fit for e in estimates],
     }
+    refined = with_refined_output(panel, supplier_types)
+    for importer in importers:
+        for name, frame in product_variants(refined, importer).items():
+            tables.setdefault(name, []).append(frame)
     models = {f"{i}, {c}": model for i, e in found.items() for c, model in e.models.items()}
     return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}, models
 
 
 def coefficients_frame(fit: Fit, bootstrap: Bootstrap) -> pd.DataFrame:
     """The rows of `ppml_coefficients` of a fit: every term by each kind of standard error."""
-    regressors = [t for t in fit.dropped.separated if t.term_type == "covariate"]
-    fixed = [
-        _terms(terms, status, estimate=estimate)
-        for terms, status, estimate in (
-            (fit.base_levels, names.STATUS_BASE, 0.0),
-            (fit.dropped.collinear, names.STATUS_COLLINEAR, 0.0),
-            (regressors, names.STATUS_SEPARATED, np.nan),
+    frames = [
+        terms_frame(fit, cov).assign(se_type=kind)
+        for kind, cov in (
+            (names.SE_CLUSTERED, fit.cov_clustered),
+            (names.SE_ROBUST, fit.cov_robust),
+            (names.SE_TWO_WAY, fit.cov_two_way),
         )
-        if terms
     ]
-    frames = []
-    for kind, cov in (
-        (names.SE_CLUSTERED, fit.cov_clustered),
-        (names.SE_ROBUST, fit.cov_robust),
-        (names.SE_TWO_WAY, fit.cov_two_way),
-    ):
-        free = _free(fit.terms, fit.coefficients, np.sqrt(np.clip(np.diag(cov), 0.0, None)))
-        frames.append(pd.concat([free, *fixed]).assign(se_type=kind))
     if bootstrap.n_replications:
         p = len(bootstrap.terms)
         low, high = bootstrap.bounds()
-        free = _free(fit.terms[:p], fit.coefficients[:p], bootstrap.std_errors())
+        free = free_terms(fit.terms[:p], fit.coefficients[:p], bootstrap.std_errors())
         frames.append(free.assign(se_type=names.SE_BOOTSTRAP, conf_low=low, conf_high=high))
     return pd.concat(frames, ignore_index=True)
 
@@ -175,13 +186,13 @@ def published_coefficients_frame(importer: str, published: pd.DataFrame) -> pd.D
     the study's base level has an estimate of its own.
     """
     numbers = ["estimate", "std_error", "t_value", "p_value", "conf_low", "conf_high"]
-    require_columns(published, ["category", "term_type", "term", *numbers], "the seed")
+    require_columns(published, ["category", "term_type", "term", *numbers, *AS_PRINTED], "the seed")
     bases = [Term(names.BASE_MINERAL, "mineral"), Term(str(names.BASE_YEAR), "year")]
     if published["term"].astype(str).isin([base.name for base in bases]).any():
         levels = ", ".join(base.name for base in bases)
         raise ValueError(f"the base levels {levels} may have no published estimate")
     base_rows = [
-        _terms(bases, names.STATUS_BASE, estimate=0.0).assign(category=category)
+        labelled(bases, names.STATUS_BASE, estimate=0.0).assign(category=category)
         for category in published["category"].unique()
     ]
     printed = published.rename(columns={"t_value": "z_value"}).assign(status=names.STATUS_FREE)
@@ -240,17 +251,6 @@ def unpublishable_reasons(fit: Fit, bootstrap: Bootstrap, comparison: Comparison
             f"{comparison.std_errors:.1e}, log-likelihood {comparison.log_likelihood:.1e} apart"
         )
     return found
-
-
-def _free(terms: Sequence[Term], estimate: FloatArray, std_error: FloatArray) -> pd.DataFrame:
-    columns = ("z_value", "p_value", "conf_low", "conf_high")
-    inferred = dict(zip(columns, normal_inference(estimate, std_error), strict=True))
-    return _terms(terms, names.STATUS_FREE, estimate=estimate, std_error=std_error, **inferred)
-
-
-def _terms(terms: Sequence[Term], status: str, **values: Any) -> pd.DataFrame:
-    labels = {"term_type": [t.term_type for t in terms], "term": [t.name for t in terms]}
-    return pd.DataFrame(labels).assign(status=status, **values)
 
 
 def _model_row(model: Model) -> dict[str, object]:

@@ -7,16 +7,23 @@ import pandas as pd
 from minerals.names import CATEGORIES, SUPPLIER, quantity_column
 from minerals.shares import part_of_total
 
+_OF_TYPE = ["exporter_iso3", "mineral", "category"]
+_TAKEN = ["supplier_type", "net_exports_qty_kg", "refined_output_kg"]
 _PAIR = ["importer_iso3", "mineral", "exporter_iso3"]
 
 
 def capacity(
-    panel: pd.DataFrame, candidates: pd.DataFrame, fraction: float, excluded: Sequence[str] = ()
+    panel: pd.DataFrame,
+    candidates: pd.DataFrame,
+    types: pd.DataFrame,
+    fraction: float,
+    excluded: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Today's quantity and the ceiling of each candidate, kg a year, per category.
 
     candidates: rows of `names.SUPPLIER`. One that is not in `panel` neither produced the mineral
-    nor sold any of it to the importer in the panel's years.
+    nor sold any of it to the importer in the panel's years. types: `supplier_types`; a candidate
+    that it lacks is of type 'unknown'.
 
     annual_qty_kg, n_unknown_qty, doubtful_qty_kg: as in `portfolio_partners`; demand_qty_kg is the
     sum of annual_qty_kg over suppliers, and actual_share the part of it, null without demand.
@@ -25,8 +32,12 @@ def capacity(
     quantity of a year); a supplier that has delivered more than its mines would allow refines or
     trades what others mined. Known is production of a mineral that World Mining Data covers, in
     ores for every country (zero where it reports none), in products for countries that mine, since
-    others may refine; never in scrap. Else it is null. Production is contained metal, imports are
-    gross weight, so that ceilings of ores are conservative.
+    others may refine; never in scrap. Else it is null. In products, refined output
+    (refined_output_kg of `types`) takes the place of production where it is known. A hub, which
+    makes nothing, has its net exports as capacity, or what it sells the importer today if that is
+    more: a portfolio may leave a hub, but a ceiling below today's purchases could force more change
+    than is allowed. Production is contained metal, imports are gross weight, so that ceilings of
+    ores are conservative.
 
     headroom_qty_kg = capacity - annual; where capacity is null, the largest year's quantity
     - annual. Both are zero for exporters in `excluded` (is_excluded).
@@ -37,6 +48,20 @@ def capacity(
         for category in CATEGORIES
     ]
     frame = pd.concat(frames, ignore_index=True)
+    frame = frame.merge(
+        types[[*_OF_TYPE, *_TAKEN]], how="left", on=_OF_TYPE, validate="many_to_one"
+    )
+    frame["supplier_type"] = frame["supplier_type"].fillna("unknown")
+    refines = (frame["category"] == "products") & (frame["refined_output_kg"] > 0)
+    refined = (fraction * frame["refined_output_kg"]).clip(lower=frame["largest_kg"])
+    frame["capacity_qty_kg"] = frame["capacity_qty_kg"].mask(refines, refined)
+    is_hub = frame["supplier_type"] == "hub"
+    frame["capacity_qty_kg"] = frame["capacity_qty_kg"].mask(
+        is_hub, frame[["net_exports_qty_kg", "annual_qty_kg"]].max(axis=1)
+    )
+    frame["headroom_qty_kg"] = (
+        frame["capacity_qty_kg"].fillna(frame["largest_kg"]) - frame["annual_qty_kg"]
+    ).clip(lower=0.0)
     frame["is_excluded"] = frame["exporter_iso3"].isin(list(excluded))
     frame.loc[frame["is_excluded"], ["capacity_qty_kg", "headroom_qty_kg"]] = 0.0
     return frame
@@ -65,8 +90,8 @@ def _of_category(
     market = [frame["importer_iso3"], frame["mineral"]]
     frame["demand_qty_kg"] = frame["annual_qty_kg"].groupby(market).transform("sum")
     frame["actual_share"] = part_of_total(frame["annual_qty_kg"], market)
-    largest = frame["largest_kg"].fillna(0.0)
-    ceiling = (fraction * frame["mean_production_kg"]).clip(lower=largest)
+    frame["largest_kg"] = frame["largest_kg"].fillna(0.0)
+    ceiling = (fraction * frame["mean_production_kg"]).clip(lower=frame["largest_kg"])
     is_covered = frame["has_production_data"].astype(bool)
     is_known = {
         "ores": is_covered,
@@ -74,7 +99,4 @@ def _of_category(
         "scrap": is_covered & False,  # it comes from use, not from mines
     }
     frame["capacity_qty_kg"] = ceiling.where(is_known[category])
-    frame["headroom_qty_kg"] = (
-        frame["capacity_qty_kg"].fillna(largest) - frame["annual_qty_kg"]
-    ).clip(lower=0.0)
     return frame.assign(category=category)

@@ -25,13 +25,18 @@ def portfolio_tables(
     production: pd.DataFrame,
     country_covariates: pd.DataFrame,
     supply_events: pd.DataFrame,
+    supplier_types: pd.DataFrame,
 ) -> dict[str, pd.DataFrame]:
     """Every mart of the portfolio by name; `production` is `fct_production` of the window."""
     wgi = governance(country_covariates)
     of_world = production_concentration(production, wgi)
     concentrated = concentration(panel, ranking_forward, of_world, wgi, choices.concentrated_above)
     ceilings = capacity(
-        panel, ranking_forward, choices.capacity_fraction, choices.excluded_suppliers
+        panel,
+        ranking_forward,
+        supplier_types,
+        choices.capacity_fraction,
+        choices.excluded_suppliers,
     )
     candidates = suppliers(ranking_forward, ranking_persistence, ceilings, wgi)
     recommended = recommend(candidates, weights(choices))

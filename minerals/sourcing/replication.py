@@ -20,6 +20,17 @@ from minerals.sourcing.ranking import (
 
 _MARKET = ["category", "mineral"]
 _SUPPLIER = [*_MARKET, "exporter_iso3"]
+_OUR_FIT = (
+    "n_observations",
+    "pseudo_r2",
+    "mean_dependent_kg",
+    "sd_dependent_kg",
+    "wald_chi2",
+    "aic",
+    "bic",
+    "n_parameters",
+    "total_kg",
+)
 MIN_COMMON_FOR_RHO = 3
 """A rank correlation of fewer common suppliers than this is not reported."""
 
@@ -105,6 +116,46 @@ def differences(
     both["predictor_gap"] = both["score_at_rank"] - both["score"]
     is_shown = (in_published | in_ours) & (both["our_rank"] != both["published_rank"])
     return marts.conform(_with_driver(both.loc[is_shown]), "replication_differences")
+
+
+def rankings_beside_ours(
+    panel: pd.DataFrame,
+    published_coefficients: pd.DataFrame,
+    published_ranking: pd.DataFrame,
+    country_names: Mapping[str, str],
+    ranking_forward: pd.DataFrame,
+) -> pd.DataFrame:
+    """`published_rankings`: every printed place with our ranks. Arguments as in `scorecard`."""
+    printed = published_ranking.rename(columns={"country": "country_as_printed"})
+    printed["exporter_iso3"] = printed["country_as_printed"].map(country_names)
+    both = _side_by_side(panel, published_coefficients, published_ranking, country_names)
+    if both.empty:
+        ranked = printed.assign(our_rank=np.nan)
+    else:
+        ranked = printed.merge(both[[*_SUPPLIER, "our_rank"]], how="left", on=_SUPPLIER)
+    is_served = (ranking_forward["importer_iso3"] == STUDY_IMPORTER) & (
+        ranking_forward["coefficient_source"] == PUBLISHED
+    )
+    served = ranking_forward.loc[is_served, [*_SUPPLIER, "forward_rank"]]
+    served = served.rename(columns={"forward_rank": "our_rank_as_served"})
+    return marts.conform(ranked.merge(served, how="left", on=_SUPPLIER), "published_rankings")
+
+
+def fit_beside_ours(published_fit: pd.DataFrame, ppml_fit: pd.DataFrame) -> pd.DataFrame:
+    """`published_fit`: the printed feet of Tables 2-4 (the seed) with our fit of the same importer.
+
+    The criteria imply the parameters k: BIC - AIC = k (ln n - 2).
+    """
+    n = published_fit["n_observations"].astype("float64")
+    printed = published_fit.assign(
+        n_parameters_implied=(published_fit["bic"] - published_fit["aic"]) / (np.log(n) - 2.0),
+        total_implied=n * published_fit["mean_dependent"],
+        evidence_label="verified",
+    )
+    ours = ppml_fit.loc[ppml_fit["importer_iso3"] == STUDY_IMPORTER]
+    ours = ours.assign(total_kg=ours["n_observations"] * ours["mean_dependent_kg"])
+    ours = ours[["category", *_OUR_FIT]].rename(columns={name: f"our_{name}" for name in _OUR_FIT})
+    return marts.conform(printed.merge(ours, how="left", on="category"), "published_fit")
 
 
 def without_imputed(panel: pd.DataFrame, regressors: Sequence[str]) -> pd.DataFrame:

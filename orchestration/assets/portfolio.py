@@ -17,6 +17,7 @@ UPSTREAM = [
     "ranking_forward",
     "ranking_persistence",
     "supply_events",
+    "supplier_types",
 ]
 MARTS = (
     "portfolio_concentration",
@@ -43,6 +44,7 @@ COMPARED = [
     "published_forward_ranking",
     "country_aliases",
 ]
+TABLES_OF_STUDY = ["published_rankings", "replication_scorecard", "replication_differences"]
 
 
 @dg.multi_asset(
@@ -68,6 +70,7 @@ def portfolio(
         warehouse.frame("conformed.fct_production", where=years),
         warehouse.frame("conformed.fct_country_covariates"),
         warehouse.frame("seeds.supply_events"),
+        warehouse.frame("marts.supplier_types"),
     )
     importers = importers_of(chosen, panel)
     progress, figures = Progress(context, importers), _Figures()
@@ -160,14 +163,21 @@ def overview(warehouse: Warehouse, settings: RunSettings) -> Iterator[dg.Materia
     group_name="portfolio",
     pool=WRITER_POOL,
     specs=[
-        mart_spec(name, COMPARED) for name in ("replication_scorecard", "replication_differences")
+        mart_spec("published_fit", ["published_model_fit", "ppml_fit"]),
+        *(mart_spec(name, COMPARED) for name in TABLES_OF_STUDY),
     ],
 )
 @step
 def replication(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult]:
-    from minerals.sourcing.replication import differences, scorecard, summary
+    from minerals.sourcing.replication import (
+        differences,
+        fit_beside_ours,
+        rankings_beside_ours,
+        scorecard,
+        summary,
+    )
 
     top_k = settings.chosen.top_k
     aliases = warehouse.frame("seeds.country_aliases").query("code_system == 'study_name'")
@@ -178,10 +188,14 @@ def replication(
         warehouse.frame("seeds.published_forward_ranking"),
         dict(zip(aliases["code"], aliases["iso3"], strict=True)),
     )
+    served = warehouse.frame("marts.ranking_forward", where=OF_STUDY)
     tables = {
-        "replication_scorecard": scorecard(
-            *compared, warehouse.frame("marts.ranking_forward", where=OF_STUDY), top_k
+        "published_fit": fit_beside_ours(
+            warehouse.frame("seeds.published_model_fit"),
+            warehouse.frame("marts.ppml_fit", where=OF_STUDY),
         ),
+        "published_rankings": rankings_beside_ours(*compared, served),
+        "replication_scorecard": scorecard(*compared, served, top_k),
         "replication_differences": differences(*compared, top_k),
     }
     figures: Metadata = {}

@@ -67,6 +67,44 @@ output as (
 
 ),
 
+refined_years as (
+
+    -- All forms of a mineral together. The USGS has fewer years than the window: all of them count.
+    select
+        source_dataset,
+        country_iso3,
+        mineral,
+        year,
+        sum(quantity_kg) as quantity_kg,
+    from {{ ref('fct_world_supply') }}
+    where
+        area = 'country'
+        and stage = 'refined'
+        and (
+            source_dataset <> 'world_mining_data'
+            or year between {{ var('first_year') }} and {{ var('last_year') }}
+        )
+    group by source_dataset, country_iso3, mineral, year
+
+),
+
+refined_output as (
+
+    -- World Mining Data where it has the mineral, else the newest edition of the USGS.
+    select
+        country_iso3,
+        mineral,
+        avg(quantity_kg) as refined_output_kg,
+    from refined_years
+    group by source_dataset, country_iso3, mineral
+    qualify
+        row_number() over (
+            partition by country_iso3, mineral
+            order by (source_dataset = 'world_mining_data') desc, source_dataset desc
+        ) = 1
+
+),
+
 covered as (
 
     select distinct mineral
@@ -75,31 +113,69 @@ covered as (
 
 ),
 
+traded as (
+
+    select distinct
+        mineral,
+        category,
+    from exports
+
+),
+
+suppliers as (
+
+    select
+        exporter_iso3,
+        mineral,
+        category,
+    from exports
+    union
+    select
+        output.country_iso3 as exporter_iso3,
+        output.mineral,
+        traded.category,
+    from output
+    inner join traded on output.mineral = traded.mineral
+    where output.mines or output.refines
+
+),
+
 known as (
 
     select
-        exports.exporter_iso3,
-        exports.mineral,
-        exports.category,
+        suppliers.exporter_iso3,
+        suppliers.mineral,
+        suppliers.category,
         coalesce(output.mines, false) as mines,
         coalesce(output.refines, false) as refines,
         covered.mineral is not null as has_output_data,
-        exports.exports_qty_kg / window_length.n_years as exports_qty_kg,
+        refined_output.refined_output_kg,
+        case when exports.mineral is null then 0.0 else exports.exports_qty_kg / window_length.n_years end
+            as exports_qty_kg,
         case
             when imports.mineral is not null then imports.imports_qty_kg / window_length.n_years
             when reporters.importer_iso3 is not null then 0.0
         end as imports_qty_kg,
-    from exports
+    from suppliers
     cross join window_length
+    left join exports
+        on
+            suppliers.exporter_iso3 = exports.exporter_iso3
+            and suppliers.mineral = exports.mineral
+            and suppliers.category = exports.category
     left join imports
         on
-            exports.exporter_iso3 = imports.importer_iso3
-            and exports.mineral = imports.mineral
-            and exports.category = imports.category
-    left join reporters on exports.exporter_iso3 = reporters.importer_iso3
+            suppliers.exporter_iso3 = imports.importer_iso3
+            and suppliers.mineral = imports.mineral
+            and suppliers.category = imports.category
+    left join reporters on suppliers.exporter_iso3 = reporters.importer_iso3
     left join output
-        on exports.exporter_iso3 = output.country_iso3 and exports.mineral = output.mineral
-    left join covered on exports.mineral = covered.mineral
+        on suppliers.exporter_iso3 = output.country_iso3 and suppliers.mineral = output.mineral
+    left join refined_output
+        on
+            suppliers.exporter_iso3 = refined_output.country_iso3
+            and suppliers.mineral = refined_output.mineral
+    left join covered on suppliers.mineral = covered.mineral
 
 )
 
@@ -113,6 +189,7 @@ select
     mines,
     refines,
     has_output_data,
+    refined_output_kg,
 
     -- what it trades, a year
     exports_qty_kg,
@@ -124,7 +201,9 @@ select
     case
         when mines then 'producer'
         when refines then 'processor'
-        when imports_qty_kg >= {{ var('hub_min_reexport_ratio') }} * exports_qty_kg then 'hub'
+        when
+            exports_qty_kg > 0 and imports_qty_kg >= {{ var('hub_min_reexport_ratio') }} * exports_qty_kg
+            then 'hub'
         when category = 'products' and exports_qty_kg > 0 and imports_qty_kg is not null then 'processor'
         else 'unknown'
     end as supplier_type,

@@ -1,5 +1,23 @@
 -- Every flow of a critical mineral between two countries that the source has, all importers and years.
--- Not sorted: the filters of a reader are sparse, and sorting half a million rows costs more than it saves.
+-- Where two codes of the source mean one country, their rows are one. The release sorts it.
+
+with flows as (
+
+    select
+        importer_iso3,
+        exporter_iso3,
+        mineral,
+        category,
+        hs_revision,
+        hs_code,
+        year,
+        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg,
+        cast(sum(value_usd) as decimal(18, 2)) as value_usd,
+        bool_or(is_unit_value_outlier) as is_doubtful,
+    from {{ ref('fct_trade_flow') }}
+    group by importer_iso3, exporter_iso3, mineral, category, hs_revision, hs_code, year
+
+)
 
 select
     -- key
@@ -18,6 +36,6 @@ select
 
     -- what is known of the quantity
     qty_kg is null as is_quantity_unknown,
-    is_unit_value_outlier as is_doubtful,
+    is_doubtful,
     '{{ "CIF" if is_live() else "FOB" }}' as valuation,
-from {{ ref('fct_trade_flow') }}
+from flows

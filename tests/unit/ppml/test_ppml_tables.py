@@ -236,6 +236,10 @@ def published_seed() -> pd.DataFrame:
             "conf_low": [-0.465, -33.863, -0.687, -26.422],
             "conf_high": [0.643, -27.805, 1.62, 10.59],
             "significance": [None, "***", None, None],
+            "estimate_as_printed": [0.89, -30.834, 0.466, -7.916],
+            "conf_low_as_printed": [-0.465, -33.863, -0.687, -26.422],
+            "conf_high_as_printed": [0.643, -27.805, 1.62, 10.59],
+            "erratum": ["0.89 for 0.089", None, None, None],
         }
     )
 
@@ -246,6 +250,8 @@ def test_published_coefficients_keep_the_same_contract_with_their_base_levels() 
     rows = frame.set_index("term")
     assert set(rows["se_type"]) == set(rows["coefficient_source"]) == {"published"}
     assert rows.loc["Gallium", "z_value"] == -19.95
+    printed = rows.loc["ln_gdp", ["estimate", "estimate_as_printed", "erratum"]]
+    assert printed.tolist() == [0.089, 0.89, "0.89 for 0.089"]
     assert rows.loc[["Antimony", "2019"], "estimate"].tolist() == [0.0, 0.0]
     assert rows.loc[["Antimony", "2019"], "status"].tolist() == ["base", "base"]
     clash = published_seed().replace({"term": {"Gallium": "Antimony"}})

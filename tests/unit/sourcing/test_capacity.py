@@ -10,6 +10,9 @@ from minerals.names import SUPPLIER
 from minerals.sourcing.capacity import capacity
 
 NO_OTHERS = pd.DataFrame(columns=SUPPLIER)
+TYPED = ["exporter_iso3", "mineral", "category"]
+KNOWN = ["supplier_type", "net_exports_qty_kg", "refined_output_kg"]
+NO_TYPES = pd.DataFrame(columns=[*TYPED, *KNOWN]).astype(dict.fromkeys(KNOWN[1:], float))
 
 
 @pytest.fixture()
@@ -37,8 +40,10 @@ def panel() -> pd.DataFrame:
     )
 
 
-def of(panel: pd.DataFrame, category: str, fraction: float = 0.25) -> pd.DataFrame:
-    frame = capacity(panel, NO_OTHERS, fraction).query("category == @category")
+def of(
+    panel: pd.DataFrame, category: str, fraction: float = 0.25, types: pd.DataFrame = NO_TYPES
+) -> pd.DataFrame:
+    frame = capacity(panel, NO_OTHERS, types, fraction).query("category == @category")
     return frame.set_index("exporter_iso3")
 
 
@@ -48,7 +53,7 @@ def test_estimated_weights_are_a_years_part_of_what_was_bought(panel: pd.DataFra
 
 
 def test_who_is_excluded_has_no_capacity(panel: pd.DataFrame) -> None:
-    frame = capacity(panel, NO_OTHERS, 0.25, excluded=["CHL"]).set_index(
+    frame = capacity(panel, NO_OTHERS, NO_TYPES, 0.25, excluded=["CHL"]).set_index(
         ["category", "exporter_iso3"]
     )
     assert frame["is_excluded"]["ores"].to_dict() == {"CHL": True, "PER": False, "SGP": False}
@@ -91,9 +96,28 @@ def test_who_neither_produced_nor_sold_is_a_candidate_without_deliveries(
 ) -> None:
     other = {"importer_iso3": "IND", "mineral": "Copper", "exporter_iso3": "NOR"}
     others = pd.DataFrame([other | {"category": c} for c in ("ores", "products")])
-    frame = capacity(panel, others, 0.25).set_index(["category", "exporter_iso3"])
+    frame = capacity(panel, others, NO_TYPES, 0.25).set_index(["category", "exporter_iso3"])
     ores, products = frame.loc[("ores", "NOR")], frame.loc[("products", "NOR")]
     assert ores["annual_qty_kg"] == 0 and ores["actual_share"] == 0
     assert ores["demand_qty_kg"] == frame.loc[("ores", "CHL"), "demand_qty_kg"]
     assert ores["capacity_qty_kg"] == 0  # it mines none
     assert np.isnan(products["capacity_qty_kg"]) and products["headroom_qty_kg"] == 0
+
+
+def test_a_hub_delivers_its_net_exports_and_a_refiner_by_what_it_refines(
+    panel: pd.DataFrame,
+) -> None:
+    rows = [
+        ("SGP", "Copper", "ores", "hub", 60.0, np.nan),
+        ("SGP", "Copper", "products", "hub", 2.0, np.nan),
+        ("PER", "Copper", "products", "producer", 0.0, 8000.0),
+    ]
+    types = pd.DataFrame(rows, columns=[*TYPED, *KNOWN])
+    ores, products = of(panel, "ores", types=types), of(panel, "products", types=types)
+    assert ores.loc["SGP", ["capacity_qty_kg", "headroom_qty_kg"]].tolist() == [60.0, 35.0]
+    # Never below today's purchases, 10 a year.
+    assert products.loc["SGP", ["capacity_qty_kg", "headroom_qty_kg"]].tolist() == [10.0, 0.0]
+    # A quarter of 8,000 refined, where a quarter of the mines' 400 would be 100.
+    assert products.loc["PER", "capacity_qty_kg"] == 2000.0
+    assert products.loc["CHL", "capacity_qty_kg"] == 250.0
+    assert ores["supplier_type"].to_dict() == {"CHL": "unknown", "PER": "unknown", "SGP": "hub"}

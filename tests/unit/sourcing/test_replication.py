@@ -10,7 +10,9 @@ import pytest
 
 from minerals.sourcing.replication import (
     differences,
+    fit_beside_ours,
     producer_only_minerals,
+    rankings_beside_ours,
     scorecard,
     summary,
     without_imputed,
@@ -272,3 +274,41 @@ def test_other_importers_have_no_differences(
 ) -> None:
     panel, coefficients = two_terms
     assert different((panel.assign(importer_iso3="JPN"), coefficients), "Chile").empty
+
+
+def test_every_printed_place_is_kept_with_our_ranks(
+    market: pd.DataFrame, published: pd.DataFrame
+) -> None:
+    table = printed("Zambia", "Australia", "Peru")
+    frame = rankings_beside_ours(market, published, table, NAMES, SERVED).set_index("rank")
+    assert frame["exporter_iso3"].tolist() == ["ZMB", "AUS", "PER"]
+    assert frame["our_rank"].fillna(0).tolist() == [0, 1, 4]  # Zambia is no candidate
+    assert frame["our_rank_as_served"].tolist() == [3, 2, 1]
+    other = market.assign(importer_iso3="JPN")
+    frame = rankings_beside_ours(other, published, table, NAMES, SERVED.iloc[:0])
+    assert len(frame) == 3
+    assert frame[["our_rank", "our_rank_as_served"]].isna().all(axis=None)
+
+
+def test_the_feet_of_the_tables_imply_parameters_and_a_total() -> None:
+    printed_fit = pd.DataFrame(
+        {
+            "category": ["ores", "scrap"],
+            "n_observations": [3859, 3859],
+            "pseudo_r2": [0.577, 0.432],
+            "mean_dependent": [1133362.934, 157337.618],
+            "sd_dependent": [20113370.508, 1824271.565],
+            "chi2": [235179.486, np.nan],
+            "aic": [18876142182.425, 2847673962.793],
+            "bic": [18876142507.85, 2847674288.218],
+        }
+    )
+    columns = ["pseudo_r2", "mean_dependent_kg", "sd_dependent_kg", "wald_chi2", "aic", "bic"]
+    ours = pd.DataFrame({"importer_iso3": ["IND"], "category": ["ores"]}).assign(
+        n_observations=10, n_parameters=3, **dict.fromkeys(columns, 2.0)
+    )
+    frame = fit_beside_ours(printed_fit, ours).set_index("category")
+    assert frame["n_parameters_implied"].tolist() == pytest.approx([52, 52], abs=1e-3)
+    assert frame["total_implied"].tolist() == pytest.approx([4.374e9, 0.607e9], rel=1e-3)
+    assert frame.loc["ores", ["our_n_observations", "our_total_kg"]].tolist() == [10, 20.0]
+    assert pd.isna(frame.loc["scrap", "our_n_observations"])
