@@ -88,7 +88,12 @@ def bars(
     shown = words.readable(rows)
     base = alt.Chart(shown, height=height(len(shown))).encode(
         alt.Y(f"{by}:N", title=None, sort=None),
-        alt.X(f"{share}:Q", title=title, axis=alt.Axis(format="%")),
+        alt.X(
+            f"{share}:Q",
+            title=title,
+            axis=alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1]),
+            scale=alt.Scale(domain=[0, 1.15]),  # room for the figure
+        ),
     )
     figure = base.mark_text(align="left", dx=4).encode(alt.Text(f"{share}:Q", format=".1%"))
     return base.mark_bar(color=colour) + figure
