@@ -150,6 +150,10 @@ def refresh(
             tags={**run_tags(settings, run_id), "importers": ",".join(settings.importers)},
             run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
         )
+        if watcher.problems.failures:
+            # The page of a run opens at its last event; Dagster's own names no cause.
+            cause = f"Cause: {watcher.problems.failures[0]}"
+            instance.report_engine_event(cause, outcome.dagster_run)
     return RefreshResult(
         run_id=run_id,
         succeeded=outcome.success,

@@ -7,16 +7,19 @@ from. The bundle does not change between two daily refreshes, so these two are n
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
+import pyarrow.parquet as pq
 
 from minerals import alerts
 from minerals.errors import SourceError
 from minerals.releases import ReleaseStore
 from minerals.settings import Settings
 from minerals.sources import DATASETS, comtrade
-from minerals.sources.comtrade_rows import AVAILABILITY
+from minerals.sources.acceptance import verdict_file
+from minerals.sources.comtrade_rows import AVAILABILITY, Published
 from minerals.sources.snapshots import SnapshotStore
 from orchestration.failures import cause_of, problems_of_run
 from orchestration.jobs import INGEST_ONE, REBUILD
@@ -109,19 +112,22 @@ def ask_comtrade_what_is_new(settings: Settings) -> dg.SensorDefinition:
         default_status=_status(settings),
         description="Asks UN Comtrade once a day which years it has published, one call per "
         "importer. When a year is new or revised, starts `ingest_bilateral_trade`, which fetches "
-        "only that year.",
+        "only that year; again every day until it is in use. It also goes on with a first fetch "
+        "that the quota stopped.",
     )
     def evaluate(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        today = f"{datetime.now(UTC):%F}"
         snapshot_id = snapshots.current_id("bilateral_trade")
-        if snapshot_id is None:
-            return dg.SkipReason("There is no snapshot yet: the schedule starts the first fetch.")
-        if snapshots.pinned_id("bilateral_trade"):
+        if snapshot_id and snapshots.pinned_id("bilateral_trade"):
             return dg.SkipReason("An operator pinned the snapshot in use.")
-        held = snapshots.read("bilateral_trade", snapshot_id)
-        if AVAILABILITY not in {table.name for table in held.tables}:
+        held = snapshots.read("bilateral_trade", snapshot_id) if snapshot_id else None
+        if held is None or AVAILABILITY not in {table.name for table in held.tables}:
+            if comtrade.is_fetching(settings):
+                return dg.RunRequest(run_key=f"first:{today}")
+            other = f": the one in use is of {held.provider}" if held else ""
             return dg.SkipReason(
-                f"There is no snapshot of UN Comtrade yet: the one in use is of {held.provider}. "
-                "The schedule starts the first fetch."
+                f"There is no snapshot of UN Comtrade yet{other}. The schedule starts the first "
+                "fetch."
             )
         try:
             news = comtrade.newly_published(settings, held.parquet(AVAILABILITY))
@@ -131,11 +137,35 @@ def ask_comtrade_what_is_new(settings: Settings) -> dg.SensorDefinition:
         if not news:
             return dg.SkipReason("We have all that UN Comtrade has published.")
         years = {f"{p.reporter} in {p.year}": p.checksum for p in news}
+        if refused := _refused(snapshots, news):
+            return dg.SkipReason(
+                f"Snapshot {refused} has {', '.join(years)}, and is kept but not used: "
+                "`minerals snapshots diff bilateral_trade` shows why."
+            )
+        # The day is in the key, so that what failed or was stopped by the quota is asked for again.
         return dg.RunRequest(
-            run_key=_digest(years), tags={"minerals/published_anew": ", ".join(years)}
+            run_key=f"{_digest(years)}:{today}", tags={"minerals/published_anew": _named(years)}
         )
 
     return evaluate
+
+
+def _refused(snapshots: SnapshotStore, news: Sequence[Published]) -> str | None:
+    """The refused snapshot that holds all of these, if there is one."""
+    wanted = {(p.reporter, p.year, p.checksum) for p in news}
+    for snapshot_id in snapshots.list("bilateral_trade"):
+        verdict = verdict_file(snapshots, "bilateral_trade", snapshot_id)
+        if verdict.exists() and not json.loads(verdict.read_text())["is_accepted"]:
+            snapshot = snapshots.read("bilateral_trade", snapshot_id)
+            rows = pq.read_table(snapshot.parquet(AVAILABILITY)).to_pylist()
+            if wanted <= {(r["reporterCode"], r["period"], r["datasetChecksum"]) for r in rows}:
+                return snapshot_id
+    return None
+
+
+def _named(years: Collection[str]) -> str:
+    few = sorted(years)[:10]
+    return ", ".join(few) + (f" and {len(years) - 10} more" if len(years) > 10 else "")
 
 
 def _digest(content: Mapping[str, str | None]) -> str:

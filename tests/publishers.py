@@ -256,7 +256,8 @@ class ComtradePublisher(Publisher):
         found: dict[tuple[str, str], dict[str, Any]] = {}
         for row in self.rows:
             place = str(row["reporterCode"]), str(row["period"])
-            if place[0] == params["reportercode"] and place[1] in params["period"].split(","):
+            wanted = params.get("reportercode", place[0])
+            if place[0] == wanted and place[1] in params["period"].split(","):
                 said = found.setdefault(
                     place,
                     {

@@ -58,8 +58,7 @@ def made_contract(
             replace(c, description=c.description or columns.get(c.name, ("", ""))[1] or "")
             for c in mart.columns
         )
-        description = (mart.description or comment or "").rstrip(". ")
-        description += f". Key: {', '.join(mart.key)}."
+        description = mart.description or comment or ""
         contract.append(replace(mart, description=description, columns=described))
     return declared_contract(contract), problems
 

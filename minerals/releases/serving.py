@@ -42,7 +42,7 @@ MADE = "serving.sha256"
 """In a contract's folder: two hashes of each serving database made for it, of what it says and of
 the file, the newest last."""
 
-_LAYOUT = "5"  # of the views; another one makes the database anew
+_LAYOUT = "6"  # of the views; another one makes the database anew
 _POINTER_COLUMNS = "{'position': 'INTEGER', 'release_id': 'VARCHAR'}"
 _LOCKING = threading.Lock()
 
@@ -201,7 +201,8 @@ def _write_views(
             view = f"marts.{mart.name}"
             columns = ", ".join(f'mart."{column.name}"' for column in mart.columns)
             database.execute(f"create view {view} as select {columns} from {source(mart.name)}")
-            comments = [f"comment on view {view} is '{quoted(mart.description)}'"]
+            described = f"{mart.description} Key: {', '.join(mart.key)}."
+            comments = [f"comment on view {view} is '{quoted(described)}'"]
             comments += [
                 f"comment on column {view}.\"{column.name}\" is '{quoted(column.description)}'"
                 for column in mart.columns

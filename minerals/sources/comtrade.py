@@ -55,6 +55,7 @@ _PASSING = re.compile(
     r"time.?out|timed out|try again|too many|unavailable|busy|internal|temporar|went wrong", re.I
 )
 MOST_PERIODS = 12  # the service's limit per call
+ONE_BY_ONE = 10  # reporters whose availability is asked for by themselves
 # A sensor that only asks what is published has a minute for it, and asks again tomorrow.
 IMPATIENT = RetryPolicy(attempts=2, connect_timeout=5.0, read_timeout=15.0, longest_retry_after=5.0)
 # What every request fixes, so that there is one row per partner and code.
@@ -133,23 +134,33 @@ class Comtrade:
     codes: Mapping[str, Sequence[str]]
 
     def availability(self, reporters: Sequence[str], years: Sequence[int]) -> list[Published]:
-        """What each reporter has published of these years; one call per reporter and twelve years.
+        """What each reporter has published of these years: one call per reporter and twelve years,
+        or, of more than ten reporters, one for all of them.
 
         Of several classifications of one year the original one counts, else the newest revision.
         """
-        found = []
-        for reporter in reporters:
-            rows: list[dict[str, Any]] = []
+        found, rows = [], []
+        asked: list[str | None] = [None]
+        if len(reporters) <= ONE_BY_ONE:
+            asked = [*reporters]
+        for reporter in asked:
+            of_whom = {"reportercode": reporter} if reporter else {}
+            what = f"availability of reporter {reporter or 'codes, all'}"
             for start in range(0, len(years), MOST_PERIODS):
                 periods = ",".join(map(str, years[start : start + MOST_PERIODS]))
                 answer = self.client.get(
                     self.plan.availability_path,
-                    {"reportercode": reporter, "period": periods},
-                    check=partial(_check_envelope, what=f"availability of reporter {reporter}"),
+                    of_whom | {"period": periods},
+                    check=partial(_check_envelope, what=what),
                 )
-                rows += [r for r in answer.json()["data"] if str(r.get("reporterCode")) == reporter]
+                rows += answer.json()["data"]
+        of_place: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for row in rows:
+            place = str(row.get("reporterCode")), str(row.get("period"))
+            of_place.setdefault(place, []).append(row)
+        for reporter in reporters:
             for year in years:
-                of_year = [row for row in rows if str(row.get("period")) == str(year)]
+                of_year = of_place.get((reporter, str(year)), [])
                 of_year.sort(key=lambda row: str(row.get("classificationCode")))
                 of_year.sort(key=lambda row: bool(row.get("isOriginalClassification")))
                 found += [_published(reporter, year, row) for row in of_year[-1:]]
@@ -400,6 +411,7 @@ class FetchedTrade:
     rows: pa.Table
     published: list[Published]
     answers: list[tuple[Original, Path]]
+    notes: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -424,17 +436,36 @@ def fetch(
     """
     published = _available(source, reporters, years)
     if window_of:
-        years = sorted(window_of(_years_of(published)))
+        years = sorted(window_of(_years_of(p for p in published if p.revision in source.codes)))
         published = [p for p in published if p.year in years]
+    notes = []
     if missing := {(r, y) for r in reporters for y in years} - {
         (p.reporter, p.year) for p in published
     }:
         words = ", ".join(f"{reporter} in {year}" for reporter, year in sorted(missing))
-        log.warning("UN Comtrade: nothing is published of reporter %s", words)
-    return _fetch_published(source, published)
+        notes.append(f"UN Comtrade: nothing is published of reporter {words}.")
+        log.warning("%s", notes[-1])
+    return replace(
+        _fetch_published(source, published), notes=(*notes, *left_out(source, published))
+    )
 
 
-def _fetch_published(source: Comtrade, published: list[Published]) -> FetchedTrade:
+def left_out(source: Comtrade, published: Iterable[Published]) -> list[str]:
+    """A sentence about the years that are in a revision of which no code is mapped, if any."""
+    unmapped = [p for p in published if not source.codes.get(p.revision)]
+    if not unmapped:
+        return []
+    named = ", ".join(f"{p.reporter} in {p.year} ({p.revision})" for p in unmapped)
+    return [
+        f"UN Comtrade: {len(unmapped)} year{'' if len(unmapped) == 1 else 's'} of reporters left "
+        f"out, because hs_mineral_map.csv maps no code of the HS revision: {named}."
+    ]
+
+
+def _fetch_published(source: Comtrade, every: Sequence[Published]) -> FetchedTrade:
+    published = [p for p in every if source.codes.get(p.revision)]
+    if not published:
+        source.mapped(every[0])  # says what to do
     answers = [answer for each in published for answer in source.answers(each)]
     wanted = {(p.reporter, p.year): frozenset(source.codes[p.revision]) for p in published}
     rows = comtrade_rows.read_pages([path for _, path in answers], wanted)
@@ -455,7 +486,7 @@ def _fetch_published(source: Comtrade, published: list[Published]) -> FetchedTra
         raise SourceError(comtrade_rows.gap_message(wrong))
     if n_files := sum(map(source.prune, published)):
         log.info("UN Comtrade: deleted %d files of answers that newer ones replaced", n_files)
-    return FetchedTrade(rows, published, answers)
+    return FetchedTrade(rows, list(every), answers)
 
 
 def _available(source: Comtrade, reporters: Sequence[str], years: Sequence[int]) -> list[Published]:
@@ -497,7 +528,8 @@ def newly_published(
     if window.is_open(settings):
         production = window.production_years(SnapshotStore(settings.raw_dir))
         published = client.availability(reporters, candidate_years(production))
-        years = window.latest(_years_of(published), production)
+        mapped = (p for p in published if p.revision in client.codes)
+        years = window.latest(_years_of(mapped), production)
         published = [p for p in published if p.year in years]
     else:
         published = client.availability(reporters, settings.years)
@@ -506,23 +538,28 @@ def newly_published(
     return [p for p in published if (p.reporter, p.year, p.checksum) not in known]
 
 
+def is_fetching(settings: Settings) -> bool:
+    """Whether answers are stored, of a fetch that has perhaps not come to its end."""
+    return any((settings.downloads_dir / "comtrade").glob("*/*"))
+
+
 def backfill(
     settings: Settings, importer: str, years: Sequence[int], policy: RetryPolicy | None = None
 ) -> Iterator[str]:
     """Fetch years of one importer into the stored answers, and say of each year what came; a
     refresh of these years then finds them there. What is stored already is not requested again.
 
-    Raises QuotaExhaustedError half-way, keeping what came, and SourceError as `fetch` does, or
-    before the first year when the codes of one are not mapped.
+    Raises QuotaExhaustedError half-way, keeping what came, and SourceError as `fetch` does.
     """
     client = source(settings, policy)
     reporter = seeds.reporter_code(settings.seeds_dir, importer)
     published = {p.year: p for p in _available(client, [reporter], years)}
-    for each in published.values():
-        client.mapped(each)
     for year in years:
         if year not in published:
             yield f"{year}: not published"
+            continue
+        if not client.codes.get(revision := published[year].revision):
+            yield f"{year}: left out, hs_mineral_map.csv maps no code of HS revision {revision}"
             continue
         before = client.downloads(published[year]).names()
         fetched = _fetch_published(client, [published[year]])
@@ -588,6 +625,6 @@ def trade_provider(settings: Settings, policy: RetryPolicy | None = None) -> Pro
             for o, path in trade.answers
         ]
         tables = partial(comtrade_rows.tables, trade.rows, trade.published)
-        return Fetched(trade.sha256, tables, originals)
+        return Fetched(trade.sha256, tables, originals, trade.notes)
 
     return Provider(sources()["comtrade"], fetched, "UN Comtrade")

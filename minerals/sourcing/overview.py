@@ -11,14 +11,10 @@ _MODELS = (WORLD, EXPECTED, ESTIMATED, PUBLISHED)
 
 
 def supplier_overview(
-    partners: pd.DataFrame,
-    strategies: pd.DataFrame,
-    forward: pd.DataFrame,
-    countries: pd.DataFrame,
-    types: pd.DataFrame,
+    partners: pd.DataFrame, strategies: pd.DataFrame, forward: pd.DataFrame, countries: pd.DataFrame
 ) -> pd.DataFrame:
-    """`supplier_overview` from `portfolio_partners`, `portfolio_strategy`, `ranking_forward`,
-    `dim_country` and `supplier_types`."""
+    """`supplier_overview` from `portfolio_partners`, `portfolio_strategy`, `ranking_forward` and
+    `dim_country`."""
     frame = partners.rename(
         columns={"coefficient_source": "headline_model", "forward_rank": "headline_rank"}
     )
@@ -26,9 +22,6 @@ def supplier_overview(
     ranks = ranks.reindex(columns=_MODELS).add_suffix("_rank").reset_index()
     frame = frame.merge(ranks, how="left", on=SUPPLIER, validate="one_to_one")
     frame = frame.merge(strategies[[*SUPPLIER[:3], "strategy"]], how="left", on=SUPPLIER[:3])
-    of_supplier = ["exporter_iso3", "mineral", "category"]
-    frame = frame.merge(types[[*of_supplier, "supplier_type"]], how="left", on=of_supplier)
-    frame["supplier_type"] = frame["supplier_type"].fillna("unknown")
     by_code = countries.set_index("country_iso3")
     frame["importer_name"] = frame["importer_iso3"].map(by_code["country_name"])
     frame["exporter_name"] = frame["exporter_iso3"].map(by_code["country_name"])

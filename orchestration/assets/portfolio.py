@@ -35,7 +35,6 @@ OVERVIEWED = [
     "portfolio_strategy",
     "ranking_forward",
     "dim_country",
-    "supplier_types",
 ]
 COMPARED = [
     "import_panel",

@@ -171,8 +171,9 @@ def _print_success(console: Console, settings: Settings, result: "RefreshResult"
     console.print(f"  {store.current()}")
     console.print("\nnext:  [bold]make ui[/]   the asset graph and run history")
     console.print(
+        "       [bold].venv/bin/minerals rank lithium[/]   or portfolio, risk, list; -h shows all\n"
         '       [bold].venv/bin/minerals query "select mineral, category, exporter_iso3, '
-        'forward_rank from marts.ranking_forward limit 5"[/]'
+        'forward_rank from ranking_forward limit 5"[/]'
     )
     console.print(f"       or open {settings.serving_database} read-only")
 

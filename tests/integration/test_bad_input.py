@@ -7,13 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
 from minerals.settings import PROJECT_ROOT
 from orchestration.assets.transformation import failing_rows
 from orchestration.resources import Warehouse
+from orchestration.run import open_instance
+
+LOADED = "__repository__@orchestration.definitions"
 
 
 def test_a_failing_gate_stops_publication_and_names_the_check(own, tmp_path):
@@ -29,6 +34,12 @@ def test_a_failing_gate_stops_publication_and_names_the_check(own, tmp_path):
     assert done.returncode == 1
     assert "SP.POP.TOTL" in done.stdout, done.stdout
     assert f"release {before} is still the one served" in done.stdout
+    with open_instance(own.settings) as instance:
+        # Overview and Jobs of the UI show runs of the loaded code; a run's page opens at its end.
+        (run,) = instance.get_runs(dg.RunsFilter(tags={REPOSITORY_LABEL_TAG: LOADED}), limit=1)
+        assert run.status == dg.DagsterRunStatus.FAILURE
+        *_, last = instance.all_logs(run.run_id)
+        assert last.message.startswith("Cause: ") and "SP.POP.TOTL" in last.message
     assert own.release_id() == before
 
 

@@ -362,13 +362,24 @@ def test_another_key_is_not_blocked_by_the_quota_of_the_first(tmp_path, rows):
         assert comtrade.trade_provider(second, POLICY).fetch()
 
 
-def test_a_backfill_of_a_revision_without_codes_says_so_before_it_asks(tmp_path, rows):
+def test_years_in_a_revision_without_codes_are_left_out_counted_and_named(tmp_path, rows):
+    """The importer with the older revision does not stop the other, nor its own later years."""
     older = [row | {"classificationCode": "H3"} for row in rows if row["period"] == "2019"]
-    with ComtradePublisher(older + [r for r in rows if r["period"] != "2019"], key=KEY) as server:
-        live = settings(server, tmp_path, comtrade_api_key=KEY)
-        with pytest.raises(SourceError, match=r"2019 in HS revision H3, of which .* maps no code"):
-            list(comtrade.backfill(live, "IND", YEARS, POLICY))
-        assert server.data_calls == []
+    mixed = older + [r for r in rows if r["period"] != "2019"]
+    japan = [row | {"reporterCode": 392} for row in rows]
+    with ComtradePublisher(mixed + japan, key=KEY) as server:
+        live = settings(server, tmp_path, comtrade_api_key=KEY, importers="IND,JPN")
+        made = list(comtrade.backfill(live, "IND", YEARS, POLICY))
+        assert made[0] == "2019: left out, hs_mineral_map.csv maps no code of HS revision H3"
+        assert [sentence[:8] for sentence in made[1:]] == ["2020, H5", "2021, H5"]
+        store = SnapshotStore(live.raw_dir)
+        snapshot, _ = comtrade.trade_provider(live, POLICY).ingest(store)
+        assert comtrade.newly_published(live, snapshot.parquet(AVAILABILITY)) == []
+    (note,) = snapshot.notes
+    assert "1 year of reporters left out" in note and "699 in 2019 (H3)" in note
+    table = pq.read_table(snapshot.parquet("bilateral_trade"))
+    found = {(row["reporterCode"], row["period"]) for row in table.to_pylist()}
+    assert found == {("699", 2020), ("699", 2021), *(("392", year) for year in YEARS)}
 
 
 def test_a_killed_fetch_goes_on_where_it_was(tmp_path, rows):

@@ -19,6 +19,7 @@ ELSEWHERE = {
     "ui": "needs a person; tests/faults starts its daemon",
     "instance": "tests/integration/test_recovery.py calls what it does",
     "backfill": "asks UN Comtrade; tests/integration/test_live.py, against a loopback server",
+    "importers add": "tests/integration/test_command_line.py, on a copy",
     "hs preview": "tests/integration/test_hs_preview.py",
     "releases rebuild": "tests/integration/test_rebuild.py",
     "releases rollback": "tests/unit/test_releases.py",

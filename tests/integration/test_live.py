@@ -5,37 +5,28 @@ They serve the real rows of the bundle in their own formats (BACI's flows as UN 
 report them, in HS 1992), so that the two profiles must come to the same panel.
 """
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import duckdb
-import pyarrow.csv as pacsv
 import pytest
 
-from minerals.settings import PROJECT_ROOT
-from minerals.sources import DATASETS, seeds, world_bank, world_mining_data
+from minerals.sources import DATASETS
 from minerals.sources.snapshots import SnapshotStore
-from tests.integration.conftest import COMTRADE_FILE, MINERALS
-from tests.publishers import (
-    ComtradePublisher,
-    FilePublisher,
-    Webhook,
-    WorldBankPublisher,
-    geodist_workbook,
-    make_workbook,
+from tests.integration.conftest import COMTRADE_FILE
+from tests.live import (
+    KEY,
+    YEARS,
+    LiveWarehouse,
+    Publishers,
+    comtrade_row,
+    comtrade_rows,
+    flows_of,
+    live_environment,
+    serving,
 )
+from tests.publishers import Webhook
 
-FIGURES = PROJECT_ROOT / "minerals" / "sources" / "figures"
-SEEDS = PROJECT_ROOT / "dbt_project" / "seeds"
-KEY = "a-key-that-nobody-may-see"
-YEARS = range(2019, 2024)
 MONDAY_THE_FIRST, FIRST_OF_JULY = "2026-06-01T03:00", "2026-07-01T03:00"
 ASKS = "publish_what_is_new"
 FAULTS = ["429 0", "500", "reset"]
@@ -45,136 +36,12 @@ COPPER_OF_CHILE = """
 """
 
 
-@dataclass
-class Publishers:
-    """The four servers."""
-
-    comtrade: ComtradePublisher
-    world_bank: WorldBankPublisher
-    world_mining_data: FilePublisher
-    geodist: FilePublisher
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            "MINERALS_COMTRADE_URL": self.comtrade.url,
-            "MINERALS_WORLD_BANK_URL": self.world_bank.url,
-            "MINERALS_WORLD_MINING_DATA_URL": self.world_mining_data.url,
-            "MINERALS_GEODIST_URL": self.geodist.url,
-        }
-
-
-@dataclass
-class LiveWarehouse:
-    """A warehouse that is refreshed from the servers by ticks or by the command line; `said` is
-    all that was seen on the screen."""
-
-    folder: Path
-    environment: dict[str, str]
-    first: list[dict[str, Any]] = field(default_factory=list)
-    said: str = ""
-
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self._run([MINERALS, *arguments])
-
-    def ticks(self, *steps: str) -> list[dict[str, Any]]:
-        """What became of these ticks of the daemon: see `tests/ticks.py`."""
-        done = self._run([sys.executable, "-m", "tests.ticks", *steps])
-        assert done.returncode == 0, done.stdout + done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"step"')]
-
-    def alerts(self) -> list[dict[str, str]]:
-        lines = (self.folder / "logs" / "alerts.jsonl").read_text().splitlines()
-        return [json.loads(line) for line in lines]
-
-    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            command,
-            env=self.environment,
-            cwd=PROJECT_ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=900,
-        )
-        self.said += done.stdout + done.stderr
-        return done
-
-    def served(self, sql: str) -> list[tuple]:
-        with duckdb.connect(str(self.folder / "serving.duckdb"), read_only=True) as connection:
-            return connection.execute(sql).fetchall()
-
-
-def comtrade_rows(trade: str) -> list[dict]:
-    """India's imports of the bundle as UN Comtrade's rows, with World rows."""
-    flows = duckdb.sql(
-        f"""
-        select cast(t as integer), i, lpad(cast(k as varchar), 6, '0'),
-            round(cast(v as double) * 1000, 2), round(cast(q as double) * 1000, 3)
-        from '{trade}' where j = '699' and cast(t as integer) between {YEARS[0]} and {YEARS[-1]}
-        """
-    ).fetchall()
-    world: dict[tuple[int, str], float] = {}
-    rows = []
-    for year, partner, code, value, weight in flows:
-        world[year, code] = world.get((year, code), 0.0) + value
-        rows.append(comtrade_row(year, partner, code, value, weight))
-    return rows + [comtrade_row(y, "0", code, value, None) for (y, code), value in world.items()]
-
-
-def comtrade_row(year: int, partner: str, code: str, value: float, weight: float | None) -> dict:
-    return {
-        "period": str(year), "refYear": year, "reporterCode": 699, "reporterISO": "IND",
-        "flowCode": "M", "partnerCode": int(partner), "partner2Code": 0, "motCode": 0,
-        "customsCode": "C00", "classificationCode": "H0", "cmdCode": code, "cmdDesc": code,
-        "primaryValue": value, "netWgt": weight,
-    }  # fmt: skip
-
-
-def workbook(production: str) -> bytes:
-    """The bundle's production as a workbook 6.4."""
-    cells = duckdb.sql(
-        f"""
-        select sheet, country, unit,
-            {", ".join(f"max(quantity) filter (where year = {year})" for year in YEARS)}
-        from '{production}' group by sheet, country, unit
-        order by sheet, country = 'Total', country
-        """
-    ).fetchall()
-    header = ["Country", "unit", *YEARS, "data source"]
-    sheets: dict[str, list[list[object]]] = {}
-    for sheet, country, unit, *quantities in cells:
-        rows = sheets.setdefault(sheet, [["6.4. Production"], header])
-        rows.append([country, unit, *quantities, "r"])
-    for rows in sheets.values():
-        if rows[-1][0] != "Total":
-            rows.append(["Total", rows[-1][1], *([None] * len(YEARS)), None])
-    return make_workbook(sheets)
-
-
 @pytest.fixture(scope="module")
 def publishers(refreshed) -> Iterator[Publishers]:
     store = SnapshotStore(refreshed.settings.raw_dir)
-    trade, production = (
-        str(store.current(name).parquet(name)) for name in ("bilateral_trade", "production")
-    )
-    countries = pacsv.read_csv(FIGURES / "country_geography.csv").to_pylist()
-    indicators = pacsv.read_csv(FIGURES / "country_indicators.csv").to_pylist()
-    figures = {
-        code: {(r["iso3"], r["year"]): r[code] for r in indicators if r[code] is not None}
-        for codes in world_bank.DATABASES.values()
-        for code in codes
-    }
-    code_of = {iso3: code for code, iso3 in seeds.aliases(SEEDS, "geodist").items()}
-    cities = geodist_workbook(countries, code_of)
-    economies = [c for c in countries if c["iso3"] in {r["iso3"] for r in indicators}]
-    with (
-        ComtradePublisher(comtrade_rows(trade), key=KEY) as comtrade,
-        WorldBankPublisher(figures, economies) as bank,
-        FilePublisher({"/" + world_mining_data.WORKBOOK_PATH: workbook(production)}) as mining,
-        FilePublisher({"/distance/geo_cepii.xls": cities}) as geodist,
-    ):
-        yield Publishers(comtrade, bank, mining, geodist)
+    trade = str(store.current("bilateral_trade").parquet("bilateral_trade"))
+    with serving(store, comtrade_rows(flows_of(trade, "699", YEARS)), YEARS) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -189,19 +56,9 @@ def live(
 ) -> LiveWarehouse:
     """A warehouse after the first ticks of all its schedules, with a key."""
     folder = tmp_path_factory.mktemp("live")
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MINERALS_", "DBT_"))}
-    environment = {
-        **inherited,
-        **publishers.environment,
-        "MINERALS_PROFILE": "live",
-        "MINERALS_WAREHOUSE_DIR": str(folder),
-        "MINERALS_COMTRADE_SECONDS_BETWEEN_CALLS": "0",
-        "MINERALS_BOOTSTRAP_REPLICATIONS": "100",
+    environment = live_environment(folder, publishers) | {
         "MINERALS_ALERT_WEBHOOK_URL": webhook.url,
         "MINERALS_SCHEDULES_ON": "true",
-        "DAGSTER_HOME": str(folder / "dagster"),
-        "COMTRADE_API_KEY": KEY,
-        "COLUMNS": "160",
     }
     if COMTRADE_FILE.exists():
         environment["MINERALS_COMTRADE_FILE"] = str(COMTRADE_FILE)
@@ -227,9 +84,11 @@ def test_from_the_ticks_of_the_schedules_to_one_published_release(live):
 
 def test_a_first_fetch_costs_what_the_handbook_says(live, publishers):
     """docs/operations.md, 'What a first fetch costs'; the faults of the script came on top."""
-    assert len(publishers.comtrade.seen) == 1 + 2 * len(YEARS) + len(FAULTS)
+    totals = [s for s in publishers.comtrade.data_calls if s.params.get("partnerCode") == "0"]
+    assert len(totals) == 2 * len(YEARS)  # of the codes without a row, more in HS 1992 than later
+    assert len(publishers.comtrade.seen) == 1 + 2 * len(YEARS) + len(totals) + len(FAULTS)
     assert len(publishers.world_bank.seen) == 16 + 1  # and the groups of the geography
-    assert len(publishers.world_mining_data.seen) == 1
+    assert len(publishers.world_mining_data.seen) == 2  # once to know the years
     assert len(publishers.geodist.seen) == 1
 
 
@@ -282,7 +141,7 @@ def test_a_backfill_is_used_and_asks_for_nothing_twice(live, publishers):
     assert "2018, H5: 2 rows in 2 answers, 2 of them fetched now" in done.stdout
     assert "2019, H0: " in done.stdout
     assert "0 of them fetched now" in done.stdout  # the refresh holds 2019
-    assert len(publishers.comtrade.data_calls) == n_calls + 2
+    assert len(publishers.comtrade.data_calls) == n_calls + 2 + 3  # and the totals of the rest
     again = live.command("backfill", "--importer", "IND", "--years", "2018")
     assert "2018, H5: 2 rows in 2 answers, 0 of them fetched now" in again.stdout
     wrong = live.command("backfill", "--importer", "IND", "--years", "2023-2015")

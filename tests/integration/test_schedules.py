@@ -16,10 +16,13 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 
+from minerals.errors import QuotaExhaustedError
 from minerals.files import remove
 from minerals.settings import Settings
-from minerals.sources import DATASETS
-from orchestration import run
+from minerals.sources import DATASETS, comtrade
+from minerals.sources.ingest import ingest_dataset
+from minerals.sources.snapshots import SnapshotStore
+from orchestration import run, sensors
 from orchestration.assets.ingestion import ingestion_assets
 from orchestration.definitions import build_definitions
 from orchestration.jobs import backfill_job
@@ -202,7 +205,8 @@ def test_comtrade_is_not_asked_before_the_first_fetch_or_when_pinned(live, insta
     (live.raw_dir / "bilateral_trade" / "PINNED").write_text("x")
     assert "pinned" in tick(live, "ask_comtrade_what_is_new", instance).skip_message
     (live.raw_dir / "bilateral_trade" / "CURRENT").unlink()
-    assert "no snapshot yet" in tick(live, "ask_comtrade_what_is_new", instance).skip_message
+    skipped = tick(live, "ask_comtrade_what_is_new", instance).skip_message
+    assert "no snapshot of UN Comtrade yet. The schedule starts" in skipped
 
 
 def test_comtrade_is_not_asked_about_a_snapshot_of_the_other_profile(live, instance, refreshed):
@@ -212,6 +216,64 @@ def test_comtrade_is_not_asked_about_a_snapshot_of_the_other_profile(live, insta
     shutil.copy(of_baci, live.raw_dir / "bilateral_trade" / snapshot_id)
     skipped = tick(live, "ask_comtrade_what_is_new", instance).skip_message
     assert "no snapshot of UN Comtrade yet: the one in use is of CEPII" in skipped
+
+
+def test_a_revision_that_failed_is_asked_for_again_on_the_next_day(tmp_path, monkeypatch):
+    days = iter(["2026-06-02", "2026-06-03"])
+    rows = few_rows()
+    with ComtradePublisher(rows, key=KEY) as server:
+        live = comtrade_settings(server, tmp_path, comtrade_api_key=KEY)
+        store = SnapshotStore(live.raw_dir)
+        snapshot, _ = comtrade.trade_provider(live).ingest(store)
+        store.use(snapshot)
+        keys = []
+        with run.open_instance(live) as instance:
+            assert "all that UN Comtrade" in asks(live, instance).skip_message
+            server.revised["2021"] = 2
+            for day in days:
+                monkeypatch.setattr(sensors, "datetime", Day(day))
+                (request,) = asks(live, instance).run_requests
+                keys.append(request.run_key)
+            (again,) = asks(live, instance).run_requests
+            assert again.run_key == keys[1] != keys[0]  # once a day
+
+            # What was fetched and refused is not fetched every day: an operator decides.
+            for row in rows:
+                row["primaryValue"] *= 1000
+            server.rows = rows
+            taken = ingest_dataset(live, "bilateral_trade", store)
+            assert taken.outcome == "refused"
+            skipped = asks(live, instance).skip_message
+            assert f"Snapshot {taken.verdict.candidate} has 699 in 2021, and is kept" in skipped
+
+
+def test_a_first_fetch_that_the_quota_stopped_goes_on_every_day(tmp_path):
+    with ComtradePublisher(few_rows(), key=KEY, quota=2) as server:
+        live = comtrade_settings(server, tmp_path, comtrade_api_key=KEY)
+        with run.open_instance(live) as instance:
+            assert not asks(live, instance).run_requests
+            with pytest.raises(QuotaExhaustedError):
+                ingest_dataset(live, "bilateral_trade", SnapshotStore(live.raw_dir))
+            (request,) = asks(live, instance).run_requests
+            assert request.run_key.startswith("first:20")
+        server.quota = 1000
+        (live.state_dir / next(live.state_dir.glob("*.json")).name).unlink()  # the next day
+        taken = ingest_dataset(live, "bilateral_trade", SnapshotStore(live.raw_dir))
+        assert taken.outcome == "new"
+
+
+class Day:
+    """The clock of a sensor, on a day of our choice."""
+
+    def __init__(self, day: str) -> None:
+        self.day = datetime.fromisoformat(day)
+
+    def now(self, _zone: object) -> datetime:
+        return self.day
+
+
+def asks(settings: Settings, instance: dg.DagsterInstance):
+    return tick(settings, "ask_comtrade_what_is_new", instance)
 
 
 def test_the_bundle_needs_no_backfill_and_says_so(refreshed):
@@ -232,4 +294,4 @@ def test_an_engineer_backfills_from_the_ui(tmp_path):
             words = [entry.user_message for entry in instance.all_logs(made.run_id)]
     assert "ind: 2020: not published" in words
     assert "ind: 2021, H5: 6 rows in 2 answers, 2 of them fetched now" in words
-    assert len(server.data_calls) == 2
+    assert len(server.data_calls) == 2 + 3  # and the totals of the codes without a row

@@ -134,6 +134,16 @@ def test_at_most_twelve_periods_are_asked_for_in_one_call(tmp_path, few):
         assert [len(seen.params["period"].split(",")) for seen in server.seen] == [12, 3]
 
 
+def test_what_many_reporters_have_published_is_one_question(tmp_path, few):
+    rows = [row | {"reporterCode": reporter} for row in few for reporter in range(100, 120)]
+    with ComtradePublisher(rows) as server:
+        source = client(server, tmp_path, few)
+        found = source.availability([str(r) for r in range(105, 117)], [2020, 2021])
+        assert [p.reporter for p in found] == [str(r) for r in range(105, 117)]
+        assert len(server.seen) == 1
+        assert "reportercode" not in server.seen[0].params
+
+
 def test_published_data_without_a_row_of_ours_is_refused(tmp_path, few):
     with ComtradePublisher(few) as server:
         source = client(server, tmp_path, few)

@@ -205,7 +205,10 @@ def test_by_default_a_release_must_hold_all_that_is_declared(tmp_path, warehouse
 def test_views_and_columns_carry_their_descriptions(made, marts):
     store = store_in(made, marts)
     views = "select view_name, comment from duckdb_views() where schema_name = 'marts'"
-    assert dict(served(store, views)) == {n: f"What the suppliers' {n} holds." for n in KEYS}
+    assert dict(served(store, views)) == {
+        name: f"What the suppliers' {name} holds. Key: {', '.join(key)}."
+        for name, key in KEYS.items()
+    }
     columns = served(
         store,
         "select column_name, comment from duckdb_columns() "

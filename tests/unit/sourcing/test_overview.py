@@ -33,11 +33,7 @@ def test_each_supplier_has_its_names_and_its_rank_by_each_model():
         }
     )
     strategies = pd.DataFrame([{**KEY, "strategy": "diversify"}])
-    types = pd.DataFrame(
-        {"exporter_iso3": ["CHL"], "mineral": "Copper", "category": "ores", "supplier_type": "hub"}
-    )
-    found = supplier_overview(partners, strategies, forward, countries, types)
-    assert found["supplier_type"].tolist() == ["hub", "unknown"]
+    found = supplier_overview(partners, strategies, forward, countries)
     assert found["importer_name"].tolist() == ["India", "India"]
     assert found["exporter_name"].tolist() == ["Chile", "Taiwan"]
     assert found["exporter_region"].tolist() == ["Latin America & Caribbean", ""]
