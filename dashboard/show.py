@@ -106,9 +106,9 @@ def colours(names: Sequence[str], rest: str = "Other") -> alt.Scale:
     return alt.Scale(domain=[*named, rest], range=[*picked, GREY])
 
 
-def height(n_rows: int) -> int:
-    """Of a chart with that many bars, pixels."""
-    return 24 * n_rows + 12
+def height(n_rows: int, each: int = 24) -> int:
+    """Of a chart with that many bars of `each` pixels."""
+    return each * n_rows + 12
 
 
 def table(
@@ -237,6 +237,26 @@ def years_table(cells: pd.DataFrame, name: str, unit: str, has_weight: bool) -> 
             "without a known quantity · > at least: a part of the trade has no known quantity"
         )
     _downloads(cells, name, TRADE, "")
+
+
+def values_table(
+    values: pd.DataFrame, countries: Sequence[str], name: str, datasets: Sequence[str]
+) -> None:
+    """Years in rows, countries in columns, newest first. `values` has country_iso3, year, value,
+    unit and is_imputed; a cell without a row is no observation, a null value is unknown."""
+    scaled, unit = words.in_reading_unit(values)
+    texts = scaled["value"].map(lambda value: words.cell("value", value, "unknown"))
+    texts = texts.where(~scaled["is_imputed"], words.IMPUTED + " " + texts)
+    wide = scaled.assign(text=texts).pivot(index="year", columns="country_iso3", values="text")
+    wide = wide.reindex(columns=countries).sort_index(ascending=False).fillna("-")
+    wide.columns = [words.country(iso3) for iso3 in wide.columns]
+    wide.index = [str(year) if year else "all years" for year in wide.index]
+    st.table(wide, border="horizontal")
+    st.caption(
+        f"In {unit}. {words.IMPUTED} imputed · unknown: a row without a figure, which is not zero "
+        "· - no observation; in trade, no flow"
+    )
+    _downloads(values, name, datasets, "")
 
 
 def _downloads(rows: pd.DataFrame, name: str, datasets: Sequence[str], also: str) -> None:

@@ -37,6 +37,8 @@ SOURCES = {
 """Data sets of world supply, short."""
 _CODE = re.compile(r"\b[A-Z]{3}\b")
 _WITH_CODES = ("rationale", "evidence", "next_best", "shock", "lost_exporters", "entrants", "exits")
+IMPUTED = "†"
+"""Before a value that is filled in rather than observed."""
 DOUBTFUL = "≈"
 """Before a figure that rests on a weight which is far off for its price."""
 
@@ -108,6 +110,14 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
         elif column == "strategy":
             shown[column] = shown[column].map(strategy)
     return shown
+
+
+def in_reading_unit(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Rows with `value` and `unit`, kg as tons; and the unit."""
+    unit = values["unit"].iloc[0]
+    if unit != "kg":
+        return values.copy(), unit
+    return values.assign(value=values["value"] / 1000), "t"
 
 
 def is_share(column: str) -> bool:

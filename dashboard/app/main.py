@@ -14,7 +14,11 @@ from minerals.errors import MineralsError
 
 PAGES = {
     "": {"overview": "Overview", "mineral": "Mineral"},
-    "Supply": {"imports": "Imports"},
+    "Supply": {
+        "imports": "Imports",
+        "world_supply": "World supply",
+        "explore": "Explore indicators",
+    },
     "Decide": {"ranking": "Ranking", "portfolio": "Portfolio"},
 }
 SECONDS_BETWEEN_LOOKS = 15  # for a newer release, while a page is open
