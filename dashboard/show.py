@@ -230,7 +230,12 @@ def years_table(cells: pd.DataFrame, name: str, unit: str, has_weight: bool) -> 
     wide = wide[sorted(wide.columns, reverse=True)]
     wide.columns = wide.columns.map(str)
     wide.index.name = f"Supplier, {unit}"
-    st.dataframe(wide, placeholder="no trade", alt=f"Table {name}")
+    st.dataframe(
+        wide,
+        placeholder="no trade",
+        column_config={year: st.column_config.TextColumn(width=85) for year in wide.columns},
+        alt=f"Table {name}",
+    )
     if has_weight:
         st.caption(
             f"{words.DOUBTFUL} rests on a weight that is far off for its price · unknown: trade "

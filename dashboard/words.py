@@ -4,6 +4,7 @@ A converted unit is for the eye only: downloads hold the columns of the mart.
 """
 
 import re
+from datetime import timedelta
 
 import pandas as pd
 
@@ -36,7 +37,8 @@ SOURCES = {
 }
 """Data sets of world supply, short."""
 _CODE = re.compile(r"\b[A-Z]{3}\b")
-_WITH_CODES = ("rationale", "evidence", "next_best", "shock", "lost_exporters", "entrants", "exits")
+_WITH_CODES = ("rationale", "evidence", "next_best", "shock", "lost_exporters", "entrants", "exits",
+               "entered", "left")  # fmt: skip
 IMPUTED = "†"
 """Before a value that is filled in rather than observed."""
 DOUBTFUL = "≈"
@@ -107,6 +109,8 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
             shown[column] = evidence(shown[column])
         elif column in _WITH_CODES:
             shown[column] = shown[column].map(named)
+        elif column == "source_dataset":
+            shown[column] = shown[column].map(source)
         elif column == "strategy":
             shown[column] = shown[column].map(strategy)
     return shown
@@ -155,3 +159,11 @@ def cell(column: str, value: object, missing: str = "none") -> str:
             return f"{value:.0f}%"
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
     return f"{value:%d %B %Y}" if hasattr(value, "strftime") else str(value)
+
+
+def age(passed: timedelta) -> str:
+    """'25 minutes', '7 hours', '4 days'."""
+    minutes = int(passed.total_seconds()) // 60
+    if minutes < 120:
+        return f"{minutes} minutes"
+    return f"{minutes // 60} hours" if minutes < 4320 else f"{minutes // 1440} days"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import reading
+from dashboard import reading, words
 from minerals.errors import MineralsError
 
 PAGES = {
@@ -43,13 +43,12 @@ def newer_release() -> None:
 def header() -> None:
     """Which release is read and how old it is."""
     release = reading.pinned()
-    hours = (datetime.now(UTC) - release.made_at).total_seconds() / 3600
-    age = f"{hours:.0f} hours" if hours < 72 else f"{hours / 24:.0f} days"
+    age = words.age(datetime.now(UTC) - release.made_at)
     facts = release.facts
     st.caption(
         f"Release `{release.release_id}` · published {release.made_at:%d %B %Y %H:%M} UTC, "
         f"{age} ago · years {facts['first_year']}-{facts['last_year']} · "
-        f"{facts['n_importers']} importer(s) · {facts['profile']} data"
+        f"importers: {facts['n_importers']} · {facts['profile']} data"
     )
     newer_release()
 

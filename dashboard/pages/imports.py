@@ -134,7 +134,7 @@ else:
     )
     shown = words.readable(years)
     legend = shown.sort_values("place")["exporter_iso3"].unique()
-    titles = {"value": "USD", "quantity": "t"}
+    titles = {"value": "USD", "quantity": "tons"}
     is_share = view == "share"
     show.chart(
         alt.Chart(shown, height=360)

@@ -9,7 +9,7 @@ HEADINGS = {"hhi_actual": "HHI", "top1_exporter_iso3": "Largest supplier",
             "top1_share": "Its share", "top3_share": "Three largest", "n_suppliers": "Suppliers",
             "n_candidates": "Candidates"}  # fmt: skip
 
-show.title("Overview", "Where is this importer exposed?")
+show.title("Overview", "Where is this importer exposed, and what changed since the last release?")
 importer = filters.importer()
 
 markets = reading.rows(
@@ -127,6 +127,24 @@ with right:
         f"Largest partners of {importer} by value of all critical minerals",
         show.TRADE,
     )
+
+st.subheader("What changed since the release before", anchor=False)
+older = reading.before()
+if older is None:
+    st.info("There is no release before this one.")
+elif filters.switch("changes", f"Compare with {older.name}"):
+    changed = reading.changed_markets(older)
+    changed = changed[changed["importer_iso3"] == importer]
+    if not show.empty(changed, f"a market of {words.country(importer)} that changed"):
+        show.table(
+            changed[["mineral", "category", "n_moved", "entered", "left", "source_before",
+                     "source_after", "candidates_before", "candidates_after"]],
+            "changes",
+            headings={"n_moved": "Suppliers that moved", "entered": "Entered the leading ones",
+                      "left": "Left them", "source_before": "Model before",
+                      "source_after": "Model now"},
+            missing="none",
+        )  # fmt: skip
 
 st.subheader("All markets", anchor=False)
 show.table(

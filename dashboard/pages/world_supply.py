@@ -23,11 +23,12 @@ held = reading.rows(
 )
 if show.empty(held, f"mining, refining or reserves of {mineral}"):
     st.stop()
-sources = list(held["source_dataset"].unique())
-source = filters.choice("source", "Source", sources, default=sources[-1], words=words.source)
-of_source = held[held["source_dataset"] == source].sort_values("year", ascending=False)
-broadest = of_source.sort_values(["n_stages", "year"], ascending=False)["year"].iloc[0]
-year = filters.choice("year", "Year", [int(y) for y in of_source["year"]], default=int(broadest))
+held = held.sort_values(["n_stages", "year"], ascending=False)
+source = filters.choice(
+    "source", "Source", list(held["source_dataset"].unique()), words=words.source
+)
+of_source = held[held["source_dataset"] == source]
+year = filters.choice("year", "Year", [int(year) for year in of_source["year"]])
 shares = reading.rows(
     """
     select stage, form, country_iso3, world_rank, share, quantity_kg, counts, is_estimated,
@@ -49,6 +50,7 @@ shown["step"] = shown["stage"].where(shown["form"] == "", shown["stage"] + ": " 
 leaders = shown.sort_values("share", ascending=False)["country_iso3"].unique()[:NAMED]
 shown["country"] = shown["country_iso3"].where(shown["country_iso3"].isin(leaders), "Other")
 drawn = shown.groupby(["step", "country"], as_index=False)["share"].sum()
+drawn["is_rest"] = drawn["country"] == "Other"
 steps = drawn["step"].unique()
 show.chart(
     alt.Chart(drawn, height=show.height(len(steps), 48))
@@ -58,7 +60,7 @@ show.chart(
               scale=alt.Scale(domain=[0, 1])),
         alt.Y("step:N", title=None),
         alt.Color("country:N", title=None, sort=None, scale=show.colours(leaders)),
-        alt.Order("share:Q", sort="descending"),
+        order=[alt.Order("is_rest:N"), alt.Order("share:Q", sort="descending")],
         tooltip=["country", "step", alt.Tooltip("share", format=".1%")],
     ),
     shares,
@@ -103,7 +105,7 @@ for column, measure, heading in (
                 alt.Y(f"{measure}:Q", title=heading, scale=alt.Scale(domain=[0, 1])),
                 alt.Color("series:N", title=None, scale=alt.Scale(range=show.COLOURS),
                           legend=alt.Legend(orient="bottom", columns=2)),
-                alt.Shape("series:N", legend=None),
+                alt.Shape("series:N", title=None),
                 tooltip=["series", "year", alt.Tooltip(measure, format=".3f"), "top1_iso3"],
             ),
             concentration,
