@@ -8,7 +8,7 @@ ARGS ?=
 IMPORTERS ?= 1,16,64,all
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dashboard dashboard refresh test test-faults unit ui status lint format types lock benchmark benchmark-importers benchmark-serving figures definitions clean
+.PHONY: help setup setup-dashboard dashboard refresh test test-faults unit ui status lint format types lock benchmark benchmark-importers benchmark-serving benchmark-dashboard figures definitions clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ benchmark-importers: setup ## how a refresh grows from one importer to all (IMPO
 
 benchmark-serving: setup ## eight readers beside publications, and when idle (ARGS=--quick for both)
 	@$(BIN)/python benchmarks/serving.py $(ARGS)
+
+benchmark-dashboard: setup-dashboard ## how long a reader of the dashboard waits (ARGS=--quick for brief)
+	@$(BIN)/python benchmarks/dashboard.py $(ARGS)
 
 figures: $(INSTALLED) ## draw the README's charts from the served release
 	@$(BIN)/python docs/figures/forward_ranking.py

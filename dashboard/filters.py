@@ -118,6 +118,14 @@ def years(name: str, label: str, first: int, last: int) -> tuple[int, int]:
     return picked
 
 
+def switch(name: str, label: str) -> bool:
+    """Something to be shown on request, on the page itself; kept in the address as 1."""
+    st.session_state[_key(name)] = _asked(name, "0") in {"1", "True"}
+    is_on = st.toggle(label, key=_key(name))
+    _write(name, str(int(is_on)))
+    return is_on
+
+
 def link(**changed: str) -> dict[str, str]:
     """The address's choices with some changed: for a link to another page."""
     return {**st.session_state.get(CHOSEN, {}), **changed}

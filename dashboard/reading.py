@@ -5,7 +5,7 @@ The views in the release's own folder are opened read-only and without a lock, s
 goes on undisturbed.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ from minerals.errors import ReleaseError
 from minerals.marts import Column, Mart
 from minerals.releases import ReleaseStore
 from minerals.releases.contract import CONTRACT, read_contract
+from minerals.releases.diff import Market, diff_releases
 from minerals.releases.serving import PINNED, open_serving
 from minerals.settings import Settings, read_settings
 
 PIN = "release"
+_MARKET_COLUMNS = [field.name for field in fields(Market)]
 KEPT_ANSWERS = 500  # of questions to a release, over all sessions
 
 
@@ -83,6 +85,19 @@ def rows(sql: str, **parameters: Any) -> pd.DataFrame:
     return _rows(str(pinned().folder), sql, tuple(sorted(parameters.items()))).copy()
 
 
+def before() -> Path | None:
+    """The release before the one of this session; None when there is none."""
+    store = ReleaseStore(settings().releases_dir, settings().serving_database)
+    older = [name for name in store.list() if name < pinned().release_id]
+    return store.folder(older[-1]) if older else None
+
+
+def changed_markets(older: Path) -> pd.DataFrame:
+    """The markets whose headline ranking differs from that of an older release: suppliers that
+    moved, entered and left the leading ones. Raises ReleaseError when they cannot be compared."""
+    return _changed(str(older), str(pinned().folder)).copy()
+
+
 def has_mart(name: str) -> bool:
     """Whether this session's release holds the mart."""
     return name in _contract(str(pinned().folder))
@@ -112,6 +127,15 @@ def _columns(folder: str) -> dict[str, Column]:
 @st.cache_resource(max_entries=4)
 def _connection(folder: str) -> duckdb.DuckDBPyConnection:
     return open_serving(Path(folder) / PINNED, settings().releases_dir)
+
+
+@st.cache_data(max_entries=10, show_spinner="Comparing the releases ...")
+def _changed(older: str, newer: str) -> pd.DataFrame:
+    markets = diff_releases(Path(older), Path(newer)).markets
+    rows = pd.DataFrame([asdict(market) for market in markets], columns=_MARKET_COLUMNS)
+    for column in ("entered", "left"):
+        rows[column] = [", ".join(codes or []) for codes in rows[column]]
+    return rows
 
 
 @st.cache_data(max_entries=KEPT_ANSWERS, show_spinner=False)

@@ -16,6 +16,11 @@ from minerals.marts import Column
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#F0E442"]
 """Okabe and Ito's, told apart with every kind of colour blindness."""
 GREY = "#8A8A8A"
+AMOUNT_AXIS = alt.Axis(
+    labelExpr="replace(replace(format(datum.value, '~s'), 'G', ' bn'), 'M', ' m')"
+)
+"""Of USD and tons: 1.2 bn, 350 m, 20k."""
+YEAR_AXIS = alt.Axis(labelAngle=0, labelOverlap=True)
 TRADE = ("bilateral_trade",)
 EVERY_DATASET = ("bilateral_trade", "production", "country_indicators", "country_geography")
 USGS = "USGS Mineral Commodity Summaries (public domain)"
@@ -45,7 +50,7 @@ def tiles(figures: Mapping[str, tuple[str, str]]) -> None:
     for column, (label, (figure, why)) in zip(
         st.columns(len(figures)), figures.items(), strict=True
     ):
-        column.metric(label, figure, help=why, border=True)
+        column.metric(label, figure, help=why, border=True, height="stretch")
 
 
 def chart(
@@ -55,16 +60,55 @@ def chart(
     description: str,
     datasets: Sequence[str] = EVERY_DATASET,
     also: str = "",
+    is_faceted: bool = False,
 ) -> None:
     """A chart with PNG and SVG in its menu, and the rows behind it as CSV and Excel.
 
     `rows` has the columns of the mart, as downloaded. `description` is what a screen reader says.
+    A chart of several panels (`is_faceted`) has its own width, any other that of the page.
     """
     file = f"{name}-{reading.pinned().release_id}"
     options = {"embedOptions": {"actions": _EXPORT, "downloadFileName": file}}
-    drawing = drawing.properties(usermeta=options, description=description)
-    st.altair_chart(drawing, width="stretch")
+    drawing = drawing.properties(
+        usermeta=options,
+        description=description,
+        autosize=alt.AutoSizeParams(type="pad" if is_faceted else "fit-x", contains="padding"),
+    )
+    drawing = drawing.configure_axis(labelLimit=240, titleLimit=400).configure_legend(
+        labelLimit=240
+    )
+    st.altair_chart(drawing, width="content" if is_faceted else "stretch")
     _downloads(rows, name, datasets, also)
+
+
+def bars(
+    rows: pd.DataFrame, share: str, title: str, by: str = "exporter_iso3", colour: str = COLOURS[0]
+) -> alt.Chart:
+    """Horizontal bars of shares in the order of the rows, the figure at the end of each."""
+    shown = words.readable(rows)
+    base = alt.Chart(shown, height=height(len(shown))).encode(
+        alt.Y(f"{by}:N", title=None, sort=None),
+        alt.X(
+            f"{share}:Q",
+            title=title,
+            axis=alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1]),
+            scale=alt.Scale(domain=[0, 1.15]),  # room for the figure
+        ),
+    )
+    figure = base.mark_text(align="left", dx=4).encode(alt.Text(f"{share}:Q", format=".1%"))
+    return base.mark_bar(color=colour) + figure
+
+
+def colours(names: Sequence[str], rest: str = "Other") -> alt.Scale:
+    """A colour for each name, in their order; grey for `rest`."""
+    named = [name for name in dict.fromkeys(names) if name != rest]
+    picked = [COLOURS[i % len(COLOURS)] for i in range(len(named))]
+    return alt.Scale(domain=[*named, rest], range=[*picked, GREY])
+
+
+def height(n_rows: int, each: int = 24) -> int:
+    """Of a chart with that many bars of `each` pixels."""
+    return each * n_rows + 12
 
 
 def table(
@@ -76,28 +120,43 @@ def table(
     also: str = "",
     doubtful: str | None = None,
     missing: str = "none",
+    on_paper: bool = False,
 ) -> None:
     """A table of rows of a mart: names for codes, tons for kg, per cent for shares. Its columns'
     meaning is shown on their heading. `doubtful` names a boolean column: where it holds, the
-    quantity beside it is marked. `missing` is shown where there is no value."""
+    quantity beside it is marked. `missing` is shown where there is no value. `on_paper` writes
+    every row and column out, so that they print."""
     shown = words.readable(rows)
+    shares = [column for column in shown.columns if words.is_share(column)]
+    shown[shares] = shown[shares].astype("float64") * 100
     if doubtful is not None:
         marks = rows[doubtful].map(lambda is_so: words.DOUBTFUL if is_so else "")
         shown = shown.drop(columns=doubtful)
         shown.insert(0, words.DOUBTFUL, marks)
-    st.dataframe(
-        shown,
-        hide_index=True,
-        height=height,
-        column_config={column: _column(column, headings or {}) for column in shown.columns},
-        placeholder=missing,
-        alt=f"Table {name}",
-    )
+    if on_paper:
+        texts = {c: shown[c].map(partial(words.cell, c, missing=missing)) for c in shown.columns}
+        titles = {c: (headings or {}).get(c, words.heading(c)) for c in shown.columns}
+        st.table(pd.DataFrame(texts).rename(columns=titles), hide_index=True, border="horizontal")
+    else:
+        _frame(shown, name, headings or {}, height, missing)
     if any(column.endswith("evidence_label") for column in rows.columns):
         st.caption(words.EVIDENCE_MEANING)
     if doubtful is not None and rows[doubtful].any():
         st.caption(f"{words.DOUBTFUL} rests on a weight that is far off for its price.")
     _downloads(rows, name, datasets, also)
+
+
+def _frame(
+    shown: pd.DataFrame, name: str, headings: Mapping[str, str], height: int | str, missing: str
+) -> None:
+    st.dataframe(
+        shown,
+        hide_index=True,
+        height=height,
+        column_config={column: _column(column, headings) for column in shown.columns},
+        placeholder=missing,
+        alt=f"Table {name}",
+    )
 
 
 @dataclass(frozen=True)
@@ -155,22 +214,73 @@ def as_excel(rows: pd.DataFrame, origin: Origin) -> bytes:
     return book.getvalue()
 
 
+def years_table(cells: pd.DataFrame, name: str, unit: str, has_weight: bool) -> None:
+    """Suppliers in rows, years in columns. `cells` has exporter_iso3, year, amount (USD or kg),
+    is_unknown and is_doubtful. No trade, trade of unknown quantity, a doubtful weight and zero look
+    different when a weight is shown (`has_weight`)."""
+    amount = cells["amount"] / 1000 if has_weight else cells["amount"]
+    text = amount.map(lambda value: "unknown" if pd.isna(value) else f"{value:,.4g}")
+    text = amount.where(amount >= 1000).map("{:,.0f}".format, na_action="ignore").fillna(text)
+    if has_weight:
+        text = text.where(~cells["is_doubtful"], words.DOUBTFUL + " " + text)
+        text = text.where(~cells["is_unknown"] | (text == "unknown"), "> " + text)
+    shown = cells.assign(text=text, exporter_iso3=words.countries(cells["exporter_iso3"]))
+    order = shown.groupby("exporter_iso3")["amount"].sum().sort_values(ascending=False).index
+    wide = shown.pivot(index="exporter_iso3", columns="year", values="text").loc[order]
+    wide = wide[sorted(wide.columns, reverse=True)]
+    wide.columns = wide.columns.map(str)
+    wide.index.name = f"Supplier, {unit}"
+    st.dataframe(
+        wide,
+        placeholder="no trade",
+        column_config={year: st.column_config.TextColumn(width=85) for year in wide.columns},
+        alt=f"Table {name}",
+    )
+    if has_weight:
+        st.caption(
+            f"{words.DOUBTFUL} rests on a weight that is far off for its price · unknown: trade "
+            "without a known quantity · > at least: a part of the trade has no known quantity"
+        )
+    _downloads(cells, name, TRADE, "")
+
+
+def values_table(
+    values: pd.DataFrame, countries: Sequence[str], name: str, datasets: Sequence[str]
+) -> None:
+    """Years in rows, countries in columns, newest first. `values` has country_iso3, year, value,
+    unit and is_imputed; a cell without a row is no observation, a null value is unknown."""
+    scaled, unit = words.in_reading_unit(values)
+    texts = scaled["value"].map(lambda value: words.cell("value", value, "unknown"))
+    texts = texts.where(~scaled["is_imputed"], words.IMPUTED + " " + texts)
+    wide = scaled.assign(text=texts).pivot(index="year", columns="country_iso3", values="text")
+    wide = wide.reindex(columns=countries).sort_index(ascending=False).fillna("-")
+    wide.columns = [words.country(iso3) for iso3 in wide.columns]
+    wide.index = [str(year) if year else "all years" for year in wide.index]
+    st.table(wide, border="horizontal")
+    st.caption(
+        f"In {unit}. {words.IMPUTED} imputed · unknown: a row without a figure, which is not zero "
+        "· - no observation; in trade, no flow"
+    )
+    _downloads(values, name, datasets, "")
+
+
 def _downloads(rows: pd.DataFrame, name: str, datasets: Sequence[str], also: str) -> None:
-    """The source line, and the two files; they are made when somebody asks for them."""
+    """The two files, made when somebody asks for them, and the source line."""
     known = origin(datasets, also)
-    with st.container(horizontal=True, vertical_alignment="center", key=f"files_{name}"):
-        st.caption(known.line, width="stretch")
-        for ending, label, make in (("csv", "CSV", as_csv), ("xlsx", "Excel", as_excel)):
-            st.download_button(
-                label,
-                data=partial(make, rows, known),
-                file_name=f"{name}-{known.release_id}.{ending}",
-                key=f"{name}_{ending}",
-                on_click="ignore",
-                type="tertiary",
-                icon=":material/download:",
-                help=f"The rows of '{name}' with the columns of the mart",
-            )
+    with st.container(key=f"files_{name}", gap="xxsmall"):
+        with st.container(horizontal=True, gap="small"):
+            for ending, label, make in (("csv", "CSV", as_csv), ("xlsx", "Excel", as_excel)):
+                st.download_button(
+                    label,
+                    data=partial(make, rows, known),
+                    file_name=f"{name}-{known.release_id}.{ending}",
+                    key=f"{name}_{ending}",
+                    on_click="ignore",
+                    type="tertiary",
+                    icon=":material/download:",
+                    help=f"The rows of '{name}' with the columns of the mart",
+                )
+        st.caption(known.line)
 
 
 def _column(name: str, headings: Mapping[str, str]) -> Any:
@@ -179,8 +289,8 @@ def _column(name: str, headings: Mapping[str, str]) -> Any:
     about = {"label": label, "help": known.description if known else None}
     if name == words.DOUBTFUL:
         return st.column_config.TextColumn(name, width=30)
-    if name.endswith(("_share", "_probability", "_overlap")):
-        return st.column_config.NumberColumn(**about, format="percent")
+    if words.is_share(name):
+        return st.column_config.NumberColumn(**about, format="%.1f%%")
     if name.endswith(("_usd", "_kg")) and not name.endswith("_per_kg"):
         return st.column_config.NumberColumn(**about, format="localized")
     if name.endswith(("_usd_per_kg", "_ratio")) or name.startswith("hhi"):

@@ -3,6 +3,9 @@
 A converted unit is for the eye only: downloads hold the columns of the mart.
 """
 
+import re
+from datetime import timedelta
+
 import pandas as pd
 
 from dashboard import reading
@@ -33,6 +36,11 @@ SOURCES = {
     "bilateral_trade": "Trade",
 }
 """Data sets of world supply, short."""
+_CODE = re.compile(r"\b[A-Z]{3}\b")
+_WITH_CODES = ("rationale", "evidence", "next_best", "shock", "lost_exporters", "entrants", "exits",
+               "entered", "left")  # fmt: skip
+IMPUTED = "†"
+"""Before a value that is filled in rather than observed."""
 DOUBTFUL = "≈"
 """Before a figure that rests on a weight which is far off for its price."""
 
@@ -53,6 +61,14 @@ def countries(codes: pd.Series) -> pd.Series:
     """The same of a column; null stays null."""
     names = country_names()
     return codes.map(lambda iso3: f"{names[iso3]} ({iso3})" if iso3 in names else iso3)
+
+
+def named(text: object) -> object:
+    """A sentence or list of a mart with 'China (CHN)' for each code in it; null stays null."""
+    if not isinstance(text, str):
+        return text
+    names = country_names()
+    return _CODE.sub(lambda found: country(found[0]) if found[0] in names else found[0], text)
 
 
 def evidence(labels: pd.Series) -> pd.Series:
@@ -91,7 +107,26 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
             shown[column] = shown[column].astype("float64") / 1000
         elif column.endswith("evidence_label"):
             shown[column] = evidence(shown[column])
+        elif column in _WITH_CODES:
+            shown[column] = shown[column].map(named)
+        elif column == "source_dataset":
+            shown[column] = shown[column].map(source)
+        elif column == "strategy":
+            shown[column] = shown[column].map(strategy)
     return shown
+
+
+def in_reading_unit(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Rows with `value` and `unit`, kg as tons; and the unit."""
+    unit = values["unit"].iloc[0]
+    if unit != "kg":
+        return values.copy(), unit
+    return values.assign(value=values["value"] / 1000), "t"
+
+
+def is_share(column: str) -> bool:
+    """Whether a column holds shares or probabilities, which tables show in per cent."""
+    return column.endswith(("_share", "_probability")) or column == "share"
 
 
 def amount(value: float | None, unit: str = "") -> str:
@@ -108,3 +143,27 @@ def amount(value: float | None, unit: str = "") -> str:
 def percent(share: float | None) -> str:
     """'12%'; 'none' where there is none."""
     return "none" if share is None or pd.isna(share) else f"{share:.0%}"
+
+
+def figure(value: float | None) -> str:
+    """A bare number with three digits; 'none' where there is none."""
+    return "none" if value is None or pd.isna(value) else f"{value:,.3g}"
+
+
+def cell(column: str, value: object, missing: str = "none") -> str:
+    """A value of a readable table as text: shares in per cent (they come times 100)."""
+    if value is None or pd.isna(value):
+        return missing
+    if isinstance(value, float):
+        if is_share(column):
+            return f"{value:.0f}%"
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
+    return f"{value:%d %B %Y}" if hasattr(value, "strftime") else str(value)
+
+
+def age(passed: timedelta) -> str:
+    """'25 minutes', '7 hours', '4 days'."""
+    minutes = int(passed.total_seconds()) // 60
+    if minutes < 120:
+        return f"{minutes} minutes"
+    return f"{minutes // 60} hours" if minutes < 4320 else f"{minutes // 1440} days"

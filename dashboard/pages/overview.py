@@ -5,86 +5,152 @@ import streamlit as st
 
 from dashboard import filters, reading, show, words
 
-show.title("Overview", "Where is this importer exposed?")
+HEADINGS = {"hhi_actual": "HHI", "top1_exporter_iso3": "Largest supplier",
+            "top1_share": "Its share", "top3_share": "Three largest", "n_suppliers": "Suppliers",
+            "n_candidates": "Candidates"}  # fmt: skip
+
+show.title("Overview", "Where is this importer exposed, and what changed since the last release?")
 importer = filters.importer()
 
 markets = reading.rows(
     """
-    select c.mineral, c.category, strategy, c.hhi_actual, top1_exporter_iso3, top1_share,
-        top3_share, n_suppliers, n_candidates, is_concentrated, is_narrow_pool,
-        coalesce(doubtful_qty_kg, 0) > 0 as is_doubtful, rationale
+    with doubtful as (
+        select importer_iso3, mineral, category, sum(doubtful_qty_kg) > 0 as is_doubtful
+        from marts.portfolio_partners
+        group by all
+    )
+
+    select
+        c.mineral, c.category, strategy, c.hhi_actual, top1_exporter_iso3, top1_share, top3_share,
+        n_suppliers, n_candidates, is_concentrated, is_narrow_pool, is_doubtful, rationale
     from marts.portfolio_concentration as c
     inner join marts.portfolio_strategy using (importer_iso3, mineral, category)
-    left join (
-        select importer_iso3, mineral, category, sum(doubtful_qty_kg) as doubtful_qty_kg
-        from marts.portfolio_partners group by all
-    ) using (importer_iso3, mineral, category)
+    left join doubtful using (importer_iso3, mineral, category)
     where importer_iso3 = $importer
     order by c.hhi_actual desc nulls last, mineral, category
     """,
     importer=importer,
 )
-bought = markets[markets["hhi_actual"].notna()]
-value = reading.rows(
-    """
-    select year, sum(value_usd) as value_usd from marts.trade_flows
-    where importer_iso3 = $importer group by year order by year desc limit 1
-    """,
-    importer=importer,
-)
 partners = reading.rows(
     """
-    select exporter_iso3, sum(value_usd) as value_usd from marts.trade_flows
-    where importer_iso3 = $importer
+    select exporter_iso3, year, sum(value_usd)::double as value_usd
+    from marts.trade_flows
+    where
+        importer_iso3 = $importer
         and year = (select max(year) from marts.trade_flows where importer_iso3 = $importer)
-    group by exporter_iso3 order by value_usd desc, exporter_iso3
+    group by all
+    order by value_usd desc, exporter_iso3
     """,
     importer=importer,
 )
+bought = markets[markets["hhi_actual"].notna()]
+if show.empty(bought, f"imports of {words.country(importer)}"):
+    st.stop()
+
 show.tiles(
     {
-        f"Imports, {value['year'].max()}": (
-            words.amount(float(value["value_usd"].sum()), "USD"),
+        f"Imports in {partners['year'].max()}": (
+            words.amount(partners["value_usd"].sum(), "USD"),
             "Critical minerals of all categories, in the last year of trade.",
         ),
         "Markets concentrated": (
-            f"{int(bought['is_concentrated'].sum())} of {len(bought)}",
+            f"{bought['is_concentrated'].sum()} of {len(bought)}",
             "Minerals and categories bought whose Herfindahl index is above the limit.",
         ),
         "Narrow pools": (
-            f"{int(markets['is_narrow_pool'].sum())} of {len(markets)}",
+            f"{markets['is_narrow_pool'].sum()} of {len(markets)}",
             "Fewer than five candidates, or the model gives three of them more than 80%.",
         ),
         "Largest partner": (
-            words.country(partners["exporter_iso3"].iloc[0]) if len(partners) else "none",
+            words.country(partners["exporter_iso3"].iloc[0]),
             "By value of all critical minerals in that year.",
         ),
-        "Markets with doubtful weights": (
-            f"{int(bought['is_doubtful'].sum())} of {len(bought)}",
+        f"{words.DOUBTFUL} Doubtful weights": (
+            f"{bought['is_doubtful'].sum()} of {len(bought)} markets",
             "A part of the imports has a weight that is far off for its price.",
         ),
     }
 )
 
 st.subheader("The most concentrated markets", anchor=False)
-if not show.empty(bought, f"imports of {words.country(importer)}"):
-    risky = bought.head(15)
-    shown = words.readable(risky).assign(market=risky["mineral"] + ", " + risky["category"])
-    drawing = (
-        alt.Chart(shown)
-        .mark_bar()
-        .encode(
-            alt.X("top1_share:Q", title="Share of the largest supplier", axis=alt.Axis(format="%")),
-            alt.Y("market:N", title=None, sort=None),
-            alt.Color("top1_exporter_iso3:N", title="Largest supplier"),
-            tooltip=["market", "top1_exporter_iso3", alt.Tooltip("top1_share", format=".0%")],
-        )
-    )
+risky = bought.head(12)
+shown = words.readable(risky)
+shown["market"] = shown["mineral"] + ", " + shown["category"]
+shown["market"] = shown["market"].where(
+    ~shown["is_doubtful"], words.DOUBTFUL + " " + shown["market"]
+)
+bar = alt.Chart(shown, height=show.height(len(shown))).encode(
+    alt.X(
+        "top1_share:Q",
+        title="Share of the largest supplier in the imports of the window",
+        axis=alt.Axis(format="%"),
+        scale=alt.Scale(domain=[0, 1]),
+    ),
+    alt.Y("market:N", title=None, sort=None),
+)
+show.chart(
+    bar.mark_bar(color=show.COLOURS[0])
+    + bar.mark_text(align="left", dx=4).encode(alt.Text("top1_exporter_iso3:N")),
+    risky,
+    "most_concentrated",
+    f"Share of the largest supplier in the twelve most concentrated markets of {importer}",
+)
+
+left, right = st.columns(2)
+with left:
+    st.subheader("What to do, in how many markets", anchor=False)
+    strategies = bought.groupby("strategy").size().reset_index(name="n_markets")
+    shown = words.readable(strategies)
     show.chart(
-        drawing,
-        risky,
-        "most_concentrated",
-        f"Share of the largest supplier in the most concentrated markets of {importer}",
+        alt.Chart(shown, height=show.height(len(shown)))
+        .mark_bar(color=show.COLOURS[2])
+        .encode(
+            alt.X("n_markets:Q", title="Markets with imports", axis=alt.Axis(tickMinStep=1)),
+            alt.Y("strategy:N", title=None, sort="-x"),
+        ),
+        strategies,
+        "strategies",
+        "Number of markets by strategy",
     )
+with right:
+    st.subheader("Largest partners", anchor=False)
+    top = partners.head(8)
+    show.chart(
+        alt.Chart(words.readable(top), height=show.height(len(top)))
+        .mark_bar(color=show.COLOURS[0])
+        .encode(
+            alt.X("value_usd:Q", title="Imports, USD", axis=show.AMOUNT_AXIS),
+            alt.Y("exporter_iso3:N", title=None, sort=None),
+        ),
+        top,
+        "largest_partners",
+        f"Largest partners of {importer} by value of all critical minerals",
+        show.TRADE,
+    )
+
+st.subheader("What changed since the release before", anchor=False)
+older = reading.before()
+if older is None:
+    st.info("There is no release before this one.")
+elif filters.switch("changes", f"Compare with {older.name}"):
+    changed = reading.changed_markets(older)
+    changed = changed[changed["importer_iso3"] == importer]
+    if not show.empty(changed, f"a market of {words.country(importer)} that changed"):
+        show.table(
+            changed[["mineral", "category", "n_moved", "entered", "left", "source_before",
+                     "source_after", "candidates_before", "candidates_after"]],
+            "changes",
+            headings={"n_moved": "Suppliers that moved", "entered": "Entered the leading ones",
+                      "left": "Left them", "source_before": "Model before",
+                      "source_after": "Model now"},
+            missing="none",
+        )  # fmt: skip
+
 st.subheader("All markets", anchor=False)
-show.table(markets, "markets", doubtful="is_doubtful", missing="no imports")
+show.table(
+    markets,
+    "markets",
+    headings=HEADINGS,
+    doubtful="is_doubtful",
+    missing="no imports",
+)  # fmt: skip

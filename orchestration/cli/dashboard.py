@@ -29,5 +29,5 @@ def dashboard(
     port = port or settings.dashboard_port
     common.console().print(f"Dashboard: http://127.0.0.1:{port}  (Ctrl-C stops it)")
     command = [sys.executable, "-m", "streamlit", "run"]
-    command += [str(PROJECT_ROOT / "dashboard" / "app.py"), "--server.port", str(port)]
+    command += [str(PROJECT_ROOT / "dashboard" / "app" / "main.py"), "--server.port", str(port)]
     os.execv(command[0], command)

@@ -17,6 +17,7 @@ PAGES += sorted((PROJECT_ROOT / "docs").glob("*.md"))
 ELSEWHERE = {
     "refresh": ".ci/run, and the shared warehouse of these tests",
     "ui": "needs a person; tests/faults starts its daemon",
+    "dashboard": "tests/integration/test_dashboard.py, in a real browser",
     "instance": "tests/integration/test_recovery.py calls what it does",
     "backfill": "asks UN Comtrade; tests/integration/test_live.py, against a loopback server",
     "importers add": "tests/integration/test_command_line.py, on a copy",

@@ -1,6 +1,7 @@
 """What Streamlit runs: the header with the release, and the pages. `minerals dashboard` starts it.
 
-A new page is a file under `pages/` and a line in `PAGES`.
+A new page is a file under `dashboard/pages/` and an entry in `PAGES`. This script lies in a folder
+of its own: of a folder `pages` beside it Streamlit would make a menu itself, without the header.
 """
 
 from datetime import UTC, datetime
@@ -8,15 +9,22 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import reading
+from dashboard import reading, words
 from minerals.errors import MineralsError
 
 PAGES = {
-    "": {"overview": "Overview"},
+    "": {"overview": "Overview", "mineral": "Mineral"},
+    "Supply": {
+        "imports": "Imports",
+        "world_supply": "World supply",
+        "explore": "Explore indicators",
+    },
+    "Decide": {"ranking": "Ranking", "portfolio": "Portfolio"},
 }
 SECONDS_BETWEEN_LOOKS = 15  # for a newer release, while a page is open
 
 _STYLE = Path(__file__).with_name("style.css")
+_PAGES_FOLDER = Path(__file__).parents[1] / "pages"
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
@@ -35,13 +43,12 @@ def newer_release() -> None:
 def header() -> None:
     """Which release is read and how old it is."""
     release = reading.pinned()
-    hours = (datetime.now(UTC) - release.made_at).total_seconds() / 3600
-    age = f"{hours:.0f} hours" if hours < 72 else f"{hours / 24:.0f} days"
+    age = words.age(datetime.now(UTC) - release.made_at)
     facts = release.facts
     st.caption(
         f"Release `{release.release_id}` · published {release.made_at:%d %B %Y %H:%M} UTC, "
         f"{age} ago · years {facts['first_year']}-{facts['last_year']} · "
-        f"{facts['n_importers']} importer(s) · {facts['profile']} data"
+        f"importers: {facts['n_importers']} · {facts['profile']} data"
     )
     newer_release()
 
@@ -51,7 +58,7 @@ def pages() -> dict[str, list[st.Page]]:
     first = next(iter(next(iter(PAGES.values()))))
     return {
         section: [
-            st.Page(f"pages/{name}.py", title=title, url_path=name, default=name == first)
+            st.Page(_PAGES_FOLDER / f"{name}.py", title=title, url_path=name, default=name == first)
             for name, title in named.items()
         ]
         for section, named in PAGES.items()

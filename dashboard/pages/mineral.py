@@ -1,0 +1,174 @@
+"""Mineral: what there is to know of one mineral, on two sheets of paper."""
+
+import altair as alt
+import streamlit as st
+
+from dashboard import filters, reading, show, words
+from minerals.names import CATEGORIES
+
+STAGES = {"mined": "Mined", "refined": "Refined", "reserves": "Reserves"}
+LARGEST = 6
+HEADINGS = {"headline_rank": "Rank", "exporter_iso3": "Supplier", "supplier_type": "Type",
+            "rank_low": "from", "rank_high": "to", "top_k_probability": "Leads with",
+            "actual_share": "Today", "recommended_share": "Recommended"}  # fmt: skip
+
+importer, mineral = filters.importer(), filters.mineral()
+asked = {"importer": importer, "mineral": mineral}
+show.title(mineral, f"What is there to know of {mineral} for {words.country(importer)}?")
+
+markets = reading.rows(
+    """
+    select category, strategy, rationale, c.hhi_actual, top1_exporter_iso3, top1_share,
+        n_suppliers, n_candidates, is_narrow_pool
+    from marts.portfolio_concentration as c
+    inner join marts.portfolio_strategy using (importer_iso3, mineral, category)
+    where importer_iso3 = $importer and mineral = $mineral
+    order by category
+    """,
+    **asked,
+)
+about = reading.rows("from marts.dim_mineral where mineral = $mineral", mineral=mineral).iloc[0]
+if isinstance(about["note"], str) and about["note"]:
+    st.caption(about["note"])
+if markets.empty:
+    st.info(f"No ranking and no portfolio of {mineral} in this release: no line of the trade data "
+            "and no sheet of production is its own.")  # fmt: skip
+
+st.subheader("Where it is mined and refined", anchor=False)
+world = reading.rows(
+    """
+    with newest as (
+        select stage, form, max((year, source_dataset)) as pair
+        from marts.world_production_shares
+        where mineral = $mineral and world_total > 0
+        group by all
+    )
+
+    select s.stage, s.form, s.source_dataset, s.year, s.country_iso3, s.share, s.quantity_kg,
+        s.world_rank, s.is_estimated, s.evidence_label
+    from marts.world_production_shares as s
+    inner join newest as n
+        on s.stage = n.stage and s.form = n.form and (s.year, s.source_dataset) = n.pair
+    where mineral = $mineral and s.share > 0
+    order by s.stage, s.form, s.world_rank
+    """,
+    mineral=mineral,
+)
+if not show.empty(world, f"mining, refining or reserves of {mineral}"):
+    for column, (stage, heading) in zip(st.columns(3), STAGES.items(), strict=True):
+        of_stage = world[(world["stage"] == stage) & (world["form"] == "")]
+        if of_stage.empty:
+            of_stage = world[(world["stage"] == stage) & world["form"].eq(
+                next(iter(world.loc[world["stage"] == stage, "form"]), "")
+            )]  # fmt: skip
+        with column:
+            if of_stage.empty:
+                st.markdown(f"**{heading}**: no figure by country at hand.")
+                continue
+            one = of_stage.iloc[0]
+            st.markdown(
+                f"**{heading}** {one['form']} {one['year']}, {words.source(one['source_dataset'])}"
+            )
+            show.chart(
+                show.bars(of_stage.head(LARGEST), "share", "Share of the world", "country_iso3"),
+                of_stage,
+                f"{stage}_shares",
+                f"Largest countries, {heading.lower()}: {mineral}",
+                ("production",),
+                show.USGS,
+            )
+    outlook = reading.rows(
+        """
+        select stage, contestability, leader_iso3, leader_share_first, leader_share_last,
+            first_year, last_year, entrants, evidence_label
+        from marts.market_contestability where mineral = $mineral order by stage
+        """,
+        mineral=mineral,
+    )
+    for row in words.readable(outlook).itertuples():
+        st.markdown(
+            f"**{row.stage.capitalize()}: {row.contestability}.** "
+            f"{row.leader_iso3} leads with {words.percent(row.leader_share_last)} "
+            f"in {row.last_year} ({words.percent(row.leader_share_first)} in {row.first_year}). "
+            f"New with 1% or more: {row.entrants or 'none'}. *{row.evidence_label}*"
+        )
+
+st.subheader(f"What {words.country(importer)} buys", anchor=False)
+bought = reading.rows(
+    """
+    select category, year, sum(value_usd)::double as value_usd, sum(qty_kg) as qty_kg,
+        count(*) filter (where is_quantity_unknown) as n_flows_without_quantity,
+        count(*) filter (where is_doubtful) as n_doubtful_flows
+    from marts.trade_flows where importer_iso3 = $importer and mineral = $mineral
+    group by all order by year, category
+    """,
+    **asked,
+)
+if not show.empty(bought, f"imports of {mineral} by {words.country(importer)}"):
+    show.chart(
+        alt.Chart(bought, height=190)
+        .mark_line(point=alt.OverlayMarkDef(size=18))
+        .encode(
+            alt.X("year:O", title=None, axis=show.YEAR_AXIS),
+            alt.Y("value_usd:Q", title="USD", axis=show.AMOUNT_AXIS),
+            alt.Color(
+                "category:N",
+                title=None,
+                scale=alt.Scale(domain=list(CATEGORIES), range=show.COLOURS[:3]),
+                legend=alt.Legend(orient="top"),
+            ),
+            tooltip=["category", "year", alt.Tooltip("value_usd", format=",.0f")],
+        ),
+        bought,
+        "imports_by_category",
+        f"Imports of {mineral} by {importer}, USD, by category and year",
+        show.TRADE,
+    )
+
+with st.container(key="second_sheet"):
+    st.subheader("From whom to buy", anchor=False)
+    for row in words.readable(markets).itertuples():
+        st.markdown(f"**{row.category.capitalize()}: {row.strategy}.** {row.rationale}")
+    suppliers = reading.rows(
+        """
+        select category, headline_rank, exporter_iso3, supplier_type, rank_low, rank_high,
+            top_k_probability, actual_share, recommended_share, action,
+            doubtful_qty_kg > 0 as is_doubtful
+        from marts.supplier_overview
+        where importer_iso3 = $importer and mineral = $mineral and headline_rank <= 5
+        order by category, headline_rank, exporter_iso3
+        """,
+        **asked,
+    )
+    for category in CATEGORIES:
+        of_category = suppliers[suppliers["category"] == category]
+        if len(of_category):
+            st.markdown(f"**First suppliers of {category}**")
+            show.table(
+                of_category.drop(columns="category"),
+                f"first_suppliers_{category}",
+                headings=HEADINGS,
+                doubtful="is_doubtful",
+                missing="none",
+                on_paper=True,
+            )  # fmt: skip
+
+    st.subheader("What if a supplier falls away?", anchor=False)
+    shocks = reading.rows(
+        """
+        select category, shock, lost_share, replaceable_share, next_best
+        from marts.portfolio_shocks
+        where importer_iso3 = $importer and mineral = $mineral and lost_share >= 0.01
+        order by lost_share desc, category, shock
+        limit 6
+        """,
+        **asked,
+    )
+    if not show.empty(shocks, f"losses of 1% or more of the imports of {mineral}"):
+        show.table(
+            shocks,
+            "shocks",
+            headings={"next_best": "Who replaces", "shock": "Loss"},
+            missing="none",
+            on_paper=True,
+        )

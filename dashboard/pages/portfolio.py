@@ -1,0 +1,174 @@
+"""Portfolio: the mix of today beside the recommended one, what binds and what it costs."""
+
+import altair as alt
+import streamlit as st
+
+from dashboard import filters, reading, show, words
+
+SHOWN = 15
+SHARES = {
+    "actual_share": "today",
+    "model_share": "by the model",
+    "recommended_share": "recommended",
+}
+
+show.title("Portfolio", "Which mix is recommended, what binds, what does less concentration cost?")
+market = filters.market()
+plan = reading.rows(
+    f"""
+    select
+        strategy, rationale, o.* exclude (importer_iso3, mineral, category, release_id),
+        s.hhi_actual
+    from marts.portfolio_strategy as s
+    inner join marts.portfolio_optimization as o using (importer_iso3, mineral, category)
+    where {filters.OF_MARKET}
+    """,
+    **market.keys,
+)
+if show.empty(plan, market.words):
+    st.stop()
+plan = plan.iloc[0]
+partners = reading.rows(
+    f"""
+    select
+        exporter_iso3, action, role, actual_share, model_share, recommended_share, change_share,
+        capacity_share, is_at_capacity, forward_rank, rank_low, rank_high, top_k_probability,
+        supplier_risk, annual_qty_kg, capacity_qty_kg, doubtful_qty_kg > 0 as is_doubtful, evidence
+    from marts.portfolio_partners
+    where {filters.OF_MARKET}
+    order by
+        greatest(coalesce(actual_share, 0), coalesce(recommended_share, model_share, 0)) desc,
+        exporter_iso3
+    """,
+    **market.keys,
+)
+
+st.markdown(
+    f"**{market.words}: {words.strategy(plan['strategy'])}.** {words.named(plan['rationale'])}"
+)
+show.tiles(
+    {
+        "HHI today": (
+            words.figure(plan["hhi_actual"]),
+            "Herfindahl index of the imports over the window, 0 to 1.",
+        ),
+        "HHI recommended": (
+            words.figure(plan["hhi_recommended"]),
+            "The same of the recommended shares.",
+        ),
+        "Equal suppliers": (
+            words.figure(plan["effective_suppliers"]),
+            "How many suppliers of equal share would be as concentrated as the recommendation.",
+        ),
+        "To be moved": (
+            words.percent(plan["change_share"]),
+            "Part of the imports that changes its supplier.",
+        ),
+        "What binds": (
+            plan["binding_constraints"] or "nothing",
+            "Constraints that are met exactly.",
+        ),
+    }
+)
+if not plan["is_feasible"]:
+    st.warning(f"No portfolio meets the constraints: {plan['infeasible_because']}")
+
+st.subheader("Today, by the model, recommended", anchor=False)
+top = partners.head(SHOWN)
+shown = words.readable(top)
+shown["exporter"] = shown["exporter_iso3"].where(
+    ~shown["is_doubtful"], words.DOUBTFUL + " " + shown["exporter_iso3"]
+)
+long = shown.melt(["exporter"], list(SHARES), "which", "share").dropna()
+long["which"] = long["which"].map(SHARES)
+show.chart(
+    alt.Chart(long, height=alt.Step(9))
+    .mark_bar()
+    .encode(
+        alt.X("share:Q", title="Share of the imports", axis=alt.Axis(format="%")),
+        alt.Y("exporter:N", title=None, sort=None),
+        alt.YOffset("which:N", sort=list(SHARES.values())),
+        alt.Color(
+            "which:N",
+            title=None,
+            sort=list(SHARES.values()),
+            scale=alt.Scale(domain=list(SHARES.values()), range=[show.GREY, *show.COLOURS[:2]]),
+            legend=alt.Legend(orient="top"),
+        ),
+        tooltip=["exporter", "which", alt.Tooltip("share", format=".1%")],
+    ),
+    partners,
+    "portfolio_partners",
+    f"Share of each supplier today, by the model and recommended: {market.words}",
+)
+if plan["hhi_actual"] != plan["hhi_actual"]:
+    st.caption("No imports of known quantity in the window: there is no share of today.")
+
+left, right = st.columns(2)
+with left:
+    st.subheader("What less concentration costs", anchor=False)
+    frontier = reading.rows(
+        f"""
+        select concentration_penalty, is_recommended, hhi, effective_suppliers, divergence,
+            supplier_risk, change_share
+        from marts.portfolio_frontier
+        where {filters.OF_MARKET}
+        order by concentration_penalty
+        """,
+        **market.keys,
+    )
+    if not show.empty(frontier, f"frontier of {market.words}"):
+        base = alt.Chart(frontier, height=300).encode(
+            alt.X("hhi:Q", title="Concentration (HHI)"),
+            alt.Y("divergence:Q", title="Distance from the model, nats"),
+            tooltip=["concentration_penalty", "hhi", "effective_suppliers", "divergence"],
+        )
+        show.chart(
+            base.mark_line(color=show.GREY)
+            + base.mark_point(filled=True, size=110, opacity=1).encode(
+                alt.Color(
+                    "is_recommended:N",
+                    title="Recommended",
+                    scale=alt.Scale(domain=[True, False], range=[show.COLOURS[4], show.GREY]),
+                    legend=alt.Legend(orient="top"),
+                )
+            )
+            + base.mark_text(dy=-12).encode(alt.Text("concentration_penalty:Q")),
+            frontier,
+            "frontier",
+            f"Distance from the model against concentration, by penalty: {market.words}",
+        )
+        st.caption("The figure at each point is the penalty on concentration.")
+with right:
+    st.subheader("Where to buy more and less", anchor=False)
+    moved = partners[partners["action"].isin(["more", "less"])].head(SHOWN)
+    if not show.empty(moved, f"recommended changes of {market.words}"):
+        shown = words.readable(moved)
+        show.chart(
+            alt.Chart(shown, height=show.height(len(shown)))
+            .mark_bar()
+            .encode(
+                alt.X("change_share:Q", title="Change of the share", axis=alt.Axis(format="+%")),
+                alt.Y("exporter_iso3:N", title=None, sort=None),
+                alt.Color(
+                    "action:N",
+                    title=None,
+                    scale=alt.Scale(domain=["more", "less"], range=show.COLOURS[:2]),
+                    legend=alt.Legend(orient="top"),
+                ),
+                tooltip=["exporter_iso3", "role", alt.Tooltip("change_share", format="+.1%")],
+            ),
+            moved,
+            "changes",
+            f"Recommended change of each supplier's share: {market.words}",
+        )
+
+st.subheader("Every candidate, with the evidence", anchor=False)
+show.table(
+    partners,
+    "partners",
+    headings={"exporter_iso3": "Supplier", "actual_share": "Today", "model_share": "By the model",
+              "change_share": "Change", "is_at_capacity": "At capacity"},
+    doubtful="is_doubtful",
+    missing="none",
+)  # fmt: skip

@@ -1,0 +1,162 @@
+"""World supply: who mines, who refines, and how concentrated each stage is."""
+
+import altair as alt
+import streamlit as st
+
+from dashboard import filters, reading, show, words
+
+NAMED = 7  # countries with a colour of their own
+HEADINGS = {"country_iso3": "Country", "source_dataset": "Source", "world_rank": "Rank",
+            "counts": "What is counted", "is_estimated": "Estimated by the source"}  # fmt: skip
+
+show.title("World supply", "Who mines, who refines, and how concentrated is each stage?")
+importer, mineral = filters.importer(), filters.mineral()
+held = reading.rows(
+    """
+    select source_dataset, year, count(distinct stage) as n_stages
+    from marts.world_production_shares
+    where mineral = $mineral and share is not null
+    group by all
+    order by source_dataset, year
+    """,
+    mineral=mineral,
+)
+if show.empty(held, f"mining, refining or reserves of {mineral}"):
+    st.stop()
+held = held.sort_values(["n_stages", "year"], ascending=False)
+source = filters.choice(
+    "source", "Source", list(held["source_dataset"].unique()), words=words.source
+)
+of_source = held[held["source_dataset"] == source]
+year = filters.choice("year", "Year", [int(year) for year in of_source["year"]])
+shares = reading.rows(
+    """
+    select stage, form, country_iso3, world_rank, share, quantity_kg, counts, is_estimated,
+        source_dataset, year, evidence_label
+    from marts.world_production_shares
+    where mineral = $mineral and source_dataset = $source and year = $year
+    order by stage, form, world_rank nulls last, country_iso3
+    """,
+    mineral=mineral,
+    source=source,
+    year=year,
+)
+also = show.USGS if source.startswith("usgs") else ""
+datasets = () if also else ("production",)
+
+st.subheader(f"Mined beside refined, {year}", anchor=False)
+shown = words.readable(shares[shares["share"] > 0])
+shown["step"] = shown["stage"].where(shown["form"] == "", shown["stage"] + ": " + shown["form"])
+leaders = shown.sort_values("share", ascending=False)["country_iso3"].unique()[:NAMED]
+shown["country"] = shown["country_iso3"].where(shown["country_iso3"].isin(leaders), "Other")
+drawn = shown.groupby(["step", "country"], as_index=False)["share"].sum()
+drawn["is_rest"] = drawn["country"] == "Other"
+steps = drawn["step"].unique()
+show.chart(
+    alt.Chart(drawn, height=show.height(len(steps), 48))
+    .mark_bar()
+    .encode(
+        alt.X("share:Q", title="Share of the world", axis=alt.Axis(format="%"),
+              scale=alt.Scale(domain=[0, 1])),
+        alt.Y("step:N", title=None),
+        alt.Color("country:N", title=None, sort=None, scale=show.colours(leaders)),
+        order=[alt.Order("is_rest:N"), alt.Order("share:Q", sort="descending")],
+        tooltip=["country", "step", alt.Tooltip("share", format=".1%")],
+    ),
+    shares,
+    "mined_beside_refined",
+    f"Shares of countries in each stage of {mineral}, {year}, {words.source(source)}",
+    datasets,
+    also,
+)  # fmt: skip
+if len(steps) == 1:
+    st.caption(
+        f"{words.source(source)} has {steps[0]} alone for {mineral} in {year}: of other stages no "
+        "figure by country is at hand here. Another source may have one."
+    )
+
+st.subheader("Concentration through the years", anchor=False)
+concentration = reading.rows(
+    """
+    select stage, form, source_dataset, year, hhi, hhi_is_lower_bound, hhi_governance,
+        top1_iso3, top1_share, top3_share, n_producers, rest_share, is_estimated, withheld_note,
+        evidence_label
+    from marts.world_production_concentration
+    where mineral = $mineral
+    order by stage, form, source_dataset, year
+    """,
+    mineral=mineral,
+)
+left, right = st.columns(2)
+drawn = words.readable(concentration)
+drawn["series"] = (
+    drawn["stage"] + " " + drawn["form"] + ", " + drawn["source_dataset"].map(words.source)
+)
+for column, measure, heading in (
+    (left, "hhi", "Herfindahl index"),
+    (right, "top3_share", "Three largest"),
+):
+    with column:
+        show.chart(
+            alt.Chart(drawn, height=260)
+            .mark_line(point=True)
+            .encode(
+                alt.X("year:O", title=None, axis=show.YEAR_AXIS),
+                alt.Y(f"{measure}:Q", title=heading, scale=alt.Scale(domain=[0, 1])),
+                alt.Color("series:N", title=None, scale=alt.Scale(range=show.COLOURS),
+                          legend=alt.Legend(orient="bottom", columns=2)),
+                alt.Shape("series:N", title=None),
+                tooltip=["series", "year", alt.Tooltip(measure, format=".3f"), "top1_iso3"],
+            ),
+            concentration,
+            f"concentration_{measure}",
+            f"{heading} over countries by year, stage and source: {mineral}",
+            ("production",),
+            show.USGS,
+        )  # fmt: skip
+
+st.subheader(f"Where {words.country(importer)} stands", anchor=False)
+position = reading.rows(
+    """
+    select stage, form, source_dataset, year, own_share, own_rank, own_quantity_kg,
+        imports_qty_kg, exports_qty_kg, import_reliance_share, why_null, is_estimated
+    from marts.importer_position
+    where importer_iso3 = $importer and mineral = $mineral and source_dataset = $source
+    order by stage, form, year desc
+    """,
+    importer=importer,
+    mineral=mineral,
+    source=source,
+)
+if not show.empty(position, f"position of {words.country(importer)} in {mineral}"):
+    show.table(
+        position,
+        "importer_position",
+        headings={"why_null": "Why no import reliance"},
+        missing="no figure",
+        also=also,
+    )
+
+outlook = reading.rows(
+    """
+    select stage, contestability, leader_iso3, leader_share_first, leader_share_last, first_year,
+        last_year, entrants, exits, hhi_change, growth_leader, growth_rest, evidence_label
+    from marts.market_contestability
+    where mineral = $mineral
+    order by stage
+    """,
+    mineral=mineral,
+)
+if len(outlook):
+    st.subheader("Is the leader's share opening?", anchor=False)
+    show.table(outlook, "contestability", datasets=("production",), missing="none")
+
+st.subheader("Every country", anchor=False)
+show.table(
+    shares,
+    "world_production_shares",
+    datasets,
+    headings=HEADINGS,
+    also=also,
+    missing="no figure",
+)

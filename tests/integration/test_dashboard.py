@@ -1,0 +1,271 @@
+"""The dashboard in a real browser: Debian's chromium, on a refreshed warehouse of India and Japan.
+
+Skipped where chromium or the packages of the extra `dashboard` are missing; `.ci/run` has both.
+"""
+
+import csv
+import io
+import re
+import shutil
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import duckdb
+import pytest
+from python_calamine import CalamineWorkbook
+
+from minerals.settings import PROJECT_ROOT
+from tests.integration.conftest import TestWarehouse, kill_group
+
+pytest.importorskip("streamlit", reason="`make setup-dashboard` installs the dashboard's packages")
+playwright = pytest.importorskip("playwright.sync_api", reason="`make setup-dashboard`")
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+
+PAGES = sorted(file.stem for file in (PROJECT_ROOT / "dashboard" / "pages").glob("*.py"))
+PATIENCE = 60_000  # milliseconds; the first page waits for Streamlit's and pandas' own start
+# Streamlit looks for its own server under the page's path first.
+_PROBE = re.compile(r"/[a-z_]+/_stcore/(health|host-config)$")
+
+
+class Reader:
+    """Somebody with a browser, and all that the browser complained about."""
+
+    def __init__(self, browser, address: str) -> None:
+        self.address = address
+        self.browser = browser
+        self.complaints: list[str] = []
+        self.page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        self.page.set_default_timeout(PATIENCE)
+        self.page.on("pageerror", lambda error: self.complaints.append(f"script: {error}"))
+        self.page.on("console", self._said)
+        self.page.on("request", self._asked)
+
+    def open(self, page: str, **choices: str) -> None:
+        name = "" if page == "overview" else page
+        self.page.goto(f"{self.address}/{name}?{urlencode(choices)}")
+        self.settled()
+
+    def settled(self) -> None:
+        """Wait until the page is drawn."""
+        self.page.wait_for_selector("h1")
+        self.page.wait_for_selector(
+            '[data-testid="stApp"][data-test-script-state="notRunning"]', state="attached"
+        )
+        self.page.wait_for_timeout(300)
+
+    def errors(self) -> list[str]:
+        found = self.page.locator('[data-testid="stException"]').all_inner_texts()
+        alerts = self.page.locator('[data-testid="stAlertContentError"]').all_inner_texts()
+        return [*found, *alerts, *self.complaints]
+
+    def text(self) -> str:
+        return self.page.locator('[data-testid="stMain"]').inner_text()
+
+    def choices(self) -> dict[str, str]:
+        """What the address says."""
+        return {name: values[0] for name, values in parse_qs(urlsplit(self.page.url).query).items()}
+
+    def chosen(self, label: str) -> str:
+        """What a select box shows."""
+        return self.box(label).input_value()
+
+    def box(self, label: str):
+        return self.page.get_by_role("combobox", name=label)
+
+    def choose(self, label: str, typed: str) -> None:
+        """Change a select box with the keyboard alone."""
+        self.box(label).focus()
+        self.page.keyboard.press("Control+A")
+        self.page.keyboard.type(typed)
+        self.page.keyboard.press("Enter")
+
+    def download(self, key: str) -> bytes:
+        with self.page.expect_download() as started:
+            self.page.locator(f".st-key-{key} button").click()
+        return Path(started.value.path()).read_bytes()
+
+    def _said(self, message) -> None:
+        place = message.location.get("url", "")
+        if message.type == "error" and not _PROBE.search(place):
+            self.complaints.append(f"console: {message.text} {place}")
+
+    def _asked(self, request) -> None:
+        if not request.url.startswith((self.address, "data:", "blob:", "ws://127.0.0.1")):
+            self.complaints.append(f"asks outside: {request.url}")
+
+
+@pytest.fixture(scope="module")
+def address(own: TestWarehouse) -> Iterator[str]:
+    """The dashboard as `minerals dashboard` starts it, on a port that is free."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = own.start("dashboard", "--port", str(port))
+    address, end = f"http://127.0.0.1:{port}", time.monotonic() + 120
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/_stcore/health", timeout=5).read()
+                break
+            except OSError:
+                assert process.poll() is None, process.stdout and process.stdout.read()
+                assert time.monotonic() < end, "the dashboard did not start within two minutes"
+                time.sleep(0.5)
+        yield address
+    finally:
+        kill_group(process)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def reader(browser, address: str) -> Iterator[Reader]:
+    reader = Reader(browser, address)
+    yield reader
+    reader.page.close()
+
+
+@pytest.mark.parametrize("importer", ["IND", "JPN"])
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_opens_without_an_error(own, reader, page, importer):
+    reader.open(page, importer=importer)
+    assert reader.errors() == []
+    assert own.release_id() in reader.text()
+    assert reader.choices().get("importer", importer) == importer
+
+
+@pytest.mark.parametrize(
+    ("page", "choices", "words"),
+    [
+        ("mineral", {"mineral": "Silicon"}, "No ranking and no portfolio of Silicon"),
+        ("ranking", {"mineral": "Hafnium"}, "No data in this release: Hafnium"),
+        ("imports", {"mineral": "Hafnium"}, "No data in this release: Hafnium"),
+        ("portfolio", {"mineral": "Hafnium"}, "No data in this release: Hafnium"),
+        (
+            "overview",
+            {"importer": "FRA"},
+            "Importer FRA is not in this release. There is: IND, JPN",
+        ),
+        ("ranking", {"mineral": "Unobtainium"}, "Mineral Unobtainium is not in this release"),
+    ],
+)
+def test_an_importer_or_mineral_without_data_says_so(reader, page, choices, words):
+    reader.open(page, **choices)
+    assert words in reader.text()
+    assert reader.errors() == []
+
+
+def test_a_link_restores_the_filters_and_a_choice_changes_the_link(browser, address, reader):
+    reader.open("ranking", importer="JPN", mineral="Nickel", category="ores", model="expected")
+    assert reader.chosen("Importer") == "Japan (JPN)"
+    assert reader.chosen("Mineral") == "Nickel"
+    assert reader.chosen("Model") == "expected"
+    reader.choose("Mineral", "Cobalt")
+    reader.page.wait_for_url("**mineral=Cobalt**")
+    reader.settled()
+    assert "Cobalt, ores, imports of Japan (JPN)" in reader.text()
+
+    other = Reader(browser, address)
+    other.page.goto(reader.page.url)
+    other.settled()
+    assert other.choices() == reader.choices()
+    assert "Cobalt, ores, imports of Japan (JPN)" in other.text()
+    other.page.get_by_role("link", name="Portfolio").click()
+    other.page.wait_for_url("**/portfolio**mineral=Cobalt**")
+    assert other.choices()["importer"] == "JPN"
+    other.page.close()
+
+
+def test_downloads_equal_the_mart(own, reader):
+    reader.open("portfolio", importer="JPN", mineral="Nickel", category="ores")
+    expected = own.served(
+        "select exporter_iso3, recommended_share from marts.portfolio_partners "
+        "where importer_iso3 = 'JPN' and mineral = 'Nickel' and category = 'ores' order by 1"
+    )
+    table = csv.DictReader(io.StringIO(reader.download("partners_csv").decode()))
+    rows = sorted(table, key=lambda row: row["exporter_iso3"])
+    assert [row["exporter_iso3"] for row in rows] == [iso3 for iso3, _ in expected]
+    assert [float(row["recommended_share"]) for row in rows] == [share for _, share in expected]
+    assert {row["release_id"] for row in rows} == {own.release_id()}
+    assert all("CEPII" in row["source"] and "Etalab" in row["licence"] for row in rows)
+
+    book = CalamineWorkbook.from_filelike(io.BytesIO(reader.download("partners_xlsx")))
+    assert book.sheet_names == ["rows", "columns", "source"]
+    header, *cells = book.get_sheet_by_name("rows").to_python()
+    share = header.index("recommended_share")
+    found = {row[0]: row[share] for row in cells}
+    assert found == pytest.approx(dict(expected), rel=1e-12)
+    meanings = {row[0]: row[2] for row in book.get_sheet_by_name("columns").to_python()}
+    assert meanings["recommended_share"].startswith("Share in the recommended portfolio")
+
+
+@pytest.mark.parametrize(("form", "begins"), [("PNG", b"\x89PNG"), ("SVG", b"<svg")])
+def test_a_chart_is_saved_as_a_picture(own, reader, form, begins):
+    reader.open("ranking", importer="IND", mineral="Lithium")
+    chart = reader.page.locator(".vega-embed").first
+    chart.locator("summary").click()
+    assert chart.locator(".vega-actions a").all_inner_texts() == ["Save as SVG", "Save as PNG"]
+    with reader.page.expect_download() as started:
+        chart.get_by_text(f"Save as {form}").click()
+    assert started.value.suggested_filename == (
+        f"ranking_forward-{own.release_id()}.{form.lower()}"
+    )
+    assert Path(started.value.path()).read_bytes().startswith(begins)
+
+
+@pytest.mark.parametrize("mineral", ["Copper", "Rare Earths"])
+def test_the_fact_sheet_prints_on_two_sheets(reader, mineral):
+    reader.open("mineral", importer="IND", mineral=mineral)
+    reader.page.wait_for_selector(".vega-embed canvas, .vega-embed svg")
+    reader.page.wait_for_timeout(2000)
+    printed = reader.page.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b(?!s)", printed)) == 2
+
+
+def test_unknown_quantities_and_no_trade_look_different(own, reader):
+    """A supplier and year without trade, and trade without a quantity, in the downloaded cells and
+    in the notes under the table."""
+    (mineral, category), *_ = own.served(
+        "select mineral, category from marts.trade_flows where importer_iso3 = 'IND' "
+        "and is_quantity_unknown group by all order by count(*) desc, all limit 1"
+    )
+    reader.open("imports", importer="IND", mineral=mineral, category=category, measure="quantity")
+    assert "unknown: trade without a known quantity" in reader.text()
+    cells = list(csv.DictReader(io.StringIO(reader.download("supplier_by_year_csv").decode())))
+    unknown = own.served(
+        "select count(*) from (select bool_or(is_quantity_unknown) as is_unknown "
+        "from marts.trade_flows where importer_iso3 = 'IND' "
+        f"and mineral = '{mineral}' and category = '{category}' group by exporter_iso3, year) "
+        "where is_unknown"
+    )[0][0]
+    assert sum(cell["is_unknown"] == "True" for cell in cells) == unknown > 0
+
+
+def test_a_new_release_is_offered_and_never_mixed(own, reader):
+    before = own.release_id()
+    reader.open("overview", importer="IND")
+    assert before in reader.text()
+    with duckdb.connect(str(own.settings.database), read_only=True) as warehouse:
+        after = own.store().publish(warehouse, {"settings": {"profile": "bundled"}}).release_id
+    offer = reader.page.get_by_role("button", name="Show the newer release")
+    offer.wait_for()
+    assert f"A newer release is there: {after}" in reader.text()
+    reader.page.get_by_role("link", name="Ranking").click()
+    reader.page.wait_for_url("**/ranking**")
+    reader.settled()
+    assert f"Release {before}" in " ".join(reader.text().split())
+    offer.click()
+    reader.page.wait_for_function(f"!document.body.innerText.includes('{before}')")
+    assert f"Release {after}" in " ".join(reader.text().split())
+    assert reader.errors() == []

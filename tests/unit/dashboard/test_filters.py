@@ -1,0 +1,78 @@
+"""The choices in the address, by Streamlit's own test of a script: no browser, no release."""
+
+import pytest
+
+testing = pytest.importorskip("streamlit.testing.v1", reason="`make setup-dashboard`")
+
+
+def script():
+    from dashboard import filters
+
+    filters.choice("fruit", "Fruit", ["apple", "pear", "plum"], default="pear")
+    filters.choices("colours", "Colours", ["red", "green", "blue"], default=["red"], at_most=2)
+    filters.years("years", "Years", 1995, 2024)
+
+
+def run(**address: str):
+    page = testing.AppTest.from_function(script)
+    for name, text in address.items():
+        page.query_params[name] = text
+    page.run()
+    assert not page.exception
+    return page
+
+
+def address_of(page) -> dict[str, str]:
+    found = page.query_params.items()
+    return {name: text if isinstance(text, str) else text[0] for name, text in found}
+
+
+def test_defaults_are_written_into_the_address():
+    page = run()
+    assert address_of(page) == {"fruit": "pear", "colours": "red", "years": "1995-2024"}
+
+
+def test_the_address_decides():
+    page = run(fruit="plum", colours="green,blue", years="2000-2010")
+    assert page.selectbox[0].value == "plum"
+    assert page.multiselect[0].value == ["green", "blue"]
+    assert page.slider[0].value == (2000, 2010)
+    assert address_of(page) == {"fruit": "plum", "colours": "green,blue", "years": "2000-2010"}
+
+
+def test_a_click_changes_the_address():
+    page = run(fruit="plum")
+    page.selectbox[0].select("apple").run()
+    page.multiselect[0].select("blue").run()
+    page.slider[0].set_range(1999, 2001).run()
+    assert address_of(page) == {"fruit": "apple", "colours": "red,blue", "years": "1999-2001"}
+
+
+def test_going_back_in_the_browser_changes_the_choice():
+    page = run(fruit="plum")
+    page.selectbox[0].select("apple").run()
+    page.query_params["fruit"] = "plum"
+    page.run()
+    assert page.selectbox[0].value == "plum"
+
+
+def test_an_empty_choice_of_several_stays_empty():
+    page = run(colours="")
+    assert page.multiselect[0].value == []
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ({"fruit": "brick"}, "Fruit brick is not in this release. There is: apple, pear, plum."),
+        ({"colours": "red,loud"}, "Colours loud is not in this release."),
+        ({"years": "soon"}, "Years soon is not in this release. There is: 1995-2024."),
+    ],
+)
+def test_what_is_not_there_is_said(address, words):
+    page = run(**address)
+    assert words in page.warning[0].value
+
+
+def test_years_outside_are_cut():
+    assert run(years="1900-2100").slider[0].value == (1995, 2024)

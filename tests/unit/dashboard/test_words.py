@@ -1,0 +1,57 @@
+"""Names, units and labels for the eye."""
+
+import pandas as pd
+import pytest
+
+pytest.importorskip("streamlit", reason="`make setup-dashboard` installs the dashboard's packages")
+
+from dashboard import words
+
+
+@pytest.fixture(autouse=True)
+def names(monkeypatch):
+    monkeypatch.setattr(words, "country_names", lambda: {"IND": "India", "CHN": "China"})
+
+
+def test_countries_have_names_and_codes_and_weights_are_tons():
+    frame = pd.DataFrame(
+        {"exporter_iso3": ["CHN", "XXX", None], "qty_kg": [2500.0, 0.0, None],
+         "unit_value_usd_per_kg": [1.5, 2.0, 3.0], "evidence_label": ["computed", "modelled", None]}
+    )  # fmt: skip
+    shown = words.readable(frame)
+    assert list(shown["exporter_iso3"])[:2] == ["China (CHN)", "XXX"]
+    assert list(shown["qty_kg"])[:2] == [2.5, 0.0]
+    assert pd.isna(shown["qty_kg"][2])
+    assert list(shown["unit_value_usd_per_kg"]) == [1.5, 2.0, 3.0]
+    assert list(shown["evidence_label"])[:2] == ["● computed", "△ modelled"]
+
+
+def test_codes_in_sentences_get_names():
+    assert words.named("CHN supplies 28%; HHI 0.2") == "China (CHN) supplies 28%; HHI 0.2"
+    assert words.named(None) is None
+
+
+def test_a_missing_figure_is_no_zero():
+    assert words.amount(None) == words.percent(float("nan")) == words.figure(None) == "none"
+    assert words.amount(0.0, "t") == "0 t"
+    assert words.cell("qty_kg", float("nan"), "unknown") == "unknown"
+    assert words.cell("qty_kg", 0.0, "unknown") == "0"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (7.91e9, "7.9 billion USD"),
+        (2.5e6, "2.5 million USD"),
+        (4521.4, "4,521 USD"),
+        (3.2, "3.2 USD"),
+    ],
+)
+def test_large_amounts_are_in_words(value, text):
+    assert words.amount(value, "USD") == text
+
+
+def test_headings_have_units():
+    assert words.heading("annual_qty_kg") == "Annual qty (t)"
+    assert words.heading("actual_share") == "Actual"
+    assert words.heading("unit_value_usd_per_kg") == "Unit value (USD/kg)"
