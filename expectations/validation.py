@@ -147,8 +147,9 @@ def _finding(rule: Rule, details: Mapping[str, Any], of_rows: int | None) -> str
     """What was found, beside what is allowed: of rows, of a set of values, or of one figure."""
     low, high = (rule.arguments.get(bound) for bound in ("min_value", "max_value"))
     allowed = ""
-    if low is not None:
+    if low is not None or high is not None:
         bounds = f"at least {figure(low)}" if high is None else f"{figure(low)} to {figure(high)}"
+        bounds = f"at most {figure(high)}" if low is None else bounds
         bounds = figure(low) if low == high else bounds
         allowed = f" (allowed: {f'{bounds} {rule.unit}'.strip()})"
     if "element_count" in details:
