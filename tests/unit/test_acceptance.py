@@ -55,7 +55,7 @@ def indicators(years=YEARS, countries=tuple("ABCDEFGHIJ"), debt: float | None = 
 
 def geography(n: int):
     return [
-        {"iso3": f"C{i:02}", "area_km2": 1e5, "main_city_lat_deg": 1.0, "main_city_lon_deg": 2.0}
+        {"iso3": f"C{i:03}", "area_km2": 1e5, "main_city_lat_deg": 1.0, "main_city_lon_deg": 2.0}
         for i in range(n)
     ]
 
@@ -129,7 +129,7 @@ def test_what_is_outside_of_the_tolerances_is_refused_with_the_reason(
         ("bilateral_trade", trade(), trade(partners=range(2, 23)), (20, 0, 10)),
         ("production", production(), production(years=range(2019, 2025)), (2, 0, 0)),
         ("country_indicators", indicators(), indicators(debt=61.0), (0, 50, 0)),
-        ("country_geography", geography(30), geography(31), (1, 0, 0)),
+        ("country_geography", geography(200), geography(201), (1, 0, 0)),
     ],
 )
 def test_what_is_inside_is_accepted_and_counted(store, dataset, before, after, counts):
