@@ -7,9 +7,6 @@ import csv
 import io
 import re
 import shutil
-import socket
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -19,7 +16,7 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from minerals.settings import PROJECT_ROOT
-from tests.integration.conftest import TestWarehouse, kill_group
+from tests.integration.conftest import TestWarehouse
 
 pytest.importorskip("streamlit", reason="`make setup-dashboard` installs the dashboard's packages")
 playwright = pytest.importorskip("playwright.sync_api", reason="`make setup-dashboard`")
@@ -86,7 +83,7 @@ class Reader:
 
     def download(self, key: str) -> bytes:
         with self.page.expect_download() as started:
-            self.page.locator(f".st-key-{key} button").click()
+            self.page.locator(f".st-key-{key} button").first.click()
         return Path(started.value.path()).read_bytes()
 
     def _said(self, message) -> None:
@@ -101,24 +98,11 @@ class Reader:
 
 @pytest.fixture(scope="module")
 def address(own: TestWarehouse) -> Iterator[str]:
-    """The dashboard as `minerals dashboard` starts it, on a port that is free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = own.start("dashboard", "--port", str(port))
-    address, end = f"http://127.0.0.1:{port}", time.monotonic() + 120
-    try:
-        while True:
-            try:
-                urllib.request.urlopen(f"{address}/_stcore/health", timeout=5).read()
-                break
-            except OSError:
-                assert process.poll() is None, process.stdout and process.stdout.read()
-                assert time.monotonic() < end, "the dashboard did not start within two minutes"
-                time.sleep(0.5)
+    """The dashboard as `minerals dashboard` starts it."""
+    from benchmarks.dashboard import served
+
+    with served(own.environment) as address:
         yield address
-    finally:
-        kill_group(process)
 
 
 @pytest.fixture(scope="module")
