@@ -16,7 +16,7 @@ UPSTREAM = [
     "fct_country_covariates",
     "ranking_forward",
     "ranking_persistence",
-    "supply_events",
+    "policy_events",
     "supplier_types",
 ]
 MARTS = (
@@ -30,6 +30,7 @@ MARTS = (
     "portfolio_shocks",
 )
 OF_STUDY = f"importer_iso3 = '{STUDY_IMPORTER}'"
+EXPOSED = ["policy_events", "portfolio_shocks", "trade_flows"]
 OVERVIEWED = [
     "portfolio_partners",
     "portfolio_strategy",
@@ -68,7 +69,7 @@ def portfolio(
     shared = (
         warehouse.frame("conformed.fct_production", where=years),
         warehouse.frame("conformed.fct_country_covariates"),
-        warehouse.frame("seeds.supply_events"),
+        warehouse.frame("marts.policy_events", where="is_supply_restriction"),
         warehouse.frame("marts.supplier_types"),
     )
     importers = importers_of(chosen, panel)
@@ -155,6 +156,27 @@ def overview(warehouse: Warehouse, settings: RunSettings) -> Iterator[dg.Materia
 
     tables = (warehouse.frame(f"marts.{name}") for name in OVERVIEWED)
     yield from save(warehouse, settings, [{"supplier_overview": supplier_overview(*tables)}])
+
+
+@dg.multi_asset(
+    name="policy",
+    group_name="portfolio",
+    pool=WRITER_POOL,
+    specs=[mart_spec("policy_event_exposure", EXPOSED)],
+)
+@step
+def policy(warehouse: Warehouse, settings: RunSettings) -> Iterator[dg.MaterializeResult]:
+    from minerals.sourcing.policy import policy_event_exposure
+
+    events = warehouse.frame("marts.policy_events", where="is_supply_restriction")
+    shocks = warehouse.frame("marts.portfolio_shocks", where="shock_kind = 'event'")
+    last_year = warehouse.frame(
+        "marts.trade_flows",
+        where="year = (select max(year) from marts.trade_flows) "
+        "and importer_iso3 in (select importer_iso3 from marts.portfolio_shocks)",
+    )
+    tables = {"policy_event_exposure": policy_event_exposure(events, shocks, last_year)}
+    yield from save(warehouse, settings, [tables])
 
 
 @dg.multi_asset(
