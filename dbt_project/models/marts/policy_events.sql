@@ -67,55 +67,15 @@ by_actor as (
 
 ),
 
-output as (
-
-    -- World Mining Data where it has the mineral, else the newest edition of the USGS; the latest year.
-    select
-        mineral,
-        stage,
-        country_iso3,
-        year,
-        source_dataset,
-        quantity_kg,
-        share,
-    from {{ ref('world_production_shares') }}
-    where stage in ('mined', 'refined')
-
-),
-
-output_sources as (
-
-    select
-        mineral,
-        stage,
-        source_dataset,
-        max(year) as year,
-    from output
-    group by mineral, stage, source_dataset
-    qualify
-        row_number() over (
-            partition by mineral, stage
-            order by (source_dataset = 'world_mining_data') desc, source_dataset desc
-        ) = 1
-
-),
-
 actor_output as (
 
-    -- Forms of one mineral (silicon metal, ferrosilicon): the form in which the country is largest.
     select
-        output.mineral,
-        output.country_iso3,
-        max(output.share) filter (where output.stage = 'mined') as mined_share,
-        max(output.share) filter (where output.stage = 'refined') as refined_share,
-    from output
-    inner join output_sources
-        on
-            output.mineral = output_sources.mineral
-            and output.stage = output_sources.stage
-            and output.source_dataset = output_sources.source_dataset
-            and output.year = output_sources.year
-    group by output.mineral, output.country_iso3
+        mineral,
+        country_iso3,
+        max(share) filter (where stage = 'mined') as mined_share,
+        max(share) filter (where stage = 'refined') as refined_share,
+    from {{ ref('int_world_supply__latest') }}
+    group by mineral, country_iso3
 
 ),
 
@@ -150,14 +110,14 @@ before as (
     select
         events.event_id,
         events.one_mineral,
-        max(output.quantity_kg) as quantity_kg,
+        max(output.production_kg) as quantity_kg,
     from by_actor as events
-    inner join output
+    inner join {{ ref('fct_production') }} as output
         on
             events.one_mineral = output.mineral
             and events.one_actor_iso3 = output.country_iso3
             and year(events.from_date) - 1 = output.year
-    where events.measure_type = 'quota' and output.source_dataset = 'world_mining_data'
+    where events.measure_type = 'quota'
     group by events.event_id, events.one_mineral
 
 ),
