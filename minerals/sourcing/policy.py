@@ -40,8 +40,7 @@ def policy_event_exposure(
 def _with_latest(frame: pd.DataFrame, flows: pd.DataFrame, exporter: str) -> pd.DataFrame:
     """`frame` with import_share_latest: the share of the supplier in column `exporter` in the
     quantity bought in one year; 0 where the market bought of others only, null where of nobody."""
-    supplier = [*MARKET, "exporter_iso3"]
-    bought = flows.groupby(supplier, as_index=False)["qty_kg"].sum()
+    bought = flows.groupby(SUPPLIER, as_index=False).agg(qty_kg=("qty_kg", "sum"))
     totals = bought.groupby(MARKET, as_index=False).agg(_total=("qty_kg", "sum"))
     frame = frame.merge(
         bought.rename(columns={"exporter_iso3": exporter}), "left", [*MARKET, exporter]
