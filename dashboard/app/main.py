@@ -20,6 +20,7 @@ PAGES = {
         "explore": "Explore indicators",
     },
     "Decide": {"ranking": "Ranking", "portfolio": "Portfolio", "shocks": "Shocks"},
+    "Check": {"study": "Study and check figures", "data": "Data and downloads"},
 }
 SECONDS_BETWEEN_LOOKS = 15  # for a newer release, while a page is open
 
