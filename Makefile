@@ -67,9 +67,10 @@ benchmark-serving: setup ## eight readers beside publications, and when idle (AR
 benchmark-dashboard: setup-dashboard ## how long a reader of the dashboard waits (ARGS=--quick for brief)
 	@$(BIN)/python benchmarks/dashboard.py $(ARGS)
 
-figures: $(INSTALLED) ## draw the README's charts from the served release
+figures: setup-dashboard ## draw the README's charts and the pictures of the dashboard from the served release
 	@$(BIN)/python docs/figures/forward_ranking.py
 	@$(BIN)/python docs/figures/portfolio.py
+	@$(BIN)/python -m docs.figures.dashboard
 
 definitions: $(INSTALLED) ## write tests/definitions.txt anew, after a change of assets, checks or jobs
 	@$(BIN)/python -m tests.integration.definitions_text

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
@@ -76,14 +76,14 @@ def main() -> int:
 
 
 @contextmanager
-def served() -> Iterator[str]:
-    """The address of the dashboard, started as a reader does."""
+def served(environment: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The address of the dashboard, started as a reader does, on a port that is free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     minerals = str(Path(sys.executable).with_name("minerals"))
     process = subprocess.Popen(
-        [minerals, "dashboard", "--port", str(port)], stdout=subprocess.DEVNULL
+        [minerals, "dashboard", "--port", str(port)], env=environment, stdout=subprocess.DEVNULL
     )
     address = f"http://127.0.0.1:{port}"
     try:

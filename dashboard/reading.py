@@ -5,7 +5,7 @@ The views in the release's own folder are opened read-only and without a lock, s
 goes on undisturbed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,10 +30,9 @@ KEPT_ANSWERS = 500  # of questions to a release, over all sessions
 
 @dataclass(frozen=True)
 class Release:
-    """What the header says of a release."""
+    """A release that somebody reads."""
 
     folder: Path
-    facts: dict[str, Any]
 
     @property
     def release_id(self) -> str:
@@ -65,12 +64,12 @@ def newest() -> Path:
 def pinned() -> Release:
     """The release that this session reads. One that was removed meanwhile gives way to the newest.
 
-    Raises ReleaseError when there is no release, or it lacks the mart `dim_release`.
+    Raises ReleaseError when there is no release.
     """
     folder = st.session_state.get(PIN)
     if folder is None or not folder.is_dir():
         folder = st.session_state[PIN] = newest()
-    return Release(folder, _rows(str(folder), "from marts.dim_release", ()).iloc[0].to_dict())
+    return Release(folder)
 
 
 def take_newest() -> None:
@@ -83,7 +82,7 @@ def rows(sql: str, **parameters: Any) -> pd.DataFrame:
 
     Raises ReleaseError for a mart or column that the release, made by other code, does not have.
     """
-    return _rows(str(pinned().folder), sql, tuple(sorted(parameters.items()))).copy()
+    return _rows(str(pinned().folder), sql, tuple(sorted(parameters.items())))
 
 
 def before() -> Path | None:
@@ -96,7 +95,7 @@ def before() -> Path | None:
 def changed_markets(older: Path) -> pd.DataFrame:
     """The markets whose headline ranking differs from that of an older release: suppliers that
     moved, entered and left the leading ones. Raises ReleaseError when they cannot be compared."""
-    return _changed(str(older), str(pinned().folder)).copy()
+    return _changed(str(older), str(pinned().folder))
 
 
 def has_mart(name: str) -> bool:
@@ -131,12 +130,23 @@ def columns() -> dict[str, Column]:
     return _columns(str(pinned().folder))
 
 
-@st.cache_data(max_entries=20, show_spinner=False)
+def country_names() -> Mapping[str, str]:
+    """The name of each country of the release by its ISO3 code."""
+    return _country_names(str(pinned().folder))
+
+
+@st.cache_resource(max_entries=4)
+def _country_names(folder: str) -> Mapping[str, str]:
+    held = _rows(folder, "select country_iso3, country_name from marts.dim_country", ())
+    return dict(zip(held["country_iso3"], held["country_name"], strict=True))
+
+
+@st.cache_resource(max_entries=4)
 def _contract(folder: str) -> dict[str, Mart]:
     return {mart.name: mart for mart in read_contract(Path(folder) / CONTRACT)}
 
 
-@st.cache_data(max_entries=20, show_spinner=False)
+@st.cache_resource(max_entries=4)
 def _columns(folder: str) -> dict[str, Column]:
     marts = _contract(folder).values()
     return {column.name: column for mart in reversed(marts) for column in mart.columns}

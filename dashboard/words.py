@@ -53,21 +53,15 @@ DOUBTFUL = "≈"
 """Before a figure that rests on a weight which is far off for its price."""
 
 
-def country_names() -> dict[str, str]:
-    """The name of each country of the release by its ISO3 code."""
-    held = reading.rows("select country_iso3, country_name from marts.dim_country")
-    return dict(zip(held["country_iso3"], held["country_name"], strict=True))
-
-
 def country(iso3: str) -> str:
     """'India (IND)'; the code alone where the release has no name."""
-    name = country_names().get(iso3)
+    name = reading.country_names().get(iso3)
     return f"{name} ({iso3})" if name else str(iso3)
 
 
 def countries(codes: pd.Series) -> pd.Series:
     """The same of a column; null stays null."""
-    names = country_names()
+    names = reading.country_names()
     return codes.map(lambda iso3: f"{names[iso3]} ({iso3})" if iso3 in names else iso3)
 
 
@@ -75,7 +69,7 @@ def named(text: object) -> object:
     """A sentence or list of a mart with 'China (CHN)' for each code in it; null stays null."""
     if not isinstance(text, str):
         return text
-    names = country_names()
+    names = reading.country_names()
     return _CODE.sub(lambda found: country(found[0]) if found[0] in names else found[0], text)
 
 
@@ -136,7 +130,7 @@ def in_reading_unit(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 def is_share(column: str) -> bool:
     """Whether a column holds shares or probabilities, which tables show in per cent."""
-    return column.endswith(("_share", "_probability")) or column == "share"
+    return column.endswith("_probability") or "share" in column.split("_")
 
 
 def amount(value: float | None, unit: str = "") -> str:

@@ -175,7 +175,8 @@ class Settings(BaseSettings, Choices):
         False, description="estimate missing quantities from the median unit value of code and year"
     )
     comtrade_file: Path | None = Field(
-        None, description="CSV of UN Comtrade imports, to reconcile the trade data with (optional)"
+        None,
+        description="CSV of UN Comtrade imports: reconciles the bundle, completes it with scrap",
     )
     releases_to_keep: int = Field(5, ge=1, description="how many releases stay on disk")
     runs_to_keep: int = Field(

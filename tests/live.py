@@ -83,7 +83,7 @@ class LiveWarehouse:
             capture_output=True,
             text=True,
             check=False,
-            timeout=900,
+            timeout=2400,
         )
         self.said += done.stdout + done.stderr
         return done

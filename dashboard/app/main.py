@@ -45,7 +45,7 @@ def header() -> None:
     """Which release is read and how old it is."""
     release = reading.pinned()
     age = words.age(datetime.now(UTC) - release.made_at)
-    facts = release.facts
+    facts = reading.rows("from marts.dim_release").iloc[0]
     st.caption(
         f"Release `{release.release_id}` · published {release.made_at:%d %B %Y %H:%M} UTC, "
         f"{age} ago · years {facts['first_year']}-{facts['last_year']} · "

@@ -81,7 +81,7 @@ if view == "bars":
             alt.Y("country:N", title=None, sort=None),
             alt.Color("state:N", title=None, scale=STATE, legend=alt.Legend(orient="top")),
             alt.StrokeDash(
-                "state:N", scale=alt.Scale(domain=STATE.domain, range=[[1, 0], [4, 3]]), legend=None
+                "state:N", title=None, scale=alt.Scale(domain=STATE.domain, range=[[1, 0], [4, 3]])
             ),
             tooltip=tooltip,
         ),

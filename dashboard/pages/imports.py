@@ -91,7 +91,7 @@ if measure == "unit_value":
                     scale=alt.Scale(range=show.COLOURS[:2]),
                     legend=alt.Legend(orient="top"),
                 ),
-                alt.StrokeDash("who:N", sort=list(names.values()), legend=None),
+                alt.StrokeDash("who:N", title=None, sort=list(names.values())),
                 tooltip=["who", "year", alt.Tooltip("price", format=".3s")],
             ),
             prices,

@@ -50,7 +50,6 @@ shown["step"] = shown["stage"].where(shown["form"] == "", shown["stage"] + ": " 
 leaders = shown.sort_values("share", ascending=False)["country_iso3"].unique()[:NAMED]
 shown["country"] = shown["country_iso3"].where(shown["country_iso3"].isin(leaders), "Other")
 drawn = shown.groupby(["step", "country"], as_index=False)["share"].sum()
-drawn["is_rest"] = drawn["country"] == "Other"
 steps = drawn["step"].unique()
 show.chart(
     alt.Chart(drawn, height=show.height(len(steps), 48))
@@ -60,7 +59,6 @@ show.chart(
               scale=alt.Scale(domain=[0, 1])),
         alt.Y("step:N", title=None),
         alt.Color("country:N", title=None, sort=None, scale=show.colours(leaders)),
-        order=[alt.Order("is_rest:N"), alt.Order("share:Q", sort="descending")],
         tooltip=["country", "step", alt.Tooltip("share", format=".1%")],
     ),
     shares,
@@ -69,6 +67,7 @@ show.chart(
     datasets,
     also,
 )  # fmt: skip
+st.caption("What a bar lacks to 100% the source does not split by country.")
 if len(steps) == 1:
     st.caption(
         f"{words.source(source)} has {steps[0]} alone for {mineral} in {year}: of other stages no "
@@ -89,9 +88,8 @@ concentration = reading.rows(
 )
 left, right = st.columns(2)
 drawn = words.readable(concentration)
-drawn["series"] = (
-    drawn["stage"] + " " + drawn["form"] + ", " + drawn["source_dataset"].map(words.source)
-)
+steps = (drawn["stage"] + " " + drawn["form"]).str.strip()
+drawn["series"] = steps + ", " + drawn["source_dataset"]
 for column, measure, heading in (
     (left, "hhi", "Herfindahl index"),
     (right, "top3_share", "Three largest"),

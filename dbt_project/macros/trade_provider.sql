@@ -6,12 +6,17 @@
 {%- endmacro %}
 
 
-{# The staging model of the trade flows, in the columns that both providers share. #}
+{# The staged trade flows, in the columns that all providers share. The bundle's are completed by the
+   lines that somebody downloaded from UN Comtrade and that it lacks. #}
 {% macro trade_flow() -%}
     {%- if is_live() -%}
-        {{ return(ref('stg_comtrade__trade_flow')) }}
+        {{ ref('stg_comtrade__trade_flow') }}
     {%- else -%}
-        {{ return(ref('stg_baci__trade_flow')) }}
+        (
+            select * from {{ ref('stg_baci__trade_flow') }}
+            union all by name
+            select * from {{ ref('stg_comtrade__supplement') }}
+        )
     {%- endif -%}
 {%- endmacro %}
 
@@ -26,13 +31,19 @@
 {%- endmacro %}
 
 
-{# Whose country codes the trade flows carry: a `code_system` of the country seeds. #}
-{% macro trade_code_system() -%}
-    {{ return("'comtrade'" if is_live() else "'baci'") }}
+{# Whose country codes a row of trade carries, a `code_system` of the country seeds: BACI's rows are
+   all in HS 1992, and those that complete them never. #}
+{% macro trade_code_system(hs_revision='hs_revision') -%}
+    {%- if is_live() -%}
+        'comtrade'
+    {%- else -%}
+        case when {{ hs_revision }} = 'H0' then 'baci' else 'comtrade' end
+    {%- endif -%}
 {%- endmacro %}
 
 
-{# The raw rows, past all models, to add up: importer code, year, thousand USD and tons. #}
+{# The raw rows to add up, past all models but that of the completing lines: importer code, year,
+   thousand USD and tons. #}
 {% macro raw_trade_rows() -%}
     (
         {%- if is_live() %}
@@ -49,5 +60,14 @@
             q as quantity_t,
         {%- endif %}
         from {{ source('raw', 'bilateral_trade') }}
+        {%- if not is_live() %}
+        union all
+        select
+            importer_code,
+            year,
+            cast(value_thousand_usd as varchar) as value_thousand_usd,
+            cast(quantity_t as varchar) as quantity_t,
+        from {{ ref('stg_comtrade__supplement') }}
+        {%- endif %}
     )
 {%- endmacro %}

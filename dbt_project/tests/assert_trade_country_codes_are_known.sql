@@ -7,23 +7,27 @@
 
 with known as (
 
-    select code
+    select
+        code_system,
+        code,
     from {{ ref('int_country_code__resolved') }}
-    where code_system = {{ trade_code_system() }}
 
 )
 
 {% for role in ['exporter', 'importer'] -%}
     select
         '{{ role }}' as role,
-        {{ role }}_code as country_code,
+        flow.{{ role }}_code as country_code,
         count(*) as n_rows,
-        sum(value_usd) as value_usd,
-        min(year) as first_year,
-        max(year) as last_year,
-    from {{ ref('int_trade_flow__classified') }}
-    where {{ role }}_code not in (select known.code from known)
-    group by {{ role }}_code
+        sum(flow.value_usd) as value_usd,
+        min(flow.year) as first_year,
+        max(flow.year) as last_year,
+    from {{ ref('int_trade_flow__classified') }} as flow
+    anti join known
+        on
+            {{ trade_code_system('flow.hs_revision') }} = known.code_system
+            and flow.{{ role }}_code = known.code
+    group by flow.{{ role }}_code
     {{ 'union all' if not loop.last }}
 {% endfor %}
 order by value_usd desc, country_code asc, role asc

@@ -38,6 +38,8 @@ UNITS = {
     "_deg": "degrees",
     "_share": "share, 0 to 1",
     "change_share": "share of the imports",
+    "premium_share": "part of the world's unit value",
+    "change_on_year": "part of the year before",
     "_share_trend": "share a year",
     "_probability": "probability, 0 to 1",
     "_rank": "rank, 1 is the first",
@@ -154,11 +156,11 @@ def empty(name: str) -> "pd.DataFrame":
 
 def unit_of(column: str) -> str:
     """The unit that a column's name tells; empty for names, flags and pure numbers."""
-    if column.startswith(("is_", "has_")):
+    if column.startswith(("is_", "has_")) or "_is_" in column or column.endswith("_id"):
         return ""
     if column.startswith("ln_"):
         return "natural logarithm"
-    if column.startswith(("n_", "hhi_")):
+    if column.startswith(("n_", "hhi_")) and not column.endswith("_year"):
         return "count" if column.startswith("n_") else "0 to 1"
     fitting = [ending for ending in UNITS if column.endswith(ending)]
     return UNITS[max(fitting, key=len)] if fitting else ""

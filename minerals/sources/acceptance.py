@@ -177,7 +177,8 @@ _MOVED_YEARS = """
 _LOST_CODES = """
     with lost as (
         select importer, year, code, sum(value) as value
-        from old_held anti join new_held using (importer, year, code) group by all
+        from old_held anti join new_held using (importer, year, code)
+        where code is not null group by all
     )
     select name, coalesce(sum(value), 0) / before, list(code order by value desc, code)
     from lost inner join period using (importer, year) where before > $1

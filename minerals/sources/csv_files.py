@@ -25,8 +25,8 @@ def figures_provider(settings: Settings, source: str) -> Provider:
 
 
 def reported_trade_provider(settings: Settings) -> Provider | None:
-    """UN Comtrade imports as `MINERALS_COMTRADE_FILE` holds them, to reconcile the trade data with;
-    None when it names no file. dbt decides which of the rows are compared."""
+    """UN Comtrade imports as `MINERALS_COMTRADE_FILE` holds them, to reconcile the trade data with
+    and to complete it; None when it names no file. dbt decides about the rows."""
     if settings.comtrade_file is None:
         return None
     remedy = "download it again, or unset MINERALS_COMTRADE_FILE"

@@ -146,8 +146,9 @@ def reported_trade_asset(settings: Settings) -> dg.AssetsDefinition:
         name="raw_reported_trade",
         group_name="ingestion",
         description="Imports as reported to UN Comtrade, from a downloaded file, to reconcile the "
-        "trade data with. Empty unless MINERALS_COMTRADE_FILE is set; the panel does not use it. "
-        "In the live profile the panel is built from such reports, and nothing is compared.",
+        "trade data with, and to complete it by lines that the bundle lacks, such as scrap. Empty "
+        "unless MINERALS_COMTRADE_FILE is set. In the live profile the panel is built from such "
+        "reports, and nothing is compared.",
         kinds={"parquet", "duckdb"},
         owners=OWNERS,
         pool=WRITER_POOL,

@@ -7,9 +7,6 @@ import csv
 import io
 import re
 import shutil
-import socket
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -19,7 +16,7 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from minerals.settings import PROJECT_ROOT
-from tests.integration.conftest import TestWarehouse, kill_group
+from tests.integration.conftest import TestWarehouse
 
 pytest.importorskip("streamlit", reason="`make setup-dashboard` installs the dashboard's packages")
 playwright = pytest.importorskip("playwright.sync_api", reason="`make setup-dashboard`")
@@ -86,7 +83,7 @@ class Reader:
 
     def download(self, key: str) -> bytes:
         with self.page.expect_download() as started:
-            self.page.locator(f".st-key-{key} button").click()
+            self.page.locator(f".st-key-{key} button").first.click()
         return Path(started.value.path()).read_bytes()
 
     def _said(self, message) -> None:
@@ -101,24 +98,11 @@ class Reader:
 
 @pytest.fixture(scope="module")
 def address(own: TestWarehouse) -> Iterator[str]:
-    """The dashboard as `minerals dashboard` starts it, on a port that is free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = own.start("dashboard", "--port", str(port))
-    address, end = f"http://127.0.0.1:{port}", time.monotonic() + 120
-    try:
-        while True:
-            try:
-                urllib.request.urlopen(f"{address}/_stcore/health", timeout=5).read()
-                break
-            except OSError:
-                assert process.poll() is None, process.stdout and process.stdout.read()
-                assert time.monotonic() < end, "the dashboard did not start within two minutes"
-                time.sleep(0.5)
+    """The dashboard as `minerals dashboard` starts it."""
+    from benchmarks.dashboard import served
+
+    with served(own.environment) as address:
         yield address
-    finally:
-        kill_group(process)
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +234,66 @@ def test_unknown_quantities_and_no_trade_look_different(own, reader):
         "where is_unknown"
     )[0][0]
     assert sum(cell["is_unknown"] == "True" for cell in cells) == unknown > 0
+
+
+def test_each_indicator_shows_what_the_mart_has(own, reader):
+    """Three countries and two years of each of the 17 variables, as the table of the page has them:
+    three digits or whole numbers, tons for kg, marked when imputed."""
+    indicators = own.served("select indicator_id, unit from marts.indicator_catalogue order by 1")
+    assert len(indicators) == 17
+    for indicator, unit in indicators:
+        rows = own.served(
+            f"""
+            with held as (
+                from marts.indicator_values
+                where indicator_id = '{indicator}' and importer_iso3 in ('', 'IND')
+                    and mineral in ('', 'Copper', 'Tin') and value > 0
+            ),
+            market as (
+                select mineral, max(year) as newest from held
+                group by mineral order by count(*) desc, mineral limit 1
+            ),
+            chosen as (
+                select distinct country_iso3 from held inner join market using (mineral)
+                where year = newest order by 1 limit 3
+            )
+            select mineral, country_iso3, year, value, is_imputed
+            from held inner join market using (mineral) inner join chosen using (country_iso3)
+            where year >= newest - 1
+            order by country_iso3, year
+            """
+        )
+        if not rows:  # scrap is not in the open bundle
+            assert indicator.startswith("scrap")
+            reader.open("explore", indicator=indicator, importer="IND", mineral="Copper")
+            assert "No data in this release" in reader.text()
+            continue
+        countries = sorted({row[1] for row in rows})
+        assert len(countries) == 3
+        reader.open(
+            "explore", indicator=indicator, importer="IND", mineral=rows[0][0] or "Copper",
+            countries=",".join(countries),
+        )  # fmt: skip
+        shown = table_of(reader)
+        for _, country, year, value, is_imputed in rows:
+            (name,) = [heading for heading in shown["columns"] if f"({country})" in heading]
+            text = shown[str(year) if year else "all years"][shown["columns"].index(name)]
+            value = value / 1000 if unit == "kg" else value
+            figure = float(text.removeprefix("† ").replace(",", ""))
+            assert figure == pytest.approx(value, rel=0.006, abs=0.51 if abs(value) >= 100 else 0)
+            assert text.startswith("†") == is_imputed
+        assert reader.errors() == []
+
+
+def table_of(reader: Reader) -> dict[str, list[str]]:
+    """The written-out table of a page: its columns, and the cells of each row by its heading."""
+    table = reader.page.locator('[data-testid="stTable"] table').last
+    table.wait_for()
+    columns, *rows = (
+        [cell.strip() for cell in row.locator("th, td").all_inner_texts()]
+        for row in table.locator("tr").all()
+    )
+    return {"columns": columns[1:], **{row[0]: row[1:] for row in rows}}
 
 
 def test_a_new_release_is_offered_and_never_mixed(own, reader):

@@ -219,7 +219,7 @@ def test_an_answer_loads_neither_dagster_nor_dbt(refreshed, arguments):
     assert done.returncode == 0, done.stdout
     lines = done.stderr.splitlines()
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
-    assert "duckdb" in loaded
+    assert "minerals" in loaded
     assert loaded & {"dagster", "dagster_dbt", "dbt"} == set()
 
 

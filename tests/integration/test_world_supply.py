@@ -186,15 +186,17 @@ def test_rare_earths_of_india_in_the_fiscal_year_are_within_their_band(refreshed
     assert computed == pytest.approx(2037, abs=1)
 
 
-def test_those_who_pass_on_are_hubs_and_are_capped_by_net_exports(refreshed):
-    hubs = dict(
-        refreshed.served(
-            "select exporter_iso3, count(*) filter (where supplier_type = 'hub') / count(*) "
-            "from marts.supplier_types where exporter_iso3 in ('SGP', 'HKG', 'ARE', 'CHL') "
-            "and category = 'products' group by all"
+def test_those_who_pass_on_are_hubs_and_are_capped_by_their_net_exports(refreshed):
+    types = {
+        row[:3]: row[3]
+        for row in refreshed.served(
+            "select exporter_iso3, mineral, category, supplier_type from marts.supplier_types"
         )
-    )
-    assert min(hubs["SGP"], hubs["HKG"], hubs["ARE"]) > 0.5 > hubs["CHL"]
+    }
+    for exporter, mineral in [("SGP", "Cobalt"), ("HKG", "Selenium"), ("ARE", "Lithium")]:
+        assert types[exporter, mineral, "products"] == "hub"
+    assert types["CHL", "Copper", "ores"] == types["CHN", "Rare Earths", "products"] == "producer"
+    assert types["JPN", "Selenium", "products"] == "processor"
     n_hubs, n_above = refreshed.served(
         "select count(*), count(*) filter (where not is_excluded and capacity_qty_kg > 1 + "
         "greatest(net_exports_qty_kg, annual_qty_kg)) from marts.portfolio_partners "

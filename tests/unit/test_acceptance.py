@@ -53,6 +53,13 @@ def indicators(years=YEARS, countries=tuple("ABCDEFGHIJ"), debt: float | None = 
     ]  # fmt: skip
 
 
+def geography(n: int):
+    return [
+        {"iso3": f"C{i:02}", "area_km2": 1e5, "main_city_lat_deg": 1.0, "main_city_lon_deg": 2.0}
+        for i in range(n)
+    ]
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> SnapshotStore:
     return SnapshotStore(tmp_path / "raw")
@@ -122,6 +129,7 @@ def test_what_is_outside_of_the_tolerances_is_refused_with_the_reason(
         ("bilateral_trade", trade(), trade(partners=range(2, 23)), (20, 0, 10)),
         ("production", production(), production(years=range(2019, 2025)), (2, 0, 0)),
         ("country_indicators", indicators(), indicators(debt=61.0), (0, 50, 0)),
+        ("country_geography", geography(30), geography(31), (1, 0, 0)),
     ],
 )
 def test_what_is_inside_is_accepted_and_counted(store, dataset, before, after, counts):

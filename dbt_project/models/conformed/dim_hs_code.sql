@@ -1,3 +1,9 @@
+{%- set is_live = var('profile') == 'live' %}
+{%- set crosses_2022 = is_live and var('first_year') | int < 2022 <= var('last_year') | int %}
+{%- set group_before_2022 = 'Gallium, Germanium, Hafnium, Indium, Niobium, Rhenium and Vanadium' %}
+-- HS 2022 took hafnium and rhenium out of the line of several metals, 811292. In a window with years
+-- before and after, all of these lines are the group that they were before: otherwise its trade would
+-- move from one mineral to others in 2022.
 with reference_codes as (
 
     select
@@ -13,7 +19,15 @@ mapped_codes as (
     select
         hs_revision,
         hs_code,
-        mineral,
+        {%- if crosses_2022 %}
+            case
+                when hs_revision = 'H6' and regexp_full_match(hs_code, '8112(31|39|41|49|92|99)')
+                    then '{{ group_before_2022 }}'
+                else mineral
+            end as mineral,
+        {%- else %}
+            mineral,
+        {%- endif %}
         category,
         is_mixed,
         nullif(mix_note, '') as mix_note,

@@ -1,6 +1,8 @@
 with classified as (
 
-    select *
+    select
+        *,
+        {{ trade_code_system() }} as code_system,
     from {{ ref('int_trade_flow__classified') }}
     where disposition = 'non_country'
 
@@ -9,11 +11,11 @@ with classified as (
 partner as (
 
     select
+        code_system,
         code,
         name,
         partner_kind,
     from {{ ref('int_country_code__resolved') }}
-    where code_system = {{ trade_code_system() }}
 
 )
 
@@ -40,5 +42,7 @@ select
     classified.value_usd,
     classified.qty_kg is not null as has_quantity,
 from classified
-left join partner as importer on classified.importer_code = importer.code
-left join partner as exporter on classified.exporter_code = exporter.code
+left join partner as importer
+    on classified.code_system = importer.code_system and classified.importer_code = importer.code
+left join partner as exporter
+    on classified.code_system = exporter.code_system and classified.exporter_code = exporter.code

@@ -13,6 +13,7 @@ with flow as (
         quantity_t,
         quantity_unit,
         snapshot_id,
+        {{ trade_code_system() }} as code_system,
     from {{ trade_flow() }}
 
 ),
@@ -20,11 +21,11 @@ with flow as (
 partner as (
 
     select
+        code_system,
         code,
         country_iso3,
         partner_kind,
     from {{ ref('int_country_code__resolved') }}
-    where code_system = {{ trade_code_system() }}
 
 ),
 
@@ -54,8 +55,10 @@ resolved as (
         hs.category,
         hs.commodity,
     from flow
-    left join partner as exporter on flow.exporter_code = exporter.code
-    left join partner as importer on flow.importer_code = importer.code
+    left join partner as exporter
+        on flow.code_system = exporter.code_system and flow.exporter_code = exporter.code
+    left join partner as importer
+        on flow.code_system = importer.code_system and flow.importer_code = importer.code
     left join hs on flow.hs_revision = hs.hs_revision and flow.hs_code = hs.hs_code
 
 ),

@@ -80,8 +80,8 @@ traded as (
         figure_years.is_base,
         trade.importer_iso3,
         trade.exporter_iso3,
-        sum(figure_years.weight * trade.qty_kg) as qty_kg,
-        sum(figure_years.weight * cast(trade.value_usd as double)) as value_usd,
+        sum(cast(figure_years.weight * trade.qty_kg as decimal(18, 4))) as qty_kg,
+        sum(cast(figure_years.weight * trade.value_usd as decimal(18, 4))) as value_usd,
     from figures
     inner join figure_years on figures.figure_id = figure_years.figure_id
     inner join {{ ref('fct_trade_flow') }} as trade
@@ -107,15 +107,20 @@ sums as (
         traded.is_base,
         any_value(figures.measure) as measure,
         any_value(figures.units) as units,
-        sum(traded.qty_kg) as all_qty_kg,
-        sum(traded.value_usd) as all_value_usd,
-        sum(traded.qty_kg) filter (where figures.country_iso3 = traded.importer_iso3) as imports_kg,
-        sum(traded.qty_kg) filter (
+        cast(sum(traded.qty_kg) as double) as all_qty_kg,
+        cast(sum(traded.value_usd) as double) as all_value_usd,
+        cast(
+            sum(traded.qty_kg) filter (where figures.country_iso3 = traded.importer_iso3) as double
+        ) as imports_kg,
+        cast(sum(traded.qty_kg) filter (
             where figures.country_iso3 = traded.importer_iso3 and figures.partner_iso3 = traded.exporter_iso3
-        ) as from_partner_kg,
-        sum(traded.qty_kg) filter (where figures.country_iso3 = traded.exporter_iso3) as exports_kg,
-        sum(traded.value_usd) filter (where figures.country_iso3 = traded.exporter_iso3 and traded.qty_kg > 0)
-            as priced_exports_usd,
+        ) as double) as from_partner_kg,
+        cast(
+            sum(traded.qty_kg) filter (where figures.country_iso3 = traded.exporter_iso3) as double
+        ) as exports_kg,
+        cast(sum(traded.value_usd) filter (
+            where figures.country_iso3 = traded.exporter_iso3 and traded.qty_kg > 0
+        ) as double) as priced_exports_usd,
     from figures
     inner join traded on figures.figure_id = traded.figure_id
     group by figures.figure_id, traded.is_base
@@ -128,7 +133,7 @@ exporters as (
         figure_id,
         is_base,
         exporter_iso3,
-        sum(qty_kg) as qty_kg,
+        cast(sum(qty_kg) as double) as qty_kg,
     from traded
     group by figure_id, is_base, exporter_iso3
 
@@ -139,7 +144,8 @@ exporter_hhi as (
     select
         figure_id,
         is_base,
-        sum(qty_kg * qty_kg) / (sum(qty_kg) * sum(qty_kg)) as hhi,
+        sum(qty_kg * qty_kg order by exporter_iso3)
+        / power(sum(qty_kg order by exporter_iso3), 2) as hhi,
     from exporters
     group by figure_id, is_base
 
@@ -150,7 +156,8 @@ yearly_exports as (
     select
         figures.figure_id,
         trade.year,
-        sum(trade.qty_kg) filter (where trade.exporter_iso3 = figures.country_iso3) / sum(trade.qty_kg)
+        sum(cast(trade.qty_kg as decimal(18, 3))) filter (where trade.exporter_iso3 = figures.country_iso3)
+        / sum(cast(trade.qty_kg as decimal(18, 3)))
             as share,
     from figures
     inner join {{ ref('fct_trade_flow') }} as trade

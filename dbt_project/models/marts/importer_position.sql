@@ -62,7 +62,7 @@ imports as (
         importer_iso3,
         mineral,
         year,
-        sum(qty_kg) as qty_kg,
+        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg,
     from metal_trade
     group by importer_iso3, mineral, year
 
@@ -74,7 +74,7 @@ exports as (
         exporter_iso3,
         mineral,
         year,
-        sum(qty_kg) as qty_kg,
+        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg,
     from metal_trade
     group by exporter_iso3, mineral, year
 

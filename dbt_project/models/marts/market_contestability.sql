@@ -92,7 +92,7 @@ exports as (
         case category when 'ores' then 'mined' else 'refined' end as stage,
         year,
         exporter_iso3,
-        sum(qty_kg) as qty_kg,
+        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg,
     from {{ ref('fct_trade_flow') }}
     where category in ('ores', 'products') and importer_iso3 <> exporter_iso3
     group by mineral, category, year, exporter_iso3
@@ -105,7 +105,8 @@ export_hhi as (
         mineral,
         stage,
         year,
-        sum(qty_kg * qty_kg) / nullif(sum(qty_kg) * sum(qty_kg), 0) as hhi,
+        sum(qty_kg * qty_kg order by exporter_iso3)
+        / nullif(power(sum(qty_kg order by exporter_iso3), 2), 0) as hhi,
     from exports
     group by mineral, stage, year
 

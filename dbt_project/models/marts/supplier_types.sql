@@ -28,7 +28,7 @@ exports as (
         exporter_iso3,
         mineral,
         category,
-        sum(qty_kg) as exports_qty_kg,
+        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as exports_qty_kg,
     from flows
     group by exporter_iso3, mineral, category
 
@@ -40,7 +40,7 @@ imports as (
         importer_iso3,
         mineral,
         category,
-        sum(qty_kg) as imports_qty_kg,
+        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as imports_qty_kg,
     from flows
     group by importer_iso3, mineral, category
 

@@ -97,6 +97,8 @@ baci_flow as (
             classified.importer_iso3 = covered.importer_iso3
             and classified.hs_code = covered.hs_code
             and classified.year = covered.year
+    -- Other revisions are of the file itself, where it completes the bundle.
+    where classified.hs_revision = 'H0'
     group by all
 
 ),

@@ -21,7 +21,8 @@ world as (
         mineral,
         category,
         year,
-        sum(value_usd) / nullif(sum(qty_kg), 0) as world_unit_value_usd_per_kg,
+        cast(sum(value_usd) as double)
+        / nullif(cast(sum(cast(qty_kg as decimal(18, 3))) as double), 0) as world_unit_value_usd_per_kg,
     from flows
     where is_priced
     group by mineral, category, year
@@ -36,7 +37,9 @@ own as (
         flows.category,
         flows.year,
         sum(flows.value_usd) filter (where flows.is_priced)
-        / nullif(sum(flows.qty_kg) filter (where flows.is_priced), 0) as unit_value_usd_per_kg,
+        / nullif(
+            cast(sum(cast(flows.qty_kg as decimal(18, 3))) filter (where flows.is_priced) as double), 0
+        ) as unit_value_usd_per_kg,
         count(*) filter (where flows.is_priced) as n_flows,
         count(*) filter (where flows.is_unit_value_outlier) as n_outliers_excluded,
     from flows

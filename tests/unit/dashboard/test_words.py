@@ -5,12 +5,12 @@ import pytest
 
 pytest.importorskip("streamlit", reason="`make setup-dashboard` installs the dashboard's packages")
 
-from dashboard import words
+from dashboard import reading, words
 
 
 @pytest.fixture(autouse=True)
 def names(monkeypatch):
-    monkeypatch.setattr(words, "country_names", lambda: {"IND": "India", "CHN": "China"})
+    monkeypatch.setattr(reading, "country_names", lambda: {"IND": "India", "CHN": "China"})
 
 
 def test_countries_have_names_and_codes_and_weights_are_tons():

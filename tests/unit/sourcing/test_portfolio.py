@@ -54,6 +54,7 @@ def ceilings(*annual: float) -> pd.DataFrame:
             "n_unknown_qty": 0,
             "doubtful_qty_kg": 0.0,
             "is_excluded": False,
+            "supplier_type": "producer",
         }
     )
 

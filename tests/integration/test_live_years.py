@@ -1,0 +1,195 @@
+"""A live refresh of three importers through mixed faults, and one a year later, when every source
+has a new year, the World Bank has renamed its indicators and the workbook has moved. Nobody helps.
+
+The rows are BACI's, written in HS 2017 and, from 2022 on, HS 2022, with lines of scrap derived from
+them: each scrap code has a few per cent of the flows of its mineral.
+"""
+
+from collections.abc import Iterator
+
+import duckdb
+import pytest
+
+from minerals.sources import world_mining_data
+from minerals.sources.snapshots import SnapshotStore
+from tests.live import (
+    SEEDS,
+    LiveWarehouse,
+    Publishers,
+    comtrade_rows,
+    figures_until,
+    live_environment,
+    serving,
+    workbook,
+)
+from tests.publishers import as_json
+
+IMPORTERS = {"IND": 699, "JPN": 392, "DEU": 276}
+FIRST, LATER = range(2019, 2024), range(2020, 2025)
+EMPTY = as_json({"elapsedTime": "1.17 secs", "count": 0, "data": []})
+ERROR = as_json({"statusCode": 500, "message": "Something went wrong. Please try again."})
+FAULTS = ["429 0", "", "500", EMPTY, "reset", "", "half", "html", "", "damaged gzip", ERROR,
+          "previous page", "", "empty"]  # fmt: skip
+RELEASED = "select min(year), max(year), count(distinct importer_iso3) from marts.import_panel"
+
+
+def flows(trade: str, reporter: int) -> list[tuple]:
+    """Year, partner, code, USD and kg of a reporter in 2019-2024, in the revision of each year."""
+    return duckdb.sql(
+        f"""
+        with map as (from read_csv('{SEEDS / "hs_mineral_map.csv"}', all_varchar = true)),
+        bundle as (
+            select t::int as year, i, h0.hs_code, mineral, category, v::double as v,
+                q::double as q, if(t::int < 2022, 'H5', 'H6') as revision
+            from '{trade}' inner join map as h0
+                on h0.hs_revision = 'H0' and lpad(k::varchar, 6, '0') = h0.hs_code
+            where j = '{reporter}' and t::int between 2019 and 2024
+        ),
+        -- the same code where it still means the same, else the first of its mineral and category
+        codes as (
+            select bundle.*, coalesce(
+                min(map.hs_code) filter (map.hs_code = bundle.hs_code), min(map.hs_code)
+            ) as code
+            from bundle inner join map
+                on map.hs_revision = revision and map.mineral = bundle.mineral
+                and map.category = bundle.category
+            group by all
+        ),
+        scrap as (
+            select bundle.year, i, map.hs_code as code, 0.04 * v as v, 0.05 * q as q
+            from bundle inner join map
+                on map.hs_revision = revision and map.mineral = bundle.mineral
+            where map.category = 'scrap' and v > 1
+        ),
+        -- the line of several metals, out of which rhenium went in HS 2022
+        grouped as (
+            select year, i, 0.02 * v as v, 0.02 * q as q,
+                unnest(if(year < 2022, ['811292'], ['811292', '811241'])) as code
+            from bundle where mineral = 'Tungsten'
+        )
+        select year, i, code, round(1000 * sum(v), 2), round(1000 * sum(q), 3)
+        from (
+            select year, i, code, v, q from codes
+            union all by name from scrap union all by name from grouped
+        )
+        group by all order by all
+        """
+    ).fetchall()
+
+
+def rows_of(trade: str, years: range) -> list[dict]:
+    revisions = {year: "H5" if year < 2022 else "H6" for year in range(2019, 2025)}
+    return [
+        row
+        for reporter in IMPORTERS.values()
+        for row in comtrade_rows(flows(trade, reporter), reporter, revisions)
+        if int(row["period"]) in years
+    ]
+
+
+@pytest.fixture(scope="module")
+def store(refreshed) -> SnapshotStore:
+    return SnapshotStore(refreshed.settings.raw_dir)
+
+
+@pytest.fixture(scope="module")
+def trade(store) -> str:
+    return str(store.current("bilateral_trade").parquet("bilateral_trade"))
+
+
+@pytest.fixture(scope="module")
+def publishers(store, trade) -> Iterator[Publishers]:
+    with serving(store, rows_of(trade, FIRST), FIRST) as made:
+        made.world_bank.governance_prefix = ""
+        made.comtrade.script = list(FAULTS)
+        made.world_bank.script = ["", "500", "html", "", "reset"]
+        made.world_mining_data.script = ["503"]
+        made.geodist.script = ["half"]
+        yield made
+
+
+@pytest.fixture(scope="module")
+def live(publishers, tmp_path_factory) -> LiveWarehouse:
+    folder = tmp_path_factory.mktemp("years")
+    chosen = {"MINERALS_IMPORTERS": ",".join(IMPORTERS)}
+    warehouse = LiveWarehouse(folder, live_environment(folder, publishers) | chosen)
+    done = warehouse.command("refresh", "--quiet")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return warehouse
+
+
+def test_the_first_refresh_publishes_what_the_sources_share_through_all_faults(live, publishers):
+    assert live.served(RELEASED) == [(2019, 2023, 3)]
+    assert "years: 2019-2023 (the latest that trade and production both hold" in live.said
+    for publisher in (publishers.comtrade, publishers.world_bank, publishers.geodist):
+        assert publisher.script == []
+    served = {(r["reporterCode"], r["period"], r["cmdCode"], r["partnerCode"]): r["primaryValue"]
+              for r in publishers.comtrade.rows if r["partnerCode"] != 0}  # fmt: skip
+    with duckdb.connect(str(live.folder / "warehouse.duckdb"), read_only=True) as connection:
+        ((n_rows, usd),) = connection.execute(
+            "select count(*), sum(primaryValue) from raw.bilateral_trade"
+        ).fetchall()
+    assert n_rows == len(served)
+    assert usd == pytest.approx(sum(served.values()), rel=1e-12)
+
+
+def test_scrap_is_estimated_for_each_importer_and_has_a_portfolio(live):
+    fits = live.served(
+        "select importer_iso3, is_publishable from marts.ppml_fit where category = 'scrap' "
+        "order by 1"
+    )
+    assert fits == [("DEU", True), ("IND", True), ("JPN", True)]
+    ranked = live.served(
+        "select distinct importer_iso3 from marts.ranking_forward "
+        "where category = 'scrap' and coefficient_source = 'estimated' order by 1"
+    )
+    assert [iso3 for (iso3,) in ranked] == ["DEU", "IND", "JPN"]
+    shares = live.served(
+        "select sum(recommended_share) from marts.portfolio_partners where category = 'scrap' "
+        "group by importer_iso3, mineral"
+    )
+    assert len(shares) > 30
+    assert all(share == pytest.approx(1.0, abs=1e-6) for (share,) in shares)
+
+
+def test_a_line_that_was_split_in_2022_stays_one_market_in_the_window(live):
+    minerals = live.served(
+        "select distinct mineral from marts.import_panel "
+        "where products_value_usd > 0 and (mineral like 'Gallium, %' or mineral = 'Rhenium')"
+    )
+    assert minerals == [("Gallium, Germanium, Hafnium, Indium, Niobium, Rhenium and Vanadium",)]
+
+
+@pytest.fixture(scope="module")
+def later(live, publishers, store, trade) -> LiveWarehouse:
+    """A year later: everything has moved on."""
+    production = str(store.current("production").parquet("production"))
+    publishers.comtrade.rows = rows_of(trade, range(2019, 2025))
+    publishers.comtrade.revised["2023"] = 2
+    publishers.comtrade.script = ["500", "", EMPTY, "reset"]
+    publishers.world_mining_data.files = {
+        "/" + world_mining_data.WORKBOOK_PATHS[1]: workbook(production, LATER)
+    }
+    publishers.world_bank.figures = figures_until(2024)
+    publishers.world_bank.governance_prefix = "GOV_WGI_"
+    publishers.world_bank.updated = {"2": "2027-07-01", "3": "2026-11-01"}
+    new = {"iso3": "XYZ", "name": "Atlantis", "region": "South Asia", "income_group": ""}
+    publishers.world_bank.economies.append(new)
+    live.said = ""
+    done = live.command("refresh", "--quiet")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return live
+
+
+def test_a_year_later_the_window_has_moved_without_a_hand(later):
+    assert later.served(RELEASED) == [(2020, 2024, 3)]
+    assert "years: 2020-2024" in later.said
+    made = later.served("select count(distinct release_id) from marts.import_panel")
+    assert made == [(1,)]
+    assert len(list((later.folder / "releases").glob("*/*/manifest.json"))) == 2
+
+
+def test_what_the_sources_lack_is_said_beside_the_release(later):
+    warnings = [line for line in later.said.splitlines() if "is_up_to_date" in line]
+    assert any("XYZ (Atlantis)" in line for line in warnings)
+    assert not any("is kept but not used" in line for line in warnings)
