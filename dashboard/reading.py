@@ -5,7 +5,7 @@ The views in the release's own folder are opened read-only and without a lock, s
 goes on undisturbed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,6 +106,23 @@ def has_mart(name: str) -> bool:
 def mart(name: str) -> Mart:
     """The declaration of a mart in this session's release: its words, key and columns."""
     return _contract(str(pinned().folder))[name]
+
+
+def marts() -> list[str]:
+    """The names of the marts that this session's release holds."""
+    return sorted(_contract(str(pinned().folder)))
+
+
+def later(sql: str, **parameters: Any) -> Callable[[], pd.DataFrame]:
+    """What `rows` returns, asked when it is called, also in a thread without a session. It is not
+    kept: whole marts are large."""
+    connection = _connection(str(pinned().folder))
+
+    def ask() -> pd.DataFrame:
+        with connection.cursor() as cursor:
+            return cursor.execute(sql, parameters).df()
+
+    return ask
 
 
 def columns() -> dict[str, Column]:

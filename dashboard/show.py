@@ -2,7 +2,7 @@
 
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,6 +17,8 @@ from minerals.marts import Column
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#F0E442"]
 """Okabe and Ito's, told apart with every kind of colour blindness."""
 GREY = "#8A8A8A"
+LONGEST_WORKBOOK = 50_000
+"""Rows of an Excel file that is written while somebody waits."""
 AMOUNT_AXIS = alt.Axis(
     labelExpr="replace(replace(format(datum.value, '~s'), 'G', ' bn'), 'M', ' m')"
 )
@@ -270,6 +272,57 @@ def values_table(
         "· - no observation; in trade, no flow"
     )
     _downloads(values, name, origin(datasets))
+
+
+def whole_mart(name: str, n_rows: int, where: str, asked: Mapping[str, Any]) -> None:
+    """A mart, or the rows of it that `where` picks, as CSV, Excel and Parquet: read and written
+    when somebody asks for them."""
+    known = origin()
+    select = f"select * from marts.{name} {where} order by {', '.join(reading.mart(name).key)}"
+    ask = reading.later(select, **asked)
+    forms: dict[str, tuple[str, Callable[[pd.DataFrame], bytes]]] = {
+        "csv": ("CSV", partial(as_csv, origin=known)),
+        "xlsx": ("Excel", partial(as_excel, origin=known)),
+        "parquet": ("Parquet", as_parquet),
+    }
+    with st.container(key="files_whole_mart", horizontal=True, gap="small"):
+        for ending, (label, make) in forms.items():
+            is_too_long = ending == "xlsx" and n_rows > LONGEST_WORKBOOK
+            st.download_button(
+                label,
+                data=partial(_written, ask, make),
+                file_name=f"{name}-{known.release_id}.{ending}",
+                key=f"whole_mart_{ending}",
+                on_click="ignore",
+                icon=":material/download:",
+                disabled=is_too_long,
+                help=f"More than {LONGEST_WORKBOOK:,} rows: pick fewer, or take CSV or Parquet."
+                if is_too_long
+                else f"Every row of {name}",
+            )
+    st.caption(known.line)
+
+
+def _written(ask: Callable[[], pd.DataFrame], make: Callable[[pd.DataFrame], bytes]) -> bytes:
+    return make(ask())
+
+
+def as_parquet(rows: pd.DataFrame) -> bytes:
+    """The rows with the columns of the mart, as a release holds them."""
+    file = io.BytesIO()
+    rows.to_parquet(file, index=False)
+    return file.getvalue()
+
+
+def meanings(name: str) -> None:
+    """What each column of a mart means, with its type and unit."""
+    known = reading.mart(name).columns
+    told = [[c.name, c.type, c.unit, c.description] for c in known]
+    st.dataframe(
+        pd.DataFrame(told, columns=["Column", "Type", "Unit", "Meaning"]),
+        hide_index=True,
+        alt=f"Columns of {name}",
+    )
 
 
 def _downloads(rows: pd.DataFrame, name: str, known: Origin, has_line: bool = True) -> None:

@@ -22,6 +22,14 @@ EVIDENCE_MEANING = (
     "● computed by this release from ingested data · ◆ an official act or two independent "
     "sources · ◇ one source · ○ unverified · △ projection or judgement"
 )
+VERDICTS = {
+    "agrees": "✓ agrees",
+    "near": "~ near",
+    "differs": "✗ differs",
+    "superseded": "↻ superseded",
+    "not_computable": "· not computable",
+}
+"""Of a cited figure beside the computed one, by sign and word."""
 STRATEGIES = {
     "secure_long_term": "Secure long term",
     "build_data": "Build data",
@@ -101,6 +109,8 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
             shown[column] = shown[column].astype("float64") / 1000
         elif column.endswith("evidence_label"):
             shown[column] = evidence(shown[column])
+        elif column == "verdict":
+            shown[column] = shown[column].map(lambda name: VERDICTS.get(name, name))
         elif column in _WITH_CODES:
             shown[column] = shown[column].map(named)
         elif column == "source_dataset":

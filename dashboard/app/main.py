@@ -13,13 +13,14 @@ from dashboard import reading, words
 from minerals.errors import MineralsError
 
 PAGES = {
-    "": {"overview": "Overview", "mineral": "Mineral"},
+    "": {"overview": "Overview", "mineral": "Mineral", "partner": "Partner"},
     "Supply": {
         "imports": "Imports",
         "world_supply": "World supply",
         "explore": "Explore indicators",
     },
-    "Decide": {"ranking": "Ranking", "portfolio": "Portfolio"},
+    "Decide": {"ranking": "Ranking", "portfolio": "Portfolio", "shocks": "Shocks"},
+    "Check": {"study": "Study and check figures", "data": "Data and downloads"},
 }
 SECONDS_BETWEEN_LOOKS = 15  # for a newer release, while a page is open
 

@@ -68,7 +68,7 @@ def product_variants(panel: pd.DataFrame, importer: str) -> dict[str, pd.DataFra
         row["n_years_left_out"] = len(years)
         row["n_years_better_than_base"] = sum(own[y] < left_out[BASE][y] for y in years)
         if years:
-            row["deviance_left_out_year"] = float(np.mean([own[y] for y in years]))
+            row["deviance_left_out"] = float(np.mean([own[y] for y in years]))
     comparison = pd.DataFrame(
         rows, columns=[c.name for c in marts.python_marts()["model_comparison"].columns]
     )

@@ -18,6 +18,8 @@ from minerals.sourcing.programme import NO_CHANGE_LIMIT, FloatArray, Solution, W
 
 LARGEST_PARTNERS = 10
 NAMED_REPLACEMENTS = 5
+FIGURES = ("lost_share", "lost_qty_kg", "replaceable_share", "n_candidates_left", "next_best",
+           "hhi_before", "hhi_after")  # fmt: skip
 
 
 EVENT_COLUMNS = ("event", "from_date", "actor_iso3", "target_iso3", "mineral", "category",
@@ -61,6 +63,26 @@ def lose(partners: pd.DataFrame, lost: Sequence[str]) -> Loss:
     """
     require_columns(partners, _NEEDED, "partners")
     return _lose(_columns(partners), lost)
+
+
+def losses(partners: pd.DataFrame, lost: Sequence[str]) -> pd.DataFrame:
+    """Take suppliers away from every market that has them: what the dashboard asks for.
+
+    partners: rows of `portfolio_partners`, of any markets. One row per market that loses a known
+    quantity, the largest lost share first: importer_iso3, category, mineral and the figures of
+    `portfolio_shocks` from lost_share to hhi_after, in its units. Nothing lost gives no row.
+    Raises ValueError for a missing column.
+    """
+    require_columns(partners, _NEEDED, "partners")
+    rows = []
+    for key, _, columns in by_market(partners, _NEEDED):
+        loss = _lose(_columns(columns), lost)
+        if loss.lost_qty_kg > 0:
+            rows.append({**dict(zip(MARKET, key, strict=True)), **_figures(loss)})
+    found = pd.DataFrame(rows, columns=[*MARKET, *FIGURES])
+    return found.sort_values(
+        ["lost_share", *MARKET], ascending=[False, True, True, True], ignore_index=True
+    )
 
 
 def _columns(partners: pd.DataFrame | Columns) -> Columns:
@@ -147,7 +169,8 @@ def standing_shocks(
             and is_aimed_at(event["target_iso3"], names["importer_iso3"])
         ]
         for shock in _shocks(market, largest.get(names["importer_iso3"], []), hit):
-            rows.append({**names, **shock, **_figures(market, shock)})
+            loss = _lose(market, [shock["lost_exporters"]])
+            rows.append({**names, **shock, **_figures(loss)})
     if not rows:
         return marts.empty("portfolio_shocks")
     return marts.conform(pd.DataFrame(rows), "portfolio_shocks")
@@ -188,7 +211,8 @@ def _shocks(
         yield dict(zip(names, shock, strict=True))
 
 
-def _figures(market: Columns, shock: dict[str, Any]) -> dict[str, object]:
-    loss = _lose(market, [shock["lost_exporters"]])
+def _figures(loss: Loss) -> dict[str, object]:
+    """The columns FIGURES of `portfolio_shocks`."""
     named = [f"{exporter} {part:.0%}" for exporter, part in loss.next_best(NAMED_REPLACEMENTS)]
-    return {**vars(loss), "next_best": ", ".join(named)}
+    figures = {**vars(loss), "next_best": ", ".join(named)}
+    return {name: figures[name] for name in FIGURES}

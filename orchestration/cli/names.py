@@ -7,7 +7,6 @@ words by the functions here.
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -129,14 +128,6 @@ def first_importer(settings: Settings) -> str:
     return STUDY_IMPORTER if first == EVERY_IMPORTER else first
 
 
-def mart_names() -> list[str]:
-    """The names of the published marts, from the files that declare them: no YAML is read."""
-    from minerals.marts import DBT_MARTS, INTERNAL
-
-    files = [*DBT_MARTS.glob("*.yml"), *Path(DBT_MARTS.parents[2], "minerals/marts").glob("*.yml")]
-    return sorted({file.stem for file in files if file.stem[0] != "_"} - set(INTERNAL))
-
-
 def _as_typed(names: Iterable[str], beginning: str) -> Iterator[str]:
     """Those names that begin so, in the case of the beginning, with hyphens for signs and blanks,
     so that no shell needs quotes."""
@@ -183,7 +174,9 @@ def _countries(_: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
 
 
 def _marts(_: typer.Context, incomplete: str) -> Iterator[str]:
-    return (name for name in mart_names() if name.startswith(incomplete.lower()))
+    from minerals.marts import names
+
+    return (name for name in names() if name.startswith(incomplete.lower()))
 
 
 def _models(_: typer.Context, incomplete: str) -> Iterator[str]:

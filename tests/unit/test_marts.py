@@ -1,6 +1,6 @@
 """What is declared of the marts: one type for one kind of thing, names for every code."""
 
-from minerals.marts import published, python_marts
+from minerals.marts import names, published, python_marts
 
 
 def test_years_dates_and_times_have_one_type_each():
@@ -12,6 +12,10 @@ def test_years_dates_and_times_have_one_type_each():
                 kinds[kind].add(column.type)
     assert kinds["year"] == {"BIGINT"} and kinds["date"] == {"DATE"}
     assert kinds["at"] <= {"DATE", "TIMESTAMP"}
+
+
+def test_the_names_are_those_that_are_published():
+    assert names() == list(published())
 
 
 def test_codes_can_be_named_from_the_release_itself():

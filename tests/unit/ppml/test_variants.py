@@ -61,7 +61,7 @@ def test_a_variant_is_judged_by_years_that_it_has_not_seen(
     comparison = made["model_comparison"].set_index("variant")
     assert comparison["n_years_left_out"].tolist() == [4, 4]
     assert comparison["n_years_better_than_base"].to_dict() == {"base": 0, "refined": 4}
-    deviance = comparison["deviance_left_out_year"]
+    deviance = comparison["deviance_left_out"]
     assert deviance["refined"] < 0.5 * deviance["base"]
     estimates = made["ppml_variants"].set_index(["variant", "term"])["estimate"]
     assert estimates["refined", "ln_refined_qty"] == pytest.approx(0.5, abs=0.05)

@@ -12,6 +12,7 @@ from minerals.sourcing.shocks import (
     EVENT_COLUMNS,
     largest_partners,
     lose,
+    losses,
     recommend_without,
     share_out,
     standing_shocks,
@@ -75,6 +76,19 @@ def test_what_cannot_be_replaced_is_said() -> None:
     nobody = lose(market(), ["CHL", "AUS", "BRA", "PER"])
     assert (nobody.lost_share, nobody.replaceable_share) == (1.0, 0.0)
     assert np.isnan(nobody.hhi_after)
+
+
+def test_losses_of_several_markets_are_those_of_each() -> None:
+    partners = pd.concat([market("Copper"), market("Nickel"), market("Tin", "products")])
+    partners.loc[partners["mineral"].eq("Nickel"), "annual_qty_kg"] = [10.0, 0.0, 90.0, 0.0]
+    found = losses(partners, ["CHL"])
+    assert list(found["mineral"]) == ["Copper", "Tin", "Nickel"]
+    one = lose(partners[partners["mineral"] == "Nickel"], ["CHL"])
+    row = found.iloc[2]
+    assert (row["lost_share"], row["hhi_after"]) == (0.1, one.hhi_after)
+    assert (row["category"], row["next_best"]) == ("ores", "BRA 60%, AUS 40%")
+    assert losses(partners, ["PER"]).empty
+    assert list(losses(partners, ["PER"]).columns) == list(found.columns)
 
 
 def test_losing_who_sells_nothing_changes_nothing() -> None:

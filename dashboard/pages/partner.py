@@ -1,0 +1,220 @@
+"""Partner: one country to this importer, over all minerals."""
+
+import altair as alt
+import streamlit as st
+
+from dashboard import filters, reading, show, words
+from minerals.names import CATEGORIES
+
+SHOWN = 20
+SHARES = {"actual_share": "today", "recommended_share": "recommended"}
+TYPES = {
+    "core": "Core partner",
+    "regular": "Regular partner",
+    "mineral_specific": "For a few minerals",
+}
+HEADINGS = {"actual_share": "Today", "recommended_share": "Recommended", "change_share": "Change",
+            "headline_rank": "Rank", "rank_low": "from", "rank_high": "to",
+            "actual_rank": "Rank of purchases", "supplier_type": "Type",
+            "annual_qty_kg": "Bought a year (t)", "years_in_top_k": "Years among the leading",
+            "years_observed": "of", "persistence": "Over the years",
+            "headline_model": "Model"}  # fmt: skip
+
+show.title("Partner", "What is one country to this importer, over all minerals?")
+importer = filters.importer()
+candidates = reading.rows(
+    """
+    select exporter_iso3, sum(value_usd)::double as value_usd
+    from (
+        select distinct exporter_iso3 from marts.supplier_overview
+        where importer_iso3 = $importer
+    )
+    left join (
+        select exporter_iso3, value_usd from marts.trade_flows
+        where
+            importer_iso3 = $importer
+            and year = (select max(year) from marts.trade_flows where importer_iso3 = $importer)
+    ) using (exporter_iso3)
+    group by exporter_iso3
+    order by value_usd desc nulls last, exporter_iso3
+    """,
+    importer=importer,
+)
+if show.empty(candidates, f"suppliers of {words.country(importer)}"):
+    st.stop()
+by_value = list(candidates["exporter_iso3"])
+partner = filters.choice(
+    "partner", "Partner", sorted(by_value, key=words.country), by_value[0], words.country
+)
+pair = {"importer": importer, "partner": partner}
+markets = reading.rows(
+    """
+    select
+        mineral, category, action, role, actual_share, recommended_share, change_share,
+        headline_rank, rank_low, rank_high, top_k_probability, actual_rank, supplier_type,
+        o.persistence, years_in_top_k, years_observed, annual_qty_kg, headline_model, evidence,
+        doubtful_qty_kg > 0 as is_doubtful
+    from marts.supplier_overview as o
+    left join marts.ranking_persistence as p
+        using (importer_iso3, exporter_iso3, mineral, category)
+    where
+        importer_iso3 = $importer
+        and exporter_iso3 = $partner
+        and (p.coefficient_source is null or p.coefficient_source = o.headline_model)
+    order by
+        greatest(coalesce(actual_share, 0), coalesce(recommended_share, 0)) desc,
+        headline_rank, mineral, category
+    """,
+    **pair,
+)
+bought = markets[markets["actual_share"] > 0]
+core = reading.rows(
+    """
+    select partner_type, n_markets
+    from marts.portfolio_core_partners
+    where importer_iso3 = $importer and exporter_iso3 = $partner
+    """,
+    **pair,
+)
+flows = reading.rows(
+    """
+    select year, mineral, category, sum(value_usd)::double as value_usd, sum(qty_kg) as qty_kg,
+        bool_or(is_quantity_unknown) as is_unknown, bool_or(is_doubtful) as is_doubtful
+    from marts.trade_flows
+    where importer_iso3 = $importer and exporter_iso3 = $partner
+    group by all
+    order by year, value_usd desc, mineral, category
+    """,
+    **pair,
+)
+
+st.subheader(f"{words.country(partner)} to {words.country(importer)}", anchor=False)
+of_model = core.iloc[0] if len(core) else None
+last = candidates["value_usd"].iloc[by_value.index(partner)]
+show.tiles(
+    {
+        "Kind of partner": (
+            "Leads nowhere" if of_model is None else TYPES[of_model["partner_type"]],
+            "Core: the model has it among the leading suppliers of at least half of the markets.",
+        ),
+        "Sells in": (
+            f"{len(bought)} of {len(markets)} markets",
+            "Minerals and categories with imports of known quantity in the window, of those where "
+            "it is a candidate.",
+        ),
+        "Largest supplier in": (
+            str((bought["actual_rank"] == 1).sum()),
+            "Markets where more was bought from it than from any other.",
+        ),
+        "Leads by the model in": (
+            f"{0 if of_model is None else of_model['n_markets']} of {len(markets)}",
+            "Markets where the model has it among the leading suppliers.",
+        ),
+        "Bought in the last year": (
+            words.amount(last, "USD"),
+            "Value of all critical minerals.",
+        ),
+    }
+)
+
+left, right = st.columns(2)
+with left:
+    st.subheader("Today and recommended", anchor=False)
+    weighty = markets[
+        (markets["actual_share"] > 0.005) | (markets["recommended_share"] > 0.005)
+    ].head(SHOWN)
+    if not show.empty(weighty, f"markets where {words.country(partner)} has half a per cent"):
+        shown = words.readable(weighty)
+        shown["market"] = shown["mineral"] + ", " + shown["category"]
+        shown["market"] = shown["market"].where(
+            ~shown["is_doubtful"], words.DOUBTFUL + " " + shown["market"]
+        )
+        long = shown.melt(["market", "role"], list(SHARES), "which", "share").dropna()
+        long["which"] = long["which"].map(SHARES)
+        base = alt.Chart(long, height=show.height(len(shown))).encode(
+            alt.X("share:Q", title="Share of the imports", axis=alt.Axis(format="%")),
+            alt.Y("market:N", title=None, sort=list(shown["market"])),
+        )
+        show.chart(
+            base.mark_line(color=show.GREY).encode(alt.Detail("market:N"))
+            + base.mark_point(filled=True, size=80, opacity=1).encode(
+                alt.Color(
+                    "which:N",
+                    title=None,
+                    scale=alt.Scale(domain=list(SHARES.values()), range=show.COLOURS[:2]),
+                    legend=alt.Legend(orient="top"),
+                ),
+                alt.Shape(
+                    "which:N",
+                    scale=alt.Scale(
+                        domain=list(SHARES.values()), range=["circle", "triangle-right"]
+                    ),
+                ),
+                tooltip=["market", "role", "which", alt.Tooltip("share", format=".1%")],
+            ),
+            weighty,
+            "partner_shares",
+            f"Share of {partner} in the imports of {importer}, today and recommended, by market",
+        )
+        st.caption(f"{len(weighty)} of {len(markets)} markets, the largest first.")
+with right:
+    st.subheader("What is bought, year by year", anchor=False)
+    if not show.empty(flows, f"imports from {words.country(partner)}"):
+        by_year = flows.groupby(["year", "category"], as_index=False)["value_usd"].sum()
+        show.chart(
+            alt.Chart(by_year, height=show.height(SHOWN))
+            .mark_bar()
+            .encode(
+                alt.X("year:O", title=None, axis=show.YEAR_AXIS),
+                alt.Y("value_usd:Q", title="USD", axis=show.AMOUNT_AXIS),
+                alt.Color(
+                    "category:N",
+                    title=None,
+                    scale=alt.Scale(domain=list(CATEGORIES), range=show.COLOURS[:3]),
+                    legend=alt.Legend(orient="top"),
+                ),
+                tooltip=["category", "year", alt.Tooltip("value_usd", format=",.0f")],
+            ),
+            flows,
+            "bought_by_year",
+            f"Imports of {importer} from {partner}, USD, by category and year",
+            show.TRADE,
+        )
+
+if len(flows):
+    newest = flows["year"].max()
+    st.subheader(f"Bought in {newest}", anchor=False)
+    show.table(
+        flows[flows["year"] == newest].drop(columns="year"),
+        "bought_now",
+        show.TRADE,
+        headings={"qty_kg": "Quantity (t)", "value_usd": "Value (USD)",
+                  "is_unknown": "Quantity of a part unknown"},
+        doubtful="is_doubtful",
+        missing="unknown",
+    )  # fmt: skip
+
+st.subheader("Every market where it could sell", anchor=False)
+show.table(markets, "partner_markets", headings=HEADINGS, doubtful="is_doubtful", missing="none")
+
+st.subheader("Does it make what it sells?", anchor=False)
+types = reading.rows(
+    """
+    select mineral, category, supplier_type, mines, refines, exports_qty_kg, imports_qty_kg,
+        reexport_ratio
+    from marts.supplier_types
+    where exporter_iso3 = $partner
+    order by exports_qty_kg desc nulls last, mineral, category
+    """,
+    partner=partner,
+)
+if not show.empty(types, f"exports of {words.country(partner)}"):
+    show.table(
+        types,
+        "supplier_types",
+        ("bilateral_trade", "production"),
+        headings={"exports_qty_kg": "Exports to all (t)", "imports_qty_kg": "Imports (t)",
+                  "reexport_ratio": "Imported for each ton exported"},
+        also=show.USGS,
+        missing="no figure",
+    )  # fmt: skip

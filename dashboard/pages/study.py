@@ -1,0 +1,227 @@
+"""The study and the check figures: what the sources print, beside what this release computes."""
+
+import altair as alt
+import streamlit as st
+
+from dashboard import filters, reading, show, words
+
+ALL = "all"
+ORES = "ores"  # the study prints the rankings of no other category
+PRINTED = ("printed by the study", "estimated here")
+HEADINGS = {"figure_id": "Figure", "as_printed": "As printed", "cited_value": "Cited",
+            "computed_value": "Computed", "relative_difference": "Relative difference",
+            "cited_evidence_label": "Support of the cited", "dataset": "Computed from",
+            "computed_evidence_label": "Support of the computed",
+            "our_rank": "Rank here", "rank": "Printed rank",
+            "our_rank_as_served": "as served", "exporter_iso3": "Supplier",
+            "country_as_printed": "As printed", "overlap_share": "In both lists",
+            "spearman_rho": "Rank correlation", "is_top1_match": "Same first",
+            "difference": "Kind of difference", "driver": "What drives it"}  # fmt: skip
+
+show.title("Study and check figures", "What did the sources print, and what do we compute?")
+importer = filters.importer()
+st.subheader("Cited figures, checked", anchor=False)
+checks = reading.rows(
+    """
+    select f.subject, c.verdict, f.as_printed, c.cited_evidence_label, c.computed_value, c.unit,
+        c.computed_evidence_label, nullif(c.dataset, '') as dataset, c.explanation, c.cited_value,
+        c.cited_low, c.cited_high, c.relative_difference, f.qualifier, f.mineral, f.stage,
+        f.country_iso3, f.year, f.source_id, f.location, f.cited_source, f.edition, f.citation,
+        f.figure_id
+    from marts.figure_checks as c
+    inner join marts.cited_figures as f using (figure_id)
+    order by f.figure_id, dataset
+    """
+)
+sources = reading.rows("from marts.cited_sources order by source_id")
+names = {
+    row.source_id: f"{row.source_id} {row.author} ({row.year})" for row in sources.itertuples()
+}
+source = filters.choice(
+    "cited", "Source of the cited figures", [ALL, *names], words=lambda key: names.get(key, key)
+)
+verdict = filters.choice(
+    "verdict",
+    "Verdict",
+    [ALL, *words.VERDICTS],
+    words=lambda key: words.VERDICTS.get(key, key),
+)
+of_source = checks if source == ALL else checks[checks["source_id"] == source]
+counts = of_source.groupby(["source_id", "verdict"]).size().reset_index(name="n_checks")
+shown = words.readable(counts)
+shown["source"] = shown["source_id"].map(names)
+shown["place"] = counts["verdict"].map(list(words.VERDICTS).index)
+show.chart(
+    alt.Chart(shown, height=show.height(shown["source"].nunique(), 34))
+    .mark_bar()
+    .encode(
+        alt.X("n_checks:Q", title="Checks", axis=alt.Axis(tickMinStep=1)),
+        alt.Y("source:N", title=None, sort=None),
+        alt.Color(
+            "verdict:N",
+            title=None,
+            scale=alt.Scale(
+                domain=list(words.VERDICTS.values()),
+                range=[show.COLOURS[2], show.COLOURS[5], show.COLOURS[4], show.COLOURS[1],
+                       "#D0D0D0"],
+            ),
+            legend=alt.Legend(orient="top"),
+        ),
+        alt.Order("place:Q"),
+        tooltip=["source", "verdict", "n_checks"],
+    ),
+    counts,
+    "verdicts",
+    "How many checks of cited figures agree, by source",
+)  # fmt: skip
+picked = of_source if verdict == ALL else of_source[of_source["verdict"] == verdict]
+if not show.empty(picked, f"checks of {names.get(source, 'any source')} with this verdict"):
+    show.table(
+        picked,
+        "figure_checks",
+        headings=HEADINGS,
+        also=show.USGS,
+        missing="none",
+    )
+st.caption(
+    "A cited and a computed value are never in one column. near: within 15%, or 5 points of a "
+    "growth rate; superseded: a newer edition of what the source cites says otherwise; not "
+    "computable: no dataset here holds it."
+)
+with st.expander("The sources"):
+    for row in sources.itertuples():
+        link = f" {row.url}" if isinstance(row.url, str) else ""
+        st.markdown(f"**{row.source_id}** {row.author} ({row.year}). *{row.title}*.{link}")
+        st.caption(f"{row.licence}. {row.note}")
+
+st.subheader("The study's model and ours", anchor=False)
+category = filters.category()
+fits = reading.rows(
+    """
+    select
+        unnest([
+            'Observations', 'Parameters', 'Pseudo R2', 'Mean import, kg',
+            'Standard deviation, kg', 'Chi-squared', 'AIC', 'BIC', 'Total import, kg'
+        ]) as measure,
+        unnest([
+            n_observations, n_parameters_implied, pseudo_r2, mean_dependent, sd_dependent, chi2,
+            aic, bic, total_implied
+        ]) as printed,
+        unnest([
+            our_n_observations, our_n_parameters, our_pseudo_r2, our_mean_dependent_kg,
+            our_sd_dependent_kg, our_wald_chi2, our_aic, our_bic, our_total_kg
+        ]) as computed,
+        evidence_label
+    from marts.published_fit
+    where category = $category
+    """,
+    category=category,
+)
+terms = reading.rows(
+    """
+    select term, coefficient_source, estimate, std_error, p_value, conf_low, conf_high, status
+    from marts.ppml_coefficients
+    where
+        importer_iso3 = $importer and category = $category and term_type = 'covariate'
+        and se_type in ('published', 'clustered_exporter')
+    order by term, coefficient_source desc
+    """,
+    importer=importer,
+    category=category,
+)
+left, right = st.columns(2)
+with left:
+    st.markdown(f"**Fit of {category}, India: printed beside ours**")
+    if not show.empty(fits, f"the study's fit of {category}"):
+        show.table(
+            fits,
+            "fits",
+            headings={"printed": "Printed, or implied by it", "computed": "Here",
+                      "evidence_label": "Support of the printed"},
+            missing="none",
+        )  # fmt: skip
+with right:
+    st.markdown(f"**Coefficients of {category}, {words.country(importer)}, with 95% interval**")
+    if not show.empty(terms, f"coefficients of {category}"):
+        shown = words.readable(terms)
+        shown["which"] = shown["coefficient_source"].map(
+            dict(zip(("published", "estimated"), PRINTED, strict=True))
+        )
+        base = alt.Chart(shown, height=alt.Step(14)).encode(
+            alt.Y("term:N", title=None),
+            alt.YOffset("which:N", sort=list(PRINTED)),
+            alt.Color(
+                "which:N",
+                title=None,
+                scale=alt.Scale(domain=list(PRINTED), range=show.COLOURS[:2]),
+                legend=alt.Legend(orient="top"),
+            ),
+        )
+        show.chart(
+            base.mark_rule().encode(alt.X("conf_low:Q", title="Coefficient"), alt.X2("conf_high:Q"))
+            + base.mark_point(filled=True, size=60, opacity=1).encode(
+                alt.X("estimate:Q"),
+                alt.Shape("which:N", title=None),
+                tooltip=["term", "which", "estimate", "std_error", "p_value", "status"],
+            ),
+            terms,
+            "coefficients",
+            f"Coefficients of {category} with 95% interval, printed by the study and estimated",
+        )
+        if (terms["coefficient_source"] == "estimated").sum() == 0:
+            st.caption(f"Nothing is estimated here for {category}: the trade data have none.")
+
+st.subheader("The study's rankings of ores, place by place", anchor=False)
+mineral = filters.mineral()
+scores = reading.rows(
+    """
+    select mineral, n_published, n_common, overlap_share, overlap_share_as_served, spearman_rho,
+        is_top1_match
+    from marts.replication_scorecard
+    where category = $ores and n_published > 0
+    order by overlap_share desc nulls last, mineral
+    """,
+    ores=ORES,
+)
+if not show.empty(scores, "printed rankings of ores"):
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**Printed suppliers that are also ours, with its coefficients**")
+        show.chart(
+            show.bars(
+                scores[scores["overlap_share"].notna()],
+                "overlap_share",
+                "Share in both lists",
+                "mineral",
+            ),
+            scores,
+            "replication_scorecard",
+            "Share of the printed suppliers of ores that this release also ranks first",
+        )
+    ranks = reading.rows(
+        """
+        select rank, our_rank, our_rank_as_served, exporter_iso3, country_as_printed
+        from marts.published_rankings
+        where category = $ores and mineral = $mineral
+        order by rank
+        """,
+        ores=ORES,
+        mineral=mineral,
+    )
+    with right:
+        st.markdown(f"**{mineral}**")
+        if not show.empty(ranks, f"a printed ranking of {mineral}, ores"):
+            show.table(ranks, "published_rankings", headings=HEADINGS, missing="no candidate")
+        differences = reading.rows(
+            """
+            select exporter_iso3, difference, published_rank, our_rank, driver, is_driver_imputed
+            from marts.replication_differences
+            where category = $ores and mineral = $mineral
+            order by published_rank nulls last, our_rank, exporter_iso3
+            """,
+            ores=ORES,
+            mineral=mineral,
+        )
+        if not show.empty(differences, f"differences from the printed ranking of {mineral}"):
+            st.markdown("**Why they differ**")
+            show.table(differences, "replication_differences", headings=HEADINGS, missing="none")
