@@ -201,7 +201,7 @@ def policy(warehouse: Warehouse, settings: RunSettings) -> Iterator[dg.Materiali
             warehouse.frame("marts.portfolio_partners"),
             warehouse.frame("conformed.int_world_supply__latest"),
             events,
-            warehouse.frame("conformed.dim_country"),
+            warehouse.frame("marts.dim_country"),
             last_year,
         ),
         "policy_options": policy_options(

@@ -24,11 +24,11 @@ _SECTIONS = {
         group by all order by stage, source""",
     "Imports and their concentration (computed)": """
         select category, named(top1_exporter_iso3) as largest, pct(top1_share) as share,
-            printf('%.2f', hhi_actual) as HHI, n_suppliers as suppliers,
+            printf('%.2f', c.hhi_actual) as HHI, n_suppliers as suppliers,
             n_candidates as candidates,
             coalesce(case when unreplaceable_share is not null then pct(unreplaceable_share) end,
                 'unknown') as unreplaceable
-        from marts.portfolio_concentration
+        from marts.portfolio_concentration as c
         left join marts.contingency_priorities using (importer_iso3, category, mineral)
         where is_asked(importer_iso3, mineral) and top1_share is not null
         order by category""",
