@@ -61,7 +61,7 @@ _SECTIONS = {
         order by x.is_in_force desc, lost_share_expected desc, category, event
         limit {_EVENTS}""",
     "Agreements with the leading suppliers": f"""
-        with leading as (
+        with sellers as (
             select exporter_iso3, max(recommended_share) as share from marts.portfolio_partners
             where is_asked(importer_iso3, mineral)
             group by all order by share desc nulls last, exporter_iso3 limit {_SUPPLIERS})
@@ -70,7 +70,7 @@ _SECTIONS = {
                 filter (mode = 'bilateral' or scope = 'minerals'), 'none at hand') as agreements,
             count(agreement_id) as "all in the register",
             coalesce(max(evidence_label), '') as "weakest label"
-        from leading
+        from sellers
         left join (from marts.partner_agreements where importer_iso3 = buyer())
             on exporter_iso3 = partner_iso3
         group by exporter_iso3, share order by share desc nulls last""",
