@@ -176,6 +176,7 @@ def floor(folder: Path) -> dict[str, float]:
             ranking_forward=rankings["ranking_forward"],
             ranking_persistence=rankings["ranking_persistence"],
             restrictions=database.sql("from marts.policy_events where is_supply_restriction").df(),
+            attributes=database.sql("from marts.partner_attributes").df(),
             supplier_types=database.sql("from marts.supplier_types").df(),
         )
     with clock(stages, "publication"):
