@@ -179,6 +179,7 @@ def floor(folder: Path) -> dict[str, float]:
             ranking_forward=rankings["ranking_forward"],
             ranking_persistence=rankings["ranking_persistence"],
             restrictions=database.sql("from marts.policy_events where is_supply_restriction").df(),
+            attributes=database.sql("from marts.partner_attributes").df(),
             supplier_types=types,
         )
     with clock(stages, "publication"):

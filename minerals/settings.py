@@ -94,6 +94,27 @@ class Choices(BaseModel):
     risk_penalty: float = Field(
         1.0, ge=0, le=1e6, description="weight of the suppliers' risk in the recommended portfolio"
     )
+    governance_weight: float = Field(
+        0.5, ge=0, le=1e6, description="weight of governance in a supplier's risk"
+    )
+    rank_weight: float = Field(
+        0.5, ge=0, le=1e6, description="weight of the rank's uncertainty in a supplier's risk"
+    )
+    alignment_weight: float = Field(
+        0.0, ge=0, le=1e6, description="weight of the distance of votes in a supplier's risk"
+    )
+    restriction_weight: float = Field(
+        0.0, ge=0, le=1e6, description="weight of export restrictions in a supplier's risk"
+    )
+    logistics_weight: float = Field(
+        0.0, ge=0, le=1e6, description="weight of poor logistics in a supplier's risk"
+    )
+    regulatory_weight: float = Field(
+        0.0, ge=0, le=1e6, description="weight of political and regulatory risk in a supplier's"
+    )
+    limit_by_restrictions: bool = Field(
+        False, description="let bans and quotas in force limit a supplier's capacity"
+    )
     simulation_draws: int = Field(
         1000, ge=100, le=100_000, description="draws behind rank intervals of published models"
     )

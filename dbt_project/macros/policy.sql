@@ -27,3 +27,9 @@
         else 5
     end
 {%- endmacro %}
+
+
+{# The weakest of the evidence labels of a group. #}
+{% macro weakest_label(label) -%}
+    min_by({{ label }}, list_position(['unverified', 'modelled', 'single_source', 'verified'], {{ label }}))
+{%- endmacro %}

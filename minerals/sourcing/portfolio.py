@@ -17,7 +17,7 @@ from minerals.sourcing.programme import Market, Solution, Weights, solve_all
 FRONTIER_PENALTIES = (0.0, 1.0, 4.0, 16.0, 64.0)
 """The concentration penalties of the frontier, besides the one in use."""
 
-_NEEDED = ("exporter_iso3", "coefficient_source", "model_share", "actual_share", "capacity_share",
+NEEDED = ("exporter_iso3", "coefficient_source", "model_share", "actual_share", "capacity_share",
            "supplier_risk")  # fmt: skip
 NAMED = 5
 """How many suppliers at capacity are named; the others are counted."""
@@ -75,7 +75,7 @@ def recommend(suppliers: pd.DataFrame, weights: Weights) -> Portfolio:
     solved, steps = [], []
     used = weights.concentration_penalty
     penalties = [used, *(penalty for penalty in FRONTIER_PENALTIES if penalty != used)]
-    markets = list(by_market(suppliers, _NEEDED))
+    markets = list(by_market(suppliers, NEEDED))
     programmes = [
         (market, replace(weights, concentration_penalty=penalty))
         for market in [market_of(columns) for _, _, columns in markets]

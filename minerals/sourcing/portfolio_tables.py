@@ -13,6 +13,7 @@ from minerals.sourcing.core_partners import core_partners
 from minerals.sourcing.governance import governance
 from minerals.sourcing.portfolio import recommend, suppliers
 from minerals.sourcing.programme import Weights
+from minerals.sourcing.risk import limited, portfolio_sensitivity, risk_weights, with_risk
 from minerals.sourcing.roles import partners, strategies
 from minerals.sourcing.shocks import standing_shocks
 
@@ -25,10 +26,12 @@ def portfolio_tables(
     production: pd.DataFrame,
     country_covariates: pd.DataFrame,
     restrictions: pd.DataFrame,
+    attributes: pd.DataFrame,
     supplier_types: pd.DataFrame,
 ) -> dict[str, pd.DataFrame]:
     """Every mart of the portfolio by name; `production` is `fct_production` of the window,
-    `restrictions` the rows of `policy_events` that may end a supply."""
+    `restrictions` the rows of `policy_events` that may end a supply, `attributes` those of
+    `partner_attributes`."""
     wgi = governance(country_covariates)
     of_world = production_concentration(production, wgi)
     concentrated = concentration(panel, ranking_forward, of_world, wgi, choices.concentrated_above)
@@ -39,7 +42,10 @@ def portfolio_tables(
         choices.capacity_fraction,
         choices.excluded_suppliers,
     )
+    if choices.limit_by_restrictions:
+        ceilings = limited(ceilings, restrictions)
     candidates = suppliers(ranking_forward, ranking_persistence, ceilings, wgi)
+    candidates = with_risk(candidates, attributes, restrictions, risk_weights(choices))
     recommended = recommend(candidates, weights(choices))
     with_roles = partners(recommended.suppliers, concentrated)
     return {
@@ -48,6 +54,9 @@ def portfolio_tables(
         "portfolio_partners": with_roles,
         "portfolio_optimization": recommended.optimization,
         "portfolio_frontier": recommended.frontier,
+        "portfolio_sensitivity": portfolio_sensitivity(
+            recommended.suppliers, restrictions, choices, weights(choices)
+        ),
         "portfolio_strategy": strategies(with_roles, recommended.optimization, concentrated),
         "portfolio_core_partners": core_partners(with_roles),
         "portfolio_shocks": standing_shocks(with_roles, import_value(panel), restrictions),

@@ -17,6 +17,7 @@ UPSTREAM = [
     "ranking_forward",
     "ranking_persistence",
     "policy_events",
+    "partner_attributes",
     "supplier_types",
 ]
 MARTS = (
@@ -25,6 +26,7 @@ MARTS = (
     "portfolio_partners",
     "portfolio_optimization",
     "portfolio_frontier",
+    "portfolio_sensitivity",
     "portfolio_strategy",
     "portfolio_core_partners",
     "portfolio_shocks",
@@ -82,6 +84,7 @@ def portfolio(
         warehouse.frame("conformed.fct_production", where=years),
         warehouse.frame("conformed.fct_country_covariates"),
         warehouse.frame("marts.policy_events", where="is_supply_restriction"),
+        warehouse.frame("marts.partner_attributes"),
         warehouse.frame("marts.supplier_types"),
     )
     importers = importers_of(chosen, panel)

@@ -17,19 +17,20 @@ _SECTIONS = {
         select stage, source_dataset as source, year,
             string_agg(named(country_iso3) || ' ' || pct(share), ', ' order by world_rank)
                 filter (world_rank <= 3) as leaders,
-            coalesce(max(pct(share)) filter (country_iso3 = buyer()), 'not named') as own
+            replace(pct(max(share) filter (country_iso3 = buyer())), 'none', 'no figure') as own
         from (from marts.world_production_shares
             where is_asked(buyer(), mineral) and form = ''
             qualify year = max(year) over (partition by stage, source_dataset))
         group by all order by stage, source""",
     "Imports and their concentration (computed)": """
         select category, named(top1_exporter_iso3) as largest, pct(top1_share) as share,
-            printf('%.2f', c.hhi_actual) as HHI, n_suppliers as suppliers,
+            printf('%.2f', hhi_actual) as HHI, n_suppliers as suppliers,
             n_candidates as candidates,
             coalesce(case when unreplaceable_share is not null then pct(unreplaceable_share) end,
                 'unknown') as unreplaceable
-        from marts.portfolio_concentration as c
-        left join marts.contingency_priorities using (importer_iso3, category, mineral)
+        from marts.portfolio_concentration
+        left join (select importer_iso3, category, mineral, unreplaceable_share
+            from marts.contingency_priorities) using (importer_iso3, category, mineral)
         where is_asked(importer_iso3, mineral) and top1_share is not null
         order by category""",
     "Leading suppliers and recommended shares (modelled)": f"""
@@ -61,7 +62,7 @@ _SECTIONS = {
         order by x.is_in_force desc, lost_share_expected desc, category, event
         limit {_EVENTS}""",
     "Agreements with the leading suppliers": f"""
-        with sellers as (
+        with top as (
             select exporter_iso3, max(recommended_share) as share from marts.portfolio_partners
             where is_asked(importer_iso3, mineral)
             group by all order by share desc nulls last, exporter_iso3 limit {_SUPPLIERS})
@@ -69,8 +70,10 @@ _SECTIONS = {
             coalesce(string_agg(name, '; ' order by name)
                 filter (mode = 'bilateral' or scope = 'minerals'), 'none at hand') as agreements,
             count(agreement_id) as "all in the register",
-            coalesce(max(evidence_label), '') as "weakest label"
-        from sellers
+            coalesce(min_by(evidence_label, list_position(
+                ['unverified', 'modelled', 'single_source', 'verified'], evidence_label)), '')
+                as "weakest label"
+        from top
         left join (from marts.partner_agreements where importer_iso3 = buyer())
             on exporter_iso3 = partner_iso3
         group by exporter_iso3, share order by share desc nulls last""",

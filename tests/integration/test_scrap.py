@@ -130,11 +130,12 @@ def test_the_model_of_scrap_is_estimated_ranked_and_leads(scrapped):
         "where category = 'scrap' and importer_iso3 = 'IND' order by 1"
     )
     assert [s for (s,) in sources] == ["estimated", "expected", "published", "world"]
-    ((leading,),) = scrapped.served(
+    leading = scrapped.served(
         "select distinct coefficient_source from marts.ranking_forward "
         "where category = 'scrap' and is_headline and importer_iso3 = 'IND'"
     )
-    assert leading in {"estimated", "world"}  # not the study's: a model of our own is judged best
+    # not the study's: a model of our own is judged best
+    assert {model for (model,) in leading} <= {"estimated", "world"}
 
 
 def test_the_backtest_judges_the_world_model_of_scrap(scrapped):
@@ -155,7 +156,7 @@ def test_the_portfolio_recommends_for_scrap(scrapped):
 
 def test_an_importer_with_a_year_missing_is_left_out_and_said(scrapped, lines, tmp_path):
     """Its other years would pass for years without imports."""
-    gap = [line for line in lines if line[1] == "392" or (line[1] == "699" and line[0] != 2021)]
+    gap = [line for line in lines if line[1] != "699" or line[0] != 2021]
     write(tmp_path / "gap.csv", gap)
     warehouse = scrapped.copied_to(
         tmp_path / "warehouse", MINERALS_COMTRADE_FILE=str(tmp_path / "gap.csv")
@@ -164,4 +165,4 @@ def test_an_importer_with_a_year_missing_is_left_out_and_said(scrapped, lines, t
     assert done.returncode == 0, done.stdout + done.stderr
     assert "assert_supplement_is_whole" in done.stdout
     found = warehouse.query("select distinct importer_code from staging.stg_comtrade__supplement")
-    assert found == [("392",)]
+    assert ("392",) in found and ("699",) not in found

@@ -26,7 +26,7 @@ summed as (
                     avg(score) filter (where chokepoint in ('C1', 'C4'))
                     - avg(score) filter (where chokepoint in ('C2', 'C3'))
         end as middle_gap,
-        max(evidence_label) as evidence_label,
+        {{ weakest_label('evidence_label') }} as evidence_label,
     from scores
     group by country_iso3, sector, mineral, score_kind
 

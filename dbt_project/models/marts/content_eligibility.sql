@@ -18,7 +18,7 @@ partners as (
         bool_or(agreements.is_trade_agreement) as is_trade_agreement_partner,
         bool_or(not agreements.is_trade_agreement) as is_special_agreement,
         string_agg(agreements.agreement_id, ', ' order by agreements.agreement_id) as agreement_ids,
-        max(parties.evidence_label) as evidence_label,
+        {{ weakest_label('parties.evidence_label') }} as evidence_label,
     from schemes
     inner join {{ ref('register_of_agreements') }} as agreements
         on schemes.scheme = agreements.qualifying_scheme
