@@ -19,7 +19,8 @@ from minerals.releases import ReleaseStore
 from minerals.releases.serving import locked_down
 from minerals.settings import PROJECT_ROOT
 
-BI_PAGE = (PROJECT_ROOT / "docs" / "bi.md").read_text(encoding="utf-8")
+PAGES = ("bi.md", "policy.md")
+BI_PAGE = "".join((PROJECT_ROOT / "docs" / page).read_text("utf-8") for page in PAGES)
 POLICY_PAGE = (PROJECT_ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
 QUESTIONS = re.findall(r"```sql\n(.+?)```", BI_PAGE + POLICY_PAGE, flags=re.DOTALL)
 # Their answer is that there is nothing, for the bundle.
@@ -178,7 +179,7 @@ def test_another_user_reads_the_release_and_changes_nothing(refreshed, answer):
         assert store.verify(store.current().name) == []
 
 
-def test_the_page_has_its_questions():
+def test_the_pages_have_their_questions():
     assert len(QUESTIONS) >= len(published())
 
 

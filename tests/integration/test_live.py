@@ -175,7 +175,7 @@ def test_with_one_source_down_the_others_are_ingested_and_an_alert_says_so(
     assert (alert["kind"], alert["job"], alert["step"]) == (
         "source not up to date", "ingest_production", "raw_production",
     )  # fmt: skip
-    for words in ("the last accepted snapshot, of 20", "status 404"):
+    for words in ("the last accepted snapshot, of 20", "MINERALS_WORLD_MINING_DATA_FILE"):
         assert words in alert["cause"]
     assert [posted["run_id"] for posted in webhook.posted] == [alert["run_id"]]
 
@@ -208,7 +208,11 @@ def test_a_refresh_with_a_source_down_publishes_what_is_new_elsewhere_and_says_s
     assert {d for d in after if after[d] != before[d]} == {"bilateral_trade"}
     assert live.served(COPPER_OF_CHILE)[0][0] == pytest.approx(value + 1_000_000.0, abs=0.01)
     (warning,) = [line for line in done.stdout.splitlines() if "is_up_to_date" in line]
-    for words in ("source_production", "status 404", "the last accepted snapshot, of 20"):
+    for words in (
+        "source_production",
+        "MINERALS_WORLD_MINING_DATA_FILE",
+        "the last accepted snapshot, of 20",
+    ):
         assert words in warning
     assert answers(live, "production") == 1
     assert [alert["job"] for alert in live.alerts()] == ["ingest_production", "refresh"]

@@ -65,7 +65,7 @@ def flows(trade: str, reporter: int) -> list[tuple]:
         grouped as (
             select year, i, 0.02 * v as v, 0.02 * q as q,
                 unnest(if(year < 2022, ['811292'], ['811292', '811241'])) as code
-            from bundle where mineral = 'Tungsten'
+            from bundle where mineral = 'Tungsten' and v > 1
         )
         select year, i, code, round(1000 * sum(v), 2), round(1000 * sum(q), 3)
         from (

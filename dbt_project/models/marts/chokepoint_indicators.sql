@@ -36,7 +36,7 @@ flows as (
         case category when 'ores' then 'C1' else 'C2' end as chokepoint,
         importer_iso3,
         exporter_iso3,
-        sum(qty_kg) as qty_kg,
+        sum(cast(qty_kg as decimal(18, 3))) as qty_kg,
     from {{ ref('fct_trade_flow') }}
     where
         category in ('ores', 'products')
@@ -52,11 +52,12 @@ imports as (
         mineral,
         chokepoint,
         importer_iso3 as country_iso3,
-        sum(qty_kg) as imports_qty_kg,
-        max_by(exporter_iso3, qty_kg) as import_top1_iso3,
-        max(qty_kg) / nullif(sum(qty_kg), 0) as import_top1_share,
-        sum(qty_kg * qty_kg) / nullif(sum(qty_kg) * sum(qty_kg), 0) as import_hhi,
-        coalesce(sum(qty_kg) filter (where exporter_iso3 = 'CHN'), 0) / nullif(sum(qty_kg), 0)
+        cast(sum(qty_kg) as double) as imports_qty_kg,
+        first(exporter_iso3 order by qty_kg desc nulls last, exporter_iso3 asc) as import_top1_iso3,
+        cast(max(qty_kg) as double) / nullif(sum(qty_kg), 0) as import_top1_share,
+        sum(power(cast(qty_kg as double), 2) order by exporter_iso3)
+        / nullif(power(cast(sum(qty_kg) as double), 2), 0) as import_hhi,
+        cast(coalesce(sum(qty_kg) filter (where exporter_iso3 = 'CHN'), 0) as double) / nullif(sum(qty_kg), 0)
             as import_china_share,
     from flows
     group by mineral, chokepoint, importer_iso3
@@ -69,7 +70,7 @@ exports as (
         mineral,
         chokepoint,
         exporter_iso3 as country_iso3,
-        sum(qty_kg) as exports_qty_kg,
+        cast(sum(qty_kg) as double) as exports_qty_kg,
     from flows
     -- The live profile has the imports of some countries only, so nobody's exports.
     where {{ 'false' if is_live() else 'true' }}

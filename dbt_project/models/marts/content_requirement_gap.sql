@@ -22,7 +22,7 @@ purchases as (
             exporter_iso3,
             mineral,
             '{{ category }}' as category,
-            sum(cast({{ category }}_value_usd as double)) as value_usd,
+            sum(cast({{ category }}_value_usd as decimal(18, 2))) as value_usd,
         from {{ ref('import_panel') }}
         group by importer_iso3, exporter_iso3, mineral
     {%- endfor %}
@@ -36,8 +36,10 @@ shares as (
         purchases.importer_iso3,
         purchases.category,
         purchases.mineral,
-        sum(purchases.value_usd) as value_usd,
-        sum(purchases.value_usd) filter (where eligibility.is_qualifying) as qualifying_value_usd,
+        cast(sum(purchases.value_usd) as double) as value_usd,
+        cast(
+            sum(purchases.value_usd) filter (where eligibility.is_qualifying) as double
+        ) as qualifying_value_usd,
     from purchases
     inner join {{ ref('content_eligibility') }} as eligibility
         on purchases.exporter_iso3 = eligibility.exporter_iso3

@@ -118,7 +118,7 @@ trade as (
         mineral,
         stage,
         max_by(hhi, year) as hhi_exports,
-        first(year order by hhi desc, year) as hhi_exports_peak_year,
+        first(year order by hhi desc, year asc) as hhi_exports_peak_year,
         max(hhi) as hhi_exports_peak,
     from export_hhi
     where hhi is not null

@@ -44,7 +44,7 @@ world as (
         hs_code,
         mineral,
         year,
-        sum(qty_kg) as qty_kg,
+        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg,
     from flows
     group by hs_revision, hs_code, mineral, year
 
@@ -60,9 +60,10 @@ exports as (
         flows.hs_code,
         flows.year,
         any_value(events.effective_year) as effective_year,
-        sum(flows.qty_kg) as exports_qty_kg,
+        cast(sum(cast(flows.qty_kg as decimal(18, 3))) as double) as exports_qty_kg,
         sum(flows.value_usd) as exports_value_usd,
-        sum(flows.value_usd) filter (where flows.qty_kg > 0) / nullif(sum(flows.qty_kg), 0)
+        cast(sum(flows.value_usd) filter (where flows.qty_kg > 0) as double)
+        / nullif(cast(sum(cast(flows.qty_kg as decimal(18, 3))) as double), 0)
             as unit_value_usd_per_kg,
     from events
     inner join flows
@@ -86,6 +87,7 @@ compared as (
         year - effective_year as years_from_effective,
         avg(exports_qty_kg) filter (where year between effective_year - 3 and effective_year - 1) over (
             partition by event_id, mineral, hs_revision, hs_code
+            order by year rows between unbounded preceding and unbounded following
         ) as before_qty_kg,
     from exports
 

@@ -85,8 +85,9 @@ exports as (
         mineral,
         category,
         exporter_iso3,
-        sum(qty_kg) as qty_kg,
-        sum(sum(qty_kg)) over (partition by mineral, category) as world_qty_kg,
+        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg,
+        cast(sum(sum(cast(qty_kg as decimal(18, 3)))) over (partition by mineral, category) as double)
+            as world_qty_kg,
     from {{ ref('fct_trade_flow') }}
     where
         importer_iso3 <> exporter_iso3
