@@ -178,7 +178,7 @@ def floor(folder: Path) -> dict[str, float]:
             country_covariates=covariates,
             ranking_forward=rankings["ranking_forward"],
             ranking_persistence=rankings["ranking_persistence"],
-            supply_events=database.sql("from seeds.supply_events").df(),
+            restrictions=database.sql("from marts.policy_events where is_supply_restriction").df(),
             supplier_types=types,
         )
     with clock(stages, "publication"):

@@ -10,6 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -40,7 +41,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 IMPORTERS_FILE = "state/importers.txt"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _DBT_VARS = ("profile", "importers", "first_year", "last_year", "other_asia_is_taiwan",
-             "estimate_missing_quantities")  # fmt: skip
+             "estimate_missing_quantities", "as_of")  # fmt: skip
 # Read by dbt's profile and by deploy/dagster-postgres.yaml, not by us.
 _OTHER_VARIABLES = {"MINERALS_WAREHOUSE_DB", "MINERALS_PG_HOST", "MINERALS_PG_DB",
                     "MINERALS_PG_USER", "MINERALS_PG_PASSWORD"}  # fmt: skip
@@ -173,6 +174,11 @@ class Settings(BaseSettings, Choices):
     )
     estimate_missing_quantities: bool = Field(
         False, description="estimate missing quantities from the median unit value of code and year"
+    )
+    as_of: date | None = Field(
+        None,
+        description="day on which policy events are judged to be in force; default: the day of the "
+        "refresh",
     )
     comtrade_file: Path | None = Field(
         None,

@@ -22,3 +22,4 @@
         {%- endif %}
     )
 {%- endmacro %}
+

@@ -24,10 +24,11 @@ def portfolio_tables(
     ranking_persistence: pd.DataFrame,
     production: pd.DataFrame,
     country_covariates: pd.DataFrame,
-    supply_events: pd.DataFrame,
+    restrictions: pd.DataFrame,
     supplier_types: pd.DataFrame,
 ) -> dict[str, pd.DataFrame]:
-    """Every mart of the portfolio by name; `production` is `fct_production` of the window."""
+    """Every mart of the portfolio by name; `production` is `fct_production` of the window,
+    `restrictions` the rows of `policy_events` that may end a supply."""
     wgi = governance(country_covariates)
     of_world = production_concentration(production, wgi)
     concentrated = concentration(panel, ranking_forward, of_world, wgi, choices.concentrated_above)
@@ -49,7 +50,7 @@ def portfolio_tables(
         "portfolio_frontier": recommended.frontier,
         "portfolio_strategy": strategies(with_roles, recommended.optimization, concentrated),
         "portfolio_core_partners": core_partners(with_roles),
-        "portfolio_shocks": standing_shocks(with_roles, import_value(panel), supply_events),
+        "portfolio_shocks": standing_shocks(with_roles, import_value(panel), restrictions),
     }
 
 

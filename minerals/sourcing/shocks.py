@@ -22,7 +22,8 @@ FIGURES = ("lost_share", "lost_qty_kg", "replaceable_share", "n_candidates_left"
            "hhi_before", "hhi_after")  # fmt: skip
 
 
-EVENT_COLUMNS = ("event", "event_date", "exporter_iso3", "mineral", "category", "source")
+EVENT_COLUMNS = ("event", "from_date", "actor_iso3", "target_iso3", "mineral", "category",
+                 "instrument", "citation")  # fmt: skip
 
 _NEEDED = [
     *MARKET, "exporter_iso3", "forward_rank", "annual_qty_kg", "headroom_qty_kg", "actual_share",
@@ -151,21 +152,21 @@ def standing_shocks(
 ) -> pd.DataFrame:
     """`portfolio_shocks`: the effect of a fixed list of supply losses on each market.
 
-    `events` (EVENT_COLUMNS; a category of 'all' stands for every one) are listed also where nothing
-    is imported from there. import_value: importer_iso3, exporter_iso3, value_usd, all that is
-    imported of critical minerals.
+    `events` are the restrictions of `policy_events` (EVENT_COLUMNS), listed also where nothing is
+    imported from there; one with a target is of that importer alone. import_value: importer_iso3,
+    exporter_iso3, value_usd, all that is imported of critical minerals.
     """
     require_columns(events, EVENT_COLUMNS, "events")
     largest = largest_partners(import_value)
-    dated = events.astype({"event_date": "datetime64[us]"}).to_dict("records")
+    dated = events.astype({"from_date": "datetime64[us]"}).to_dict("records")
     rows = []
     for key, _, columns in by_market(partners, _NEEDED):
         names, market = dict(zip(MARKET, key, strict=True)), _columns(columns)
-        of_category = (names["category"], "all")
         hit = [
             event
             for event in dated
-            if event["mineral"] == names["mineral"] and event["category"] in of_category
+            if (event["category"], event["mineral"]) == key[1:]
+            and is_aimed_at(event["target_iso3"], names["importer_iso3"])
         ]
         for shock in _shocks(market, largest.get(names["importer_iso3"], []), hit):
             loss = _lose(market, [shock["lost_exporters"]])
@@ -173,6 +174,11 @@ def standing_shocks(
     if not rows:
         return marts.empty("portfolio_shocks")
     return marts.conform(pd.DataFrame(rows), "portfolio_shocks")
+
+
+def is_aimed_at(targets: object, importer: str) -> bool:
+    """Whether a measure binds an importer: its targets, by semicolons, or null for all."""
+    return not isinstance(targets, str) or importer in targets.split(";")
 
 
 def largest_partners(
@@ -199,8 +205,8 @@ def _shocks(
     ]
     shocks += [(f"loss of {s}", "partner", s, None, "") for s in largest if s in suppliers]
     for event in events:
-        dated = event["event_date"], event["source"]
-        shocks.append((event["event"], "event", event["exporter_iso3"], *dated))
+        source = event["instrument"] if isinstance(event["instrument"], str) else event["citation"]
+        shocks.append((event["event"], "event", event["actor_iso3"], event["from_date"], source))
     for shock in shocks:
         yield dict(zip(names, shock, strict=True))
 

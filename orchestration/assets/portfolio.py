@@ -16,7 +16,7 @@ UPSTREAM = [
     "fct_country_covariates",
     "ranking_forward",
     "ranking_persistence",
-    "supply_events",
+    "policy_events",
     "supplier_types",
 ]
 MARTS = (
@@ -30,6 +30,19 @@ MARTS = (
     "portfolio_shocks",
 )
 OF_STUDY = f"importer_iso3 = '{STUDY_IMPORTER}'"
+EXPOSED = ["policy_events", "portfolio_shocks", "trade_flows"]
+OF_POLICY = {
+    "policy_event_exposure": EXPOSED,
+    "signal_exposure": [
+        *EXPOSED,
+        "supply_signals",
+        "portfolio_partners",
+        "int_world_supply__latest",
+        "dim_country",
+    ],
+    "policy_options": ["portfolio_strategy", "policy_instruments", "portfolio_core_partners"],
+    "contingency_priorities": [*EXPOSED, "portfolio_concentration"],
+}
 OVERVIEWED = [
     "portfolio_partners",
     "portfolio_strategy",
@@ -68,7 +81,7 @@ def portfolio(
     shared = (
         warehouse.frame("conformed.fct_production", where=years),
         warehouse.frame("conformed.fct_country_covariates"),
-        warehouse.frame("seeds.supply_events"),
+        warehouse.frame("marts.policy_events", where="is_supply_restriction"),
         warehouse.frame("marts.supplier_types"),
     )
     importers = importers_of(chosen, panel)
@@ -155,6 +168,52 @@ def overview(warehouse: Warehouse, settings: RunSettings) -> Iterator[dg.Materia
 
     tables = (warehouse.frame(f"marts.{name}") for name in OVERVIEWED)
     yield from save(warehouse, settings, [{"supplier_overview": supplier_overview(*tables)}])
+
+
+@dg.multi_asset(
+    name="policy",
+    group_name="portfolio",
+    pool=WRITER_POOL,
+    specs=[mart_spec(name, upstream) for name, upstream in OF_POLICY.items()],
+)
+@step
+def policy(warehouse: Warehouse, settings: RunSettings) -> Iterator[dg.MaterializeResult]:
+    from minerals.sourcing.policy import (
+        contingency_priorities,
+        policy_event_exposure,
+        policy_options,
+        signal_exposure,
+    )
+
+    events = warehouse.frame("marts.policy_events", where="is_supply_restriction")
+    shocks = warehouse.frame("marts.portfolio_shocks", where="shock_kind <> 'partner'")
+    is_event = shocks["shock_kind"] == "event"
+    last_year = warehouse.frame(
+        "marts.trade_flows",
+        where="year = (select max(year) from marts.trade_flows) "
+        "and importer_iso3 in (select importer_iso3 from marts.portfolio_shocks)",
+    )
+    exposure = policy_event_exposure(events, shocks[is_event], last_year)
+    tables = {
+        "policy_event_exposure": exposure,
+        "signal_exposure": signal_exposure(
+            warehouse.frame("marts.supply_signals"),
+            warehouse.frame("marts.portfolio_partners"),
+            warehouse.frame("conformed.int_world_supply__latest"),
+            events,
+            warehouse.frame("marts.dim_country"),
+            last_year,
+        ),
+        "policy_options": policy_options(
+            warehouse.frame("marts.portfolio_strategy"),
+            warehouse.frame("seeds.policy_instruments"),
+            warehouse.frame("marts.portfolio_core_partners"),
+        ),
+        "contingency_priorities": contingency_priorities(
+            shocks[~is_event], warehouse.frame("marts.portfolio_concentration"), exposure
+        ),
+    }
+    yield from save(warehouse, settings, [tables])
 
 
 @dg.multi_asset(

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from minerals.errors import MineralsError
 from orchestration.cli import (
+    brief,
     common,
     dashboard,
     hs,
@@ -92,6 +93,7 @@ for _group in (
     listing,
     rank,
     portfolio,
+    brief,
     query,
     importers,
     releases,

@@ -20,7 +20,8 @@ from minerals.releases.serving import locked_down
 from minerals.settings import PROJECT_ROOT
 
 BI_PAGE = (PROJECT_ROOT / "docs" / "bi.md").read_text(encoding="utf-8")
-QUESTIONS = re.findall(r"```sql\n(.+?)```", BI_PAGE, flags=re.DOTALL)
+POLICY_PAGE = (PROJECT_ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
+QUESTIONS = re.findall(r"```sql\n(.+?)```", BI_PAGE + POLICY_PAGE, flags=re.DOTALL)
 # Their answer is that there is nothing, for the bundle.
 MAY_BE_EMPTY = ("trade_quarantine", "trade_reconciliation", "unmapped_trade")
 

@@ -141,7 +141,7 @@ def test_losing_morocco_hurts_phosphate_and_losing_china_rare_earths(refreshed):
         "select count(distinct shock) from marts.portfolio_shocks where shock_kind = 'event' "
         "and event_source <> '' and event_date is not null"
     )
-    assert events == [(5,)]
+    assert events == [(10,)]
 
 
 def test_no_word_rests_on_few_candidates_alone(refreshed):

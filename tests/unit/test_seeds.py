@@ -55,9 +55,9 @@ def test_damaged_seeds_are_told_all_at_once_with_file_row_and_byte(tmp_path):
     (seeds / "minerals.csv").write_bytes(b"")
     countries = seeds / "countries.csv"
     countries.write_bytes(countries.read_bytes().replace("\u00f4".encode(), b"\xf4", 1))
-    events = (seeds / "supply_events.csv").read_text(encoding="utf-8").splitlines()
+    events = (seeds / "register_of_events.csv").read_text(encoding="utf-8").splitlines()
     events[1] += ",one,two"
-    (seeds / "supply_events.csv").write_text("\n".join(events), encoding="utf-8")
+    (seeds / "register_of_events.csv").write_text("\n".join(events), encoding="utf-8")
     with pytest.raises(SourceError) as caught:
         check_seeds(seeds)
     first, *lines = str(caught.value).splitlines()
@@ -70,4 +70,4 @@ def test_damaged_seeds_are_told_all_at_once_with_file_row_and_byte(tmp_path):
     assert f"countries.csv, row {row}, byte {byte}: 0xf4 is not UTF-8" in lines[0]
     assert "minerals.csv is empty" in lines[1] and "git checkout -- minerals.csv" in lines[1]
     n = events[0].count(",") + 1
-    assert f"supply_events.csv, row 2: {n + 2} values, where the header has {n}" in lines[2]
+    assert f"register_of_events.csv, row 2: {n + 2} values, where the header has {n}" in lines[2]

@@ -254,6 +254,7 @@ def test_dbt_is_told_the_window_and_the_importers():
         "last_year": 2021,
         "other_asia_is_taiwan": True,
         "estimate_missing_quantities": False,
+        "as_of": None,
     }
 
 

@@ -113,9 +113,10 @@ def test_the_portfolio_without_a_supplier() -> None:
 
 EVENTS = pd.DataFrame(
     [
-        ("ban", "2023-07-03", "CHL", "Copper", "all", "a decree"),
-        ("other", "2024-01-01", "CHL", "Copper", "products", "another"),
-        ("gone", "2025-04-04", "XXX", "Copper", "ores", "a third"),
+        ("ban", "2023-07-03", "CHL", None, "Copper", "ores", "a decree", "a paper"),
+        ("other", "2024-01-01", "CHL", None, "Copper", "products", "another", "a paper"),
+        ("gone", "2025-04-04", "XXX", "USA;IND", "Copper", "ores", None, "a paper"),
+        ("aimed", "2025-04-04", "CHL", "USA;JPN", "Copper", "ores", "a fourth", "a paper"),
     ],
     columns=list(EVENT_COLUMNS),
 )
@@ -126,7 +127,8 @@ VALUES = pd.DataFrame(
 
 def test_standing_shocks() -> None:
     frame = standing_shocks(market(), VALUES, EVENTS).set_index("shock")
-    # CHN is a large partner that sells no copper; the event on products is not of ores
+    # CHN is a large partner that sells no copper; the event on products is not of ores, and the one
+    # aimed at others not of India
     assert sorted(frame.index) == ["ban", "gone", "loss of AUS", "loss of the largest supplier"]
     assert frame["shock_kind"]["loss of the largest supplier"] == "largest_supplier"
     assert frame["lost_exporters"]["loss of the largest supplier"] == "CHL"
@@ -134,6 +136,7 @@ def test_standing_shocks() -> None:
     assert frame["event_date"]["ban"] == pd.Timestamp("2023-07-03")
     assert pd.isna(frame["event_date"]["loss of AUS"])
     assert frame["event_source"]["ban"] == "a decree"
+    assert frame["event_source"]["gone"] == "a paper"
     assert frame["lost_share"]["gone"] == 0.0
     assert frame["next_best"]["gone"] == ""
     assert frame["lost_share"]["loss of AUS"] == pytest.approx(0.1)

@@ -1,0 +1,34 @@
+-- Scores of 1 to 5 as printed, as judged and as computed, side by side and never merged. Those of the
+-- register are of a sector; the computed ones of a mineral, whatever the sector.
+
+select
+    country_iso3,
+    sector,
+    coalesce(mineral, '') as mineral,
+    chokepoint,
+    score_kind,
+    score,
+    installed_score,
+    funded_score,
+    control_score,
+    word,
+    stage_in_sector,
+    cast(null as bigint) as n_indicators,
+    source_id,
+    location,
+    evidence_label,
+    note,
+from {{ ref('register_of_chokepoint_scores') }}
+union all by name
+select
+    country_iso3,
+    '' as sector,
+    mineral,
+    chokepoint,
+    'computed' as score_kind,
+    score,
+    n_indicators,
+    score_label as evidence_label,
+from {{ ref('chokepoint_indicators') }}
+where score is not null
+order by country_iso3, mineral, chokepoint, sector, score_kind

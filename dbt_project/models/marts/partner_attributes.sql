@@ -1,0 +1,151 @@
+-- Everything a diplomat asks of a partner, computed or cited, in one row. Figures are means of the
+-- window, the logistics index the nearest year that has one. None of it moves a portfolio.
+{%- set governance = [
+    'control_of_corruption',
+    'government_effectiveness',
+    'political_stability',
+    'rule_of_law',
+    'regulatory_quality',
+    'voice_and_accountability',
+] %}
+
+with chosen as (
+
+    select importer_iso3 from {{ importers() }}
+
+),
+
+covariates as (
+
+    select
+        country_iso3,
+        avg(wgi_average) as wgi_average,
+        bool_or(is_imputed_wgi_average) as is_imputed_wgi_average,
+        avg(access_to_electricity_pct) as access_to_electricity_pct,
+        bool_or(is_imputed_access_to_electricity_pct) as is_imputed_access_to_electricity_pct,
+        avg(fdi_pct_gdp) as fdi_pct_gdp,
+        bool_or(is_imputed_fdi_pct_gdp) as is_imputed_fdi_pct_gdp,
+    from {{ ref('fct_country_covariates') }}
+    group by country_iso3
+
+),
+
+components as (
+
+    select
+        country_iso3,
+        {%- for name in governance %}
+            avg(wgi_{{ name }}) as wgi_{{ name }},
+        {%- endfor %}
+    from {{ ref('stg_world_bank__indicator') }}
+    where year between {{ var('first_year') }} and {{ var('last_year') }}
+    group by country_iso3
+
+),
+
+attributes as (
+
+    select
+        country_iso3,
+        avg(ideal_point) filter (where year between {{ var('first_year') }} and {{ var('last_year') }})
+            as ideal_point,
+        avg(ores_metals_exports_pct_merchandise)
+        filter (where year between {{ var('first_year') }} and {{ var('last_year') }})
+            as ores_metals_exports_pct_merchandise,
+        max_by(logistics_performance_index, year)
+        filter (where logistics_performance_index is not null and year <= {{ var('last_year') }})
+            as logistics_performance_index,
+        max(year) filter (where logistics_performance_index is not null and year <= {{ var('last_year') }})
+            as lpi_year,
+    from {{ ref('country_alignment_and_logistics') }}
+    group by country_iso3
+
+),
+
+agreements as (
+
+    select
+        importer_iso3,
+        partner_iso3,
+        count(*) as n_agreements,
+        bool_or(scope = 'minerals' and mode = 'bilateral') as has_minerals_agreement,
+        bool_or(is_trade_agreement) as has_trade_agreement,
+        string_agg(agreement_id, ', ' order by agreement_id) as agreement_ids,
+    from {{ ref('partner_agreements') }}
+    where status in ('in_force', 'signed')
+    group by importer_iso3, partner_iso3
+
+),
+
+restrictions as (
+
+    select
+        chosen.importer_iso3,
+        events.actor_iso3,
+        count(distinct events.mineral) as n_minerals_restricted,
+        string_agg(distinct events.mineral, ', ' order by events.mineral) as minerals_restricted,
+    from chosen
+    inner join {{ ref('policy_events') }} as events
+        on
+            events.is_supply_restriction
+            and events.is_in_force
+            and (
+                events.target_iso3 is null
+                or list_contains(string_split(events.target_iso3, ';'), chosen.importer_iso3)
+            )
+    group by chosen.importer_iso3, events.actor_iso3
+
+)
+
+select
+    -- key
+    pairs.importer_iso3,
+    pairs.exporter_iso3,
+    countries.country_name as exporter_name,
+
+    -- where
+    countries.region,
+    countries.income_group,
+    pairs.distance_km,
+    countries.is_landlocked,
+
+    -- how it is governed
+    covariates.wgi_average,
+    {%- for name in governance %}
+        components.wgi_{{ name }},
+    {%- endfor %}
+
+    -- how well it trades and what it lives on
+    attributes.logistics_performance_index,
+    attributes.lpi_year,
+    covariates.access_to_electricity_pct,
+    covariates.fdi_pct_gdp,
+    attributes.ores_metals_exports_pct_merchandise,
+
+    -- how near it stands
+    abs(attributes.ideal_point - own.ideal_point) as ideal_point_distance,
+    coalesce(agreements.n_agreements, 0) as n_agreements,
+    coalesce(agreements.has_minerals_agreement, false) as has_minerals_agreement,
+    coalesce(agreements.has_trade_agreement, false) as has_trade_agreement,
+    agreements.agreement_ids,
+
+    -- what it restricts
+    coalesce(restrictions.n_minerals_restricted, 0) as n_minerals_restricted,
+    restrictions.minerals_restricted,
+
+    -- what is filled in
+    covariates.is_imputed_wgi_average,
+    covariates.is_imputed_access_to_electricity_pct,
+    covariates.is_imputed_fdi_pct_gdp,
+from chosen
+inner join {{ ref('dim_country_pair') }} as pairs on chosen.importer_iso3 = pairs.importer_iso3
+inner join {{ ref('dim_country') }} as countries on pairs.exporter_iso3 = countries.country_iso3
+left join covariates on pairs.exporter_iso3 = covariates.country_iso3
+left join components on pairs.exporter_iso3 = components.country_iso3
+left join attributes on pairs.exporter_iso3 = attributes.country_iso3
+left join attributes as own on pairs.importer_iso3 = own.country_iso3
+left join agreements
+    on pairs.importer_iso3 = agreements.importer_iso3 and pairs.exporter_iso3 = agreements.partner_iso3
+left join restrictions
+    on pairs.importer_iso3 = restrictions.importer_iso3 and pairs.exporter_iso3 = restrictions.actor_iso3
+order by pairs.importer_iso3, pairs.exporter_iso3

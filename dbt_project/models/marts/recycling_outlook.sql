@@ -1,0 +1,56 @@
+-- What recycling could save of primary supply: one printed range for several minerals together, which is
+-- not split, beside the importer's purchases of scrap.
+
+with ranges as (
+
+    select
+        figure_id,
+        unnest(string_split(mineral, ';')) as mineral,
+        year,
+        value_low,
+        value_high,
+        len(string_split(mineral, ';')) as n_minerals,
+        as_printed,
+        source_id,
+        citation,
+        evidence_label,
+        note,
+    from {{ ref('cited_figures') }}
+    where stage = 'recycled' and unit = 'share of primary supply'
+
+),
+
+scrap as (
+
+    -- A market without a line in the trade data has no figure, which is not zero.
+    select
+        importer_iso3,
+        mineral,
+        sum(qty_kg) / (select count(*) from {{ window_years() }}) as qty_kg,
+    from {{ ref('fct_trade_flow') }}
+    where
+        category = 'scrap'
+        and year between {{ var('first_year') }} and {{ var('last_year') }}
+        and importer_iso3 <> exporter_iso3
+    group by importer_iso3, mineral
+
+)
+
+select
+    chosen.importer_iso3,
+    ranges.mineral,
+    ranges.year,
+    ranges.value_low as primary_saved_low,
+    ranges.value_high as primary_saved_high,
+    'one range for ' || ranges.n_minerals || ' minerals together' as basis,
+    ranges.as_printed,
+    scrap.qty_kg as scrap_imports_qty_kg,
+    ranges.figure_id,
+    ranges.source_id,
+    ranges.citation,
+    ranges.evidence_label,
+    ranges.note,
+from ranges
+cross join {{ importers() }} as chosen
+left join scrap on chosen.importer_iso3 = scrap.importer_iso3 and ranges.mineral = scrap.mineral
+order by chosen.importer_iso3, ranges.mineral, ranges.year
