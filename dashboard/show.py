@@ -1,6 +1,7 @@
 """Charts and tables, each with its downloads and a line that names source, licence and release."""
 
 import io
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,12 +27,7 @@ YEAR_AXIS = alt.Axis(labelAngle=0, labelOverlap=True)
 TRADE = ("bilateral_trade",)
 EVERY_DATASET = ("bilateral_trade", "production", "country_indicators", "country_geography")
 USGS = "USGS Mineral Commodity Summaries (public domain)"
-_EXPORT = {
-    "export": {"png": True, "svg": True},
-    "source": False,
-    "compiled": False,
-    "editor": False,
-}
+LINE = 160  # characters of the source under a chart as wide as the page
 
 
 def title(name: str, question: str) -> None:
@@ -63,16 +59,28 @@ def chart(
     datasets: Sequence[str] = EVERY_DATASET,
     also: str = "",
     is_faceted: bool = False,
+    beside: int = 1,
 ) -> None:
-    """A chart with PNG and SVG in its menu, and the rows behind it as CSV and Excel.
+    """A chart that its toolbar saves as PNG, with its source in the picture, and the rows behind it
+    as CSV and Excel.
 
     `rows` has the columns of the mart, as downloaded. `description` is what a screen reader says.
-    A chart of several panels (`is_faceted`) has its own width, any other that of the page.
+    A chart of several panels (`is_faceted`) has its own width, any other that of the page, or of
+    its column where `beside` charts stand side by side.
     """
-    file = f"{name}-{reading.pinned().release_id}"
-    options = {"embedOptions": {"actions": _EXPORT, "downloadFileName": file}}
+    known = origin(datasets, also)
+    source = alt.TitleParams(
+        "",
+        subtitle=textwrap.wrap(known.line, LINE // beside),
+        subtitleColor="#5F6368",
+        subtitleFontSize=10,
+        orient="bottom",
+        anchor="start",
+        frame="bounds",
+        offset=8,
+    )
     drawing = drawing.properties(
-        usermeta=options,
+        title=source,
         description=description,
         autosize=alt.AutoSizeParams(type="pad" if is_faceted else "fit-x", contains="padding"),
     )
@@ -80,7 +88,7 @@ def chart(
         labelLimit=240
     )
     st.altair_chart(drawing, width="content" if is_faceted else "stretch")
-    _downloads(rows, name, datasets, also)
+    _downloads(rows, name, known, has_line=False)
 
 
 def bars(
@@ -145,7 +153,7 @@ def table(
         st.caption(words.EVIDENCE_MEANING)
     if doubtful is not None and rows[doubtful].any():
         st.caption(f"{words.DOUBTFUL} rests on a weight that is far off for its price.")
-    _downloads(rows, name, datasets, also)
+    _downloads(rows, name, origin(datasets, also))
 
 
 def _frame(
@@ -243,7 +251,7 @@ def years_table(cells: pd.DataFrame, name: str, unit: str, has_weight: bool) -> 
             f"{words.DOUBTFUL} rests on a weight that is far off for its price · unknown: trade "
             "without a known quantity · > at least: a part of the trade has no known quantity"
         )
-    _downloads(cells, name, TRADE, "")
+    _downloads(cells, name, origin(TRADE))
 
 
 def values_table(
@@ -263,7 +271,7 @@ def values_table(
         f"In {unit}. {words.IMPUTED} imputed · unknown: a row without a figure, which is not zero "
         "· - no observation; in trade, no flow"
     )
-    _downloads(values, name, datasets, "")
+    _downloads(values, name, origin(datasets))
 
 
 def whole_mart(name: str, n_rows: int, where: str, asked: Mapping[str, Any]) -> None:
@@ -317,9 +325,8 @@ def meanings(name: str) -> None:
     )
 
 
-def _downloads(rows: pd.DataFrame, name: str, datasets: Sequence[str], also: str) -> None:
+def _downloads(rows: pd.DataFrame, name: str, known: Origin, has_line: bool = True) -> None:
     """The two files, made when somebody asks for them, and the source line."""
-    known = origin(datasets, also)
     with st.container(key=f"files_{name}", gap="xxsmall"):
         with st.container(horizontal=True, gap="small"):
             for ending, label, make in (("csv", "CSV", as_csv), ("xlsx", "Excel", as_excel)):
@@ -333,7 +340,8 @@ def _downloads(rows: pd.DataFrame, name: str, datasets: Sequence[str], also: str
                     icon=":material/download:",
                     help=f"The rows of '{name}' with the columns of the mart",
                 )
-        st.caption(known.line)
+        if has_line:
+            st.caption(known.line)
 
 
 def _column(name: str, headings: Mapping[str, str]) -> Any:

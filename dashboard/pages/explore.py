@@ -134,6 +134,7 @@ with left:
             "indicator_lines",
             f"Values by year of the countries compared: {what}",
             datasets,
+            beside=2,
         )  # fmt: skip
 with right:
     st.subheader(f"Distribution{at}", anchor=False)
@@ -151,6 +152,7 @@ with right:
         "indicator_distribution",
         f"How many countries have which value: {what}{at}",
         datasets,
+        beside=2,
     )  # fmt: skip
 
 st.subheader("The values of the countries compared", anchor=False)

@@ -76,6 +76,7 @@ if not show.empty(world, f"mining, refining or reserves of {mineral}"):
                 f"Largest countries, {heading.lower()}: {mineral}",
                 ("production",),
                 show.USGS,
+                beside=3,
             )
     outlook = reading.rows(
         """

@@ -111,6 +111,7 @@ with left:
         strategies,
         "strategies",
         "Number of markets by strategy",
+        beside=2,
     )
 with right:
     st.subheader("Largest partners", anchor=False)
@@ -126,6 +127,7 @@ with right:
         "largest_partners",
         f"Largest partners of {importer} by value of all critical minerals",
         show.TRADE,
+        beside=2,
     )
 
 st.subheader("What changed since the release before", anchor=False)

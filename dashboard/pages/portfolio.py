@@ -137,6 +137,7 @@ with left:
             frontier,
             "frontier",
             f"Distance from the model against concentration, by penalty: {market.words}",
+            beside=2,
         )
         st.caption("The figure at each point is the penalty on concentration.")
 with right:
@@ -161,6 +162,7 @@ with right:
             moved,
             "changes",
             f"Recommended change of each supplier's share: {market.words}",
+            beside=2,
         )
 
 st.subheader("Every candidate, with the evidence", anchor=False)

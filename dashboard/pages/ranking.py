@@ -127,6 +127,7 @@ with left:
                 of_year,
                 "bought_against_expected",
                 f"Rank by the model against rank by quantity bought in {year}: {market.words}",
+                beside=2,
             )
 with right:
     st.subheader("Ranks through the years", anchor=False)
@@ -155,6 +156,7 @@ with right:
             leading,
             "ranks_through_the_years",
             f"Rank of the first eight suppliers in each year: {market.words}",
+            beside=2,
         )
 
 st.subheader("How well did each model foretell purchases?", anchor=False)

@@ -111,6 +111,7 @@ for column, measure, heading in (
             f"{heading} over countries by year, stage and source: {mineral}",
             ("production",),
             show.USGS,
+            beside=2,
         )  # fmt: skip
 
 st.subheader(f"Where {words.country(importer)} stands", anchor=False)
