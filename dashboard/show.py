@@ -356,6 +356,8 @@ def _column(name: str, headings: Mapping[str, str]) -> Any:
         return st.column_config.NumberColumn(**about, format="localized")
     if name.endswith(("_usd_per_kg", "_ratio")) or name.startswith("hhi"):
         return st.column_config.NumberColumn(**about, format="%.3g")
+    if name.endswith("_date"):
+        return st.column_config.DateColumn(**about, format="YYYY-MM-DD")
     if name in ("year",) or name.endswith("_year"):
         return st.column_config.NumberColumn(**about, format="%d")
     return st.column_config.Column(**about)

@@ -60,9 +60,9 @@ def country(iso3: str) -> str:
 
 
 def countries(codes: pd.Series) -> pd.Series:
-    """The same of a column; null stays null."""
+    """The same of a column, which may hold lists of codes; null stays null."""
     names = reading.country_names()
-    return codes.map(lambda iso3: f"{names[iso3]} ({iso3})" if iso3 in names else iso3)
+    return codes.map(lambda iso3: f"{names[iso3]} ({iso3})" if iso3 in names else named(iso3))
 
 
 def named(text: object) -> object:
@@ -107,7 +107,7 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
             shown[column] = countries(shown[column])
         elif column.endswith("_kg") and not column.endswith("_per_kg"):
             shown[column] = shown[column].astype("float64") / 1000
-        elif column.endswith("evidence_label"):
+        elif column.endswith(("evidence_label", "score_label", "severity_label")):
             shown[column] = evidence(shown[column])
         elif column == "verdict":
             shown[column] = shown[column].map(lambda name: VERDICTS.get(name, name))
@@ -129,8 +129,8 @@ def in_reading_unit(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def is_share(column: str) -> bool:
-    """Whether a column holds shares or probabilities, which tables show in per cent."""
-    return column.endswith("_probability") or "share" in column.split("_")
+    """Whether a column holds shares, probabilities or growth, which tables show in per cent."""
+    return bool({"share", "probability", "growth", "cagr", "saved"} & set(column.split("_")))
 
 
 def amount(value: float | None, unit: str = "") -> str:

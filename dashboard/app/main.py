@@ -19,7 +19,17 @@ PAGES = {
         "world_supply": "World supply",
         "explore": "Explore indicators",
     },
-    "Decide": {"ranking": "Ranking", "portfolio": "Portfolio", "shocks": "Shocks"},
+    "Decide": {
+        "ranking": "Ranking",
+        "portfolio": "Portfolio",
+        "shocks": "Shocks and policy events",
+    },
+    "Policy": {
+        "agreements": "Agreements and attributes",
+        "chokepoints": "Chokepoints",
+        "demand": "Demand and recycling",
+        "signals": "Signals",
+    },
     "Check": {"study": "Study and check figures", "data": "Data and downloads"},
 }
 SECONDS_BETWEEN_LOOKS = 15  # for a newer release, while a page is open
@@ -68,7 +78,7 @@ def pages() -> dict[str, list[st.Page]]:
 
 st.set_page_config(page_title="Critical minerals", layout="wide")
 st.html(_STYLE)
-page = st.navigation(pages())
+page = st.navigation(pages(), expanded=True)
 try:
     header()
     page.run()

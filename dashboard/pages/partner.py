@@ -7,6 +7,7 @@ from dashboard import filters, reading, show, words
 from minerals.names import CATEGORIES
 
 SHOWN = 20
+PRINTED = "the documents named in the rows"
 SHARES = {"actual_share": "today", "recommended_share": "recommended"}
 TYPES = {
     "core": "Core partner",
@@ -218,3 +219,76 @@ if not show.empty(types, f"exports of {words.country(partner)}"):
         also=show.USGS,
         missing="no figure",
     )  # fmt: skip
+
+st.subheader("Agreements, restrictions and signals", anchor=False)
+agreements = reading.rows(
+    """
+    select name, scope, mode, status, signed_date, in_force_date, evidence_label, citation
+    from marts.partner_agreements
+    where importer_iso3 = $importer and partner_iso3 = $partner
+    order by scope, name
+    """,
+    **pair,
+)
+if not show.empty(agreements, f"agreements with {words.country(partner)} in the register"):
+    show.table(agreements, "partner_agreements", (), also=PRINTED, missing="not recorded")
+restrictions = reading.rows(
+    """
+    select event, mineral, category, measure_type, is_in_force, from_date, end_date, status,
+        target_iso3, instrument, evidence_label, citation
+    from marts.policy_events
+    where actor_iso3 = $partner and direction = 'restricts'
+    order by is_in_force desc, from_date desc, event, mineral, category
+    """,
+    partner=partner,
+)
+if not show.empty(restrictions, f"restrictions by {words.country(partner)} in the register"):
+    show.table(restrictions, "partner_restrictions", (), also=PRINTED, missing="none")
+signals = reading.rows(
+    """
+    select signal_date, subject, direction, mineral, maturity, evidence_label, citation
+    from marts.supply_signals
+    where partner_iso3 = $partner and (importer_iso3 is null or importer_iso3 = $importer)
+    order by signal_date desc nulls last, subject
+    """,
+    **pair,
+)
+if not show.empty(signals, f"signals of {words.country(partner)}"):
+    show.table(signals, "partner_signals", (), also=PRINTED, missing="none")
+
+st.subheader("Beside the median partner", anchor=False)
+attributes = reading.rows(
+    """
+    with here as (
+        select
+            unnest([
+                'Distance, km', 'Governance, -2.5 to 2.5', 'Political stability',
+                'Regulatory quality', 'Logistics performance, 1 to 5', 'Distance of votes',
+                'Agreements', 'Minerals restricted'
+            ]) as attribute,
+            unnest([
+                distance_km, wgi_average, wgi_political_stability, wgi_regulatory_quality,
+                logistics_performance_index, ideal_point_distance, n_agreements,
+                n_minerals_restricted
+            ]) as value,
+            exporter_iso3
+        from marts.partner_attributes
+        where importer_iso3 = $importer
+    )
+
+    select attribute, any_value(value) filter (where exporter_iso3 = $partner) as of_partner,
+        median(value) as median_of_partners
+    from here
+    group by attribute
+    order by attribute
+    """,
+    **pair,
+)
+show.table(
+    attributes,
+    "partner_attributes",
+    headings={"of_partner": words.country(partner), "median_of_partners": "Median partner"},
+    missing="none",
+    also="votes in the UN General Assembly (Bailey, Strezhnev and Voeten)",
+)
+st.caption("Votes are not alliances: read their distance beside the agreements.")

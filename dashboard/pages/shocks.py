@@ -1,4 +1,5 @@
-"""Shocks: what is lost without the suppliers that the reader picks, and in the standing cases."""
+"""Shocks and policy events: what is lost without the suppliers that the reader picks, in the
+standing cases, and under the measures of other countries; and what past measures did."""
 
 import altair as alt
 import streamlit as st
@@ -19,7 +20,10 @@ HEADINGS = {"lost_share": "Lost", "lost_qty_kg": "Lost a year (t)",
             "n_candidates_left": "Candidates left", "hhi_before": "HHI before",
             "hhi_after": "HHI after", "shock": "Loss"}  # fmt: skip
 
-show.title("Shocks", "What is lost if a supplier falls away, and who can step in?")
+show.title(
+    "Shocks and policy events",
+    "What would a loss, ban, quota or licence cost us, and what did past ones do?",
+)
 importer = filters.importer()
 partners = reading.rows(
     """
@@ -157,3 +161,141 @@ if kind != "event":
     standing = standing.drop(columns=["event_date", "event_source"])
 if not show.empty(standing, f"{KINDS[kind]}, {words.country(importer)}"):
     show.table(standing, "standing_shocks", headings=HEADINGS, missing="none")
+
+st.subheader("Measures of other countries", anchor=False)
+exposure = reading.rows(
+    """
+    select event, x.mineral, x.category, lost_share_full, lost_share_expected, exposure_basis,
+        x.severity, x.severity_label, x.measure_type, x.is_in_force, x.actor_iso3,
+        import_share_window, import_share_latest, replaceable_share, next_best, x.evidence_label,
+        e.from_date, e.status, e.status_checked_date, e.is_status_outdated, e.instrument,
+        e.citation, event_id, e.as_of_date
+    from marts.policy_event_exposure as x
+    inner join marts.policy_events as e using (event_id, mineral, category, event)
+    where importer_iso3 = $importer and e.actor_iso3 = x.actor_iso3
+    order by lost_share_expected desc nulls last, lost_share_full desc nulls last, event,
+        mineral, category
+    """,
+    importer=importer,
+)
+if not show.empty(exposure, f"measures that touch {words.country(importer)}"):
+    in_force = filters.choice("measures", "Measures", ["in force", "all"])
+    touching = exposure if in_force == "all" else exposure[exposure["is_in_force"]]
+    show.table(
+        touching.drop(columns=["event_id", "as_of_date"]),
+        "policy_event_exposure",
+        headings={"actor_iso3": "By", "lost_share_full": "Lost if nothing comes",
+                  "lost_share_expected": "Lost as judged", "exposure_basis": "Measured by",
+                  "severity": "Severity, judged", "severity_label": "Support of the severity",
+                  "import_share_window": "Share of imports", "from_date": "From",
+                  "import_share_latest": "in the last year", "evidence_label": "Support",
+                  "is_in_force": "In force", "is_status_outdated": "Look again",
+                  **HEADINGS},
+        also=show.USGS,
+        missing="none",
+    )  # fmt: skip
+    st.caption(
+        f"In force on {exposure['as_of_date'].iloc[0]:%d %B %Y}. Lost as judged is the full loss "
+        "times a severity that an analyst judged by the kind of measure: it is not computed from "
+        "trade. Where a market has no trade data, the share of world output stands in."
+    )
+
+events = reading.rows(
+    """
+    select event, event_id, actor_iso3, measure_type, direction, is_in_force,
+        min(from_date) as from_date,
+        coalesce(
+            max(end_date), max(as_of_date) filter (where is_in_force), min(from_date)
+        ) as until_date,
+        max(end_date) as end_date, any_value(status) as status,
+        string_agg(distinct mineral, ', ' order by mineral) as minerals,
+        any_value(evidence_label) as evidence_label, any_value(citation) as citation
+    from marts.policy_events
+    where from_date is not null and direction = 'restricts'
+    group by all
+    order by from_date, event
+    """
+)
+if not show.empty(events, "dated measures"):
+    shown = words.readable(events)
+    shown["measure_type"] = shown["measure_type"].str.replace("_", " ")
+    shown["state"] = shown["is_in_force"].map({True: "in force", False: "not in force"})
+    base = alt.Chart(shown, height=show.height(shown["event"].nunique(), 20))
+    show.chart(
+        base.mark_bar(height=9, cornerRadius=2).encode(
+            alt.X("from_date:T", title=None),
+            alt.X2("until_date:T"),
+            alt.Y("event:N", title=None, sort=None,
+                  axis=alt.Axis(labelLimit=420, labelOverlap=False)),
+            alt.Color("measure_type:N", title=None, scale=alt.Scale(range=show.COLOURS),
+                      legend=alt.Legend(orient="top", columns=4)),
+            alt.Opacity("state:N", title=None, scale=alt.Scale(
+                domain=["in force", "not in force"], range=[1, 0.4]), legend=None),
+            tooltip=["event", "actor_iso3", "minerals", "measure_type", "status", "from_date",
+                     "end_date", "evidence_label"],
+        )
+        + base.mark_tick(thickness=3, height=14).encode(
+            alt.X("from_date:T"), alt.Y("event:N", sort=None), alt.Color("measure_type:N")
+        ),
+        events,
+        "policy_timeline",
+        f"Timeline of {len(events)} restrictions, by measure",
+        (),
+        "the documents named in the rows",
+    )  # fmt: skip
+    st.caption(
+        "Restrictions by the day from which they hold. Pale: not in force. A mark without a bar: "
+        "not in force, and its last day is not recorded."
+    )
+
+st.subheader("What past measures did", anchor=False)
+with_effects = reading.rows(
+    """
+    select event_id, any_value(event) as event, min(from_date) as from_date
+    from marts.policy_event_effects
+    inner join marts.policy_events using (event_id, mineral, category)
+    group by event_id
+    order by from_date, event_id
+    """
+)
+if not show.empty(with_effects, "exports before and after measures"):
+    of_event = dict(zip(with_effects["event_id"], with_effects["event"], strict=True))
+    event = filters.choice("event", "Measure looked back at", list(of_event), words=of_event.get)
+    effects = reading.rows(
+        """
+        select mineral, category, hs_code, year, years_from_effective, exports_qty_kg,
+            exports_value_usd, exports_of_world_share, before_qty_kg, change_on_before,
+            evidence_label
+        from marts.policy_event_effects
+        where event_id = $event
+        order by mineral, hs_code, year
+        """,
+        event=event,
+    )
+    st.markdown(f"**{of_event[event]}**: exports of the acting country, before and after.")
+    shown = words.readable(effects)
+    shown["line"] = shown["mineral"] + ", " + shown["category"] + " " + shown["hs_code"]
+    lines = alt.Chart(shown, height=260).mark_line(point=True).encode(
+        alt.X("year:O", title=None, axis=show.YEAR_AXIS),
+        alt.Y("exports_qty_kg:Q", title="Exports, t", axis=show.AMOUNT_AXIS),
+        alt.Color("line:N", title=None, scale=alt.Scale(range=show.COLOURS),
+                  legend=alt.Legend(orient="top", columns=3)),
+        tooltip=["line", "year", alt.Tooltip("exports_qty_kg", format=",.0f"),
+                 alt.Tooltip("change_on_before", format="+.0%"), "evidence_label"],
+    )  # fmt: skip
+    began = (
+        alt.Chart(shown[shown["years_from_effective"] == 0])
+        .mark_rule(strokeDash=[4, 3], color=show.COLOURS[4])
+        .encode(alt.X("year:O"))
+    )
+    show.chart(
+        lines + began,
+        effects,
+        "policy_event_effects",
+        f"Exports of the acting country by year: {of_event[event]}",
+        show.TRADE,
+    )
+    st.caption(
+        "The dashed line is the year in which it took effect. What follows a measure need not be "
+        "its effect: prices and other buyers move exports too."
+    )

@@ -141,6 +141,8 @@ def test_every_page_opens_without_an_error(own, reader, page, importer):
             {"importer": "FRA"},
             "Importer FRA is not in this release. There is: IND, JPN",
         ),
+        ("partner", {"partner": "ZZZ"}, "Partner ZZZ is not in this release"),
+        ("demand", {"mineral": "Hafnium"}, "No data in this release: demand of Hafnium"),
         ("ranking", {"mineral": "Unobtainium"}, "Mineral Unobtainium is not in this release"),
     ],
 )
@@ -294,6 +296,111 @@ def table_of(reader: Reader) -> dict[str, list[str]]:
         for row in table.locator("tr").all()
     )
     return {"columns": columns[1:], **{row[0]: row[1:] for row in rows}}
+
+
+def rows_of(download: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(download.decode())))
+
+
+def test_any_supplier_can_be_lost(own, reader):
+    """The page takes away what `portfolio_shocks` takes away, and a second supplier by keyboard."""
+    reader.open("shocks", importer="IND", lose="CHN")
+    lost = {
+        (row["mineral"], row["category"]): (float(row["lost_share"]), row["next_best"])
+        for row in rows_of(reader.download("losses_csv"))
+    }
+    expected = own.served(
+        "select mineral, category, lost_share, next_best from marts.portfolio_shocks "
+        "where importer_iso3 = 'IND' and shock = 'loss of CHN' and lost_qty_kg > 0"
+    )
+    assert expected and lost == {(row[0], row[1]): (row[2], row[3]) for row in expected}
+    reader.box("Suppliers to lose (up to five)").focus()
+    reader.page.keyboard.type("Russia")
+    reader.page.keyboard.press("Enter")
+    reader.page.get_by_role("heading", name="without China (CHN), Russia (RUS)").wait_for()
+    reader.settled()
+    assert reader.choices()["lose"] == "CHN,RUS"
+    assert len(rows_of(reader.download("losses_csv"))) > len(lost)
+    assert reader.errors() == []
+
+
+@pytest.mark.parametrize(
+    ("page", "choices", "download", "figure", "sql"),
+    [
+        (
+            "partner", {"partner": "AUS"}, "partner_markets", "headline_rank",
+            "select headline_rank from marts.supplier_overview "
+            "where importer_iso3 = 'JPN' and exporter_iso3 = 'AUS'",
+        ),
+        (
+            "study", {"verdict": "near"}, "figure_checks", "computed_value",
+            "select computed_value from marts.figure_checks where verdict = 'near'",
+        ),
+        (
+            "data", {}, "trade_unit_value_outliers", "unit_value_ratio",
+            "select unit_value_ratio from marts.trade_unit_value_outliers "
+            "where importer_iso3 = 'JPN'",
+        ),
+        (
+            "shocks", {"measures": "all"}, "policy_event_exposure", "severity",
+            "select severity from marts.policy_event_exposure where importer_iso3 = 'JPN'",
+        ),
+        (
+            "agreements", {}, "partner_attributes", "distance_km",
+            "select distance_km from marts.partner_attributes where importer_iso3 = 'JPN'",
+        ),
+        (
+            "chokepoints", {"kind_of_score": "computed"}, "chokepoint_matrix", "score",
+            "select score from marts.chokepoint_scores "
+            "where country_iso3 = 'JPN' and score_kind = 'computed'",
+        ),
+        (
+            "demand", {}, "supply_growth_gap", "gap_points",
+            "select gap_points from marts.supply_growth_gap",
+        ),
+    ],
+)  # fmt: skip
+def test_a_page_shows_every_row_of_its_mart(own, reader, page, choices, download, figure, sql):
+    reader.open(page, importer="JPN", **choices)
+    assert reader.errors() == []
+    shown = [row[figure] for row in rows_of(reader.download(f"{download}_csv"))]
+    expected = [value for (value,) in own.served(sql)]
+    assert expected
+    assert sorted(float(text) for text in shown if text) == pytest.approx(
+        sorted(value for value in expected if value is not None)
+    )
+    assert len(shown) == len(expected)
+
+
+def test_a_signal_shows_whom_it_touches(own, reader):
+    ((signal, subject, rows),) = own.served(
+        "select signal_id, any_value(subject), count(*) from marts.signal_exposure "
+        "inner join marts.supply_signals using (signal_id) "
+        "where signal_exposure.importer_iso3 = 'IND' group by all order by 3 desc, 1 limit 1"
+    )
+    reader.open("signals", importer="IND", signal=signal)
+    assert subject in reader.text()
+    assert len(rows_of(reader.download("signal_exposure_csv"))) == rows
+    assert reader.errors() == []
+
+
+def test_any_mart_is_taken_whole(own, reader, tmp_path):
+    reader.open("data", importer="JPN", mart="portfolio_strategy", rows="importer")
+    expected = own.served(
+        "select category, mineral, strategy from marts.portfolio_strategy "
+        "where importer_iso3 = 'JPN' order by 1, 2"
+    )
+    shown = rows_of(reader.download("whole_mart_csv"))
+    assert [(row["category"], row["mineral"], row["strategy"]) for row in shown] == expected
+    file = tmp_path / "mart.parquet"
+    file.write_bytes(reader.download("whole_mart_parquet"))
+    held = duckdb.read_parquet(str(file)).select("category, mineral, strategy").fetchall()
+    assert held == expected
+    book = CalamineWorkbook.from_filelike(io.BytesIO(reader.download("whole_mart_xlsx")))
+    assert len(book.get_sheet_by_name("rows").to_python()) == len(expected) + 1
+    reader.open("data", importer="JPN", mart="trade_flows")
+    assert reader.page.locator(".st-key-whole_mart_xlsx button").is_disabled()
+    assert reader.errors() == []
 
 
 def test_a_new_release_is_offered_and_never_mixed(own, reader):
