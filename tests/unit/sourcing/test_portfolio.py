@@ -53,7 +53,6 @@ def ceilings(*annual: float) -> pd.DataFrame:
             "headroom_qty_kg": [60.0, 0.0, 400.0],
             "n_unknown_qty": 0,
             "doubtful_qty_kg": 0.0,
-            "supplier_type": "unknown",
             "is_excluded": False,
             "supplier_type": "producer",
         }
