@@ -406,7 +406,7 @@ def test_any_mart_is_taken_whole(own, reader, tmp_path):
     book = CalamineWorkbook.from_filelike(io.BytesIO(reader.download("whole_mart_xlsx")))
     assert len(book.get_sheet_by_name("rows").to_python()) == len(expected) + 1
     reader.open("data", importer="JPN", mart="trade_flows")
-    assert reader.page.locator(".st-key-whole_mart_xlsx button").is_disabled()
+    assert reader.page.locator(".st-key-whole_mart_xlsx button").first.is_disabled()
     assert reader.errors() == []
 
 
