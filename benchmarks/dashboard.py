@@ -122,7 +122,7 @@ def first_page(page: Page, address: str) -> float:
 
 def change(page: Page, address: str, name: str, times: int) -> list[float]:
     """Seconds from the choice of another mineral to the page that shows it."""
-    page.goto(f"{address}/{name}?mineral=Lithium&category=ores", timeout=PATIENCE)
+    page.goto(f"{address}/{name}?mineral=Graphite&category=ores", timeout=PATIENCE)
     page.wait_for_function(DRAWN, timeout=PATIENCE)
     seconds = []
     for turn in range(times + 1):

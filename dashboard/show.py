@@ -27,7 +27,7 @@ YEAR_AXIS = alt.Axis(labelAngle=0, labelOverlap=True)
 TRADE = ("bilateral_trade",)
 EVERY_DATASET = ("bilateral_trade", "production", "country_indicators", "country_geography")
 USGS = "USGS Mineral Commodity Summaries (public domain)"
-LINE = 160  # characters of the source under a chart as wide as the page
+LINE = 190  # characters of the source under a chart as wide as the page
 
 
 def title(name: str, question: str) -> None:
@@ -70,10 +70,10 @@ def chart(
     """
     known = origin(datasets, also)
     source = alt.TitleParams(
-        "",
-        subtitle=textwrap.wrap(known.line, LINE // beside),
-        subtitleColor="#5F6368",
-        subtitleFontSize=10,
+        textwrap.wrap(known.line, LINE // beside),
+        color="#5F6368",
+        fontSize=11,
+        fontWeight="normal",
         orient="bottom",
         anchor="start",
         frame="bounds",

@@ -17,8 +17,10 @@ indicator = filters.choice("indicator", "Indicator", list(names), words=names.__
 about = catalogue[catalogue["indicator_id"] == indicator].iloc[0]
 keys = reading.rows(
     """
-    select bool_or(importer_iso3 <> '') as has_importer, bool_or(mineral <> '') as has_mineral,
-        max(year) > 0 as has_years
+    select
+        coalesce(bool_or(importer_iso3 <> ''), false) as has_importer,
+        coalesce(bool_or(mineral <> ''), false) as has_mineral,
+        coalesce(max(year) > 0, false) as has_years
     from marts.indicator_values where indicator_id = $indicator
     """,
     indicator=indicator,

@@ -200,7 +200,7 @@ def test_a_chart_is_saved_as_a_picture_that_names_its_source(own, reader):
     reader.open("ranking", importer="IND", mineral="Lithium")
     chart = reader.page.locator('[data-testid="stVegaLiteChart"]').first
     chart.locator("svg").wait_for()
-    written = " ".join(chart.locator("svg text").all_inner_texts())
+    written = " ".join(chart.locator("svg text").all_text_contents())
     assert "CEPII (Etalab Open Licence 2.0)" in written
     assert own.release_id() in written
     chart.hover()
