@@ -189,7 +189,7 @@ def _damage(database: Path) -> None:
 
 
 def _contents(warehouse: TestWarehouse) -> dict[str, tuple]:
-    """Rows and hash of every mart that is served, the release's own id left out, and when the
+    """Rows and hash of every mart that is served, the release's own id and time left out, and when the
     sources were asked: a damaged snapshot is made again."""
     return {
         mart: warehouse.served(
@@ -197,7 +197,7 @@ def _contents(warehouse: TestWarehouse) -> dict[str, tuple]:
             f"from (select columns(* exclude release_id) from marts.{mart}) m"
         )[0]
         for mart in published()
-        if mart != "source_snapshots"
+        if mart not in ("source_snapshots", "dim_release")
     }
 
 
