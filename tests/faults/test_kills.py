@@ -189,8 +189,8 @@ def _damage(database: Path) -> None:
 
 
 def _contents(warehouse: TestWarehouse) -> dict[str, tuple]:
-    """Rows and hash of every mart that is served, the release's own id and time left out, and when the
-    sources were asked: a damaged snapshot is made again."""
+    """Rows and hash of every mart that is served, without the release's own id and time, and when
+    the sources were asked: a damaged snapshot is made again."""
     return {
         mart: warehouse.served(
             f"select count(*), bit_xor(hash(m)), sum(hash(m)) "

@@ -86,7 +86,7 @@ def test_tables_that_another_run_built_are_not_released(copied):
         timeout=900,
     )  # fmt: skip
     assert alone.returncode != 0
-    assert "this run did not build all tables: contestability_inputs, countries" in alone.stderr
+    assert "this run did not build all tables: " in alone.stderr
     assert "Run the job `refresh` or `rebuild`." in alone.stderr
     assert copied.release_id() == before
     found = status(copied)
