@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from traceback import format_exc
 from typing import Any
 
 import pandas as pd
@@ -25,7 +26,8 @@ def one_by_one_on_failure(
     group: Sequence[str],
     arguments: Sequence[Any],
 ) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
-    """The tables of a group of importers by name, and why some have none.
+    """The tables of a group of importers by name, and why some have none: a sentence, then the
+    traceback.
 
     When the group cannot be computed together, each importer is computed alone: of the arguments,
     frames with a column `importer_iso3` are cut to its rows, and so are those with a method `of`.
@@ -34,7 +36,7 @@ def one_by_one_on_failure(
         return dict(compute(*arguments)), {}
     except Exception as error:  # noqa: BLE001 - whatever one importer meets, the others go on
         if len(group) == 1:
-            return {}, {group[0]: f"{type(error).__name__}: {error}"}
+            return {}, {group[0]: f"{type(error).__name__}: {error}\n{format_exc()}"}
     made: dict[str, list[pd.DataFrame]] = {}
     failures: dict[str, str] = {}
     for importer in group:

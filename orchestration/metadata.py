@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from minerals.errors import WarehouseError
 from minerals.marts import python_marts
 from minerals.names import CATEGORIES
 from minerals.settings import Settings
@@ -116,14 +117,14 @@ class Progress:
         self.failures: dict[str, str] = {}
 
     def done(self, count: int, failures: Mapping[str, str] = MappingProxyType({})) -> None:
-        """`count` more are done, some of them without a result. Raises ValueError when all of
-        them, to the last, are without one."""
+        """`count` more are done, some of them without a result. Raises WarehouseError when all
+        of them, to the last, are without one."""
         self.n_done += count
-        self.failures |= failures
         for importer, why in failures.items():
             self.log.warning(f"{importer} is left out: {why}")
+            self.failures[importer] = why.partition("\n")[0]
         if len(self.failures) == self.n_all:
-            raise ValueError(f"no importer could be computed: {self._told()}")
+            raise WarehouseError(f"No importer could be computed: {self._told()}.")
         if self.n_all > count:
             seconds = time.monotonic() - self.started
             self.log.info(f"{self.n_done} of {self.n_all} importers, {seconds:.0f} s")

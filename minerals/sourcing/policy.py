@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -146,30 +148,30 @@ def policy_options(
     `portfolio_core_partners`.
     """
     core = core_partners[core_partners["partner_type"] == "core"]
-    leads = [
-        (row["importer_iso3"], mineral.strip(), row["exporter_iso3"])
-        for row in core.to_dict("records")
-        for mineral in row["minerals"].split(";")
-    ]
-    rows = []
-    for market in strategies[[*MARKET, "strategy"]].to_dict("records"):
-        of_market = market["importer_iso3"], market["mineral"]
-        partners = sorted({lead[2] for lead in leads if lead[:2] == of_market})
-        words = [market["strategy"], *(["core_partner"] if partners else [])]
-        fits = instruments["category"].isna() | (instruments["category"] == market["category"])
+    leads: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in core.to_dict("records"):
+        for mineral in row["minerals"].split(";"):
+            leads[row["importer_iso3"], mineral.strip()].add(row["exporter_iso3"])
+
+    @cache
+    def options(strategy: str, category: str, has_core_partner: bool) -> dict[str, str]:
+        words = [strategy, *(["core_partner"] if has_core_partner else [])]
+        fits = instruments["category"].isna() | (instruments["category"] == category)
         fits &= instruments["strategy"].isna() | instruments["strategy"].isin(words)
         chosen = instruments[fits].sort_values("option_order", kind="stable")
-        rows.append(
-            {
-                **market,
-                "instruments": "; ".join(chosen["instruments"]),
-                "preconditions": "; ".join(chosen["preconditions"].dropna()),
-                "core_partners": ", ".join(partners),
-                "source_id": ", ".join(sorted(set(chosen["source_id"]))),
-                "location": "; ".join(dict.fromkeys(chosen["location"])),
-                "evidence_label": max(chosen["evidence_label"], default=""),
-            }
-        )
+        return {
+            "instruments": "; ".join(chosen["instruments"]),
+            "preconditions": "; ".join(chosen["preconditions"].dropna()),
+            "source_id": ", ".join(sorted(set(chosen["source_id"]))),
+            "location": "; ".join(dict.fromkeys(chosen["location"])),
+            "evidence_label": max(chosen["evidence_label"], default=""),
+        }
+
+    rows: list[dict[Any, Any]] = []
+    for market in strategies[[*MARKET, "strategy"]].to_dict("records"):
+        partners = sorted(leads[market["importer_iso3"], market["mineral"]])
+        found = options(market["strategy"], market["category"], bool(partners))
+        rows.append({**market, **found, "core_partners": ", ".join(partners)})
     if not rows:
         return marts.empty("policy_options")
     return marts.conform(pd.DataFrame(rows), "policy_options")
