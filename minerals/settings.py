@@ -62,6 +62,10 @@ def _countries(value: Any) -> tuple[str, ...]:
 Countries = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_countries)]
 
 
+def _weight(default: float, of: str) -> Any:
+    return Field(default, ge=0, le=1e6, description=f"weight of {of} in a supplier's risk")
+
+
 class Choices(BaseModel):
     """What an analyst may choose for a run: the domain takes it, the launchpad shows it, and each
     release records it."""
@@ -94,24 +98,12 @@ class Choices(BaseModel):
     risk_penalty: float = Field(
         1.0, ge=0, le=1e6, description="weight of the suppliers' risk in the recommended portfolio"
     )
-    governance_weight: float = Field(
-        0.5, ge=0, le=1e6, description="weight of governance in a supplier's risk"
-    )
-    rank_weight: float = Field(
-        0.5, ge=0, le=1e6, description="weight of the rank's uncertainty in a supplier's risk"
-    )
-    alignment_weight: float = Field(
-        0.0, ge=0, le=1e6, description="weight of the distance of votes in a supplier's risk"
-    )
-    restriction_weight: float = Field(
-        0.0, ge=0, le=1e6, description="weight of export restrictions in a supplier's risk"
-    )
-    logistics_weight: float = Field(
-        0.0, ge=0, le=1e6, description="weight of poor logistics in a supplier's risk"
-    )
-    regulatory_weight: float = Field(
-        0.0, ge=0, le=1e6, description="weight of political and regulatory risk in a supplier's"
-    )
+    governance_weight: float = _weight(0.5, "governance")
+    rank_weight: float = _weight(0.5, "the rank's uncertainty")
+    alignment_weight: float = _weight(0.0, "the distance of votes")
+    restriction_weight: float = _weight(0.0, "export restrictions")
+    logistics_weight: float = _weight(0.0, "poor logistics")
+    regulatory_weight: float = _weight(0.0, "political and regulatory risk")
     limit_by_restrictions: bool = Field(
         False, description="let bans and quotas in force limit a supplier's capacity"
     )
@@ -145,6 +137,8 @@ class _KeptImporters(PydanticBaseSettingsSource):
         return None, field_name, False  # one field has a value here: `__call__` gives it
 
     def __call__(self) -> dict[str, Any]:
+        if "importers" in self.current_state:
+            return {}
         default = self.settings_cls.model_fields["warehouse_dir"].default
         folder = Path(self.current_state.get("warehouse_dir") or default).expanduser()
         file = folder / IMPORTERS_FILE

@@ -138,7 +138,7 @@ class Progress:
             severity=dg.AssetCheckSeverity.WARN,
             description=f"left out: {self._told()}"
             if self.failures
-            else f"all {self.n_all} importers have rows",
+            else f"none of {self.n_all} importers failed",
         )
 
     def _told(self) -> str:

@@ -46,6 +46,7 @@ _STAGE_OF_STEP = {
     "ppml": "estimation",
     "rankings": "ranking",
     "overview": "portfolio",
+    "policy": "portfolio",
     "replication": "portfolio",
     "source_snapshots": "publication",
     "release": "publication",

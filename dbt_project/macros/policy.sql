@@ -1,6 +1,6 @@
-{# The day on which events are judged: the setting, or today. #}
+{# The day on which events are judged: the setting, or today, UTC. #}
 {% macro as_of() -%}
-    {{ "date '" ~ var('as_of') ~ "'" if var('as_of') else 'current_date' }}
+    {{ "date '" ~ var('as_of') ~ "'" if var('as_of') else "cast(now() at time zone 'UTC' as date)" }}
 {%- endmacro %}
 
 
@@ -26,6 +26,12 @@
         {%- endfor %}
         else 5
     end
+{%- endmacro %}
+
+
+{# How a document of `register_of_sources` is cited. #}
+{% macro citation(sources='sources') -%}
+    {{ sources }}.author || ' (' || {{ sources }}.year || '), ' || {{ sources }}.title
 {%- endmacro %}
 
 

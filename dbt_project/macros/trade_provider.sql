@@ -6,6 +6,14 @@
 {%- endmacro %}
 
 
+{# Whether a row of `fct_trade_flow` is one of all importers' trade, so that sums are of the world: the
+   bundle's own rows. The live profile asks for some importers, and so do lines that complete the
+   bundle. #}
+{% macro is_world_trade(hs_revision='hs_revision') -%}
+    {{ 'false' if is_live() else hs_revision ~ " = 'H0'" }}
+{%- endmacro %}
+
+
 {# The staged trade flows, in the columns that all providers share. The bundle's are completed by the
    lines that somebody downloaded from UN Comtrade and that it lacks. #}
 {% macro trade_flow() -%}

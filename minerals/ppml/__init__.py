@@ -3,9 +3,10 @@
 Belongs here, one module per step: the columns of a design and their algebra (`columns`), the design
 matrix (`design`), exact separation (`separation`), the iterations (`estimator`), gravity over all
 importers (`gravity`), standard errors (`inference`, `bootstrap`), what they leave unexplained
-(`diagnostics`, `plots`), statsmodels as a reference (`reference`), and one model as a whole and its
-tables (`model`, `tables`). Does not belong here: reading or writing the warehouse, and what is done
-with coefficients afterwards (`minerals.sourcing`, which this package never imports).
+(`diagnostics`, `plots`), statsmodels as a reference (`reference`), one model as a whole and its
+tables (`model`, `terms`, `tables`), and other regressors beside it (`variants`). Does not belong
+here: reading or writing the warehouse, and what is done with coefficients afterwards
+(`minerals.sourcing`, which this package never imports).
 
 Importing this package imports nothing heavy; each module imports what it computes with.
 """

@@ -57,7 +57,6 @@ def suppliers(
     actual_rank = bought.groupby(markets).rank(ascending=False, method="first")
     frame["actual_rank"] = actual_rank.astype("Int64")
     frame["alignment"] = align(frame["forward_rank"], frame["actual_rank"], frame["effective_k"])
-    frame["supplier_risk"] = (frame["governance_risk"] + 1.0 - frame["top_k_probability"]) / 2.0
     demand = frame["demand_qty_kg"].where(frame["demand_qty_kg"] > 0)
     frame["capacity_share"] = (frame["capacity_qty_kg"] / demand).clip(upper=1.0)
     frame.loc[frame["capacity_qty_kg"] == 0, "capacity_share"] = 0.0  # also without any demand

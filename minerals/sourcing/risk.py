@@ -129,15 +129,13 @@ def portfolio_sensitivity(
     }
     frames = []
     for variant, (of_variant, capacity) in variants.items():
-        frame = suppliers[[*SUPPLIER, *NEEDED, "recommended_share"]].loc[
-            :, lambda f: ~f.columns.duplicated()
-        ]
+        names = dict.fromkeys([*SUPPLIER, *NEEDED, "recommended_share", "is_at_capacity"])
+        frame = suppliers[list(names)]
         frame = frame.assign(
             variant=variant,
             base_share=frame["recommended_share"],
             supplier_risk=weighted_risk(suppliers, of_variant),
             capacity_share=capacity,
-            is_at_capacity=False,
             why_none="",
         )
         if variant != "base":

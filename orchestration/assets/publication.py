@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pandas as pd
 
 from minerals.errors import ReleaseError
@@ -86,6 +87,7 @@ def release_asset(tables: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
                 "run_id": context.run_id,
                 "settings": settings.chosen.recorded,
                 "snapshots": _records(connection.sql("select * from marts.source_snapshots").df()),
+                "as_of": _day(connection),
                 "reported_trade_snapshot_id": reported_trade,
                 "fits": _records(connection.sql("select * from marts.ppml_fit").df()),
                 "checks": _checks(context),
@@ -158,6 +160,12 @@ def _checks(context: dg.AssetExecutionContext) -> dict[str, object]:
         "not_compared": {n: sentences[n] for n, o in outcomes.items() if o == "not compared"},
         "outcomes": dict(sorted(outcomes.items())),
     }
+
+
+def _day(warehouse: duckdb.DuckDBPyConnection) -> str | None:
+    """The day on which policy events were judged."""
+    (day,) = warehouse.sql("select max(as_of_date) from marts.policy_events").fetchall()[0]
+    return None if day is None else str(day)
 
 
 def _outcome(check: dg.AssetCheckEvaluation) -> str:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import dagster as dg
@@ -121,8 +122,10 @@ def rankings(
 
 
 def past_origins(settings: Settings) -> Path:
-    """Where the figures of past origins are kept, for this code alone."""
-    root, here = settings.warehouse_dir / "past_origins", code_version().rpartition("+")[2]
+    """Where the figures of past origins are kept, for this code and these packages alone."""
+    packages = (version(package) for package in ("numpy", "scipy", "pandas"))
+    root = settings.warehouse_dir / "past_origins"
+    here = "-".join([code_version().rpartition("+")[2], *packages])
     for other in root.glob("*"):
         if other.name != here:
             remove(other)

@@ -98,7 +98,7 @@ def _settings_of(settings: Settings, manifest: dict[str, Any], into: Path) -> Se
         **{
             **settings.model_dump(exclude={"comtrade_api_key"}),
             **manifest["settings"],
-            "as_of": manifest["settings"].get("as_of") or manifest["created_at"][:10],
+            "as_of": manifest.get("as_of") or manifest["created_at"][:10],
             "warehouse_dir": into,
             "alert_webhook_url": None,
             # A service's own run history would mix the checks of two warehouses.

@@ -19,6 +19,7 @@ from minerals.settings import PROJECT_ROOT, Settings
 from orchestration import run
 from orchestration.cli import app
 from orchestration.cli.status import read_status
+from orchestration.definitions import build_definitions
 from orchestration.failures import Problems, RunFailedError
 from orchestration.history import history_open
 from orchestration.metadata import step as with_sentence
@@ -26,17 +27,12 @@ from orchestration.resources import Warehouse
 from tests.integration.conftest import holding
 
 
-@pytest.mark.parametrize(
-    ("step", "stage"),
-    [
-        ("raw_production", "ingest"), ("dbt_staging", "staging"), ("dbt_marts", "marts"),
-        ("gate_import_panel", "gate"), ("ppml", "estimation"), ("rankings", "ranking"),
-        ("replication", "portfolio"), ("release", "publication"),
-    ],
-)  # fmt: skip
-def test_each_step_belongs_to_a_stage_with_words(step, stage):
-    assert run.stage_of(step) == stage
-    assert run.STAGES[stage]
+def test_each_step_of_a_refresh_belongs_to_a_stage_with_words():
+    """The progress on a terminal looks every step up."""
+    job = build_definitions(Settings()).resolve_job_def("refresh")
+    stages = {node.name: run.stage_of(node.name) for node in job.nodes}
+    assert set(stages.values()) == set(run.STAGES)
+    assert stages["ppml"] == "estimation" and stages["policy"] == "portfolio"
 
 
 @dg.asset

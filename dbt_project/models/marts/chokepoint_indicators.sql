@@ -36,13 +36,14 @@ flows as (
         case category when 'ores' then 'C1' else 'C2' end as chokepoint,
         importer_iso3,
         exporter_iso3,
+        {{ is_world_trade() }} as is_world,
         sum(cast(qty_kg as decimal(18, 3))) as qty_kg,
     from {{ ref('fct_trade_flow') }}
     where
         category in ('ores', 'products')
         and importer_iso3 <> exporter_iso3
         and year between {{ var('first_year') }} and {{ var('last_year') }}
-    group by mineral, category, importer_iso3, exporter_iso3
+    group by mineral, category, importer_iso3, exporter_iso3, is_world
 
 ),
 
@@ -72,8 +73,7 @@ exports as (
         exporter_iso3 as country_iso3,
         cast(sum(qty_kg) as double) as exports_qty_kg,
     from flows
-    -- The live profile has the imports of some countries only, so nobody's exports.
-    where {{ 'false' if is_live() else 'true' }}
+    where is_world
     group by mineral, chokepoint, exporter_iso3
 
 ),

@@ -18,7 +18,7 @@ select
 
     -- where it is printed
     figures.source_id,
-    sources.author || ' (' || sources.year || '), ' || sources.title as citation,
+    {{ citation() }} as citation,
     figures.location,
 
     -- what it is of

@@ -11,7 +11,7 @@ select
     requirements.status,
     requirements.status_date,
     requirements.source_id,
-    sources.author || ' (' || sources.year || '), ' || sources.title as citation,
+    {{ citation() }} as citation,
     requirements.location,
     requirements.cited_source,
     requirements.evidence_label,

@@ -40,7 +40,7 @@ select
     -- who says so
     grown.figure_id,
     grown.source_id,
-    sources.author || ' (' || sources.year || '), ' || sources.title as citation,
+    {{ citation() }} as citation,
     grown.location,
     grown.evidence_label,
     grown.note,

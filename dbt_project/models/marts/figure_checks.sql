@@ -90,11 +90,10 @@ traded as (
             and figures.category = trade.category
             and figure_years.year = trade.year
     where
-        -- The live profile has the trade of some importers only, so nothing of the world's.
         (figures.measure like 'import%' and figures.country_iso3 = trade.importer_iso3)
         or (
             (figures.measure like 'export%' or figures.measure = 'world_trade_value')
-            and {{ 'false' if is_live() else 'true' }}
+            and {{ is_world_trade('trade.hs_revision') }}
         )
     group by figures.figure_id, figure_years.is_base, trade.importer_iso3, trade.exporter_iso3
 
@@ -162,7 +161,7 @@ yearly_exports as (
     from figures
     inner join {{ ref('fct_trade_flow') }} as trade
         on list_contains(figures.minerals, trade.mineral) and figures.category = trade.category
-    where figures.measure = 'first_export_year' and {{ 'false' if is_live() else 'true' }}
+    where figures.measure = 'first_export_year' and {{ is_world_trade('trade.hs_revision') }}
     group by figures.figure_id, trade.year
 
 ),

@@ -49,6 +49,7 @@ metal_trade as (
         trade.mineral,
         trade.year,
         trade.qty_kg,
+        {{ is_world_trade('trade.hs_revision') }} as is_world,
     from {{ ref('fct_trade_flow') }} as trade
     inner join metal_lines
         on trade.hs_revision = metal_lines.hs_revision and trade.hs_code = metal_lines.hs_code
@@ -76,6 +77,7 @@ exports as (
         year,
         cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg,
     from metal_trade
+    where is_world
     group by exporter_iso3, mineral, year
 
 ),
@@ -83,10 +85,12 @@ exports as (
 traded as (
 
     -- Minerals and years of which the trade data have the metal's line at all.
-    select distinct
+    select
         mineral,
         year,
+        bool_or(is_world) as is_world,
     from metal_trade
+    group by mineral, year
 
 ),
 
@@ -107,7 +111,7 @@ positions as (
         shares.is_estimated,
         worlds.stage = 'refined' and traded.mineral is not null as is_metal_on_both_sides,
         case when is_metal_on_both_sides then coalesce(imports.qty_kg, 0) end as imports_qty_kg,
-        case when is_metal_on_both_sides then coalesce(exports.qty_kg, 0) end as exports_qty_kg,
+        case when is_metal_on_both_sides and traded.is_world then coalesce(exports.qty_kg, 0) end as exports_qty_kg,
         imports_qty_kg + coalesce(own_quantity_kg, 0) - exports_qty_kg as use_kg,
     from worlds
     cross join chosen
@@ -155,6 +159,7 @@ select
         when stage = 'reserves' then 'reserves are no yearly output'
         when stage = 'mined' then 'gross weight against content'
         when not is_metal_on_both_sides then 'no trade line of the metal in the trade data'
+        when exports_qty_kg is null then 'the trade data have the imports of some countries only'
         when use_kg <= 0 then 'more is exported than imported and made'
     end as why_null,
     is_estimated,

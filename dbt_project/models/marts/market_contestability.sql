@@ -94,7 +94,7 @@ exports as (
         exporter_iso3,
         cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg,
     from {{ ref('fct_trade_flow') }}
-    where category in ('ores', 'products') and importer_iso3 <> exporter_iso3
+    where category in ('ores', 'products') and importer_iso3 <> exporter_iso3 and {{ is_world_trade() }}
     group by mineral, category, year, exporter_iso3
 
 ),

@@ -35,7 +35,7 @@ select
 
     -- who says so: the weakest label of the agreement and the two parties
     agreements.source_id,
-    sources.author || ' (' || sources.year || '), ' || sources.title as citation,
+    {{ citation() }} as citation,
     agreements.location,
     case
         when 'unverified' in (agreements.evidence_label, own.evidence_label, partners.evidence_label)

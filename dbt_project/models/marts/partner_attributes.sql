@@ -1,5 +1,5 @@
 -- Everything a diplomat asks of a partner, computed or cited, in one row. Figures are means of the
--- window, the logistics index the nearest year that has one. None of it moves a portfolio.
+-- window, the logistics index the nearest year that has one. By default none of it moves a portfolio.
 {%- set governance = [
     'control_of_corruption',
     'government_effectiveness',

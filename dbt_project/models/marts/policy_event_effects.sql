@@ -32,8 +32,7 @@ flows as (
     where
         importer_iso3 <> exporter_iso3
         and (mineral, category) in (select (events.mineral, events.category) from events)
-        -- The live profile has the imports of some countries only, so nobody's exports.
-        and {{ 'false' if is_live() else 'true' }}
+        and {{ is_world_trade() }}
 
 ),
 

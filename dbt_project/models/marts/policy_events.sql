@@ -17,7 +17,7 @@ judged as (
         *,
         coalesce(as_of_date between suspended_from_date and suspended_until_date, false) as is_suspended,
         coalesce(
-            status in ('in_force', 'suspended')
+            (status in ('in_force', 'suspended') or (status = 'ended' and end_date is not null))
             and from_date <= as_of_date
             and (end_date is null or end_date >= as_of_date)
             and not (status = 'suspended' and suspended_from_date is null)
@@ -85,9 +85,9 @@ exports as (
         mineral,
         category,
         exporter_iso3,
-        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg,
-        cast(sum(sum(cast(qty_kg as decimal(18, 3)))) over (partition by mineral, category) as double)
-            as world_qty_kg,
+        sum(cast(qty_kg as decimal(18, 3))) filter (where {{ is_world_trade() }}) as qty_kg,
+        sum(sum(cast(qty_kg as decimal(18, 3))) filter (where {{ is_world_trade() }}))
+            over (partition by mineral, category) as world_qty_kg,
     from {{ ref('fct_trade_flow') }}
     where
         importer_iso3 <> exporter_iso3
@@ -128,14 +128,14 @@ with_severity as (
     select
         by_actor.*,
         case
-            when by_actor.measure_type = 'quota' and by_actor.rate_or_quota * 1000 <= before.quantity_kg
-                then 1 - by_actor.rate_or_quota * 1000 / before.quantity_kg
+            when by_actor.measure_type = 'quota' and before.quantity_kg > 0
+                then greatest(1 - by_actor.rate_or_quota * 1000 / before.quantity_kg, 0)
             when by_actor.measure_type = 'export_tax' and by_actor.rate_or_quota is not null
                 then by_actor.rate_or_quota
             else by_actor.type_severity
         end as severity_in_force,
         case
-            when by_actor.measure_type = 'quota' and by_actor.rate_or_quota * 1000 <= before.quantity_kg
+            when by_actor.measure_type = 'quota' and before.quantity_kg > 0
                 then 'quota against output of the year before'
             when by_actor.measure_type = 'export_tax' and by_actor.rate_or_quota is not null then 'rate'
             else 'measure type'
@@ -194,14 +194,13 @@ select
     -- what is at stake
     actor_output.mined_share as actor_mined_share,
     actor_output.refined_share as actor_refined_share,
-    {{ 'cast(null as double)' if is_live() else 'exports.qty_kg / nullif(exports.world_qty_kg, 0)' }}
-        as actor_export_share,
+    cast(exports.qty_kg as double) / nullif(exports.world_qty_kg, 0) as actor_export_share,
     lines.mineral is not null as has_trade_line,
 
     -- who says so
     events.instrument,
     events.source_id,
-    sources.author || ' (' || sources.year || '), ' || sources.title as citation,
+    {{ citation() }} as citation,
     events.location,
     events.cited_source,
     events.evidence_label,

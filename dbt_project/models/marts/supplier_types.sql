@@ -15,6 +15,7 @@ flows as (
         mineral,
         category,
         qty_kg,
+        {{ is_world_trade() }} as is_world,
     from {{ ref('fct_trade_flow') }}
     where
         year between {{ var('first_year') }} and {{ var('last_year') }}
@@ -28,7 +29,7 @@ exports as (
         exporter_iso3,
         mineral,
         category,
-        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as exports_qty_kg,
+        cast(sum(cast(qty_kg as decimal(18, 3))) filter (where is_world) as double) as exports_qty_kg,
     from flows
     group by exporter_iso3, mineral, category
 
@@ -194,7 +195,7 @@ select
     -- what it trades, a year
     exports_qty_kg,
     imports_qty_kg,
-    greatest(exports_qty_kg - imports_qty_kg, 0) as net_exports_qty_kg,
+    case when exports_qty_kg < imports_qty_kg then 0 else exports_qty_kg - imports_qty_kg end as net_exports_qty_kg,
     imports_qty_kg / nullif(exports_qty_kg, 0) as reexport_ratio,
 
     -- what it is

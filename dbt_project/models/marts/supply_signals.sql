@@ -20,7 +20,7 @@ select
     signals.maturity,
     signals.figure_ids,
     signals.source_id,
-    sources.author || ' (' || sources.year || '), ' || sources.title as citation,
+    {{ citation() }} as citation,
     signals.source_chain,
     signals.evidence_label,
     signals.promoted_event_id,

@@ -15,27 +15,15 @@ with flows as (
         cast(sum(value_usd) as decimal(18, 2)) as value_usd,
         bool_or(is_unit_value_outlier) as is_doubtful,
     from {{ ref('fct_trade_flow') }}
-    group by importer_iso3, exporter_iso3, mineral, category, hs_revision, hs_code, year
+    group by all
 
 )
 
 select
-    -- key
-    importer_iso3,
-    exporter_iso3,
-    mineral,
-    category,
-    hs_revision,
-    hs_code,
-    year,
-
-    -- measures
-    qty_kg,
-    value_usd,
+    * exclude (is_doubtful),
     cast(value_usd as double) / nullif(qty_kg, 0) as unit_value_usd_per_kg,
-
-    -- what is known of the quantity
     qty_kg is null as is_quantity_unknown,
     is_doubtful,
-    '{{ "CIF" if is_live() else "FOB" }}' as valuation,
+    -- Reports to UN Comtrade are CIF; BACI takes the freight off.
+    case when {{ is_world_trade() }} then 'FOB' else 'CIF' end as valuation,
 from flows

@@ -10,6 +10,7 @@ with flows as (
         cast(value_usd as double) as value_usd,
         qty_kg,
         is_unit_value_outlier,
+        {{ is_world_trade() }} as is_world,
         qty_kg > 0 and value_usd > 0 and not is_unit_value_outlier as is_priced,
     from {{ ref('fct_trade_flow') }}
 
@@ -24,7 +25,7 @@ world as (
         cast(sum(value_usd) as double)
         / nullif(cast(sum(cast(qty_kg as decimal(18, 3))) as double), 0) as world_unit_value_usd_per_kg,
     from flows
-    where is_priced
+    where is_priced and is_world
     group by mineral, category, year
 
 ),

@@ -28,7 +28,7 @@ shares as (
 
 governance as (
 
-    -- As in the portfolio: (2.5 - WGI) / 5, held within 0 and 1; the mean over the years at hand.
+    -- (2.5 - WGI) / 5, held within 0 and 1; the mean over the years.
     select
         country_iso3,
         least(greatest((2.5 - avg(wgi_average)) / 5, 0), 1) as governance_risk,
