@@ -111,7 +111,8 @@ positions as (
         shares.is_estimated,
         worlds.stage = 'refined' and traded.mineral is not null as is_metal_on_both_sides,
         case when is_metal_on_both_sides then coalesce(imports.qty_kg, 0) end as imports_qty_kg,
-        case when is_metal_on_both_sides and traded.is_world then coalesce(exports.qty_kg, 0) end as exports_qty_kg,
+        case when is_metal_on_both_sides and traded.is_world then coalesce(exports.qty_kg, 0) end
+            as exports_qty_kg,
         imports_qty_kg + coalesce(own_quantity_kg, 0) - exports_qty_kg as use_kg,
     from worlds
     cross join chosen

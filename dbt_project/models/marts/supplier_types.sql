@@ -195,7 +195,8 @@ select
     -- what it trades, a year
     exports_qty_kg,
     imports_qty_kg,
-    case when exports_qty_kg < imports_qty_kg then 0 else exports_qty_kg - imports_qty_kg end as net_exports_qty_kg,
+    case when exports_qty_kg < imports_qty_kg then 0 else exports_qty_kg - imports_qty_kg end
+        as net_exports_qty_kg,
     imports_qty_kg / nullif(exports_qty_kg, 0) as reexport_ratio,
 
     -- what it is
