@@ -35,7 +35,7 @@ from pydantic_settings import (
 )
 
 from minerals.errors import SettingsError
-from minerals.names import EVERY_IMPORTER
+from minerals.names import EVERY_IMPORTER, STUDY_IMPORTER
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 IMPORTERS_FILE = "state/importers.txt"
@@ -393,6 +393,12 @@ class Settings(BaseSettings, Choices):
     def recorded(self) -> dict[str, Any]:
         """All that decides what a refresh computes, as a release records it."""
         return self.model_dump(mode="json", include={*_DBT_VARS, *Choices.model_fields})
+
+    @property
+    def first_importer(self) -> str:
+        """The importer that is shown when none is named."""
+        first = self.importers[0]
+        return STUDY_IMPORTER if first == EVERY_IMPORTER else first
 
     @property
     def years(self) -> tuple[int, ...]:

@@ -1,5 +1,7 @@
 """`minerals brief`: one mineral on one page, each figure with how well it is supported."""
 
+from typing import Annotated
+
 import typer
 
 from minerals.errors import ReleaseError
@@ -68,7 +70,7 @@ _SECTIONS = {
             group by all order by share desc nulls last, exporter_iso3 limit {_SUPPLIERS})
         select named(exporter_iso3) as supplier,
             coalesce(string_agg(name, '; ' order by name)
-                filter (mode = 'bilateral' or scope = 'minerals'), 'none at hand') as agreements,
+                filter (mode = 'bilateral' or scope = 'minerals'), 'none available') as agreements,
             count(agreement_id) as "all in the register",
             coalesce(min_by(evidence_label, list_position(
                 ['unverified', 'modelled', 'single_source', 'verified'], evidence_label)), '')
@@ -94,13 +96,23 @@ _SECTIONS = {
 
 @app.command()
 def brief(
-    words: names.Words = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MINERAL",
+            help="A mineral, such as lithium or rare earths.",
+            autocompletion=names.MINERAL,
+            show_default=False,
+        ),
+    ] = None,
     importer: names.Importer = None,
     mineral: names.MineralOption = None,
 ) -> None:
     """Print one mineral on one page: supply, imports, portfolio, measures, agreements, signals."""
     with common.Marts(common.settings(), common.console()) as marts:
-        buyer, name, _ = marts.markets(importer, words, mineral)
+        buyer, name, category = marts.markets(importer, words, mineral)
+        if category is not None:
+            raise ReleaseError("brief covers all categories: leave the category out.")
         if name is None:
             raise ReleaseError("Name a mineral, for example `minerals brief rare earths`.")
         marts.connection.execute("set variable importer = ?", [buyer])
@@ -113,5 +125,5 @@ def brief(
             marts.console.print()
             common.show(marts.console, rows, title)
             if not rows:
-                marts.console.print(f"{title}: none at hand")
+                marts.console.print(f"{title}: none available")
     marts.console.print(f"\nRelease {release['release_id']}.")

@@ -1,4 +1,4 @@
-"""What the commands share: settings, the served marts, names a user writes, tables, numbers."""
+"""What the commands share: settings, the served marts, tables, numbers."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -124,6 +124,12 @@ def releases(settings: Settings) -> "ReleaseStore":
     return ReleaseStore(settings.releases_dir, settings.serving_database, settings.releases_to_keep)
 
 
+def profile(settings: Settings, release_id: str | None = None) -> str:
+    """The profile that a release was made with; by default the one that is served."""
+    manifest = releases(settings).manifest(release_id) or {}
+    return manifest.get("settings", {}).get("profile", settings.profile)
+
+
 def snapshots(settings: Settings) -> "SnapshotStore":
     """The raw snapshots of the warehouse."""
     from minerals.sources.snapshots import SnapshotStore
@@ -227,12 +233,6 @@ class Marts(AbstractContextManager["Marts"]):
     def country(self, iso3: str) -> str:
         return country(self.settings, iso3)
 
-    @property
-    def profile(self) -> str:
-        """The profile that the release was made with."""
-        manifest = releases(self.settings).manifest() or {}
-        return manifest.get("settings", {}).get("profile", self.settings.profile)
-
     def markets(
         self,
         importer: str | None,
@@ -242,7 +242,7 @@ class Marts(AbstractContextManager["Marts"]):
     ) -> Markets:
         """The parameters of `OF_MARKETS`; None stands for all minerals or categories.
 
-        `words` are `[mineral] [category]`; `mineral` and `category`, given as options, go before
+        `words` are `[mineral] [category]`; `mineral` and `category`, given as options, override
         them. Raises ReleaseError for a name that the release does not hold.
         """
         held = self.rows("select distinct importer_iso3, mineral from marts.ranking_forward")
@@ -253,7 +253,8 @@ class Marts(AbstractContextManager["Marts"]):
         if category is not None:
             category = names.known("category", category, CATEGORIES)
         if mineral is not None:
-            mineral = names.known_mineral(mineral, self.settings, minerals, self.profile)
+            made_with = profile(self.settings)
+            mineral = names.known_mineral(mineral, self.settings, minerals, made_with)
         return importer, mineral, category
 
 

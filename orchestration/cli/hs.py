@@ -19,7 +19,7 @@ from minerals.mapping import coverage, reference, rules, seeds
 from minerals.settings import Settings, limit_linear_algebra_threads
 from orchestration.cli import common
 from orchestration.cli.common import count
-from orchestration.cli.names import Importer, first_importer, known_country, known_mineral
+from orchestration.cli.names import Importer, known_country, known_mineral
 from orchestration.cli.releases import print_first, print_markets, print_moves
 
 hs = typer.Typer(
@@ -51,7 +51,7 @@ def check(
     _print_problems(console, report)
     _print_lists(console, settings, report)
     if not problems_only and report.mapping.mapped.is_readable:
-        iso3 = known_country(importer or first_importer(settings), settings)
+        iso3 = known_country(importer or settings.first_importer, settings)
         trade = _read_trade(console, settings, snapshot, iso3)
         _print_coverage(console, report.mapping, trade)
         _print_unmapped(console, report.mapping, lists, trade)
@@ -86,7 +86,8 @@ def preview(
         console.print("No preview: correct the errors first.")
         raise typer.Exit(1)
     if mineral is not None:
-        mineral = known_mineral(mineral, settings, report.mapping.mineral_names)
+        held = report.mapping.mineral_names
+        mineral = known_mineral(mineral, settings, held, common.profile(settings))
     store = common.releases(settings)
     served = common.find_release(store, "current")
     manifest = store.manifest() or {}

@@ -93,6 +93,6 @@ def _keep(settings: Settings, codes: list[str]) -> None:
     now = common.settings().importers
     if list(now) != chosen:
         console.print(
-            f"[yellow]warning[/] MINERALS_IMPORTERS={','.join(now)} is set and goes before this "
+            f"[yellow]warning[/] MINERALS_IMPORTERS={','.join(now)} is set and overrides this "
             "list: unset it."
         )

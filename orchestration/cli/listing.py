@@ -65,7 +65,7 @@ def _print_minerals(marts: common.Marts, importer: str) -> None:
         soft_wrap=False,
     )
     if missing := [row["mineral"] for row in rows if row["mineral"] not in held]:
-        why = names.why_no_data(marts.profile)
+        why = names.why_no_data(common.profile(marts.settings))
         marts.console.print(f"No {why}: {'; '.join(missing)}.", soft_wrap=False)
     marts.console.print("More: minerals list countries, minerals list marts, minerals importers.")
 

@@ -14,25 +14,22 @@ import typer
 from minerals.countries import find_country, plain
 from minerals.errors import MineralsError, ReleaseError
 from minerals.mapping.seeds import MINERALS, Row, closest, read_seed
-from minerals.names import CATEGORIES, EVERY_IMPORTER, MODELS, STUDY_IMPORTER
+from minerals.names import CATEGORIES, MODELS
 from minerals.settings import Settings, country_names, read_settings
 
 _NEAR = 0.75  # how like a name a word is that is taken for it
 Completions = Callable[[str], list[tuple[str, str]]]
 
 
-def known(kind: str, word: str, names: Collection[str], where: str = "") -> str:
-    """The name that `word` spells, in any case. Raises ReleaseError with the nearest name, or all.
-
-    `where` says which names are meant: "in the release".
-    """
+def known(kind: str, word: str, names: Collection[str]) -> str:
+    """The name that `word` spells, in any case. Raises ReleaseError with the nearest, or all."""
     spelled = {plain(name): name for name in names}
     if plain(word) in spelled:
         return spelled[plain(word)]
     near = closest(word, names, _NEAR)
     listed = ("; " if any("," in name for name in names) else ", ").join(sorted(names)) or "none"
     hint = f"Did you mean {near}?" if near else f"There are: {listed}."
-    raise ReleaseError(f"There is no {kind} '{word}'{where and f' {where}'}. {hint}")
+    raise ReleaseError(f"There is no {kind} '{word}'. {hint}")
 
 
 def mineral_rows(settings: Settings) -> Sequence[Row]:
@@ -40,9 +37,7 @@ def mineral_rows(settings: Settings) -> Sequence[Row]:
     return read_seed(settings.seeds_dir / MINERALS).rows
 
 
-def known_mineral(
-    word: str, settings: Settings, held: Collection[str], profile: str = "bundled"
-) -> str:
+def known_mineral(word: str, settings: Settings, held: Collection[str], profile: str) -> str:
     """The mineral that `word` names, by its name or symbol, of those that are `held`.
 
     Raises ReleaseError with the nearest name or, for a mineral without data, with the reason.
@@ -112,7 +107,7 @@ def known_importer(word: str | None, settings: Settings, held: Collection[str]) 
 
     Raises ReleaseError with the importers of the release, and how to add the one that is missing.
     """
-    code = known_country(word or first_importer(settings), settings)
+    code = known_country(word or settings.first_importer, settings)
     if code in held:
         return code
     add = "" if code in settings.importers else f"`minerals importers add {code}`, then "
@@ -120,12 +115,6 @@ def known_importer(word: str | None, settings: Settings, held: Collection[str]) 
         f"{code} is not in the release. The release holds {', '.join(sorted(held))}. {add}"
         "`minerals refresh` brings it."
     )
-
-
-def first_importer(settings: Settings) -> str:
-    """The importer that is shown when none is named."""
-    first = settings.importers[0]
-    return STUDY_IMPORTER if first == EVERY_IMPORTER else first
 
 
 def _as_typed(names: Iterable[str], beginning: str) -> Iterator[str]:
@@ -188,6 +177,7 @@ def _categories(_: typer.Context, incomplete: str) -> Iterator[str]:
 
 
 COUNTRIES = _or_nothing(_countries)
+MINERAL = _or_nothing(_minerals)
 MARTS = _or_nothing(_marts)
 MODEL = _or_nothing(_models)
 
@@ -200,9 +190,7 @@ Importer = Annotated[
 ]
 Mineral = Annotated[
     str | None,
-    typer.Option(
-        help="Only this mineral, for example Copper.", autocompletion=_or_nothing(_minerals)
-    ),
+    typer.Option(help="Only this mineral, for example Copper.", autocompletion=MINERAL),
 ]
 Category = Annotated[
     str | None,

@@ -161,7 +161,7 @@ def export(
     filters = {}
     if mineral is not None:
         every = [row["mineral"] for row in names.mineral_rows(settings)]
-        filters["mineral"] = names.known_mineral(mineral, settings, every)
+        filters["mineral"] = names.known_mineral(mineral, settings, every, common.profile(settings))
     if category is not None:
         filters["category"] = names.known("category", category, CATEGORIES)
     if importer is not None:

@@ -109,23 +109,26 @@ def compare(
                 "select distinct importer_iso3 from marts.portfolio_concentration order by all"
             )
         ]
-        chosen = names.known_countries(importers or held, settings)
+        chosen = [
+            names.known_importer(code, settings, held)
+            for code in names.known_countries(importers or held, settings)
+        ]
         if len(chosen) < 2:
             raise ReleaseError(
-                f"{chosen[0]} alone has nobody beside it. The release holds {', '.join(held)}: "
+                f"compare needs two importers. The release holds {', '.join(held)}: "
                 "`minerals importers add Japan`, then `minerals refresh`, adds one."
             )
-        markets = [marts.markets(code, words, mineral, category) for code in chosen]
-        if markets[0][1] is None:
-            _compare_concentration(marts, chosen, markets[0][2])
+        market = marts.markets(chosen[0], words, mineral, category)
+        if market[1] is None:
+            _compare_concentration(marts, chosen, market[2])
             return
         rankings = marts.rows(
             f"select distinct category from marts.ranking_forward where {OF_MARKETS} order by all",
-            *markets[0],
+            *market,
         )
         most = top or (TOP if len(rankings) == 1 else TOP_OF_EACH)
         for row in rankings:
-            _compare_suppliers(marts, chosen, markets[0][1], row["category"], most)
+            _compare_suppliers(marts, chosen, market[1], row["category"], most)
     marts.console.print("Rank by the headline model, and in brackets what is bought there now.")
 
 

@@ -10,7 +10,7 @@ from minerals.errors import AnotherRefreshRunsError
 from minerals.settings import Settings, limit_linear_algebra_threads
 from orchestration.cli import common
 from orchestration.cli.common import Marts
-from orchestration.cli.names import first_importer, known
+from orchestration.cli.names import known
 from orchestration.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _print_success(console: Console, settings: Settings, result: "RefreshResult"
     store = common.releases(settings)
     manifest = store.manifest() or {}
     with common.Marts(settings, console) as marts:
-        importer = first_importer(settings)
+        importer = settings.first_importer
         for fitted in settings.importers if importer in settings.importers else [importer]:
             _print_fits(marts, fitted)
         _print_leaders(marts, importer)

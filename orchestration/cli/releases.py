@@ -124,7 +124,8 @@ def diff(
     store = common.releases(settings)
     folders = common.find_release(store, before), common.find_release(store, after)
     if mineral is not None:
-        mineral = known_mineral(mineral, settings, minerals_of(*folders))
+        made_with = common.profile(settings, folders[1].name)
+        mineral = known_mineral(mineral, settings, minerals_of(*folders), made_with)
     found = diff_releases(*folders, mineral)
     console.print(f"{folders[0].name} → {folders[1].name}")
     for name, counts in found.row_counts.items():

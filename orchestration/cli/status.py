@@ -94,7 +94,7 @@ def read_status(settings: Settings) -> Status:
             _read_runs(settings, found)
         except DatabaseError as error:
             words = f"the run history under {settings.dagster_home} cannot be read ({error.orig})"
-            if not isinstance(error, OperationalError):  # that is a lock, or a right that lacks
+            if not isinstance(error, OperationalError):  # a lock or a missing permission
                 words += ": the next `minerals refresh` sets aside what is damaged, and goes on"
             found.damaged.append(words)
     parts = {

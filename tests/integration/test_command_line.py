@@ -219,7 +219,9 @@ def test_a_mart_is_exported_by_its_name_alone(refreshed, tmp_path):
         (("rank", "copper", "--importer", "Jpan"), "Did you mean Japan (JPN)?"),
         (("portfolio", "--mineral", "Coper"), "Did you mean Copper?"),
         (("risk", "coper"), "Did you mean Copper?"),
-        (("compare", "lithium", "--importers", "Japan"), "JPN alone has nobody beside it"),
+        (("compare", "lithium", "--importers", "Japan"), "compare needs two importers"),
+        (("compare", "--importers", ""), "compare needs two importers"),
+        (("brief", "lithium", "ores"), "brief covers all categories"),
         (("export",), "Name a mart"),
         (("export", "rankin_forward"), "Did you mean ranking_forward?"),
         (("export", "ranking_forward", "--importer", "Jpan"), "Did you mean Japan (JPN)?"),
@@ -304,7 +306,7 @@ def test_importers_are_kept_and_one_that_would_leave_is_told(own):
     assert left and left.startswith("JPN will leave the release: the importers of this run are IND")
     assert importers_that_leave(own.settings) is None
     assert (
-        "MINERALS_IMPORTERS=IND,JPN is set and goes before"
+        "MINERALS_IMPORTERS=IND,JPN is set and overrides"
         in own.ask("importers", "add", "France").stdout
     )
     assert "BRA is none of the importers" in refusal(plain.ask("importers", "remove", "BRA"))

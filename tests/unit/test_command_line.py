@@ -56,14 +56,14 @@ def test_a_narrow_table_wraps_between_words_and_breaks_only_paths():
 @pytest.mark.parametrize(
     ("word", "words"),
     [
-        ("Lithum", "There is no mineral 'Lithum' in the release. Did you mean Lithium?"),
-        ("Litter", "There is no mineral 'Litter' in the release. There are: Copper, Lithium."),
+        ("Lithum", "There is no mineral 'Lithum'. Did you mean Lithium?"),
+        ("Litter", "There is no mineral 'Litter'. There are: Copper, Lithium."),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest_or_all(word, words):
     assert names.known("mineral", " copper ", ["Lithium", "Copper"]) == "Copper"
     with pytest.raises(ReleaseError) as caught:
-        names.known("mineral", word, ["Lithium", "Copper"], "in the release")
+        names.known("mineral", word, ["Lithium", "Copper"])
     assert str(caught.value) == words
 
 
@@ -125,13 +125,13 @@ def test_a_wrong_category_behind_a_mineral_is_told_as_such():
 def test_a_mineral_is_known_by_name_and_symbol_and_one_without_data_says_why():
     held = ["Lithium", "Rare Earths"]
     for spelled in ("LITHIUM", "li", "Li"):
-        assert names.known_mineral(spelled, Settings(), held) == "Lithium"
+        assert names.known_mineral(spelled, Settings(), held, "bundled") == "Lithium"
     for spelled in ("rare-earths", "Rare_Earths", "REE"):
-        assert names.known_mineral(spelled, Settings(), held) == "Rare Earths"
+        assert names.known_mineral(spelled, Settings(), held, "bundled") == "Rare Earths"
     with pytest.raises(ReleaseError, match="Silicon has no line in the bundle; the live profile"):
-        names.known_mineral("silicon", Settings(), held)
+        names.known_mineral("silicon", Settings(), held, "bundled")
     with pytest.raises(ReleaseError, match="Silicon has no trade and no mine in the years"):
-        names.known_mineral("silicon", Settings(), held, profile="live")
+        names.known_mineral("silicon", Settings(), held, "live")
 
 
 def complete(line: str, shell: str = "bash") -> list[str]:
