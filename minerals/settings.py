@@ -139,16 +139,27 @@ class _KeptImporters(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         if "importers" in self.current_state:
             return {}
-        default = self.settings_cls.model_fields["warehouse_dir"].default
-        folder = Path(self.current_state.get("warehouse_dir") or default).expanduser()
+        fields = self.settings_cls.model_fields
+        folder, project = (
+            Path(self.current_state.get(name) or fields[name].default).expanduser()
+            for name in ("warehouse_dir", "dbt_project_dir")
+        )
         file = folder / IMPORTERS_FILE
         try:
-            kept = file.read_text(encoding="utf-8")
-            return {"importers": ",".join(_countries(kept))} if kept.strip() else {}
+            kept = _countries(file.read_text(encoding="utf-8"))
+        except UnicodeDecodeError as error:
+            raise SettingsError(f"{file} is not UTF-8 text: delete it, add importers.") from error
         except ValueError as error:
             raise SettingsError(f"{file}: {error}, one a line; or delete the file.") from error
         except OSError:
             return {}
+        names = country_names(project / "seeds")
+        if names and (unknown := [c for c in kept if c not in names and c != EVERY_IMPORTER]):
+            raise SettingsError(
+                f"{file}: {', '.join(unknown)} must be the ISO3 code of a country of "
+                f"{project / 'seeds' / 'countries.csv'}; correct the line or delete the file."
+            )
+        return {"importers": ",".join(kept)} if kept else {}
 
 
 class Settings(BaseSettings, Choices):

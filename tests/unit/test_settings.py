@@ -82,6 +82,10 @@ def test_kept_importers_stand_in_for_the_variable(monkeypatch, tmp_path):
     monkeypatch.delenv("MINERALS_IMPORTERS")
     file.write_text("Japan\n")
     assert f"{file}: JAPAN: a country is an ISO 3166 alpha-3 code" in refusal(read_settings)
+    file.write_text("JPN\nXXQ\n")
+    assert f"{file}: XXQ must be the ISO3 code" in refusal(read_settings)
+    file.write_bytes(b"\xffJPN\n")
+    assert f"{file} is not UTF-8 text" in refusal(read_settings)
 
 
 @pytest.mark.parametrize(
