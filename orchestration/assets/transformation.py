@@ -28,7 +28,7 @@ LAYERS = {
 
 
 class Translator(dagster_dbt.DagsterDbtTranslator):
-    """dbt names are the asset names; the group is the layer."""
+    """dbt names are the asset names; the group is the layer, of marts their subject: the folder."""
 
     def __init__(self) -> None:
         options = {"enable_duplicate_source_asset_keys": True}
@@ -42,7 +42,8 @@ class Translator(dagster_dbt.DagsterDbtTranslator):
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         if dbt_resource_props["resource_type"] == "seed":
             return "seeds"
-        return str(dbt_resource_props["fqn"][1])
+        layer, subject = dbt_resource_props["fqn"][1:3]
+        return str(subject if layer == "marts" else layer)
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
         return OWNERS
