@@ -193,7 +193,10 @@ def _column(name: str, entry: Mapping[str, Any]) -> Column:
 
 def _read_dbt(file: Path) -> Iterator[Mart]:
     for model in _read(file.read_text("utf-8"))["models"]:
-        if "marts" not in file.relative_to(_DBT_MODELS).parts and model.get("config", {}).get("schema") != "marts":
+        if (
+            "marts" not in file.relative_to(_DBT_MODELS).parts
+            and model.get("config", {}).get("schema") != "marts"
+        ):
             continue
         columns = tuple(
             Column(column["name"], _duckdb_type(column["data_type"]), unit_of(column["name"]), "")
