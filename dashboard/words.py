@@ -30,20 +30,7 @@ VERDICTS = {
     "not_computable": "· not computable",
 }
 """Of a cited figure beside the computed one, by sign and word."""
-STRATEGIES = {
-    "secure_long_term": "Secure long term",
-    "build_data": "Build data",
-    "diversify": "Diversify",
-    "rebalance": "Rebalance",
-    "maintain": "Maintain",
-}
-SOURCES = {
-    "world_mining_data": "World Mining Data",
-    "usgs_mcs_2025": "USGS 2025",
-    "usgs_mcs_2026": "USGS 2026",
-    "bilateral_trade": "Trade",
-}
-"""Data sets of world supply, short."""
+SOURCES = {"world_mining_data": "World Mining Data", "bilateral_trade": "Trade"}
 _CODE = re.compile(r"\b[A-Z]{3}\b")
 _WITH_CODES = ("rationale", "evidence", "next_best", "shock", "lost_exporters", "entrants", "exits",
                "entered", "left")  # fmt: skip
@@ -80,22 +67,32 @@ def evidence(labels: pd.Series) -> pd.Series:
 
 def strategy(name: str) -> str:
     """A strategy in words: 'Secure long term'."""
-    return STRATEGIES.get(name, name)
+    return name.replace("_", " ").capitalize()
 
 
 def source(dataset: str) -> str:
-    """A data set of world supply, short."""
-    return SOURCES.get(dataset, dataset)
+    """A data set of world supply, short: 'USGS 2026', 'World Mining Data'."""
+    return SOURCES.get(dataset, dataset.replace("usgs_mcs_", "USGS "))
 
 
 def heading(column: str) -> str:
-    """'Actual share' for `actual_share`; the unit is added by `readable`."""
+    """'Actual' for `actual_share`, 'Annual qty (t)' for `annual_qty_kg`."""
     for ending, unit in {"_usd_per_kg": " (USD/kg)", "_usd": " (USD)", "_kg": " (t)"}.items():
         if column.endswith(ending):
             return column.removesuffix(ending).replace("_", " ").capitalize() + unit
     for ending in ("_iso3", "_share", "_pct"):
         column = column.removesuffix(ending)
     return column.removeprefix("is_").replace("_", " ").capitalize()
+
+
+def marked(texts: pd.Series, is_so: pd.Series, sign: str = DOUBTFUL) -> pd.Series:
+    """The texts, with the sign before those where `is_so` holds."""
+    return texts.where(~is_so, sign + " " + texts)
+
+
+def markets(rows: pd.DataFrame) -> pd.Series:
+    """'Copper, ores' for each row, marked where its weight `is_doubtful`."""
+    return marked(rows["mineral"] + ", " + rows["category"], rows["is_doubtful"])
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:

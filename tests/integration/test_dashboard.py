@@ -1,6 +1,6 @@
 """The dashboard in a real browser: Debian's chromium, on a refreshed warehouse of India and Japan.
 
-Skipped where chromium or the packages of the extra `dashboard` are missing; `.ci/run` has both.
+Skipped where chromium or the packages of the extra `dashboard` are missing; `.ci/run` fails without them.
 """
 
 import csv
@@ -139,11 +139,11 @@ def test_every_page_opens_without_an_error(own, reader, page, importer):
         (
             "overview",
             {"importer": "FRA"},
-            "Importer FRA is not in this release. There is: IND, JPN",
+            "Importer FRA is not available here. Available: IND, JPN",
         ),
-        ("partner", {"partner": "ZZZ"}, "Partner ZZZ is not in this release"),
+        ("partner", {"partner": "ZZZ"}, "Partner ZZZ is not available here"),
         ("demand", {"mineral": "Hafnium"}, "No data in this release: demand of Hafnium"),
-        ("ranking", {"mineral": "Unobtainium"}, "Mineral Unobtainium is not in this release"),
+        ("ranking", {"mineral": "Unobtainium"}, "Mineral Unobtainium is not available here"),
     ],
 )
 def test_an_importer_or_mineral_without_data_says_so(reader, page, choices, words):
@@ -179,8 +179,7 @@ def test_downloads_equal_the_mart(own, reader):
         "select exporter_iso3, recommended_share from marts.portfolio_partners "
         "where importer_iso3 = 'JPN' and mineral = 'Nickel' and category = 'ores' order by 1"
     )
-    table = csv.DictReader(io.StringIO(reader.download("partners_csv").decode()))
-    rows = sorted(table, key=lambda row: row["exporter_iso3"])
+    rows = sorted(rows_of(reader.download("partners_csv")), key=lambda row: row["exporter_iso3"])
     assert [row["exporter_iso3"] for row in rows] == [iso3 for iso3, _ in expected]
     assert [float(row["recommended_share"]) for row in rows] == [share for _, share in expected]
     assert {row["release_id"] for row in rows} == {own.release_id()}
@@ -227,7 +226,7 @@ def test_unknown_quantities_and_no_trade_look_different(own, reader):
     )
     reader.open("imports", importer="IND", mineral=mineral, category=category, measure="quantity")
     assert "unknown: trade without a known quantity" in reader.text()
-    cells = list(csv.DictReader(io.StringIO(reader.download("supplier_by_year_csv").decode())))
+    cells = rows_of(reader.download("supplier_by_year_csv"))
     unknown = own.served(
         "select count(*) from (select bool_or(is_quantity_unknown) as is_unknown "
         "from marts.trade_flows where importer_iso3 = 'IND' "
@@ -419,7 +418,7 @@ def test_a_new_release_is_offered_and_never_mixed(own, reader):
         after = own.store().publish(warehouse, {"settings": {"profile": "bundled"}}).release_id
     offer = reader.page.get_by_role("button", name="Show the newer release")
     offer.wait_for()
-    assert f"A newer release is there: {after}" in reader.text()
+    assert f"A newer release is available: {after}" in reader.text()
     reader.page.get_by_role("link", name="Ranking").click()
     reader.page.wait_for_url("**/ranking**")
     reader.settled()

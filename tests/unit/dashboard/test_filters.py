@@ -64,9 +64,9 @@ def test_an_empty_choice_of_several_stays_empty():
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ({"fruit": "brick"}, "Fruit brick is not in this release. There is: apple, pear, plum."),
-        ({"colours": "red,loud"}, "Colours loud is not in this release."),
-        ({"years": "soon"}, "Years soon is not in this release. There is: 1995-2024."),
+        ({"fruit": "brick"}, "Fruit brick is not available here. Available: apple, pear, plum."),
+        ({"colours": "red,loud"}, "Colours loud is not available here."),
+        ({"years": "soon"}, "Years soon is not available here. Available: 1995-2024."),
     ],
 )
 def test_what_is_not_there_is_said(address, words):
