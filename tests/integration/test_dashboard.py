@@ -1,6 +1,6 @@
 """The dashboard in a real browser: Debian's chromium, on a refreshed warehouse of India and Japan.
 
-Skipped where chromium or the packages of the extra `dashboard` are missing; `.ci/run` fails without them.
+Skipped where chromium or the packages of the extra `dashboard` are missing; `.ci/run` fails then.
 """
 
 import csv
