@@ -111,9 +111,9 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
         elif column in _WITH_CODES:
             shown[column] = shown[column].map(named)
         elif column == "source_dataset":
-            shown[column] = shown[column].map(source)
+            shown[column] = shown[column].map(source, na_action="ignore")
         elif column == "strategy":
-            shown[column] = shown[column].map(strategy)
+            shown[column] = shown[column].map(strategy, na_action="ignore")
     return shown
 
 

@@ -127,6 +127,9 @@ def test_every_page_opens_without_an_error(own, reader, page, importer):
     assert reader.errors() == []
     assert own.release_id() in reader.text()
     assert reader.choices().get("importer", importer) == importer
+    charts = reader.page.locator('[data-testid="stVegaLiteChart"]')
+    pictures = reader.page.get_by_role("button", name="Download as PNG")
+    assert charts.count() == pictures.count()
 
 
 @pytest.mark.parametrize(
@@ -171,6 +174,17 @@ def test_a_link_restores_the_filters_and_a_choice_changes_the_link(browser, addr
     other.page.wait_for_url("**/portfolio**mineral=Cobalt**")
     assert other.choices()["importer"] == "JPN"
     other.page.close()
+
+
+def test_the_years_stay_when_the_market_changes(own, reader):
+    ((first, last),) = own.served("select min(year), max(year) from marts.trade_flows")
+    (mineral, category, began), *_ = own.served(
+        "select mineral, category, min(year) from marts.trade_flows where importer_iso3 = 'IND' "
+        "group by all order by 3 desc, 1, 2 limit 1"
+    )
+    assert began > first
+    reader.open("imports", importer="IND", mineral=mineral, category=category)
+    assert reader.choices()["years"] == f"{first}-{last}"
 
 
 def test_downloads_equal_the_mart(own, reader):
@@ -405,6 +419,10 @@ def test_any_mart_is_taken_whole(own, reader, tmp_path):
     assert held == expected
     book = CalamineWorkbook.from_filelike(io.BytesIO(reader.download("whole_mart_xlsx")))
     assert len(book.get_sheet_by_name("rows").to_python()) == len(expected) + 1
+    reader.open("data", importer="JPN", mart="source_snapshots")
+    licences = own.served("select licence from marts.source_snapshots order by dataset")
+    shown = rows_of(reader.download("whole_mart_csv"))
+    assert [(row["licence"],) for row in shown] == licences
     reader.open("data", importer="JPN", mart="trade_flows")
     assert reader.page.locator(".st-key-whole_mart_xlsx button").first.is_disabled()
     assert reader.errors() == []

@@ -74,5 +74,14 @@ def test_what_is_not_there_is_said(address, words):
     assert words in page.warning[0].value
 
 
+def test_what_another_page_chose_gives_way_in_silence():
+    page = testing.AppTest.from_function(script)
+    page.session_state["chosen"] = {"fruit": "brick", "colours": "green"}
+    page.run()
+    assert page.selectbox[0].value == "pear"
+    assert page.multiselect[0].value == ["green"]
+    assert len(page.warning) == 0
+
+
 def test_years_outside_are_cut():
     assert run(years="1900-2100").slider[0].value == (1995, 2024)
