@@ -4,7 +4,9 @@ A converted unit is for the eye only: downloads hold the columns of the mart.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 
 import pandas as pd
 
@@ -49,15 +51,22 @@ def country(iso3: str) -> str:
 def countries(codes: pd.Series) -> pd.Series:
     """The same of a column, which may hold lists of codes; null stays null."""
     names = reading.country_names()
-    return codes.map(lambda iso3: f"{names[iso3]} ({iso3})" if iso3 in names else named(iso3))
+    return codes.map(
+        lambda iso3: f"{names[iso3]} ({iso3})" if iso3 in names else named(iso3, names)
+    )
 
 
-def named(text: object) -> object:
-    """A sentence or list of a mart with 'China (CHN)' for each code in it; null stays null."""
+def named(text: object, names: Mapping[str, str] | None = None) -> object:
+    """A sentence or list of a mart with 'China (CHN)' for each code in it; null stays null. `names`
+    saves a look-up to whoever has many texts."""
     if not isinstance(text, str):
         return text
-    names = reading.country_names()
-    return _CODE.sub(lambda found: country(found[0]) if found[0] in names else found[0], text)
+    by_code = reading.country_names() if names is None else names
+
+    def with_name(found: re.Match[str]) -> str:
+        return f"{by_code[found[0]]} ({found[0]})" if found[0] in by_code else found[0]
+
+    return _CODE.sub(with_name, text)
 
 
 def evidence(labels: pd.Series) -> pd.Series:
@@ -109,7 +118,7 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
         elif column == "verdict":
             shown[column] = shown[column].map(lambda name: VERDICTS.get(name, name))
         elif column in _WITH_CODES:
-            shown[column] = shown[column].map(named)
+            shown[column] = shown[column].map(partial(named, names=reading.country_names()))
         elif column == "source_dataset":
             shown[column] = shown[column].map(source, na_action="ignore")
         elif column == "strategy":
