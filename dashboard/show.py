@@ -4,7 +4,7 @@ import io
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import altair as alt
@@ -87,9 +87,11 @@ def chart(
         title=source,
         description=description,
         autosize=alt.AutoSizeParams(type="pad" if is_faceted else "fit-x", contains="padding"),
+        config={
+            "axis": {"labelLimit": LABEL[beside], "titleLimit": 400},
+            "legend": {"labelLimit": 240},
+        },
     )
-    drawing = drawing.configure_axis(labelLimit=LABEL[beside], titleLimit=400)
-    drawing = drawing.configure_legend(labelLimit=240)
     st.altair_chart(drawing, width="content" if is_faceted else "stretch")
     _downloads(rows, name, known, has_line=False)
 
@@ -200,7 +202,7 @@ class Origin:
     also: str
     columns: Mapping[str, Column]
 
-    @property
+    @cached_property
     def line(self) -> str:
         """Source, licence and release in a sentence."""
         by_provider = self.sources.drop_duplicates("provider")
@@ -210,9 +212,14 @@ class Origin:
 
 def origin(datasets: Sequence[str] = EVERY_DATASET, also: str = "") -> Origin:
     """Of rows that rest on these datasets and on `also`, a source that is no snapshot."""
+    return _origin(reading.pinned().release_id, tuple(datasets), also)
+
+
+@st.cache_resource(max_entries=200, show_spinner=False)
+def _origin(release_id: str, datasets: tuple[str, ...], also: str) -> Origin:
     held = reading.rows("select * exclude (release_id) from marts.source_snapshots order by all")
     held = held[held["dataset"].isin(datasets)].drop_duplicates("dataset")
-    return Origin(reading.pinned().release_id, held, also, reading.columns())
+    return Origin(release_id, held, also, reading.columns())
 
 
 def as_csv(rows: pd.DataFrame, origin: Origin) -> bytes:
