@@ -134,10 +134,5 @@ elif filters.switch("changes", f"Compare with {older.name}"):
         )  # fmt: skip
 
 st.subheader("All markets", anchor=False)
-show.table(
-    markets,
-    "markets",
-    headings=HEADINGS,
-    doubtful="is_doubtful",
-    missing="no imports",
-)  # fmt: skip
+if filters.switch("markets", f"Show the table of all {len(markets)} markets"):
+    show.table(markets, "markets", headings=HEADINGS, doubtful="is_doubtful", missing="no imports")

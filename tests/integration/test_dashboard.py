@@ -349,6 +349,10 @@ def test_any_supplier_can_be_lost(own, reader):
     ("page", "choices", "download", "figure", "sql"),
     [
         (
+            "overview", {"markets": "1"}, "markets", "hhi_actual",
+            "select hhi_actual from marts.portfolio_concentration where importer_iso3 = 'JPN'",
+        ),
+        (
             "partner", {"partner": "AUS"}, "partner_markets", "headline_rank",
             "select headline_rank from marts.supplier_overview "
             "where importer_iso3 = 'JPN' and exporter_iso3 = 'AUS'",
