@@ -89,10 +89,7 @@ restrictions as (
         on
             events.is_supply_restriction
             and events.is_in_force
-            and (
-                events.target_iso3 is null
-                or list_contains(string_split(events.target_iso3, ';'), chosen.importer_iso3)
-            )
+            and {{ is_aimed_at('chosen.importer_iso3') }}
     group by chosen.importer_iso3, events.actor_iso3
 
 )
