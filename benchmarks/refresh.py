@@ -128,7 +128,7 @@ def floor(folder: Path) -> dict[str, float]:
             publishable_coefficients,
             published_coefficients_frame,
         )
-        from minerals.ppml.variants import product_variants, with_refined_output
+        from minerals.ppml.variants import model_variants
         from minerals.sourcing.portfolio_tables import portfolio_tables
         from minerals.sourcing.ranking_tables import ranking_tables
         from minerals.sourcing.world_tables import Inputs, fit_world
@@ -144,7 +144,8 @@ def floor(folder: Path) -> dict[str, float]:
         estimates = estimate_categories(panel, "IND", settings.choices)
         study = published_coefficients_frame("IND", printed)
         types = database.sql("from marts.supplier_types").df()
-        product_variants(with_refined_output(panel, types), "IND")
+        added = database.sql("from marts.import_panel_covariates").df()
+        model_variants(panel, added, "IND", settings.choices)
     with clock(stages, "ranking"):
         import pandas as pd
 
