@@ -21,6 +21,8 @@ HEADINGS = {"figure_id": "Figure", "as_printed": "As printed", "cited_value": "C
             "added_terms": "Adds, with the sign expected",
             "deviance_left_out": "Deviance of years left out",
             "top_k_overlap_with_base": "Leaders that stay",
+            "difference_to_base": "Divergence less the base's",
+            "n_better_than_base": "Better than the base", "n_left_out": "of left out",
             "difference": "Kind of difference", "driver": "What drives it"}  # fmt: skip
 
 show.title("Study and check figures", "What did the sources print, and what do we compute?")
@@ -196,6 +198,21 @@ st.caption(
 )
 if not show.empty(variants, f"variants of the model of {category}"):
     show.table(variants, "model_comparison", headings=HEADINGS, also=show.USGS, missing="none")
+st.markdown("**The same in the world model: between two countries, and of who has not sold yet**")
+of_world = reading.rows(
+    """
+    select variant, part, term, is_supported, difference_to_base, conf_low, conf_high,
+        n_better_than_base, n_left_out, not_supported_by, expected_sign, estimate, std_error,
+        observed_share, caution, reason
+    from marts.world_variants
+    where category = $category
+    order by part, is_supported desc, difference_to_base nulls last, variant, term
+    """,
+    category=category,
+)
+if not show.empty(of_world, f"variants of the world model of {category}"):
+    show.table(of_world, "world_variants", headings=HEADINGS, also=show.USGS, missing="none")
+    st.caption("A difference in divergence below zero helps; its interval is of 90%.")
 
 st.subheader("The study's rankings of ores, place by place", anchor=False)
 mineral = filters.mineral()

@@ -7,7 +7,7 @@ row of `model_comparison` that says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from minerals.characteristics import average_characteristics
 from minerals.names import CATEGORIES
 from minerals.ppml import EstimationError
 from minerals.ppml.bootstrap import cluster_bootstrap
-from minerals.ppml.columns import FloatArray
+from minerals.ppml.columns import FloatArray, IntArray
 from minerals.ppml.design import Design, ModelSpec, build_design, study_spec
 from minerals.ppml.diagnostics import diagnose, top_k_kept, variance_inflation
 from minerals.ppml.estimator import Fit, NormalEquations, fit_ppml, irls, standardise
@@ -305,22 +305,22 @@ def _coefficients(tried: _Tried) -> pd.DataFrame:
     return frame.assign(category=tried.category, variant=tried.variant)
 
 
-def _deviance_left_out(design: Design, fit: Fit) -> dict[str, float]:
-    """Mean Poisson deviance (kg) of each year under the fit of the others.
+def left_out_predictions(
+    design: Design, fit: Fit, groups: IntArray
+) -> Iterator[tuple[int, IntArray, FloatArray]]:
+    """Each group (n,) of rows, predicted by the fit of the others: its code, the rows, their x'b.
 
-    The year's own effect is unknown: predictions are scaled to the year's total, which maximises
-    the likelihood over that effect. Rows of minerals that the others do not tell are left out; a
-    year without imports of the rest, or whose fit fails, is missing.
+    The first effect of the design is the mineral: rows of minerals that the others do not tell are
+    left out, and so is a group whose fit fails. Another effect of the group's own is unknown and
+    counts as zero.
     """
-    minerals, years = design.columns.codes
-    names = [t.name for t in (*design.terms, *design.base_levels) if t.term_type == "year"]
+    minerals = design.columns.codes[0]
     standard, back = standardise(design.columns)
     mean = float(design.y.mean())
     start = np.asarray(np.linalg.solve(back, fit.coefficients), dtype=np.float64)
     start[-1] -= np.log(mean)
-    found = {}
-    for year in np.unique(years):
-        (rows,) = np.nonzero(years != year)
+    for group in np.unique(groups):
+        (rows,) = np.nonzero(groups != group)
         try:
             seen = rows[~separated_rows(design.y[rows], design.columns.take(rows))]
             others = standard.take(seen)
@@ -330,11 +330,23 @@ def _deviance_left_out(design: Design, fit: Fit) -> dict[str, float]:
             fitted = irls(design.y[seen] / mean, NormalEquations(others), warm)
         except _FAILURES:
             continue
-        told = (years == year) & np.isin(minerals, minerals[seen])
-        y = design.y[told]
-        if fitted.is_converged and y.sum() > 0:
-            found[names[year]] = _mean_deviance(y, standard.predict(fitted.coefficients)[told])
-    return found
+        if fitted.is_converged:
+            (told,) = np.nonzero((groups == group) & np.isin(minerals, minerals[seen]))
+            yield int(group), told, standard.predict(fitted.coefficients)[told] + np.log(mean)
+
+
+def _deviance_left_out(design: Design, fit: Fit) -> dict[str, float]:
+    """Mean Poisson deviance (kg) of each year under the fit of the others.
+
+    Predictions are scaled to the year's total, which maximises the likelihood over the year's own
+    effect. A year without imports of what the others tell is missing.
+    """
+    names = [t.name for t in (*design.terms, *design.base_levels) if t.term_type == "year"]
+    return {
+        names[year]: _mean_deviance(design.y[rows], eta)
+        for year, rows, eta in left_out_predictions(design, fit, design.columns.codes[1])
+        if design.y[rows].sum() > 0
+    }
 
 
 def _mean_deviance(y: FloatArray, eta: FloatArray) -> float:
