@@ -135,7 +135,7 @@ def floor(folder: Path) -> dict[str, float]:
         from minerals.sourcing.world_variants import Added
     settings = Settings(warehouse_dir=folder)
     database = duckdb.connect(str(settings.database))
-    for layer in ("staging", "conformed", "marts"):
+    for layer in ("conformed", "marts"):
         with clock(stages, layer):
             for schema, name, sql, kind in _compiled(folder / "dbt" / layer):
                 database.execute(f"create or replace {kind} {schema}.{name} as {sql}")

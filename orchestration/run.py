@@ -33,8 +33,7 @@ from orchestration.recovery import recover, run_tags
 
 STAGES = {
     "ingest": "ingest raw snapshots",
-    "staging": "load seeds, stage (dbt)",
-    "conformed": "conform (dbt)",
+    "conformed": "load seeds, stage, conform (dbt)",
     "marts": "build the panel (dbt)",
     "gate": "check quality (Great Expectations)",
     "estimation": "estimate PPML models",
@@ -191,7 +190,7 @@ class _Watcher:
             return
         if event.event_type == DagsterEventType.STEP_START:
             self._started[step] = time.monotonic()
-            if step == "dbt_staging":
+            if step == "dbt_conformed":
                 # Before the thread: half imported, it breaks the queries of Dagster's storage.
                 import_module("sqlalchemy.orm")
                 threading.Thread(target=_import_ahead, daemon=True).start()

@@ -114,13 +114,13 @@ def python_marts() -> dict[str, Mart]:
 @cache
 def dbt_marts() -> dict[str, Mart]:
     """The marts made by dbt, by name."""
-    files = [f for layer in ("conformed", "marts") for f in (_DBT_MODELS / layer).glob("*.yml")]
+    files = [f for layer in ("conformed", "marts") for f in (_DBT_MODELS / layer).rglob("*.yml")]
     return {mart.name: mart for file in sorted(files) for mart in _read_dbt(file)}
 
 
 def names() -> list[str]:
     """The names of the marts of a release, from the files that declare them: no YAML is read."""
-    of_dbt = [*(_DBT_MODELS / "marts").glob("*.yml")]
+    of_dbt = [*(_DBT_MODELS / "marts").rglob("*.yml")]
     of_dbt += [
         f for f in (_DBT_MODELS / "conformed").glob("*.yml") if "schema: marts" in f.read_text()
     ]
@@ -193,7 +193,10 @@ def _column(name: str, entry: Mapping[str, Any]) -> Column:
 
 def _read_dbt(file: Path) -> Iterator[Mart]:
     for model in _read(file.read_text("utf-8"))["models"]:
-        if file.parent.name != "marts" and model.get("config", {}).get("schema") != "marts":
+        if (
+            "marts" not in file.relative_to(_DBT_MODELS).parts
+            and model.get("config", {}).get("schema") != "marts"
+        ):
             continue
         columns = tuple(
             Column(column["name"], _duckdb_type(column["data_type"]), unit_of(column["name"]), "")

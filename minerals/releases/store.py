@@ -111,7 +111,7 @@ class ReleaseStore:
                     "the previous release stays served:\n"
                     + "\n".join(f"  {line}" for line in problems)
                     + "\nCorrect the declaration (minerals/marts/<mart>.yml; for a mart made by "
-                    "dbt dbt_project/models/marts/<mart>.yml) or what makes the mart, then run the "
+                    "dbt dbt_project/models/marts/*/<mart>.yml) or what makes the mart, then run the "
                     "whole job `refresh`."
                 )
             try:

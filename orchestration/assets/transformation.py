@@ -1,4 +1,4 @@
-"""Stage 2: the dbt project, split by layer so that one failing test stops what is downstream of it.
+"""Stage 2: the dbt project, in two commands with a gate between them.
 
 dbt runs as a process of its own, and nothing else may open the warehouse meanwhile; so rows and
 columns are read after it has ended. The SQL itself lives in `dbt_project/`.
@@ -22,14 +22,13 @@ from orchestration.resources import Dbt, Warehouse, dbt_project, dbt_variables
 
 SAMPLE_ROWS = 5  # of a failed test, shown beside its check
 LAYERS = {
-    "staging": "resource_type:seed path:models/staging",
-    "conformed": "path:models/conformed",
+    "conformed": "resource_type:seed path:models/staging path:models/conformed",
     "marts": "path:models/marts",
 }
 
 
 class Translator(dagster_dbt.DagsterDbtTranslator):
-    """dbt names are the asset names; the group is the layer."""
+    """dbt names are the asset names; the group is the layer, of marts their subject: the folder."""
 
     def __init__(self) -> None:
         options = {"enable_duplicate_source_asset_keys": True}
@@ -43,7 +42,8 @@ class Translator(dagster_dbt.DagsterDbtTranslator):
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         if dbt_resource_props["resource_type"] == "seed":
             return "seeds"
-        return str(dbt_resource_props["fqn"][1])
+        layer, subject = dbt_resource_props["fqn"][1:3]
+        return str(subject if layer == "marts" else layer)
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
         return OWNERS
@@ -55,7 +55,7 @@ class Translator(dagster_dbt.DagsterDbtTranslator):
 def layer_assets(
     layer: str, select: str, project: dagster_dbt.DbtProject, settings: Settings
 ) -> dg.AssetsDefinition:
-    """The dbt nodes of one layer as assets, their tests as asset checks."""
+    """The dbt nodes that one command builds as assets, their tests as asset checks."""
 
     @dagster_dbt.dbt_assets(
         manifest=project.manifest_path,
@@ -68,7 +68,7 @@ def layer_assets(
     def build(context: dg.AssetExecutionContext, dbt: Dbt, warehouse: Warehouse) -> Iterator[Any]:
         target = settings.warehouse_dir / "dbt" / layer
         arguments = ["build", "--exclude-resource-type", "unit_test"]
-        # The tests between layers run in the last one, where all that they compare is built.
+        # The tests between the two run in the last one, where all that they compare is built.
         selection = "eager" if layer == "marts" else "buildable"
         arguments += ["--indirect-selection", selection, "--target-path", str(target)]
         # Read now: the ingestion before it may have moved the window.
@@ -163,6 +163,6 @@ def _with_sample(event: Any, samples: Mapping[str, list[dict[str, Any]]]) -> Any
 
 
 def transformation_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """The three layers of the dbt project."""
+    """The dbt project."""
     project = dbt_project(settings)
     return [layer_assets(layer, select, project, settings) for layer, select in LAYERS.items()]

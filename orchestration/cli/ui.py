@@ -26,7 +26,14 @@ def ui(
     port = port or settings.ui_port
     command = [str(Path(sys.executable).with_name("dagster")), "dev"]
     command += ["-m", "orchestration.definitions", "-h", "127.0.0.1", "-p", str(port)]
-    common.console().print(f"Dagster UI: http://127.0.0.1:{port}  (Ctrl-C stops it)")
+    address = f"http://127.0.0.1:{port}"
+    code = f"{address}/locations/orchestration.definitions"
+    common.console().print(
+        f"Dagster UI: {address}  (Ctrl-C stops it)\n"
+        f"  runs of a refresh: {code}/jobs/refresh/runs\n"
+        f"  the rankings and their checks: {code}/asset-groups/ranking",
+        soft_wrap=True,
+    )
     os.execve(command[0], command, child_environment(settings))
 
 

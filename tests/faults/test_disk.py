@@ -16,7 +16,7 @@ from tests.integration.conftest import TestWarehouse, warehouse_in
 
 ROOM = 250_000_000  # more than a run needs
 # A run for each step takes minutes; FAULTS=all tries them all.
-STEPS = ["dbt_staging", "raw_production", "ppml", "portfolio", "release"]
+STEPS = ["dbt_conformed", "raw_production", "ppml", "portfolio", "release"]
 TRIED = STEPS if os.environ.get("FAULTS") == "all" else STEPS[:1]
 
 

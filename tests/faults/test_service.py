@@ -136,7 +136,7 @@ def test_a_snapshot_that_an_operator_chose_is_judged_before_anything_is_made_of_
         assert done.returncode == 1
         assert "raw_production.years" in done.stdout
         assert "Copper" in done.stdout
-        assert "dbt_staging" not in done.stdout
+        assert "dbt_conformed" not in done.stdout
         assert copied.query(made) == [(chosen,)]
         found = status(copied)
         assert any(line.startswith("raw_production.") for line in found["checks_failed"])

@@ -136,7 +136,7 @@ def test_the_rebuild_is_all_but_the_sources_and_judges_the_snapshots_in_use_firs
     assert left_out == {f"source_{d}" for d in DATASETS}
     checks = rebuilt.asset_layer.asset_graph.asset_check_keys
     assert "is_up_to_date" not in {key.name for key in checks}
-    before_dbt = rebuilt.dependency_structure.all_upstream_outputs_from_node("dbt_staging")
+    before_dbt = rebuilt.dependency_structure.all_upstream_outputs_from_node("dbt_conformed")
     assert "gate_raw" in {output.node_name for output in before_dbt}
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from minerals.sourcing.portfolio import recommend, suppliers
 from minerals.sourcing.programme import Weights
+from minerals.sourcing.risk import weighted_risk
 from minerals.sourcing.roles import action, evidence, partners, role, strategies
 
 DEFAULT = Weights(concentration_penalty=2.0, risk_penalty=1.0, change_limit=0.3)
@@ -59,8 +60,14 @@ def ceilings(*annual: float) -> pd.DataFrame:
     )
 
 
+def rated(capacity: pd.DataFrame, ranking: pd.DataFrame | None = None) -> pd.DataFrame:
+    frame = suppliers(ranks() if ranking is None else ranking, PERSISTENCE, capacity, GOVERNANCE)
+    frame["rank_risk"] = 1 - frame["top_k_probability"]
+    return frame.assign(supplier_risk=weighted_risk(frame, {"governance": 0.5, "rank": 0.5}))
+
+
 def test_suppliers_carry_rank_risk_and_capacity() -> None:
-    frame = suppliers(ranks(), PERSISTENCE, ceilings(0.0, 50.0, 150.0), GOVERNANCE)
+    frame = rated(ceilings(0.0, 50.0, 150.0))
     rows = frame.set_index("exporter_iso3")
     assert rows["actual_rank"].tolist() == [pd.NA, 2, 1]
     assert rows["alignment"].tolist() == ["underutilized", "peripheral", "overrepresented"]
@@ -77,8 +84,7 @@ def test_a_supplier_without_governance_counts_as_the_mean_over_countries() -> No
 
 
 def recommended(annual: tuple[float, float, float], weights: Weights = DEFAULT):
-    frame = suppliers(ranks(), PERSISTENCE, ceilings(*annual), GOVERNANCE)
-    return recommend(frame, weights)
+    return recommend(rated(ceilings(*annual)), weights)
 
 
 def test_recommended_shares_keep_the_limits_and_are_explained() -> None:
@@ -113,7 +119,7 @@ def test_the_frontier_marks_the_portfolio_in_use() -> None:
 
 def test_an_infeasible_market_is_said_and_has_no_shares() -> None:
     tight = ceilings(0.0, 0.0, 200.0).assign(capacity_qty_kg=[20.0, 20.0, 60.0])
-    result = recommend(suppliers(ranks(), PERSISTENCE, tight, GOVERNANCE), DEFAULT)
+    result = recommend(rated(tight), DEFAULT)
     assert result.suppliers["recommended_share"].isna().all()
     row = result.optimization.iloc[0]
     assert not row["is_feasible"]
@@ -199,7 +205,7 @@ def test_evidence_of_who_supplies_no_known_quantity(actual_share, n_unknown_qty,
 
 def test_a_market_of_estimated_weights_says_so() -> None:
     doubt = ceilings(0, 50, 150).assign(doubtful_qty_kg=[0.0, 5.0, 15.0])
-    result = recommend(suppliers(ranks(), PERSISTENCE, doubt, GOVERNANCE), DEFAULT)
+    result = recommend(rated(doubt), DEFAULT)
     frame = partners(result.suppliers, measured())
     (told,) = strategies(frame, result.optimization, measured())["rationale"]
     assert "10% of the quantity is estimated from its value, of CHL, BRA." in told
@@ -210,7 +216,7 @@ def test_a_market_of_estimated_weights_says_so() -> None:
 
 def test_who_is_excluded_is_not_named_first() -> None:
     excluded = ceilings(0, 0, 0).assign(is_excluded=[True, False, False])
-    result = recommend(suppliers(ranks(), PERSISTENCE, excluded, GOVERNANCE), DEFAULT)
+    result = recommend(rated(excluded), DEFAULT)
     nothing = measured(hhi_actual=np.nan, is_concentrated=pd.NA)
     frame = partners(result.suppliers, nothing)
     assert frame["role"].tolist()[0] == "excluded"
@@ -259,7 +265,7 @@ def test_share_at_stake_over_the_window() -> None:
 
 
 def test_no_suppliers_no_rows() -> None:
-    nothing = suppliers(ranks().iloc[:0], PERSISTENCE, ceilings(1, 1, 1), GOVERNANCE)
+    nothing = rated(ceilings(1, 1, 1), ranks().iloc[:0])
     result = recommend(nothing, DEFAULT)
     assert result.suppliers.empty and result.optimization.empty and result.frontier.empty
     assert partners(result.suppliers, measured()).empty

@@ -32,6 +32,7 @@ def suppliers() -> pd.DataFrame:
             "actual_share": [0.5, 0.5, 0.0],
             "capacity_share": [1.0, 1.0, np.nan],
             "recommended_share": [0.4, 0.5, 0.1],
+            "is_at_capacity": False,
         }
     )
 
