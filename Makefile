@@ -1,4 +1,4 @@
-# Two commands matter: `make refresh` and `make test`. Everything else is a shortcut for them.
+# Two commands matter: `make refresh` and `make test`; `make help` lists the others.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -39,7 +39,8 @@ OF_MARKET = "importer_iso3 = $importer and mineral = $mineral and category = $ca
 def importer() -> str:
     """The importing country, of those that the release holds."""
     held = reading.rows("select distinct importer_iso3 from marts.ppml_fit order by 1")
-    return choice("importer", "Importer", list(held["importer_iso3"]), words=country)
+    first = reading.settings().first_importer
+    return choice("importer", "Importer", list(held["importer_iso3"]), first, words=country)
 
 
 def mineral(**options: Any) -> str:
@@ -68,13 +69,13 @@ def choice(
 ) -> Any:
     """One of `options`, chosen in the side bar and kept in the address under `name`.
 
-    `default` is the first option unless given and there. What the address asks for and is not
-    there is said on the page, and the default is shown.
+    `default` is the first option unless given and there. An option in the address that does not
+    exist is reported on the page, and the default is used.
     """
     by_text = {str(option): option for option in options}
     first = default if default in options else options[0]
     if (text := _asked(name, str(first))) not in by_text:
-        _refuse(label, text, list(by_text))
+        _refuse(name, label, text, list(by_text))
         text = str(first)
     st.session_state[_key(name)] = by_text[text]
     picked = st.sidebar.selectbox(label, options, key=_key(name), format_func=words, **more)
@@ -93,7 +94,7 @@ def choices(
     """Up to `at_most` of `options`, kept in the address with commas between them."""
     asked = [text for text in _asked(name, ",".join(default)).split(",") if text]
     if unknown := [text for text in asked if text not in options]:
-        _refuse(label, ", ".join(unknown), options)
+        _refuse(name, label, ", ".join(unknown), options)
     st.session_state[_key(name)] = [text for text in asked if text in options][:at_most]
     picked = st.sidebar.multiselect(
         label, options, key=_key(name), format_func=words, max_selections=at_most
@@ -110,7 +111,7 @@ def years(name: str, label: str, first: int, last: int) -> tuple[int, int]:
     try:
         low, high = (min(max(int(year), first), last) for year in asked.split("-"))
     except ValueError:
-        _refuse(label, asked, [f"{first}-{last}"])
+        _refuse(name, label, asked, [f"{first}-{last}"])
         low, high = first, last
     st.session_state[_key(name)] = (min(low, high), max(low, high))
     picked = st.sidebar.slider(label, first, last, key=_key(name))
@@ -126,27 +127,27 @@ def switch(name: str, label: str) -> bool:
     return is_on
 
 
-def link(**changed: str) -> dict[str, str]:
-    """The address's choices with some changed: for a link to another page."""
-    return {**st.session_state.get(CHOSEN, {}), **changed}
-
-
 def _key(name: str) -> str:
     return f"filter_{name}"
 
 
+def _typed(name: str) -> str | None:
+    """What an address says that somebody typed, followed or went back to."""
+    address = st.query_params.get(name)
+    return None if address == st.session_state.setdefault(CHOSEN, {}).get(name) else address
+
+
 def _asked(name: str, default: str) -> str:
-    """What is wanted, as text: the reader's last click; an address that somebody typed, followed
-    or went back to; what was chosen on another page; the default."""
-    chosen = st.session_state.setdefault(CHOSEN, {})
+    """What is wanted, as text: what the address says anew; the reader's last click; what was chosen
+    on another page; the default."""
+    if (typed := _typed(name)) is not None:
+        return typed
     address, clicked = st.query_params.get(name), st.session_state.get(_key(name))
-    if address is not None and address != chosen.get(name):
-        return address
     if clicked is not None and address is not None:
         if isinstance(clicked, tuple):
             return "-".join(map(str, clicked))
         return ",".join(clicked) if isinstance(clicked, list) else str(clicked)
-    return chosen.get(name, default)
+    return st.session_state[CHOSEN].get(name, default)
 
 
 def _write(name: str, text: str) -> None:
@@ -155,6 +156,8 @@ def _write(name: str, text: str) -> None:
         st.query_params[name] = text
 
 
-def _refuse(label: str, asked: str, options: Sequence[str]) -> None:
-    shown = ", ".join(options[:12]) + (", ..." if len(options) > 12 else "")
-    st.warning(f"{label} {asked} is not in this release. There is: {shown}.")
+def _refuse(name: str, label: str, asked: str, options: Sequence[str]) -> None:
+    """Say what the address asks for in vain; what another page chose just gives way."""
+    if _typed(name) is not None:
+        shown = ", ".join(options[:12]) + (", ..." if len(options) > 12 else "")
+        st.warning(f"{label} {asked} is not available here. Available: {shown}.")

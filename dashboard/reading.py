@@ -85,6 +85,23 @@ def rows(sql: str, **parameters: Any) -> pd.DataFrame:
     return _rows(str(pinned().folder), sql, tuple(sorted(parameters.items())))
 
 
+def sellers(importer: str) -> pd.DataFrame:
+    """What each country sold to the importer in the last year of its trade, all minerals together:
+    exporter_iso3, year, value_usd; the largest first."""
+    return rows(
+        """
+        select exporter_iso3, year, sum(value_usd)::double as value_usd
+        from marts.trade_flows
+        where
+            importer_iso3 = $importer
+            and year = (select max(year) from marts.trade_flows where importer_iso3 = $importer)
+        group by all
+        order by value_usd desc, exporter_iso3
+        """,
+        importer=importer,
+    )
+
+
 def before() -> Path | None:
     """The release before the one of this session; None when there is none."""
     store = ReleaseStore(settings().releases_dir, settings().serving_database)
@@ -96,11 +113,6 @@ def changed_markets(older: Path) -> pd.DataFrame:
     """The markets whose headline ranking differs from that of an older release: suppliers that
     moved, entered and left the leading ones. Raises ReleaseError when they cannot be compared."""
     return _changed(str(older), str(pinned().folder))
-
-
-def has_mart(name: str) -> bool:
-    """Whether this session's release holds the mart."""
-    return name in _contract(str(pinned().folder))
 
 
 def mart(name: str) -> Mart:

@@ -2,9 +2,9 @@
 
 import io
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import altair as alt
@@ -13,6 +13,7 @@ import streamlit as st
 
 from dashboard import reading, words
 from minerals.marts import Column
+from minerals.names import CATEGORIES
 
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#F0E442"]
 """Okabe and Ito's, told apart with every kind of colour blindness."""
@@ -27,7 +28,10 @@ YEAR_AXIS = alt.Axis(labelAngle=0, labelOverlap=True)
 TRADE = ("bilateral_trade",)
 EVERY_DATASET = ("bilateral_trade", "production", "country_indicators", "country_geography")
 USGS = "USGS Mineral Commodity Summaries (public domain)"
-LINE = 190  # characters of the source under a chart as wide as the page
+DOCUMENTS = "the documents named in the rows"
+WHOLE_MART = "the sources named in its rows and in marts.source_snapshots"
+LINE = 130  # characters of the source under a chart as wide as the page of a small screen
+LABEL = {1: 240, 2: 170, 3: 110}  # pixels of a label at most, by the charts that stand side by side
 
 
 def title(name: str, question: str) -> None:
@@ -83,17 +87,16 @@ def chart(
         title=source,
         description=description,
         autosize=alt.AutoSizeParams(type="pad" if is_faceted else "fit-x", contains="padding"),
-    )
-    drawing = drawing.configure_axis(labelLimit=240, titleLimit=400).configure_legend(
-        labelLimit=240
+        config={
+            "axis": {"labelLimit": LABEL[beside], "titleLimit": 400},
+            "legend": {"labelLimit": 240},
+        },
     )
     st.altair_chart(drawing, width="content" if is_faceted else "stretch")
     _downloads(rows, name, known, has_line=False)
 
 
-def bars(
-    rows: pd.DataFrame, share: str, title: str, by: str = "exporter_iso3", colour: str = COLOURS[0]
-) -> alt.Chart:
+def bars(rows: pd.DataFrame, share: str, title: str, by: str) -> alt.Chart:
     """Horizontal bars of shares in the order of the rows, the figure at the end of each."""
     shown = words.readable(rows)
     base = alt.Chart(shown, height=height(len(shown))).encode(
@@ -106,14 +109,41 @@ def bars(
         ),
     )
     figure = base.mark_text(align="left", dx=4).encode(alt.Text(f"{share}:Q", format=".1%"))
-    return base.mark_bar(color=colour) + figure
+    return base.mark_bar(color=COLOURS[0]) + figure
 
 
-def colours(names: Sequence[str], rest: str = "Other") -> alt.Scale:
-    """A colour for each name, in their order; grey for `rest`."""
-    named = [name for name in dict.fromkeys(names) if name != rest]
+def colour(
+    column: str,
+    names: Iterable[Any] = (),
+    palette: Sequence[str] = COLOURS,
+    title: str | None = None,
+    **legend: Any,
+) -> alt.Color:
+    """The colours of a column's values, of `names` in their order, with the legend on top."""
+    domain = list(names) or alt.Undefined
+    return alt.Color(
+        f"{column}:N",
+        title=title,
+        scale=alt.Scale(domain=domain, range=palette),
+        legend=alt.Legend(**{"orient": "top", **legend}),
+    )
+
+
+def by_category(drawing: alt.Chart) -> alt.Chart:
+    """USD by year (`value_usd`, `year`), a colour for each category."""
+    return drawing.encode(
+        alt.X("year:O", title=None, axis=YEAR_AXIS),
+        alt.Y("value_usd:Q", title="USD", axis=AMOUNT_AXIS),
+        colour("category", CATEGORIES),
+        tooltip=["category", "year", alt.Tooltip("value_usd", format=",.0f")],
+    )
+
+
+def colours(names: Sequence[str]) -> alt.Scale:
+    """A colour for each name, in their order; grey for 'Other'."""
+    named = [name for name in dict.fromkeys(names) if name != "Other"]
     picked = [COLOURS[i % len(COLOURS)] for i in range(len(named))]
-    return alt.Scale(domain=[*named, rest], range=[*picked, GREY])
+    return alt.Scale(domain=[*named, "Other"], range=[*picked, GREY])
 
 
 def height(n_rows: int, each: int = 24) -> int:
@@ -126,7 +156,6 @@ def table(
     name: str,
     datasets: Sequence[str] = EVERY_DATASET,
     headings: Mapping[str, str] | None = None,
-    height: int | str = "auto",
     also: str = "",
     doubtful: str | None = None,
     missing: str = "none",
@@ -148,25 +177,19 @@ def table(
         titles = {c: (headings or {}).get(c, words.heading(c)) for c in shown.columns}
         st.table(pd.DataFrame(texts).rename(columns=titles), hide_index=True, border="horizontal")
     else:
-        _frame(shown, name, headings or {}, height, missing)
+        config = {column: _column(column, headings or {}) for column in shown.columns}
+        st.dataframe(
+            shown,
+            hide_index=True,
+            column_config=config,
+            placeholder=missing,
+            alt=f"Table {name}",
+        )
     if any(column.endswith("evidence_label") for column in rows.columns):
         st.caption(words.EVIDENCE_MEANING)
     if doubtful is not None and rows[doubtful].any():
         st.caption(f"{words.DOUBTFUL} rests on a weight that is far off for its price.")
     _downloads(rows, name, origin(datasets, also))
-
-
-def _frame(
-    shown: pd.DataFrame, name: str, headings: Mapping[str, str], height: int | str, missing: str
-) -> None:
-    st.dataframe(
-        shown,
-        hide_index=True,
-        height=height,
-        column_config={column: _column(column, headings) for column in shown.columns},
-        placeholder=missing,
-        alt=f"Table {name}",
-    )
 
 
 @dataclass(frozen=True)
@@ -179,7 +202,7 @@ class Origin:
     also: str
     columns: Mapping[str, Column]
 
-    @property
+    @cached_property
     def line(self) -> str:
         """Source, licence and release in a sentence."""
         by_provider = self.sources.drop_duplicates("provider")
@@ -189,19 +212,27 @@ class Origin:
 
 def origin(datasets: Sequence[str] = EVERY_DATASET, also: str = "") -> Origin:
     """Of rows that rest on these datasets and on `also`, a source that is no snapshot."""
+    return _origin(reading.pinned().release_id, tuple(datasets), also)
+
+
+@st.cache_resource(max_entries=200, show_spinner=False)
+def _origin(release_id: str, datasets: tuple[str, ...], also: str) -> Origin:
     held = reading.rows("select * exclude (release_id) from marts.source_snapshots order by all")
     held = held[held["dataset"].isin(datasets)].drop_duplicates("dataset")
-    return Origin(reading.pinned().release_id, held, also, reading.columns())
+    return Origin(release_id, held, also, reading.columns())
 
 
 def as_csv(rows: pd.DataFrame, origin: Origin) -> bytes:
-    """The rows with release, source and licence in columns of their own."""
-    signed = rows.assign(
-        release_id=origin.release_id,
-        source="; ".join(filter(None, [*dict.fromkeys(origin.sources["provider"]), origin.also])),
-        licence="; ".join(dict.fromkeys(origin.sources["licence"])),
-    )
-    return signed.to_csv(index=False).encode()
+    """The rows with release, source and licence in columns of their own, except those that the mart
+    has itself."""
+    providers = dict.fromkeys(origin.sources["provider"])
+    signs = {
+        "release_id": origin.release_id,
+        "source": "; ".join(filter(None, [*providers, origin.also])),
+        "licence": "; ".join(dict.fromkeys(origin.sources["licence"])),
+    }
+    lacking = {name: text for name, text in signs.items() if text and name not in rows}
+    return rows.assign(**lacking).to_csv(index=False).encode()
 
 
 def as_excel(rows: pd.DataFrame, origin: Origin) -> bytes:
@@ -211,8 +242,10 @@ def as_excel(rows: pd.DataFrame, origin: Origin) -> bytes:
         [c, known[c].unit, known[c].description] if c in known else [c, "", ""]
         for c in rows.columns
     ]
-    about = origin.sources[["dataset", "provider", "licence", "citation", "snapshot_id"]]
-    about = about.assign(also=origin.also, release_id=origin.release_id)
+    sources = origin.sources.to_dict("records") + [{"provider": origin.also}] * bool(origin.also)
+    about = pd.DataFrame(
+        sources, columns=["dataset", "provider", "licence", "citation", "snapshot_id"]
+    ).assign(release_id=origin.release_id)
     book = io.BytesIO()
     with pd.ExcelWriter(book, engine="xlsxwriter") as writer:
         rows.to_excel(writer, sheet_name="rows", index=False, freeze_panes=(1, 0))
@@ -232,8 +265,8 @@ def years_table(cells: pd.DataFrame, name: str, unit: str, has_weight: bool) -> 
     text = amount.map(lambda value: "unknown" if pd.isna(value) else f"{value:,.4g}")
     text = amount.where(amount >= 1000).map("{:,.0f}".format, na_action="ignore").fillna(text)
     if has_weight:
-        text = text.where(~cells["is_doubtful"], words.DOUBTFUL + " " + text)
-        text = text.where(~cells["is_unknown"] | (text == "unknown"), "> " + text)
+        text = words.marked(text, cells["is_doubtful"])
+        text = words.marked(text, cells["is_unknown"] & (text != "unknown"), ">")
     shown = cells.assign(text=text, exporter_iso3=words.countries(cells["exporter_iso3"]))
     order = shown.groupby("exporter_iso3")["amount"].sum().sort_values(ascending=False).index
     wide = shown.pivot(index="exporter_iso3", columns="year", values="text").loc[order]
@@ -261,7 +294,7 @@ def values_table(
     unit and is_imputed; a cell without a row is no observation, a null value is unknown."""
     scaled, unit = words.in_reading_unit(values)
     texts = scaled["value"].map(lambda value: words.cell("value", value, "unknown"))
-    texts = texts.where(~scaled["is_imputed"], words.IMPUTED + " " + texts)
+    texts = words.marked(texts, scaled["is_imputed"], words.IMPUTED)
     wide = scaled.assign(text=texts).pivot(index="year", columns="country_iso3", values="text")
     wide = wide.reindex(columns=countries).sort_index(ascending=False).fillna("-")
     wide.columns = [words.country(iso3) for iso3 in wide.columns]
@@ -277,7 +310,7 @@ def values_table(
 def whole_mart(name: str, n_rows: int, where: str, asked: Mapping[str, Any]) -> None:
     """A mart, or the rows of it that `where` picks, as CSV, Excel and Parquet: read and written
     when somebody asks for them."""
-    known = origin()
+    known = origin((), WHOLE_MART)
     select = f"select * from marts.{name} {where} order by {', '.join(reading.mart(name).key)}"
     ask = reading.later(select, **asked)
     forms: dict[str, tuple[str, Callable[[pd.DataFrame], bytes]]] = {

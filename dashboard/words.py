@@ -4,7 +4,9 @@ A converted unit is for the eye only: downloads hold the columns of the mart.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 
 import pandas as pd
 
@@ -30,20 +32,7 @@ VERDICTS = {
     "not_computable": "· not computable",
 }
 """Of a cited figure beside the computed one, by sign and word."""
-STRATEGIES = {
-    "secure_long_term": "Secure long term",
-    "build_data": "Build data",
-    "diversify": "Diversify",
-    "rebalance": "Rebalance",
-    "maintain": "Maintain",
-}
-SOURCES = {
-    "world_mining_data": "World Mining Data",
-    "usgs_mcs_2025": "USGS 2025",
-    "usgs_mcs_2026": "USGS 2026",
-    "bilateral_trade": "Trade",
-}
-"""Data sets of world supply, short."""
+SOURCES = {"world_mining_data": "World Mining Data", "bilateral_trade": "Trade"}
 _CODE = re.compile(r"\b[A-Z]{3}\b")
 _WITH_CODES = ("rationale", "evidence", "next_best", "shock", "lost_exporters", "entrants", "exits",
                "entered", "left")  # fmt: skip
@@ -62,15 +51,22 @@ def country(iso3: str) -> str:
 def countries(codes: pd.Series) -> pd.Series:
     """The same of a column, which may hold lists of codes; null stays null."""
     names = reading.country_names()
-    return codes.map(lambda iso3: f"{names[iso3]} ({iso3})" if iso3 in names else named(iso3))
+    return codes.map(
+        lambda iso3: f"{names[iso3]} ({iso3})" if iso3 in names else named(iso3, names)
+    )
 
 
-def named(text: object) -> object:
-    """A sentence or list of a mart with 'China (CHN)' for each code in it; null stays null."""
+def named(text: object, names: Mapping[str, str] | None = None) -> object:
+    """A sentence or list of a mart with 'China (CHN)' for each code in it; null stays null. `names`
+    saves a look-up to whoever has many texts."""
     if not isinstance(text, str):
         return text
-    names = reading.country_names()
-    return _CODE.sub(lambda found: country(found[0]) if found[0] in names else found[0], text)
+    by_code = reading.country_names() if names is None else names
+
+    def with_name(found: re.Match[str]) -> str:
+        return f"{by_code[found[0]]} ({found[0]})" if found[0] in by_code else found[0]
+
+    return _CODE.sub(with_name, text)
 
 
 def evidence(labels: pd.Series) -> pd.Series:
@@ -80,22 +76,32 @@ def evidence(labels: pd.Series) -> pd.Series:
 
 def strategy(name: str) -> str:
     """A strategy in words: 'Secure long term'."""
-    return STRATEGIES.get(name, name)
+    return name.replace("_", " ").capitalize()
 
 
 def source(dataset: str) -> str:
-    """A data set of world supply, short."""
-    return SOURCES.get(dataset, dataset)
+    """A data set of world supply, short: 'USGS 2026', 'World Mining Data'."""
+    return SOURCES.get(dataset, dataset.replace("usgs_mcs_", "USGS "))
 
 
 def heading(column: str) -> str:
-    """'Actual share' for `actual_share`; the unit is added by `readable`."""
+    """'Actual' for `actual_share`, 'Annual qty (t)' for `annual_qty_kg`."""
     for ending, unit in {"_usd_per_kg": " (USD/kg)", "_usd": " (USD)", "_kg": " (t)"}.items():
         if column.endswith(ending):
             return column.removesuffix(ending).replace("_", " ").capitalize() + unit
     for ending in ("_iso3", "_share", "_pct"):
         column = column.removesuffix(ending)
     return column.removeprefix("is_").replace("_", " ").capitalize()
+
+
+def marked(texts: pd.Series, is_so: pd.Series, sign: str = DOUBTFUL) -> pd.Series:
+    """The texts, with the sign before those where `is_so` holds."""
+    return texts.where(~is_so, sign + " " + texts)
+
+
+def markets(rows: pd.DataFrame) -> pd.Series:
+    """'Copper, ores' for each row, marked where its weight `is_doubtful`."""
+    return marked(rows["mineral"] + ", " + rows["category"], rows["is_doubtful"])
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
@@ -112,11 +118,11 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
         elif column == "verdict":
             shown[column] = shown[column].map(lambda name: VERDICTS.get(name, name))
         elif column in _WITH_CODES:
-            shown[column] = shown[column].map(named)
+            shown[column] = shown[column].map(partial(named, names=reading.country_names()))
         elif column == "source_dataset":
-            shown[column] = shown[column].map(source)
+            shown[column] = shown[column].map(source, na_action="ignore")
         elif column == "strategy":
-            shown[column] = shown[column].map(strategy)
+            shown[column] = shown[column].map(strategy, na_action="ignore")
     return shown
 
 

@@ -45,7 +45,7 @@ def newer_release() -> None:
     if newest == st.session_state[reading.PIN]:
         return
     with st.container(key="newer", horizontal=True, vertical_alignment="center"):
-        st.info(f"A newer release is there: {newest.name}.")
+        st.info(f"A newer release is available: {newest.name}.")
         if st.button("Show the newer release", type="primary"):
             reading.take_newest()
             st.rerun()

@@ -20,6 +20,7 @@ ATTRIBUTES = {
 SOURCES = ("CEPII GeoDist, World Bank, and votes in the UN General Assembly (Bailey, Strezhnev "
            "and Voeten); agreements: the documents named in the table")  # fmt: skip
 EVERY_FORUM = "all"
+BOUND = {True: "minerals agreement", False: "none in the register"}
 
 show.title(
     "Agreements and attributes",
@@ -72,45 +73,34 @@ if not show.empty(agreements, f"agreements of {words.country(importer)} in the r
                   axis=alt.Axis(orient="top", labelAngle=-50, labelOverlap=False)),
             alt.Y("name:N", title=None, sort=list(shown["name"].unique()),
                   axis=alt.Axis(labelLimit=330, labelOverlap=False)),
-            alt.Color("scope:N", title=None, scale=alt.Scale(range=show.COLOURS),
-                      legend=alt.Legend(orient="bottom")),
+            show.colour("scope", orient="bottom"),
             tooltip=["partner_iso3", "name", "scope", "status", "evidence_label"],
         ),
         picked,
         "agreement_matrix",
         f"Agreements of {importer} by partner: {len(by_number)} partners",
         (),
-        "documents named in the rows",
+        show.DOCUMENTS,
     )  # fmt: skip
     st.caption(
         f"{len(first)} of {len(by_number)} partners, those with most agreements "
         "first. The register does not list all agreements: a partner without a mark may have more."
     )
     show.table(picked, "partner_agreements", (), missing="not recorded",
-               also="the documents named in the rows")  # fmt: skip
+               also=show.DOCUMENTS)  # fmt: skip
 
 st.subheader("Partners by attribute", anchor=False)
 attribute = filters.choice("attribute", "Attribute", list(ATTRIBUTES), words=ATTRIBUTES.get)
 leading = partners[partners[attribute].notna()].head(SHOWN).sort_values(attribute)
 shown = words.readable(leading)
-shown["bound"] = shown["has_minerals_agreement"].map(
-    {True: "minerals agreement", False: "none in the register"}
-)
+shown["bound"] = shown["has_minerals_agreement"].map(BOUND)
 show.chart(
     alt.Chart(shown, height=show.height(len(shown), 20))
     .mark_bar()
     .encode(
         alt.X(f"{attribute}:Q", title=ATTRIBUTES[attribute]),
         alt.Y("exporter_iso3:N", title=None, sort=None),
-        alt.Color(
-            "bound:N",
-            title=None,
-            scale=alt.Scale(
-                domain=["minerals agreement", "none in the register"],
-                range=[show.COLOURS[2], show.GREY],
-            ),
-            legend=alt.Legend(orient="top"),
-        ),
+        show.colour("bound", BOUND.values(), [show.COLOURS[2], show.GREY]),
         tooltip=["exporter_iso3", attribute, "n_agreements", "minerals_restricted"],
     ),
     leading,
@@ -134,7 +124,6 @@ show.table(
               "is_imputed_access_to_electricity_pct": f"{words.IMPUTED} Electricity",
               "is_imputed_fdi_pct_gdp": f"{words.IMPUTED} Investment"},
     also=SOURCES,
-    missing="none",
 )  # fmt: skip
 st.caption(f"{words.IMPUTED} a year of it is filled in.")
 
@@ -182,6 +171,7 @@ if not show.empty(schemes, "content schemes"):
                 f"Qualifying share of purchases of {mineral}, {category}, and threshold by year",
                 show.TRADE,
                 "thresholds: the documents named below",
+                beside=2,
             )
     with right:
         st.markdown("**Countries that qualify**")
@@ -195,5 +185,4 @@ if not show.empty(schemes, "content schemes"):
             scheme=scheme,
         )
         show.table(eligible, "content_eligibility", (), also="public record")
-    show.table(of_scheme.drop(columns="scheme"), "content_requirements", (), missing="none",
-               also="the documents named in the rows")  # fmt: skip
+    show.table(of_scheme.drop(columns="scheme"), "content_requirements", (), also=show.DOCUMENTS)

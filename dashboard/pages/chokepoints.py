@@ -75,7 +75,7 @@ show.chart(
     show.USGS,
 )
 st.caption(
-    f"{words.EVIDENCE_MEANING}. An empty cell has no score: no data at hand tell of materials (C3) "
+    f"{words.EVIDENCE_MEANING}. An empty cell has no score: no data describe materials (C3) "
     "and downstream (C4). The kinds of score may disagree and are never merged."
 )
 

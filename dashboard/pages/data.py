@@ -30,7 +30,7 @@ show.title(
 )
 importer = filters.importer()
 
-st.subheader("Take a mart with you", anchor=False)
+st.subheader("Download a mart", anchor=False)
 name = filters.choice("mart", "Mart", reading.marts(), default="supplier_overview")
 mart = reading.mart(name)
 columns = [column.name for column in mart.columns]
@@ -58,7 +58,7 @@ with about:
 with preview:
     rows = reading.rows(f"select * from marts.{name} {where} limit {SHOWN}", **asked)
     if not show.empty(rows, f"rows of {name}"):
-        show.table(rows, "first_rows", missing="none")
+        show.table(rows, "first_rows", (), also=show.WHOLE_MART)
         st.caption(f"The first {len(rows):,} of {n_rows:,} rows.")
 
 st.subheader("Where it comes from", anchor=False)
@@ -70,7 +70,7 @@ snapshots = reading.rows(
 )
 show.table(snapshots, "source_snapshots")
 
-st.subheader(f"What became of the trade of {words.country(importer)}", anchor=False)
+st.subheader(f"How the trade rows of {words.country(importer)} were used", anchor=False)
 balance = reading.rows(
     """
     select year, disposition, sum(n_rows) as n_rows, sum(value_usd)::double as value_usd,
@@ -90,16 +90,9 @@ if not show.empty(balance, f"trade of {words.country(importer)}"):
         .encode(
             alt.X("year:O", title=None, axis=show.YEAR_AXIS),
             alt.Y("n_rows:Q", title="Rows of the source", axis=show.AMOUNT_AXIS),
-            alt.Color(
-                "what:N",
-                title=None,
-                scale=alt.Scale(range=[show.COLOURS[4], show.GREY, show.COLOURS[0],
-                                       show.COLOURS[1], show.COLOURS[3]],
-                                domain=[DISPOSITIONS[key] for key in (
-                                    "non_country", "out_of_scope", "conformed", "unmapped",
-                                    "quarantined")]),
-                legend=alt.Legend(orient="top"),
-            ),
+            show.colour("what", DISPOSITIONS.values(), [
+                show.COLOURS[0], show.GREY, *(show.COLOURS[i] for i in (4, 1, 3))
+            ]),
             tooltip=["year", "what", alt.Tooltip("n_rows", format=","),
                      alt.Tooltip("value_usd", format=",.0f")],
         ),
@@ -148,12 +141,7 @@ show.chart(
         alt.X("n_values:Q", title="Share of the values", stack="normalize",
               axis=alt.Axis(format="%")),
         alt.Y("study_name:N", title=None, sort=None, axis=alt.Axis(labelLimit=420)),
-        alt.Color(
-            "how:N",
-            title=None,
-            scale=alt.Scale(domain=ways, range=["#D0D0D0", *show.COLOURS[:5]]),
-            legend=alt.Legend(orient="top", columns=3),
-        ),
+        show.colour("how", ways, ["#D0D0D0", *show.COLOURS[:5]], columns=3),
         alt.Order("place:Q"),
         tooltip=["study_name", "how", alt.Tooltip("n_values", format=",")],
     ),
@@ -185,5 +173,4 @@ if not show.empty(outliers, f"doubtful weights of {words.country(importer)}"):
         show.TRADE,
         headings={"reported_qty_kg": "Weight reported (t)", "used_qty_kg": "Weight used (t)",
                   "unit_value_ratio": "Price over the median"},
-        missing="none",
     )  # fmt: skip

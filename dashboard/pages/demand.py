@@ -5,7 +5,6 @@ import streamlit as st
 
 from dashboard import filters, reading, show, words
 
-PRINTED = "the documents named in the rows"
 PAIR = {"needed_cagr": "needed, cited", "achieved_cagr": "achieved by output, computed"}
 
 show.title(
@@ -40,21 +39,14 @@ if not show.empty(gaps, "projected demand beside output"):
             alt.X("growth:Q", title="Growth a year", axis=alt.Axis(format="%")),
             alt.Y("what:N", title=None, sort=list(shown["what"]), axis=alt.Axis(labelLimit=420)),
             alt.YOffset("which:N", sort=list(PAIR.values())),
-            alt.Color(
-                "which:N",
-                title=None,
-                scale=alt.Scale(
-                    domain=list(PAIR.values()), range=[show.COLOURS[1], show.COLOURS[0]]
-                ),
-                legend=alt.Legend(orient="top"),
-            ),
+            show.colour("which", PAIR.values(), show.COLOURS[1::-1]),
             tooltip=["what", "which", alt.Tooltip("growth", format=".1%"), "evidence_label"],
         ),
         gaps,
         "growth_gap",
         "Growth a year that demand needs, and that output achieved, by mineral and scenario",
         ("production",),
-        f"{show.USGS}; demand: {PRINTED}",
+        f"{show.USGS}; demand: {show.DOCUMENTS}",
     )
     st.caption("The demand is cited; the growth of output is computed. Largest gap first.")
     show.table(
@@ -63,8 +55,7 @@ if not show.empty(gaps, "projected demand beside output"):
         ("production",),
         headings={"needed_cagr": "Needed a year", "achieved_cagr": "Achieved a year",
                   "gap_points": "Gap (points a year)", "evidence_label": "Support of the demand"},
-        also=f"{show.USGS}; demand: {PRINTED}",
-        missing="none",
+        also=f"{show.USGS}; demand: {show.DOCUMENTS}",
     )  # fmt: skip
 
 st.subheader("Demand of one mineral", anchor=False)
@@ -82,32 +73,7 @@ of_mineral = outlook[outlook["mineral"] == mineral]
 if show.empty(of_mineral, f"demand of {mineral}"):
     st.caption(f"There is demand of: {', '.join(held)}.")
 else:
-    drawn = words.readable(of_mineral[of_mineral["year"].notna()])
-    series = drawn["scenario"] + ", " + drawn["region_iso3"]
-    drawn["series"] = series.where(drawn["form"] == "", drawn["form"] + ", " + series)
-    units = drawn.groupby(["indicator", "unit"]).size().sort_values(ascending=False)
-    for indicator, unit in units.index[:2]:
-        of_unit = drawn[(drawn["indicator"] == indicator) & (drawn["unit"] == unit)]
-        if of_unit["year"].nunique() > 1:
-            show.chart(
-                alt.Chart(of_unit, height=260)
-                .mark_line(point=True)
-                .encode(
-                    alt.X("year:O", title=None, axis=show.YEAR_AXIS),
-                    alt.Y("value:Q", title=f"{indicator}, {unit}"),
-                    alt.Color("series:N", title=None, scale=alt.Scale(range=show.COLOURS),
-                              legend=alt.Legend(orient="top")),
-                    alt.Shape("series:N", legend=None),
-                    tooltip=["series", "year", "value", "edition", "evidence_label"],
-                ),
-                of_mineral,
-                f"demand_{indicator}",
-                f"Demand of {mineral} by scenario and year: {indicator}, {unit}",
-                (),
-                PRINTED,
-            )  # fmt: skip
-    show.table(of_mineral.drop(columns="mineral"), "demand_outlook", (), missing="none",
-               also=PRINTED)  # fmt: skip
+    show.table(of_mineral.drop(columns="mineral"), "demand_outlook", (), also=show.DOCUMENTS)
 
 st.subheader("What recycling could save", anchor=False)
 recycling = reading.rows(
@@ -127,7 +93,7 @@ if not show.empty(recycling, f"recycling for {words.country(importer)}"):
         show.TRADE,
         headings={"primary_saved_low": "Saved, low", "primary_saved_high": "Saved, high",
                   "scrap_imports_qty_kg": "Scrap bought a year (t)"},
-        also=PRINTED,
+        also=show.DOCUMENTS,
         missing="unknown",
     )  # fmt: skip
     st.caption("One printed range for several minerals together: it does not say which is whose.")

@@ -6,6 +6,7 @@ import streamlit as st
 from dashboard import filters, reading, show, words
 
 SHOWN = 20
+STATES = ["observed", "imputed"]
 VIEWS = {"bars": "Ranked bars", "cities": "Map of main cities, without boundaries"}
 
 show.title(
@@ -65,9 +66,8 @@ compared = filters.choices(
     "countries", "Countries compared (up to five)", every, default=known[:3], words=words.country
 )
 scaled, unit = words.in_reading_unit(values)
-scaled["state"] = scaled["is_imputed"].map({True: "imputed", False: "observed"})
+scaled["state"] = scaled["is_imputed"].map(dict(zip((False, True), STATES, strict=True)))
 scaled["country"] = words.countries(scaled["country_iso3"])
-STATE = alt.Scale(domain=["observed", "imputed"], range=[show.COLOURS[0], "white"])
 tooltip = ["country", "year", alt.Tooltip("value", format=",.4~g"), "state", "imputation"]
 
 at = f" in {year}" if year else ""
@@ -81,9 +81,9 @@ if view == "bars":
         .encode(
             alt.X("value:Q", title=unit, axis=show.AMOUNT_AXIS),
             alt.Y("country:N", title=None, sort=None),
-            alt.Color("state:N", title=None, scale=STATE, legend=alt.Legend(orient="top")),
+            show.colour("state", STATES, [show.COLOURS[0], "white"]),
             alt.StrokeDash(
-                "state:N", title=None, scale=alt.Scale(domain=STATE.domain, range=[[1, 0], [4, 3]])
+                "state:N", title=None, scale=alt.Scale(domain=STATES, range=[[1, 0], [4, 3]])
             ),
             tooltip=tooltip,
         ),
@@ -106,7 +106,7 @@ else:
             alt.Y("latitude_deg:Q", title="Latitude", scale=alt.Scale(domain=[-60, 75])),
             alt.Color("value:Q", title=unit, scale=alt.Scale(scheme="viridis", reverse=True)),
             alt.Shape("state:N", title=None,
-                      scale=alt.Scale(domain=STATE.domain, range=["square", "diamond"])),
+                      scale=alt.Scale(domain=STATES, range=["square", "diamond"])),
             tooltip=tooltip,
         ),
         of_year,
@@ -128,8 +128,7 @@ with left:
             .encode(
                 alt.X("year:O", title=None, axis=show.YEAR_AXIS),
                 alt.Y("value:Q", title=unit, axis=show.AMOUNT_AXIS),
-                alt.Color("country:N", title=None, scale=alt.Scale(range=show.COLOURS),
-                          legend=alt.Legend(orient="top", columns=2)),
+                show.colour("country", columns=2),
                 tooltip=tooltip,
             ),
             values[values["country_iso3"].isin(compared)],
@@ -146,9 +145,9 @@ with right:
         .encode(
             alt.X("value:Q", bin=alt.Bin(maxbins=25), title=unit, axis=show.AMOUNT_AXIS),
             alt.Y("count():Q", title="Countries"),
-            alt.Color("state:N", title=None, scale=alt.Scale(
-                domain=STATE.domain, range=[show.COLOURS[0], show.GREY]),
-                legend=alt.Legend(orient="top")),
+            show.colour("state", STATES, [show.COLOURS[0], show.GREY]),
+            tooltip=[alt.Tooltip("value:Q", bin=alt.Bin(maxbins=25), title=unit), "state:N",
+                     alt.Tooltip("count():Q", title="Countries")],
         ),
         of_year,
         "indicator_distribution",

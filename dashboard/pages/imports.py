@@ -14,9 +14,8 @@ show.title("Imports", "From whom, how much, at what price, since when?")
 market = filters.market()
 codes = reading.rows(
     f"""
-    select hs_code, any_value(hs_description) as hs_description,
-        min(year)::int as first_year, max(year)::int as last_year
-    from (select distinct hs_code, year from marts.trade_flows where {filters.OF_MARKET})
+    select hs_code, any_value(hs_description) as hs_description
+    from (from marts.trade_flows where {filters.OF_MARKET})
     left join marts.dim_hs_code using (hs_code)
     group by hs_code
     order by hs_code
@@ -33,10 +32,9 @@ code = filters.choice(
     words=lambda code: f"{code} {texts[code]}" if texts.get(code) else f"{code} codes",
 )
 measure = filters.choice("measure", "Measure", list(MEASURES), words=MEASURES.__getitem__)
-view = filters.choice("view", "Shown as", list(VIEWS), words=VIEWS.__getitem__)
-first, last = filters.years(
-    "years", "Years", int(codes["first_year"].min()), int(codes["last_year"].max())
-)
+view = filters.choice("amounts", "Shown as", list(VIEWS), words=VIEWS.__getitem__)
+bounds = reading.rows("select min(year) as first, max(year) as last from marts.trade_flows").iloc[0]
+first, last = filters.years("years", "Years", int(bounds["first"]), int(bounds["last"]))
 asked = {**market.keys, "code": code, "first": first, "last": last}
 FLOWS = f"""
     from marts.trade_flows
@@ -84,13 +82,7 @@ if measure == "unit_value":
             .encode(
                 alt.X("year:O", title=None, axis=show.YEAR_AXIS),
                 alt.Y("price:Q", title="USD per kg"),
-                alt.Color(
-                    "who:N",
-                    title=None,
-                    sort=list(names.values()),
-                    scale=alt.Scale(range=show.COLOURS[:2]),
-                    legend=alt.Legend(orient="top"),
-                ),
+                show.colour("who", names.values()),
                 alt.StrokeDash("who:N", title=None, sort=list(names.values())),
                 tooltip=["who", "year", alt.Tooltip("price", format=".3s")],
             ),

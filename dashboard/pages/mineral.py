@@ -9,7 +9,7 @@ from minerals.names import CATEGORIES
 STAGES = {"mined": "Mined", "refined": "Refined", "reserves": "Reserves"}
 LARGEST = 6
 HEADINGS = {"headline_rank": "Rank", "exporter_iso3": "Supplier", "supplier_type": "Type",
-            "rank_low": "from", "rank_high": "to", "top_k_probability": "Leads with",
+            "rank_low": "from", "rank_high": "to", "top_k_probability": "Probability of leading",
             "actual_share": "Today", "recommended_share": "Recommended"}  # fmt: skip
 
 importer, mineral = filters.importer(), filters.mineral()
@@ -56,14 +56,11 @@ world = reading.rows(
 )
 if not show.empty(world, f"mining, refining or reserves of {mineral}"):
     for column, (stage, heading) in zip(st.columns(3), STAGES.items(), strict=True):
-        of_stage = world[(world["stage"] == stage) & (world["form"] == "")]
-        if of_stage.empty:
-            of_stage = world[(world["stage"] == stage) & world["form"].eq(
-                next(iter(world.loc[world["stage"] == stage, "form"]), "")
-            )]  # fmt: skip
+        of_stage = world[world["stage"] == stage]
+        of_stage = of_stage[of_stage["form"] == of_stage["form"].min()]
         with column:
             if of_stage.empty:
-                st.markdown(f"**{heading}**: no figure by country at hand.")
+                st.markdown(f"**{heading}**: no figure by country available.")
                 continue
             one = of_stage.iloc[0]
             st.markdown(
@@ -107,18 +104,8 @@ bought = reading.rows(
 )
 if not show.empty(bought, f"imports of {mineral} by {words.country(importer)}"):
     show.chart(
-        alt.Chart(bought, height=190)
-        .mark_line(point=alt.OverlayMarkDef(size=18))
-        .encode(
-            alt.X("year:O", title=None, axis=show.YEAR_AXIS),
-            alt.Y("value_usd:Q", title="USD", axis=show.AMOUNT_AXIS),
-            alt.Color(
-                "category:N",
-                title=None,
-                scale=alt.Scale(domain=list(CATEGORIES), range=show.COLOURS[:3]),
-                legend=alt.Legend(orient="top"),
-            ),
-            tooltip=["category", "year", alt.Tooltip("value_usd", format=",.0f")],
+        show.by_category(
+            alt.Chart(bought, height=190).mark_line(point=alt.OverlayMarkDef(size=18))
         ),
         bought,
         "imports_by_category",
@@ -150,7 +137,6 @@ with st.container(key="second_sheet"):
                 f"first_suppliers_{category}",
                 headings=HEADINGS,
                 doubtful="is_doubtful",
-                missing="none",
                 on_paper=True,
             )  # fmt: skip
 
@@ -170,6 +156,5 @@ with st.container(key="second_sheet"):
             shocks,
             "shocks",
             headings={"next_best": "Who replaces", "shock": "Loss"},
-            missing="none",
             on_paper=True,
         )

@@ -31,18 +31,7 @@ markets = reading.rows(
     """,
     importer=importer,
 )
-partners = reading.rows(
-    """
-    select exporter_iso3, year, sum(value_usd)::double as value_usd
-    from marts.trade_flows
-    where
-        importer_iso3 = $importer
-        and year = (select max(year) from marts.trade_flows where importer_iso3 = $importer)
-    group by all
-    order by value_usd desc, exporter_iso3
-    """,
-    importer=importer,
-)
+partners = reading.sellers(importer)
 bought = markets[markets["hhi_actual"].notna()]
 if show.empty(bought, f"imports of {words.country(importer)}"):
     st.stop()
@@ -75,10 +64,7 @@ show.tiles(
 st.subheader("The most concentrated markets", anchor=False)
 risky = bought.head(12)
 shown = words.readable(risky)
-shown["market"] = shown["mineral"] + ", " + shown["category"]
-shown["market"] = shown["market"].where(
-    ~shown["is_doubtful"], words.DOUBTFUL + " " + shown["market"]
-)
+shown["market"] = words.markets(shown)
 bar = alt.Chart(shown, height=show.height(len(shown))).encode(
     alt.X(
         "top1_share:Q",
@@ -145,14 +131,8 @@ elif filters.switch("changes", f"Compare with {older.name}"):
             headings={"n_moved": "Suppliers that moved", "entered": "Entered the leading ones",
                       "left": "Left them", "source_before": "Model before",
                       "source_after": "Model now"},
-            missing="none",
         )  # fmt: skip
 
 st.subheader("All markets", anchor=False)
-show.table(
-    markets,
-    "markets",
-    headings=HEADINGS,
-    doubtful="is_doubtful",
-    missing="no imports",
-)  # fmt: skip
+if filters.switch("markets", f"Show the table of all {len(markets)} markets"):
+    show.table(markets, "markets", headings=HEADINGS, doubtful="is_doubtful", missing="no imports")

@@ -4,10 +4,8 @@ import altair as alt
 import streamlit as st
 
 from dashboard import filters, reading, show, words
-from minerals.names import CATEGORIES
 
 SHOWN = 20
-PRINTED = "the documents named in the rows"
 SHARES = {"actual_share": "today", "recommended_share": "recommended"}
 TYPES = {
     "core": "Core partner",
@@ -25,28 +23,18 @@ show.title("Partner", "What is one country to this importer, over all minerals?"
 importer = filters.importer()
 candidates = reading.rows(
     """
-    select exporter_iso3, sum(value_usd)::double as value_usd
-    from (
-        select distinct exporter_iso3 from marts.supplier_overview
-        where importer_iso3 = $importer
-    )
-    left join (
-        select exporter_iso3, value_usd from marts.trade_flows
-        where
-            importer_iso3 = $importer
-            and year = (select max(year) from marts.trade_flows where importer_iso3 = $importer)
-    ) using (exporter_iso3)
-    group by exporter_iso3
-    order by value_usd desc nulls last, exporter_iso3
+    select distinct exporter_iso3 from marts.supplier_overview
+    where importer_iso3 = $importer
+    order by 1
     """,
     importer=importer,
 )
 if show.empty(candidates, f"suppliers of {words.country(importer)}"):
     st.stop()
-by_value = list(candidates["exporter_iso3"])
-partner = filters.choice(
-    "partner", "Partner", sorted(by_value, key=words.country), by_value[0], words.country
-)
+able = sorted(candidates["exporter_iso3"], key=words.country)
+value_usd = reading.sellers(importer).set_index("exporter_iso3")["value_usd"]
+largest = next((iso3 for iso3 in value_usd.index if iso3 in able), None)
+partner = filters.choice("partner", "Partner", able, largest, words.country)
 pair = {"importer": importer, "partner": partner}
 markets = reading.rows(
     """
@@ -91,7 +79,6 @@ flows = reading.rows(
 
 st.subheader(f"{words.country(partner)} to {words.country(importer)}", anchor=False)
 of_model = core.iloc[0] if len(core) else None
-last = candidates["value_usd"].iloc[by_value.index(partner)]
 show.tiles(
     {
         "Kind of partner": (
@@ -112,7 +99,7 @@ show.tiles(
             "Markets where the model has it among the leading suppliers.",
         ),
         "Bought in the last year": (
-            words.amount(last, "USD"),
+            words.amount(value_usd.get(partner), "USD"),
             "Value of all critical minerals.",
         ),
     }
@@ -126,10 +113,7 @@ with left:
     ].head(SHOWN)
     if not show.empty(weighty, f"markets where {words.country(partner)} has half a per cent"):
         shown = words.readable(weighty)
-        shown["market"] = shown["mineral"] + ", " + shown["category"]
-        shown["market"] = shown["market"].where(
-            ~shown["is_doubtful"], words.DOUBTFUL + " " + shown["market"]
-        )
+        shown["market"] = words.markets(shown)
         long = shown.melt(["market", "role"], list(SHARES), "which", "share").dropna()
         long["which"] = long["which"].map(SHARES)
         base = alt.Chart(long, height=show.height(len(shown))).encode(
@@ -139,12 +123,7 @@ with left:
         show.chart(
             base.mark_line(color=show.GREY).encode(alt.Detail("market:N"))
             + base.mark_point(filled=True, size=80, opacity=1).encode(
-                alt.Color(
-                    "which:N",
-                    title=None,
-                    scale=alt.Scale(domain=list(SHARES.values()), range=show.COLOURS[:2]),
-                    legend=alt.Legend(orient="top"),
-                ),
+                show.colour("which", SHARES.values()),
                 alt.Shape(
                     "which:N",
                     scale=alt.Scale(
@@ -156,6 +135,7 @@ with left:
             weighty,
             "partner_shares",
             f"Share of {partner} in the imports of {importer}, today and recommended, by market",
+            beside=2,
         )
         st.caption(f"{len(weighty)} of {len(markets)} markets, the largest first.")
 with right:
@@ -163,23 +143,12 @@ with right:
     if not show.empty(flows, f"imports from {words.country(partner)}"):
         by_year = flows.groupby(["year", "category"], as_index=False)["value_usd"].sum()
         show.chart(
-            alt.Chart(by_year, height=show.height(SHOWN))
-            .mark_bar()
-            .encode(
-                alt.X("year:O", title=None, axis=show.YEAR_AXIS),
-                alt.Y("value_usd:Q", title="USD", axis=show.AMOUNT_AXIS),
-                alt.Color(
-                    "category:N",
-                    title=None,
-                    scale=alt.Scale(domain=list(CATEGORIES), range=show.COLOURS[:3]),
-                    legend=alt.Legend(orient="top"),
-                ),
-                tooltip=["category", "year", alt.Tooltip("value_usd", format=",.0f")],
-            ),
+            show.by_category(alt.Chart(by_year, height=show.height(SHOWN)).mark_bar()),
             flows,
             "bought_by_year",
             f"Imports of {importer} from {partner}, USD, by category and year",
             show.TRADE,
+            beside=2,
         )
 
 if len(flows):
@@ -196,7 +165,7 @@ if len(flows):
     )  # fmt: skip
 
 st.subheader("Every market where it could sell", anchor=False)
-show.table(markets, "partner_markets", headings=HEADINGS, doubtful="is_doubtful", missing="none")
+show.table(markets, "partner_markets", headings=HEADINGS, doubtful="is_doubtful")
 
 st.subheader("Does it make what it sells?", anchor=False)
 types = reading.rows(
@@ -231,7 +200,7 @@ agreements = reading.rows(
     **pair,
 )
 if not show.empty(agreements, f"agreements with {words.country(partner)} in the register"):
-    show.table(agreements, "partner_agreements", (), also=PRINTED, missing="not recorded")
+    show.table(agreements, "partner_agreements", (), also=show.DOCUMENTS, missing="not recorded")
 restrictions = reading.rows(
     """
     select event, mineral, category, measure_type, is_in_force, from_date, end_date, status,
@@ -243,7 +212,7 @@ restrictions = reading.rows(
     partner=partner,
 )
 if not show.empty(restrictions, f"restrictions by {words.country(partner)} in the register"):
-    show.table(restrictions, "partner_restrictions", (), also=PRINTED, missing="none")
+    show.table(restrictions, "partner_restrictions", (), also=show.DOCUMENTS)
 signals = reading.rows(
     """
     select signal_date, subject, direction, mineral, maturity, evidence_label, citation
@@ -254,7 +223,7 @@ signals = reading.rows(
     **pair,
 )
 if not show.empty(signals, f"signals of {words.country(partner)}"):
-    show.table(signals, "partner_signals", (), also=PRINTED, missing="none")
+    show.table(signals, "partner_signals", (), also=show.DOCUMENTS)
 
 st.subheader("Beside the median partner", anchor=False)
 attributes = reading.rows(
@@ -288,7 +257,6 @@ show.table(
     attributes,
     "partner_attributes",
     headings={"of_partner": words.country(partner), "median_of_partners": "Median partner"},
-    missing="none",
     also="votes in the UN General Assembly (Bailey, Strezhnev and Voeten)",
 )
 st.caption("Votes are not alliances: read their distance beside the agreements.")

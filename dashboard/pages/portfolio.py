@@ -1,4 +1,4 @@
-"""Portfolio: the mix of today beside the recommended one, what binds and what it costs."""
+"""Portfolio: today's shares beside the recommended ones, what binds and what it costs."""
 
 import altair as alt
 import streamlit as st
@@ -76,9 +76,7 @@ if not plan["is_feasible"]:
 st.subheader("Today, by the model, recommended", anchor=False)
 top = partners.head(SHOWN)
 shown = words.readable(top)
-shown["exporter"] = shown["exporter_iso3"].where(
-    ~shown["is_doubtful"], words.DOUBTFUL + " " + shown["exporter_iso3"]
-)
+shown["exporter"] = words.marked(shown["exporter_iso3"], shown["is_doubtful"])
 long = shown.melt(["exporter"], list(SHARES), "which", "share").dropna()
 long["which"] = long["which"].map(SHARES)
 show.chart(
@@ -88,13 +86,7 @@ show.chart(
         alt.X("share:Q", title="Share of the imports", axis=alt.Axis(format="%")),
         alt.Y("exporter:N", title=None, sort=None),
         alt.YOffset("which:N", sort=list(SHARES.values())),
-        alt.Color(
-            "which:N",
-            title=None,
-            sort=list(SHARES.values()),
-            scale=alt.Scale(domain=list(SHARES.values()), range=[show.GREY, *show.COLOURS[:2]]),
-            legend=alt.Legend(orient="top"),
-        ),
+        show.colour("which", SHARES.values(), [show.GREY, *show.COLOURS[:2]]),
         tooltip=["exporter", "which", alt.Tooltip("share", format=".1%")],
     ),
     partners,
@@ -102,7 +94,7 @@ show.chart(
     f"Share of each supplier today, by the model and recommended: {market.words}",
 )
 if plan["hhi_actual"] != plan["hhi_actual"]:
-    st.caption("No imports of known quantity in the window: there is no share of today.")
+    st.caption("No imports of known quantity in the window, so there are no current shares.")
 
 left, right = st.columns(2)
 with left:
@@ -126,11 +118,8 @@ with left:
         show.chart(
             base.mark_line(color=show.GREY)
             + base.mark_point(filled=True, size=110, opacity=1).encode(
-                alt.Color(
-                    "is_recommended:N",
-                    title="Recommended",
-                    scale=alt.Scale(domain=[True, False], range=[show.COLOURS[4], show.GREY]),
-                    legend=alt.Legend(orient="top"),
+                show.colour(
+                    "is_recommended", [True, False], [show.COLOURS[4], show.GREY], "Recommended"
                 )
             )
             + base.mark_text(dy=-12).encode(alt.Text("concentration_penalty:Q")),
@@ -151,12 +140,7 @@ with right:
             .encode(
                 alt.X("change_share:Q", title="Change of the share", axis=alt.Axis(format="+%")),
                 alt.Y("exporter_iso3:N", title=None, sort=None),
-                alt.Color(
-                    "action:N",
-                    title=None,
-                    scale=alt.Scale(domain=["more", "less"], range=show.COLOURS[:2]),
-                    legend=alt.Legend(orient="top"),
-                ),
+                show.colour("action", ["more", "less"]),
                 tooltip=["exporter_iso3", "role", alt.Tooltip("change_share", format="+.1%")],
             ),
             moved,
@@ -172,5 +156,4 @@ show.table(
     headings={"exporter_iso3": "Supplier", "actual_share": "Today", "model_share": "By the model",
               "change_share": "Change", "is_at_capacity": "At capacity"},
     doubtful="is_doubtful",
-    missing="none",
 )  # fmt: skip

@@ -4,10 +4,9 @@ import altair as alt
 import streamlit as st
 
 from dashboard import filters, reading, show, words
-from minerals.names import MODEL_DESCRIPTIONS
+from minerals.names import ALIGNMENTS, MODEL_DESCRIPTIONS
 
 SHOWN = 20
-WORDS_OF_ALIGNMENT = ["aligned", "overrepresented", "underutilized", "peripheral"]
 
 show.title("Ranking", "Whom does the model expect, how surely, and whom do we buy from?")
 market = filters.market()
@@ -86,7 +85,6 @@ show.table(
     headings={"exporter_iso3": "Supplier", "supplier_type": "Type", "actual_share": "Share today",
               "model_share": "Share by the model"},
     doubtful="is_doubtful",
-    missing="none",
 )  # fmt: skip
 
 annual = reading.rows(
@@ -115,13 +113,8 @@ with left:
                 .encode(
                     alt.X("predicted_rank:Q", title="Rank by the model"),
                     alt.Y("actual_rank:Q", title="Rank by quantity bought"),
-                    alt.Color(
-                        "alignment:N",
-                        title=None,
-                        scale=alt.Scale(domain=WORDS_OF_ALIGNMENT, range=show.COLOURS[:4]),
-                        legend=alt.Legend(orient="top", columns=2),
-                    ),
-                    alt.Shape("alignment:N", scale=alt.Scale(domain=WORDS_OF_ALIGNMENT)),
+                    show.colour("alignment", ALIGNMENTS, columns=2),
+                    alt.Shape("alignment:N", scale=alt.Scale(domain=list(ALIGNMENTS))),
                     tooltip=["exporter_iso3", "predicted_rank", "actual_rank", "alignment"],
                 ),
                 of_year,
@@ -144,13 +137,7 @@ with right:
                     title="Rank by the model",
                     scale=alt.Scale(reverse=True, domainMin=1),
                 ),
-                alt.Color(
-                    "exporter_iso3:N",
-                    title=None,
-                    sort=None,
-                    scale=alt.Scale(range=show.COLOURS),
-                    legend=alt.Legend(orient="top", columns=2),
-                ),
+                show.colour("exporter_iso3", lines["exporter_iso3"].unique(), columns=2),
                 tooltip=["exporter_iso3", "year", "predicted_rank"],
             ),
             leading,

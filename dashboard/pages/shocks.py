@@ -35,26 +35,11 @@ partners = reading.rows(
     """,
     importer=importer,
 )
-sellers = reading.rows(
-    """
-    select
-        exporter_iso3,
-        max(year) as year,
-        sum(value_usd)::double as value_usd
-    from marts.trade_flows
-    where
-        importer_iso3 = $importer
-        and year = (select max(year) from marts.trade_flows where importer_iso3 = $importer)
-    group by exporter_iso3
-    order by value_usd desc, exporter_iso3
-    """,
-    importer=importer,
-)
-supplies = sorted(
-    set(partners.loc[partners["annual_qty_kg"] > 0, "exporter_iso3"]), key=words.country
-)
-if show.empty(partners, f"imports of {words.country(importer)}") or not supplies:
+sellers = reading.sellers(importer)
+supplied = partners[partners["annual_qty_kg"] > 0]
+if show.empty(supplied, f"imports of {words.country(importer)} with a known quantity"):
     st.stop()
+supplies = sorted(supplied["exporter_iso3"].unique(), key=words.country)
 largest = [iso3 for iso3 in sellers["exporter_iso3"] if iso3 in supplies]
 lost = filters.choices(
     "lose", "Suppliers to lose (up to five)", supplies, largest[:1], words.country
@@ -96,10 +81,7 @@ else:
     )
     top = hit.head(SHOWN)
     shown = words.readable(top)
-    shown["market"] = shown["mineral"] + ", " + shown["category"]
-    shown["market"] = shown["market"].where(
-        ~shown["is_doubtful"], words.DOUBTFUL + " " + shown["market"]
-    )
+    shown["market"] = words.markets(shown)
     is_replaceable = shown["replaceable_share"] >= ALL
     shown["state"] = is_replaceable.map(dict(zip((True, False), STATES, strict=True)))
     figure = shown["lost_share"].map("{:.1%}".format)
@@ -116,12 +98,7 @@ else:
     )
     show.chart(
         bar.mark_bar().encode(
-            alt.Color(
-                "state:N",
-                title=None,
-                scale=alt.Scale(domain=STATES, range=[show.COLOURS[0], show.COLOURS[4]]),
-                legend=alt.Legend(orient="top"),
-            ),
+            show.colour("state", STATES, [show.COLOURS[0], show.COLOURS[4]]),
             tooltip=["market", "figure", "next_best"],
         )
         + bar.mark_text(align="left", dx=4).encode(alt.Text("figure:N")),
@@ -134,13 +111,12 @@ else:
         "losses",
         headings=HEADINGS,
         doubtful="is_doubtful",
-        missing="none",
     )
     unknown = of_lost[(of_lost["n_unknown_qty"] > 0) & ~(of_lost["annual_qty_kg"] > 0)]
     st.caption(
         "Computed now from the published portfolio: the loss is shared among the other candidates "
         "in proportion to what the model expects of each, within its headroom. Trade without a "
-        f"known quantity is left out: that of {len(unknown)} further markets is all such."
+        f"known quantity is left out: in {len(unknown)} further markets all of it is."
     )
 
 st.subheader("Standing cases", anchor=False)
@@ -160,7 +136,7 @@ standing = reading.rows(
 if kind != "event":
     standing = standing.drop(columns=["event_date", "event_source"])
 if not show.empty(standing, f"{KINDS[kind]}, {words.country(importer)}"):
-    show.table(standing, "standing_shocks", headings=HEADINGS, missing="none")
+    show.table(standing, "standing_shocks", headings=HEADINGS)
 
 st.subheader("Measures of other countries", anchor=False)
 exposure = reading.rows(
@@ -184,7 +160,7 @@ if not show.empty(exposure, f"measures that touch {words.country(importer)}"):
     show.table(
         touching.drop(columns=["event_id", "as_of_date"]),
         "policy_event_exposure",
-        headings={"actor_iso3": "By", "lost_share_full": "Lost if nothing comes",
+        headings={"actor_iso3": "By", "lost_share_full": "Lost if supply stops",
                   "lost_share_expected": "Lost as judged", "exposure_basis": "Measured by",
                   "severity": "Severity, judged", "severity_label": "Support of the severity",
                   "import_share_window": "Share of imports", "from_date": "From",
@@ -192,7 +168,6 @@ if not show.empty(exposure, f"measures that touch {words.country(importer)}"):
                   "is_in_force": "In force", "is_status_outdated": "Look again",
                   **HEADINGS},
         also=show.USGS,
-        missing="none",
     )  # fmt: skip
     st.caption(
         f"In force on {exposure['as_of_date'].iloc[0]:%d %B %Y}. Lost as judged is the full loss "
@@ -227,8 +202,7 @@ if not show.empty(events, "dated measures"):
             alt.X2("until_date:T"),
             alt.Y("event:N", title=None, sort=None,
                   axis=alt.Axis(labelLimit=420, labelOverlap=False)),
-            alt.Color("measure_type:N", title=None, scale=alt.Scale(range=show.COLOURS),
-                      legend=alt.Legend(orient="top", columns=4)),
+            show.colour("measure_type", columns=4),
             alt.Opacity("state:N", title=None, scale=alt.Scale(
                 domain=["in force", "not in force"], range=[1, 0.4]), legend=None),
             tooltip=["event", "actor_iso3", "minerals", "measure_type", "status", "from_date",
@@ -241,7 +215,7 @@ if not show.empty(events, "dated measures"):
         "policy_timeline",
         f"Timeline of {len(events)} restrictions, by measure",
         (),
-        "the documents named in the rows",
+        show.DOCUMENTS,
     )  # fmt: skip
     st.caption(
         "Restrictions by the day from which they hold. Pale: not in force. A mark without a bar: "
@@ -278,8 +252,7 @@ if not show.empty(with_effects, "exports before and after measures"):
     lines = alt.Chart(shown, height=260).mark_line(point=True).encode(
         alt.X("year:O", title=None, axis=show.YEAR_AXIS),
         alt.Y("exports_qty_kg:Q", title="Exports, t", axis=show.AMOUNT_AXIS),
-        alt.Color("line:N", title=None, scale=alt.Scale(range=show.COLOURS),
-                  legend=alt.Legend(orient="top", columns=3)),
+        show.colour("line", columns=3),
         tooltip=["line", "year", alt.Tooltip("exports_qty_kg", format=",.0f"),
                  alt.Tooltip("change_on_before", format="+.0%"), "evidence_label"],
     )  # fmt: skip

@@ -40,11 +40,10 @@ if not show.empty(picked, "signals of this direction and support"):
         "supply_signals",
         (),
         headings={"signal_date": "Day", "partner_iso3": "Partner", "third_party_iso3": "Turns on"},
-        also="the documents named in the rows",
-        missing="none",
+        also=show.DOCUMENTS,
     )
 
-    st.subheader("Whom one touches", anchor=False)
+    st.subheader("Markets that one signal affects", anchor=False)
     subjects = dict(zip(picked["signal_id"], picked["subject"], strict=True))
     signal = filters.choice("signal", "Signal", list(subjects), words=subjects.get)
     about = words.readable(picked[picked["signal_id"] == signal]).iloc[0]
@@ -73,5 +72,4 @@ if not show.empty(picked, "signals of this direction and support"):
                       "actor_world_share": "Share of the world's output",
                       "has_event": "Restriction in force", "is_named": "Named by the signal"},
             also=show.USGS,
-            missing="none",
         )  # fmt: skip

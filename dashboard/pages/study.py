@@ -63,17 +63,10 @@ show.chart(
     .mark_bar()
     .encode(
         alt.X("n_checks:Q", title="Checks", axis=alt.Axis(tickMinStep=1)),
-        alt.Y("source:N", title=None, sort=None),
-        alt.Color(
-            "verdict:N",
-            title=None,
-            scale=alt.Scale(
-                domain=list(words.VERDICTS.values()),
-                range=[show.COLOURS[2], show.COLOURS[5], show.COLOURS[4], show.COLOURS[1],
-                       "#D0D0D0"],
-            ),
-            legend=alt.Legend(orient="top"),
-        ),
+        alt.Y("source:N", title=None, sort=None, axis=alt.Axis(labelLimit=420)),
+        show.colour("verdict", words.VERDICTS.values(), [
+            *(show.COLOURS[i] for i in (2, 5, 4, 1)), "#D0D0D0"
+        ]),
         alt.Order("place:Q"),
         tooltip=["source", "verdict", "n_checks"],
     ),
@@ -88,7 +81,6 @@ if not show.empty(picked, f"checks of {names.get(source, 'any source')} with thi
         "figure_checks",
         headings=HEADINGS,
         also=show.USGS,
-        missing="none",
     )
 st.caption(
     "A cited and a computed value are never in one column. near: within 15%, or 5 points of a "
@@ -145,7 +137,6 @@ with left:
             "fits",
             headings={"printed": "Printed, or implied by it", "computed": "Here",
                       "evidence_label": "Support of the printed"},
-            missing="none",
         )  # fmt: skip
 with right:
     st.markdown(f"**Coefficients of {category}, {words.country(importer)}, with 95% interval**")
@@ -157,12 +148,7 @@ with right:
         base = alt.Chart(shown, height=alt.Step(14)).encode(
             alt.Y("term:N", title=None),
             alt.YOffset("which:N", sort=list(PRINTED)),
-            alt.Color(
-                "which:N",
-                title=None,
-                scale=alt.Scale(domain=list(PRINTED), range=show.COLOURS[:2]),
-                legend=alt.Legend(orient="top"),
-            ),
+            show.colour("which", PRINTED),
         )
         show.chart(
             base.mark_rule().encode(alt.X("conf_low:Q", title="Coefficient"), alt.X2("conf_high:Q"))
@@ -174,6 +160,7 @@ with right:
             terms,
             "coefficients",
             f"Coefficients of {category} with 95% interval, printed by the study and estimated",
+            beside=2,
         )
         if (terms["coefficient_source"] == "estimated").sum() == 0:
             st.caption(f"Nothing is estimated here for {category}: the trade data have none.")
@@ -240,6 +227,7 @@ if not show.empty(scores, "printed rankings of ores"):
             scores,
             "replication_scorecard",
             "Share of the printed suppliers of ores that this release also ranks first",
+            beside=2,
         )
     ranks = reading.rows(
         """
@@ -267,4 +255,4 @@ if not show.empty(scores, "printed rankings of ores"):
         )
         if not show.empty(differences, f"differences from the printed ranking of {mineral}"):
             st.markdown("**Why they differ**")
-            show.table(differences, "replication_differences", headings=HEADINGS, missing="none")
+            show.table(differences, "replication_differences", headings=HEADINGS)

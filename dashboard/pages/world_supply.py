@@ -71,7 +71,7 @@ st.caption("What a bar lacks to 100% the source does not split by country.")
 if len(steps) == 1:
     st.caption(
         f"{words.source(source)} has {steps[0]} alone for {mineral} in {year}: of other stages no "
-        "figure by country is at hand here. Another source may have one."
+        "figure by country is available here. Another source may have one."
     )
 
 st.subheader("Concentration through the years", anchor=False)
@@ -101,8 +101,7 @@ for column, measure, heading in (
             .encode(
                 alt.X("year:O", title=None, axis=show.YEAR_AXIS),
                 alt.Y(f"{measure}:Q", title=heading, scale=alt.Scale(domain=[0, 1])),
-                alt.Color("series:N", title=None, scale=alt.Scale(range=show.COLOURS),
-                          legend=alt.Legend(orient="bottom", columns=2)),
+                show.colour("series", orient="bottom", columns=2),
                 alt.Shape("series:N", title=None),
                 tooltip=["series", "year", alt.Tooltip(measure, format=".3f"), "top1_iso3"],
             ),
@@ -148,7 +147,7 @@ outlook = reading.rows(
 )
 if len(outlook):
     st.subheader("Is the leader's share opening?", anchor=False)
-    show.table(outlook, "contestability", datasets=("production",), missing="none")
+    show.table(outlook, "contestability", datasets=("production",))
 
 st.subheader("Every country", anchor=False)
 show.table(

@@ -111,8 +111,8 @@ class ReleaseStore:
                     "the previous release stays served:\n"
                     + "\n".join(f"  {line}" for line in problems)
                     + "\nCorrect the declaration (minerals/marts/<mart>.yml; for a mart made by "
-                    "dbt dbt_project/models/marts/*/<mart>.yml) or what makes the mart, then run the "
-                    "whole job `refresh`."
+                    "dbt dbt_project/models/marts/*/<mart>.yml) or what makes the mart, then run "
+                    "the whole job `refresh`."
                 )
             try:
                 release = self._write(warehouse, contract, facts)

@@ -1,6 +1,6 @@
 """The dashboard in a real browser: Debian's chromium, on a refreshed warehouse of India and Japan.
 
-Skipped where chromium or the packages of the extra `dashboard` are missing; `.ci/run` has both.
+Skipped where chromium or the packages of the extra `dashboard` are missing; `.ci/run` fails then.
 """
 
 import csv
@@ -127,6 +127,9 @@ def test_every_page_opens_without_an_error(own, reader, page, importer):
     assert reader.errors() == []
     assert own.release_id() in reader.text()
     assert reader.choices().get("importer", importer) == importer
+    charts = reader.page.locator('[data-testid="stVegaLiteChart"]')
+    pictures = reader.page.get_by_role("button", name="Download as PNG")
+    assert charts.count() == pictures.count()
 
 
 @pytest.mark.parametrize(
@@ -139,11 +142,11 @@ def test_every_page_opens_without_an_error(own, reader, page, importer):
         (
             "overview",
             {"importer": "FRA"},
-            "Importer FRA is not in this release. There is: IND, JPN",
+            "Importer FRA is not available here. Available: IND, JPN",
         ),
-        ("partner", {"partner": "ZZZ"}, "Partner ZZZ is not in this release"),
+        ("partner", {"partner": "ZZZ"}, "Partner ZZZ is not available here"),
         ("demand", {"mineral": "Hafnium"}, "No data in this release: demand of Hafnium"),
-        ("ranking", {"mineral": "Unobtainium"}, "Mineral Unobtainium is not in this release"),
+        ("ranking", {"mineral": "Unobtainium"}, "Mineral Unobtainium is not available here"),
     ],
 )
 def test_an_importer_or_mineral_without_data_says_so(reader, page, choices, words):
@@ -173,14 +176,24 @@ def test_a_link_restores_the_filters_and_a_choice_changes_the_link(browser, addr
     other.page.close()
 
 
+def test_the_years_stay_when_the_market_changes(own, reader):
+    ((first, last),) = own.served("select min(year), max(year) from marts.trade_flows")
+    (mineral, category, began), *_ = own.served(
+        "select mineral, category, min(year) from marts.trade_flows where importer_iso3 = 'IND' "
+        "group by all order by 3 desc, 1, 2 limit 1"
+    )
+    assert began > first
+    reader.open("imports", importer="IND", mineral=mineral, category=category)
+    assert reader.choices()["years"] == f"{first}-{last}"
+
+
 def test_downloads_equal_the_mart(own, reader):
     reader.open("portfolio", importer="JPN", mineral="Nickel", category="ores")
     expected = own.served(
         "select exporter_iso3, recommended_share from marts.portfolio_partners "
         "where importer_iso3 = 'JPN' and mineral = 'Nickel' and category = 'ores' order by 1"
     )
-    table = csv.DictReader(io.StringIO(reader.download("partners_csv").decode()))
-    rows = sorted(table, key=lambda row: row["exporter_iso3"])
+    rows = sorted(rows_of(reader.download("partners_csv")), key=lambda row: row["exporter_iso3"])
     assert [row["exporter_iso3"] for row in rows] == [iso3 for iso3, _ in expected]
     assert [float(row["recommended_share"]) for row in rows] == [share for _, share in expected]
     assert {row["release_id"] for row in rows} == {own.release_id()}
@@ -227,7 +240,7 @@ def test_unknown_quantities_and_no_trade_look_different(own, reader):
     )
     reader.open("imports", importer="IND", mineral=mineral, category=category, measure="quantity")
     assert "unknown: trade without a known quantity" in reader.text()
-    cells = list(csv.DictReader(io.StringIO(reader.download("supplier_by_year_csv").decode())))
+    cells = rows_of(reader.download("supplier_by_year_csv"))
     unknown = own.served(
         "select count(*) from (select bool_or(is_quantity_unknown) as is_unknown "
         "from marts.trade_flows where importer_iso3 = 'IND' "
@@ -336,6 +349,10 @@ def test_any_supplier_can_be_lost(own, reader):
     ("page", "choices", "download", "figure", "sql"),
     [
         (
+            "overview", {"markets": "1"}, "markets", "hhi_actual",
+            "select hhi_actual from marts.portfolio_concentration where importer_iso3 = 'JPN'",
+        ),
+        (
             "partner", {"partner": "AUS"}, "partner_markets", "headline_rank",
             "select headline_rank from marts.supplier_overview "
             "where importer_iso3 = 'JPN' and exporter_iso3 = 'AUS'",
@@ -406,6 +423,10 @@ def test_any_mart_is_taken_whole(own, reader, tmp_path):
     assert held == expected
     book = CalamineWorkbook.from_filelike(io.BytesIO(reader.download("whole_mart_xlsx")))
     assert len(book.get_sheet_by_name("rows").to_python()) == len(expected) + 1
+    reader.open("data", importer="JPN", mart="source_snapshots")
+    licences = own.served("select licence from marts.source_snapshots order by dataset")
+    shown = rows_of(reader.download("whole_mart_csv"))
+    assert [(row["licence"],) for row in shown] == licences
     reader.open("data", importer="JPN", mart="trade_flows")
     assert reader.page.locator(".st-key-whole_mart_xlsx button").first.is_disabled()
     assert reader.errors() == []
@@ -419,7 +440,7 @@ def test_a_new_release_is_offered_and_never_mixed(own, reader):
         after = own.store().publish(warehouse, {"settings": {"profile": "bundled"}}).release_id
     offer = reader.page.get_by_role("button", name="Show the newer release")
     offer.wait_for()
-    assert f"A newer release is there: {after}" in reader.text()
+    assert f"A newer release is available: {after}" in reader.text()
     reader.page.get_by_role("link", name="Ranking").click()
     reader.page.wait_for_url("**/ranking**")
     reader.settled()

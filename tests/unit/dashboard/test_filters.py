@@ -64,14 +64,23 @@ def test_an_empty_choice_of_several_stays_empty():
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ({"fruit": "brick"}, "Fruit brick is not in this release. There is: apple, pear, plum."),
-        ({"colours": "red,loud"}, "Colours loud is not in this release."),
-        ({"years": "soon"}, "Years soon is not in this release. There is: 1995-2024."),
+        ({"fruit": "brick"}, "Fruit brick is not available here. Available: apple, pear, plum."),
+        ({"colours": "red,loud"}, "Colours loud is not available here."),
+        ({"years": "soon"}, "Years soon is not available here. Available: 1995-2024."),
     ],
 )
 def test_what_is_not_there_is_said(address, words):
     page = run(**address)
     assert words in page.warning[0].value
+
+
+def test_what_another_page_chose_gives_way_in_silence():
+    page = testing.AppTest.from_function(script)
+    page.session_state["chosen"] = {"fruit": "brick", "colours": "green"}
+    page.run()
+    assert page.selectbox[0].value == "pear"
+    assert page.multiselect[0].value == ["green"]
+    assert len(page.warning) == 0
 
 
 def test_years_outside_are_cut():

@@ -16,7 +16,9 @@ def names(monkeypatch):
 def test_countries_have_names_and_codes_and_weights_are_tons():
     frame = pd.DataFrame(
         {"exporter_iso3": ["CHN", "XXX", None], "qty_kg": [2500.0, 0.0, None],
-         "unit_value_usd_per_kg": [1.5, 2.0, 3.0], "evidence_label": ["computed", "modelled", None]}
+         "unit_value_usd_per_kg": [1.5, 2.0, 3.0], "evidence_label": ["computed", "modelled", None],
+         "source_dataset": ["usgs_mcs_2026", "world_mining_data", None],
+         "strategy": ["secure_long_term", "maintain", None]}
     )  # fmt: skip
     shown = words.readable(frame)
     assert list(shown["exporter_iso3"])[:2] == ["China (CHN)", "XXX"]
@@ -24,6 +26,9 @@ def test_countries_have_names_and_codes_and_weights_are_tons():
     assert pd.isna(shown["qty_kg"][2])
     assert list(shown["unit_value_usd_per_kg"]) == [1.5, 2.0, 3.0]
     assert list(shown["evidence_label"])[:2] == ["● computed", "△ modelled"]
+    assert list(shown["source_dataset"])[:2] == ["USGS 2026", "World Mining Data"]
+    assert list(shown["strategy"])[:2] == ["Secure long term", "Maintain"]
+    assert shown.iloc[2][["evidence_label", "source_dataset", "strategy"]].isna().all()
 
 
 def test_codes_in_sentences_get_names():
