@@ -128,10 +128,11 @@ def floor(folder: Path) -> dict[str, float]:
             publishable_coefficients,
             published_coefficients_frame,
         )
-        from minerals.ppml.variants import product_variants, with_refined_output
+        from minerals.ppml.variants import model_variants
         from minerals.sourcing.portfolio_tables import portfolio_tables
         from minerals.sourcing.ranking_tables import ranking_tables
         from minerals.sourcing.world_tables import Inputs, fit_world
+        from minerals.sourcing.world_variants import Added
     settings = Settings(warehouse_dir=folder)
     database = duckdb.connect(str(settings.database))
     for layer in ("conformed", "marts"):
@@ -144,7 +145,12 @@ def floor(folder: Path) -> dict[str, float]:
         estimates = estimate_categories(panel, "IND", settings.choices)
         study = published_coefficients_frame("IND", printed)
         types = database.sql("from marts.supplier_types").df()
-        product_variants(with_refined_output(panel, types), "IND")
+        model_variants(
+            panel,
+            database.sql("from marts.import_panel_covariates").df(),
+            "IND",
+            settings.choices,
+        )
     with clock(stages, "ranking"):
         import pandas as pd
 
@@ -156,8 +162,15 @@ def floor(folder: Path) -> dict[str, float]:
         covariates = database.sql("from conformed.fct_country_covariates").df()
         flows = database.sql("from conformed.fct_trade_flow").df()
         pairs = database.sql("from conformed.dim_country_pair").df()
+        added = Added(
+            votes=database.sql("from seeds.country_alignment_and_logistics").df(),
+            agreements=database.sql("from seeds.register_of_agreements").df(),
+            parties=database.sql("from seeds.register_of_agreement_parties").df(),
+            attributes=database.sql("from conformed.int_country__attributes").df(),
+            types=types,
+        )
         world = fit_world(
-            Inputs(flows, pairs, production, covariates, panel, study),
+            Inputs(flows, pairs, production, covariates, panel, study, added),
             settings.importers,
             settings.choices,
         )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from minerals.frames import require_columns
 
-LOG1P = frozenset({"ln_production_qty"})
+LOG1P = frozenset({"ln_production_qty", "ln_refined_qty"})
 """Regressors that are ln(1 + x); other names that begin with ln_ are ln(x)."""
 
 

@@ -53,8 +53,8 @@ if not show.empty(picked, "signals of this direction and support"):
     exposure = reading.rows(
         """
         select exporter_iso3, mineral, category, actual_share, import_share_latest,
-            recommended_share, forward_rank, role, lost_share_if_lost, actor_world_share,
-            headroom_qty_kg, is_named, has_event
+            recommended_share, forward_rank, role, actor_world_share, headroom_qty_kg,
+            is_named, has_event
         from marts.signal_exposure
         where signal_id = $signal and importer_iso3 = $importer
         order by is_named desc, actual_share desc nulls last, forward_rank nulls last,
@@ -69,7 +69,6 @@ if not show.empty(picked, "signals of this direction and support"):
             "signal_exposure",
             headings={"exporter_iso3": "Supplier", "actual_share": "Share of imports",
                       "import_share_latest": "in the last year", "forward_rank": "Rank",
-                      "lost_share_if_lost": "Lost if it delivers nothing",
                       "actor_world_share": "Share of the world's output",
                       "has_event": "Restriction in force", "is_named": "Named by the signal"},
             also=show.USGS,

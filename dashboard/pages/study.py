@@ -16,6 +16,13 @@ HEADINGS = {"figure_id": "Figure", "as_printed": "As printed", "cited_value": "C
             "our_rank_as_served": "as served", "exporter_iso3": "Supplier",
             "country_as_printed": "As printed", "overlap_share": "In both lists",
             "spearman_rho": "Rank correlation", "is_top1_match": "Same first",
+            "n_years_better_than_base": "Years better than the base",
+            "n_years_left_out": "of years left out", "not_supported_by": "What speaks against it",
+            "added_terms": "Adds, with the sign expected",
+            "deviance_left_out": "Deviance of years left out",
+            "top_k_overlap_with_base": "Leaders that stay",
+            "difference_to_base": "Divergence less the base's",
+            "n_better_than_base": "Better than the base", "n_left_out": "of left out",
             "difference": "Kind of difference", "driver": "What drives it"}  # fmt: skip
 
 show.title("Study and check figures", "What did the sources print, and what do we compute?")
@@ -157,6 +164,42 @@ with right:
         )
         if (terms["coefficient_source"] == "estimated").sum() == 0:
             st.caption(f"Nothing is estimated here for {category}: the trade data have none.")
+
+st.subheader("What the study would add to its model", anchor=False)
+variants = reading.rows(
+    """
+    select variant, is_supported, n_years_better_than_base, n_years_left_out, not_supported_by,
+        added_terms, n_observed, pseudo_r2, deviance_left_out, top_k_overlap_with_base, caution,
+        reason
+    from marts.model_comparison
+    where importer_iso3 = $importer and category = $category
+    order by is_supported is null desc, is_supported desc, deviance_left_out nulls last, variant
+    """,
+    importer=importer,
+    category=category,
+)
+st.caption(
+    "Fitted beside the base model, never used by a ranking. Supported: signs as expected, "
+    "distinguishable from the other regressors, better in at least four of five years left out, "
+    "90% intervals without zero."
+)
+if not show.empty(variants, f"variants of the model of {category}"):
+    show.table(variants, "model_comparison", headings=HEADINGS, also=show.USGS, missing="none")
+st.markdown("**The same in the world model: between two countries, and of who has not sold yet**")
+of_world = reading.rows(
+    """
+    select variant, part, term, is_supported, difference_to_base, conf_low, conf_high,
+        n_better_than_base, n_left_out, not_supported_by, expected_sign, estimate, std_error,
+        observed_share, caution, reason
+    from marts.world_variants
+    where category = $category
+    order by part, is_supported desc, difference_to_base nulls last, variant, term
+    """,
+    category=category,
+)
+if not show.empty(of_world, f"variants of the world model of {category}"):
+    show.table(of_world, "world_variants", headings=HEADINGS, also=show.USGS, missing="none")
+    st.caption("A difference in divergence below zero helps; its interval is of 90%.")
 
 st.subheader("The study's rankings of ores, place by place", anchor=False)
 mineral = filters.mineral()

@@ -15,6 +15,31 @@
 {%- endmacro %}
 
 
+{# Whether a measure is in force on a day: it began, did not end, is not suspended, and its status is
+   known well enough to say so. #}
+{% macro is_in_force_on(day, of='events.') -%}
+    coalesce(
+        (
+            {{ of }}status in ('in_force', 'suspended')
+            or ({{ of }}status = 'ended' and {{ of }}end_date is not null)
+        )
+        and {{ of }}from_date <= {{ day }}
+        and ({{ of }}end_date is null or {{ of }}end_date >= {{ day }})
+        and not ({{ of }}status = 'suspended' and {{ of }}suspended_from_date is null)
+        and not coalesce(
+            {{ day }} between {{ of }}suspended_from_date and {{ of }}suspended_until_date, false
+        ),
+        false
+    )
+{%- endmacro %}
+
+
+{# Whether a measure of `events` is aimed at a country: at all when it names none. #}
+{% macro is_aimed_at(country_iso3, target_iso3='events.target_iso3') -%}
+    ({{ target_iso3 }} is null or list_contains(string_split({{ target_iso3 }}, ';'), {{ country_iso3 }}))
+{%- endmacro %}
+
+
 {# A score of 1 to 5 by four cut points of `chokepoint_cuts`; falling ones score the other way round. #}
 {% macro score(value, cuts) -%}
     {%- set points = var('chokepoint_cuts')[cuts] -%}

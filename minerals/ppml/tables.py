@@ -21,7 +21,7 @@ from minerals.ppml.estimator import Fit
 from minerals.ppml.model import Model, estimate_model
 from minerals.ppml.reference import Comparison
 from minerals.ppml.terms import free_terms, labelled, terms_frame
-from minerals.ppml.variants import product_variants, with_refined_output
+from minerals.ppml.variants import model_variants
 
 if TYPE_CHECKING:
     from minerals.settings import Choices
@@ -98,10 +98,10 @@ def estimation_tables(
     importers: Sequence[str],
     choices: Choices,
     published: pd.DataFrame,
-    supplier_types: pd.DataFrame,
+    covariates: pd.DataFrame,
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Model]]:
     """The marts of estimation for some importers, the study's coefficients included, and the models
-    by importer and category. `published`: the seed."""
+    by importer and category. `published`: the seed; covariates: `import_panel_covariates`."""
     found = {importer: estimate_categories(panel, importer, choices) for importer in importers}
     printed = [published_coefficients_frame(importer, published) for importer in importers]
     estimates = found.values()
@@ -111,9 +111,8 @@ def estimation_tables(
         "ppml_bootstrap": [e.bootstrap for e in estimates],
         "ppml_fit": [e.fit for e in estimates],
     }
-    refined = with_refined_output(panel, supplier_types)
     for importer in importers:
-        for name, frame in product_variants(refined, importer).items():
+        for name, frame in model_variants(panel, covariates, importer, choices).items():
             tables.setdefault(name, []).append(frame)
     models = {f"{i}, {c}": model for i, e in found.items() for c, model in e.models.items()}
     return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}, models

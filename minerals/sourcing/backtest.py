@@ -256,13 +256,13 @@ def skill(backtest: pd.DataFrame, importers: Sequence[str], seed: int) -> pd.Dat
                         "metric": metric,
                         "mean_score": known.mean(),
                         "n_markets": len(known),
-                        **_interval(difference, both[resampled], seed),
+                        **interval(difference, both[resampled], seed),
                     }
                 )
     return marts.conform(pd.DataFrame(rows), "ranking_skill")
 
 
-def _interval(difference: FloatArray, cluster: pd.Series, seed: int) -> dict[str, float]:
+def interval(difference: FloatArray, cluster: pd.Series, seed: int) -> dict[str, float]:
     """The mean difference and its 90% interval, whole clusters resampled (Efron 1979)."""
     known = np.isfinite(difference)
     codes = pd.factorize(cluster[known])[0]

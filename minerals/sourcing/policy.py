@@ -94,7 +94,6 @@ def signal_exposure(
     )
     of_products = frame["refined"].fillna(frame["mined"])
     frame["actor_world_share"] = of_products.where(frame["category"] != "ores", frame["mined"])
-    frame["lost_share_if_lost"] = frame["actual_share"]
     in_force = events.loc[events["is_in_force"], ["actor_iso3", "category", "mineral"]]
     acted = set(in_force.itertuples(index=False, name=None))
     keys = zip(frame["exporter_iso3"], frame["category"], frame["mineral"], strict=True)

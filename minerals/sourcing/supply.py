@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from minerals.names import REGRESSORS
 from minerals.ppml import EstimationError
@@ -61,15 +62,25 @@ class Supply:
         return cls(np.stack(x), kg)
 
 
-def predicted_effects(model: Gravity, supply: Supply) -> FloatArray:
-    """exp(b) (M, N) as characteristics predict it; zero where they are unknown or nothing can be
-    estimated (fewer than 30 exporters)."""
+def known_effects(
+    model: Gravity, supply: Supply
+) -> tuple[pd.DataFrame, NDArray[np.intp], NDArray[np.intp]]:
+    """What the second stage is fitted on: CHARACTERISTICS, `mineral` and `exporter_iso3` (their
+    numbers as text) and `effect`, exp(b) or zero, of those that sold or mine; and these numbers."""
     sold, effects = np.asarray((model.y > 0).any(axis=1)), model.exporter_effects
     known = np.isfinite(supply.x).all(axis=0) & model.is_informative[:, None]
     m, j = np.nonzero(known & (sold | (supply.production_kg > 0)))
     frame = pd.DataFrame(supply.x[:, m, j].T, columns=list(CHARACTERISTICS))
     frame = frame.assign(mineral=m.astype(str), exporter_iso3=j.astype(str), effect=effects[m, j])
-    out = np.zeros(sold.shape)
+    return frame, m, j
+
+
+def predicted_effects(model: Gravity, supply: Supply) -> FloatArray:
+    """exp(b) (M, N) as characteristics predict it; zero where they are unknown or nothing can be
+    estimated (fewer than 30 exporters)."""
+    frame, _, _ = known_effects(model, supply)
+    known = np.isfinite(supply.x).all(axis=0) & model.is_informative[:, None]
+    out = np.zeros(known.shape)
     try:
         design = build_design(frame, ModelSpec("effect", CHARACTERISTICS, ("mineral",), {}))
         if (design.y > 0).sum() < 30:
@@ -79,7 +90,7 @@ def predicted_effects(model: Gravity, supply: Supply) -> FloatArray:
         return out
     b = dict(zip(((t.term_type, t.name) for t in fit.terms), fit.coefficients, strict=True))
     slopes = np.array([b.get(("covariate", name), 0.0) for name in CHARACTERISTICS])
-    by_mineral = [b.get(("mineral", str(number)), 0.0) for number in range(len(sold))]
+    by_mineral = [b.get(("mineral", str(number)), 0.0) for number in range(len(known))]
     constant = next(value for (kind, _), value in b.items() if kind == "constant")
     eta = np.tensordot(slopes, np.nan_to_num(supply.x), axes=1) + np.array(by_mineral)[:, None]
     return np.where(known, np.exp(eta + constant), 0.0)

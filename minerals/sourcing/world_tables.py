@@ -49,6 +49,13 @@ from minerals.sourcing.world import (
     stacked_features,
 )
 from minerals.sourcing.world import REGRESSORS as PAIR_REGRESSORS
+from minerals.sourcing.world_variants import (
+    Added,
+    Dyads,
+    dyad_rows,
+    second_stage_rows,
+    try_dyads,
+)
 
 FORGETFUL = Memory(None)
 _ROUNDS = 6  # of the closed form of the effects in a sample; they start from the fit's own
@@ -58,7 +65,8 @@ _ROUNDS = 6  # of the closed form of the effects in a sample; they start from th
 class Inputs:
     """What the models see. flows: `fct_trade_flow` of all importers and years. pairs:
     `dim_country_pair`. production, covariates: `fct_production`, `fct_country_covariates`, of the
-    window. panel: `import_panel`. published: the study's rows of `ppml_coefficients`."""
+    window. panel: `import_panel`. published: the study's rows of `ppml_coefficients`. added: what
+    the variants add; without it there are none."""
 
     flows: pd.DataFrame
     pairs: pd.DataFrame
@@ -66,6 +74,7 @@ class Inputs:
     covariates: pd.DataFrame
     panel: pd.DataFrame
     published: pd.DataFrame
+    added: Added | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,7 @@ class Served:
 
 @dataclass(frozen=True)
 class World:
-    """The models of every category as they stand at the end of the window, and three marts about
+    """The models of every category as they stand at the end of the window, and four marts about
     them. without: why a category has no model, by category."""
 
     without: Mapping[str, str]
@@ -91,6 +100,7 @@ class World:
     coefficients: pd.DataFrame
     backtest: pd.DataFrame
     skill: pd.DataFrame
+    variants: pd.DataFrame
 
     def served(self, panel: pd.DataFrame, importers: Sequence[str], choices: Choices) -> Served:
         """The rankings of some importers; `panel` is theirs."""
@@ -124,16 +134,17 @@ def fit_world(
     countries = sorted(set(importers).union(*(column.unique() for column in traders)))
     pairs = Pairs.of(inputs.pairs, countries)
 
-    def of(category: str) -> tuple[Foretold, pd.DataFrame] | str:
+    def of(category: str) -> tuple[Foretold, pd.DataFrame, list[Dyads]] | str:
         trade = Trade.of(flows, category, countries)
         if trade.n_importers < MIN_IMPORTERS:
             return f"{trade.n_importers} countries import in the data, fewer than {MIN_IMPORTERS}"
         try:
             last = int(inputs.panel["year"].max())
             past = memory.cache(_past)(
-                trade, pairs, last, inputs.panel, inputs.published, list(importers), choices.top_k
-            )
-            found = past and (foretell(trade, pairs, last, past[1]), past[0])
+                trade, pairs, last, inputs.panel, inputs.published, list(importers), choices.top_k,
+                inputs.added,
+            )  # fmt: skip
+            found = past and (foretell(trade, pairs, last, past[1]), past[0], past[2])
         except EstimationError as error:
             return str(error)
         return found or "there are too few years before the window to judge a model by"
@@ -144,21 +155,47 @@ def fit_world(
     without = {category: found for category, found in tried.items() if isinstance(found, str)}
     made = [found for found in tried.values() if not isinstance(found, str)]
     if not made:
-        names = ("world_coefficients", "ranking_backtest", "ranking_skill")
+        names = ("world_coefficients", "ranking_backtest", "ranking_skill", "world_variants")
         return World(without, [], *(marts.empty(name) for name in names))
     supplies = [
         Supply.of(inputs.production, inputs.covariates, foretold.window.trade.minerals, countries)
-        for foretold, _ in made
+        for foretold, *_ in made
     ]
-    models = [(foretold, supply) for (foretold, _), supply in zip(made, supplies, strict=True)]
-    backtest = pd.concat([judged for _, judged in made], ignore_index=True)
+    models = [(foretold, supply) for (foretold, *_), supply in zip(made, supplies, strict=True)]
+    backtest = pd.concat([judged for _, judged, _ in made], ignore_index=True)
     return World(
         without,
         models,
-        marts.conform(pd.concat([_coefficients(f) for f, _ in made]), "world_coefficients"),
+        marts.conform(pd.concat([_coefficients(f) for f, *_ in made]), "world_coefficients"),
         marts.conform(backtest, "ranking_backtest"),
         skill(backtest, importers, choices.seed),
+        _variants(models, [dyads for *_, dyads in made], inputs.added, choices.seed),
     )
+
+
+def _variants(
+    models: Sequence[tuple[Foretold, Supply]],
+    dyads: Sequence[Sequence[Dyads]],
+    added: Added | None,
+    seed: int,
+) -> pd.DataFrame:
+    """`world_variants`; empty where nothing is added."""
+    if added is None:
+        return marts.empty("world_variants")
+
+    def of(number: int) -> list[dict[str, object]]:
+        (foretold, supply), trade = models[number], models[number][0].window.trade
+        of_pairs = dyad_rows(trade.category, dyads[number], seed)
+        of_exporters = second_stage_rows(
+            trade.category, foretold.window.value, supply, added, trade.minerals, trade.countries,
+            seed,
+        )  # fmt: skip
+        return [*of_pairs, *of_exporters]
+
+    with ThreadPoolExecutor() as pool:
+        rows = [row for found in pool.map(of, range(len(models))) for row in found]
+    columns = [column.name for column in marts.python_marts()["world_variants"].columns]
+    return marts.conform(pd.DataFrame(rows, columns=columns), "world_variants")
 
 
 def _past(
@@ -169,16 +206,20 @@ def _past(
     published: pd.DataFrame,
     importers: Sequence[str],
     top_k: int,
-) -> tuple[pd.DataFrame, Learnt] | None:
-    """Rows of `ranking_backtest` of the origins before `last`, and what they teach for it."""
-    rows = []
+    added: Added | None,
+) -> tuple[pd.DataFrame, Learnt, list[Dyads]] | None:
+    """Rows of `ranking_backtest` of the origins before `last`, what they teach for it, and the
+    variants of dyads at them."""
+    rows, dyads = [], []
     for foretold, after in roll(trade, pairs, last):
         learnt, origin = after, foretold.window.last
         if origin + TEST_YEARS == last:
             foretold = _with_study(foretold, panel, published, importers)
         later = trade.mean_annual(origin + 1, origin + TEST_YEARS)
         rows.append(judge(foretold, later, importers, top_k))
-    return (pd.concat(rows, ignore_index=True), learnt) if rows else None
+        if tried := added and try_dyads(foretold, pairs, added, later, top_k):
+            dyads.append(tried)
+    return (pd.concat(rows, ignore_index=True), learnt, dyads) if rows else None
 
 
 def _coefficients(foretold: Foretold) -> pd.DataFrame:

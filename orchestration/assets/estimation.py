@@ -33,8 +33,8 @@ PLOTTED = (
         mart_spec("ppml_covariance", ["import_panel"]),
         mart_spec("ppml_bootstrap", ["import_panel"]),
         mart_spec("ppml_fit", ["import_panel"]),
-        mart_spec("ppml_variants", ["import_panel", "supplier_types"]),
-        mart_spec("model_comparison", ["import_panel", "supplier_types"]),
+        mart_spec("ppml_variants", ["import_panel", "import_panel_covariates"]),
+        mart_spec("model_comparison", ["import_panel", "import_panel_covariates"]),
     ],
     check_specs=[
         dg.AssetCheckSpec(
@@ -56,7 +56,7 @@ def ppml(
 
     panel = warehouse.frame("marts.import_panel")
     published = warehouse.frame("seeds.published_ppml_coefficients")
-    types = warehouse.frame("marts.supplier_types")
+    covariates = warehouse.frame("marts.import_panel_covariates")
     chosen = settings.chosen
     importers = importers_of(chosen, panel)
     progress, fits = Progress(context, importers), []
@@ -64,7 +64,13 @@ def ppml(
 
     def parts() -> Iterator[Mapping[str, pd.DataFrame]]:
         jobs = (
-            (panel[panel["importer_iso3"].isin(group)], group, chosen.choices, published, types)
+            (
+                panel[panel["importer_iso3"].isin(group)],
+                group,
+                chosen.choices,
+                published,
+                covariates[covariates["importer_iso3"].isin(group)],
+            )
             for group in groups(importers)
         )
         for group, made in zip(

@@ -26,6 +26,13 @@ UPSTREAM = [
     "ppml_bootstrap",
     "ppml_fit",
 ]
+ADDED = [
+    "country_alignment_and_logistics",
+    "register_of_agreements",
+    "register_of_agreement_parties",
+    "int_country__attributes",
+    "supplier_types",
+]
 MARTS = (
     "ranking_annual",
     "ranking_forward",
@@ -35,6 +42,7 @@ MARTS = (
     "world_coefficients",
     "ranking_backtest",
     "ranking_skill",
+    "world_variants",
 )
 REMEMBERED = 8  # categories, times the settings that they were judged with
 SERVED_AT_ONCE = 32  # importers; a multiple of `parallel.GROUP`
@@ -45,7 +53,10 @@ FLOW = ["importer_iso3", "exporter_iso3", "mineral", "category", "year", "value_
     name="rankings",
     group_name="ranking",
     pool=WRITER_POOL,
-    specs=[mart_spec(name, UPSTREAM) for name in MARTS],
+    specs=[
+        mart_spec(name, UPSTREAM + ADDED if name == "world_variants" else UPSTREAM)
+        for name in MARTS
+    ],
     check_specs=[every_importer("ranking_forward")],
 )
 @step
@@ -59,6 +70,7 @@ def rankings(
     from minerals.sourcing.headline import best_model
     from minerals.sourcing.ranking_tables import ranking_tables
     from minerals.sourcing.world_tables import Inputs, fit_world
+    from minerals.sourcing.world_variants import Added
 
     chosen = settings.chosen
     coefficients = warehouse.frame("marts.ppml_coefficients")
@@ -70,6 +82,13 @@ def rankings(
         covariates=warehouse.frame("conformed.fct_country_covariates"),
         panel=warehouse.frame("marts.import_panel"),
         published=coefficients.query("coefficient_source == 'published'"),
+        added=Added(
+            votes=warehouse.frame("seeds.country_alignment_and_logistics"),
+            agreements=warehouse.frame("seeds.register_of_agreements"),
+            parties=warehouse.frame("seeds.register_of_agreement_parties"),
+            attributes=warehouse.frame("conformed.int_country__attributes"),
+            types=warehouse.frame("marts.supplier_types"),
+        ),
     )
     coefficients = publishable_coefficients(coefficients, warehouse.frame("marts.ppml_fit"))
     of_importers = [
@@ -104,6 +123,7 @@ def rankings(
             "world_coefficients": world.coefficients,
             "ranking_backtest": world.backtest,
             "ranking_skill": world.skill,
+            "world_variants": world.variants,
         }
         made = side_by_side(one_by_one_on_failure, jobs(), len(groups(importers)))
         for group, (tables, failures) in zip(groups(importers), made, strict=True):

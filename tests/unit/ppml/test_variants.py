@@ -1,75 +1,140 @@
-"""The products model with refined output beside the base fit."""
+"""The importer's model with what the study would add, beside the base fit."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 
 from minerals.names import REGRESSORS
-from minerals.ppml.variants import product_variants, with_refined_output
+from minerals.ppml.variants import ALL, BASE, VARIANTS, model_variants
+from minerals.settings import Choices
 
-TYPES = ["exporter_iso3", "mineral", "category", "refined_output_kg"]
+KEY = ["importer_iso3", "exporter_iso3", "mineral", "year"]
+CHOICES = Choices(bootstrap_replications=100)
 
 
 @pytest.fixture(scope="module")
-def panel() -> pd.DataFrame:
-    """60 exporters x 3 minerals x 4 years: what is sold follows refined output, not the mines."""
+def made() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """60 exporters x 3 minerals x 4 years. What is sold of products follows refined output and
+    alignment, and nothing that is mined; ores are not sold."""
     rng = np.random.default_rng(5)
-    frame = pd.MultiIndex.from_product(
-        [[f"E{n:02d}" for n in range(60)], ["Antimony", "Copper", "Tin"], range(2019, 2023)],
-        names=["exporter_iso3", "mineral", "year"],
+    exporters = [f"E{n:02d}" for n in range(60)]
+    panel = pd.MultiIndex.from_product(
+        [["IND"], exporters, ["Antimony", "Copper", "Tin"], range(2019, 2023)], names=KEY
     ).to_frame(index=False)
+
+    def of_exporter(values: np.ndarray) -> np.ndarray:
+        return panel["exporter_iso3"].map(dict(zip(exporters, values, strict=True))).to_numpy()
+
     for name in REGRESSORS:
-        of_exporter = dict(zip(frame["exporter_iso3"].unique(), rng.normal(size=60), strict=True))
-        frame[name] = frame["exporter_iso3"].map(of_exporter) + 0.1 * rng.normal(size=len(frame))
-    frame["landlocked"] = (frame["landlocked"] > 0).astype(int)
-    frame["ln_production_qty"] = rng.uniform(0, 10, len(frame))
-    refined = np.expm1(rng.uniform(0, 10, 60))
-    frame["refined"] = frame["exporter_iso3"].map(
-        dict(zip(frame["exporter_iso3"].unique(), refined, strict=True))
+        panel[name] = of_exporter(rng.normal(size=60)) + 0.1 * rng.normal(size=len(panel))
+    panel["landlocked"] = (panel["landlocked"] > 0).astype(int)
+    panel["ln_production_qty"] = rng.uniform(0, 10, len(panel))
+    covariates = panel[KEY].copy()
+    for variant in VARIANTS:
+        for category in variant.categories:
+            for name in variant.added(category):
+                covariates[name] = of_exporter(rng.uniform(0, 1, 60))
+                covariates[f"is_imputed_{name}"] = False
+    covariates["ln_refined_qty"] = of_exporter(rng.uniform(0, 6, 60))
+    covariates["ideal_point_distance"] = of_exporter(rng.uniform(0, 3, 60))
+    covariates["is_imputed_ln_refined_qty"] = panel["mineral"] == "Tin"
+    covariates["products_restriction_severity"] = 0.0
+    covariates["is_imputed_ln_products_unit_value_ratio"] = True
+    mean = np.exp(3 + 0.5 * covariates["ln_refined_qty"] - covariates["ideal_point_distance"])
+    panel = panel.assign(
+        ores_qty_kg=0.0, products_qty_kg=rng.poisson(mean).astype(float), scrap_qty_kg=0.0
     )
-    mean = np.exp(3 + 0.5 * np.log1p(frame["refined"]))
-    return frame.assign(products_qty_kg=rng.poisson(mean).astype(float), importer_iso3="IND")
+    return panel, covariates
 
 
 @pytest.fixture(scope="module")
-def types(panel: pd.DataFrame) -> pd.DataFrame:
-    """Known for all but the first exporter, and not for Tin."""
-    known = panel.loc[(panel["exporter_iso3"] != "E00") & (panel["mineral"] != "Tin")]
-    rows = known[["exporter_iso3", "mineral", "refined"]].drop_duplicates()
-    products = rows.rename(columns={"refined": "refined_output_kg"}).assign(category="products")
-    return pd.concat([products, products.assign(category="ores", refined_output_kg=1.0)])[TYPES]
+def tables(made: tuple[pd.DataFrame, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    return model_variants(*made, "IND", CHOICES)
 
 
-def test_refined_output_takes_the_place_of_mine_output_where_it_is_known(
-    panel: pd.DataFrame, types: pd.DataFrame
+@pytest.fixture(scope="module")
+def products(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    comparison = tables["model_comparison"]
+    return comparison[comparison["category"] == "products"].set_index("variant")
+
+
+def test_every_declared_variant_has_a_row(tables: dict[str, pd.DataFrame]) -> None:
+    found = tables["model_comparison"].groupby("category")["variant"].agg(set).to_dict()
+    for category, names in found.items():
+        declared = {v.name for v in VARIANTS if category in v.categories}
+        assert names == declared | ({ALL} if category == "products" else set())
+
+
+def test_what_helps_in_years_not_seen_is_supported(
+    tables: dict[str, pd.DataFrame], products: pd.DataFrame
 ) -> None:
-    frame = with_refined_output(panel, types)
-    assert len(frame) == len(panel)
-    known = frame["is_refined_known"]
-    assert known.sum() == 59 * 2 * 4
-    assert np.allclose(frame.loc[known, "ln_refined_qty"], np.log1p(panel.loc[known, "refined"]))
-    assert frame.loc[~known, "ln_refined_qty"].equals(frame.loc[~known, "ln_production_qty"])
+    assert products.loc["refined", "n_years_better_than_base"] == 4
+    assert products.loc["refined", "deviance_left_out"] < products.loc[BASE, "deviance_left_out"]
+    assert products.loc[["alignment", "refined"], "is_supported"].all()
+    assert products["is_supported"].drop(["alignment", "refined"]).fillna(False).sum() == 0
+    assert pd.isna(products.loc[BASE, "is_supported"])
+    terms = tables["ppml_variants"].set_index(["variant", "term"])
+    of = terms.loc[("all", "ln_refined_qty")]
+    assert of["estimate"] == pytest.approx(0.5, abs=0.02)
+    assert terms.loc[("all", "ideal_point_distance"), "estimate"] == pytest.approx(-1.0, abs=0.05)
+    low, high = terms.loc[("refined", "ln_refined_qty"), ["bootstrap_low", "bootstrap_high"]]
+    assert low < terms.loc[("refined", "ln_refined_qty"), "estimate"] < high
+    assert terms.loc[("logistics", "logistics_performance_index")].isna()["bootstrap_low"]
+    assert ("refined", "ln_production_qty") not in terms.index
 
 
-def test_a_variant_is_judged_by_years_that_it_has_not_seen(
-    panel: pd.DataFrame, types: pd.DataFrame
+def test_a_sign_against_expectation_is_not_supported(
+    made: tuple[pd.DataFrame, pd.DataFrame],
 ) -> None:
-    frame = with_refined_output(panel, types)
-    made = product_variants(frame.loc[frame["is_refined_known"]], "IND")
-    comparison = made["model_comparison"].set_index("variant")
-    assert comparison["n_years_left_out"].tolist() == [4, 4]
-    assert comparison["n_years_better_than_base"].to_dict() == {"base": 0, "refined": 4}
-    deviance = comparison["deviance_left_out"]
-    assert deviance["refined"] < 0.5 * deviance["base"]
-    estimates = made["ppml_variants"].set_index(["variant", "term"])["estimate"]
-    assert estimates["refined", "ln_refined_qty"] == pytest.approx(0.5, abs=0.05)
-    assert abs(estimates["base", "ln_production_qty"]) < 0.1
+    panel, covariates = made
+    turned = covariates.assign(ideal_point_distance=-covariates["ideal_point_distance"])
+    row = _row(model_variants(panel, turned, "IND", CHOICES), "alignment")
+    assert row["n_years_better_than_base"] == 4
+    assert (row["is_sign_as_expected"], row["is_supported"]) == (False, False)
+    assert row["not_supported_by"] == "sign"
 
 
-def test_a_variant_without_imports_says_why(panel: pd.DataFrame, types: pd.DataFrame) -> None:
-    made = product_variants(with_refined_output(panel.assign(products_qty_kg=0.0), types), "IND")
-    assert made["ppml_variants"].empty
-    assert made["model_comparison"]["n_observations"].isna().all()
-    assert made["model_comparison"]["reason"].str.len().min() > 10
+def test_what_cannot_be_estimated_says_why(
+    tables: dict[str, pd.DataFrame], products: pd.DataFrame
+) -> None:
+    reasons = products["reason"]
+    assert "does not vary" in reasons["restrictions"]
+    assert reasons["cost"] == "the data hold no ln_products_unit_value_ratio of any supplier"
+    assert "value added" in reasons["value_added"]
+    assert products.loc["refined", "n_observed"] == 60 * 2 * 4
+    ores = tables["model_comparison"].query("category == 'ores'")
+    assert ores["n_observations"].isna().all() and ores["reason"].str.len().min() > 10
+
+
+def test_the_deviance_of_a_year_is_that_of_a_fit_without_it(
+    made: tuple[pd.DataFrame, pd.DataFrame], products: pd.DataFrame
+) -> None:
+    """Against statsmodels: fit the other years, scale to the year's total, mean deviance."""
+    panel = made[0]
+    X = pd.get_dummies(panel[["mineral"]], drop_first=True).astype(float)
+    X = pd.concat([X, panel[list(REGRESSORS)]], axis=1).assign(constant=1.0)
+    deviances = []
+    for year in range(2019, 2023):
+        seen = panel["year"] != year
+        effects = pd.get_dummies(panel.loc[seen, "year"], drop_first=True).astype(float)
+        with_years = pd.concat([X[seen], effects], axis=1).rename(columns=str)
+        fit = sm.GLM(panel.loc[seen, "products_qty_kg"], with_years, sm.families.Poisson()).fit()
+        mu = np.exp(X[~seen] @ fit.params[X.columns])
+        y = panel.loc[~seen, "products_qty_kg"]
+        deviances.append(sm.families.Poisson().deviance(y, mu * y.sum() / mu.sum()) / len(y))
+    assert products.loc[BASE, "deviance_left_out"] == pytest.approx(np.mean(deviances), rel=1e-6)
+
+
+def test_a_panel_and_covariates_of_other_rows_are_refused(
+    made: tuple[pd.DataFrame, pd.DataFrame],
+) -> None:
+    with pytest.raises(ValueError, match="lacks 1 rows of the panel of IND"):
+        model_variants(made[0], made[1].iloc[1:], "IND", CHOICES)
+
+
+def _row(made: dict[str, pd.DataFrame], variant: str) -> pd.Series:
+    comparison = made["model_comparison"]
+    return comparison[comparison["category"] == "products"].set_index("variant").loc[variant]

@@ -133,7 +133,7 @@ def test_a_signal_touches_named_suppliers_regions_and_whole_partners():
         "not_a_candidate", False, 0.01,
     ]  # fmt: skip
     assert of["has_event"]["BAN"] and not of["has_event"]["TALKS"]
-    assert of["lost_share_if_lost"]["BAN"] == 0.7
+    assert of["actual_share"]["BAN"] == 0.7
     assert (of["import_share_latest"]["BAN"], of["import_share_latest"]["TALKS"]) == (1.0, 0.0)
 
 

@@ -37,13 +37,10 @@ select
     agreements.source_id,
     {{ citation() }} as citation,
     agreements.location,
-    case
-        when 'unverified' in (agreements.evidence_label, own.evidence_label, partners.evidence_label)
-            then 'unverified'
-        when 'single_source' in (agreements.evidence_label, own.evidence_label, partners.evidence_label)
-            then 'single_source'
-        else agreements.evidence_label
-    end as evidence_label,
+    (
+        select {{ weakest_label('one.label') }}
+        from unnest([agreements.evidence_label, own.evidence_label, partners.evidence_label]) as one (label)
+    ) as evidence_label,
     agreements.note,
 from chosen
 inner join parties as own on chosen.importer_iso3 = own.country_iso3

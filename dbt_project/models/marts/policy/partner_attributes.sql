@@ -1,13 +1,5 @@
 -- Everything a diplomat asks of a partner, computed or cited, in one row. Figures are means of the
 -- window, the logistics index the nearest year that has one. By default none of it moves a portfolio.
-{%- set governance = [
-    'control_of_corruption',
-    'government_effectiveness',
-    'political_stability',
-    'rule_of_law',
-    'regulatory_quality',
-    'voice_and_accountability',
-] %}
 
 with chosen as (
 
@@ -26,38 +18,6 @@ covariates as (
         avg(fdi_pct_gdp) as fdi_pct_gdp,
         bool_or(is_imputed_fdi_pct_gdp) as is_imputed_fdi_pct_gdp,
     from {{ ref('fct_country_covariates') }}
-    group by country_iso3
-
-),
-
-components as (
-
-    select
-        country_iso3,
-        {%- for name in governance %}
-            avg(wgi_{{ name }}) as wgi_{{ name }},
-        {%- endfor %}
-    from {{ ref('stg_world_bank__indicator') }}
-    where year between {{ var('first_year') }} and {{ var('last_year') }}
-    group by country_iso3
-
-),
-
-attributes as (
-
-    select
-        country_iso3,
-        avg(ideal_point) filter (where year between {{ var('first_year') }} and {{ var('last_year') }})
-            as ideal_point,
-        avg(ores_metals_exports_pct_merchandise)
-        filter (where year between {{ var('first_year') }} and {{ var('last_year') }})
-            as ores_metals_exports_pct_merchandise,
-        max_by(logistics_performance_index, year)
-        filter (where logistics_performance_index is not null and year <= {{ var('last_year') }})
-            as logistics_performance_index,
-        max(year) filter (where logistics_performance_index is not null and year <= {{ var('last_year') }})
-            as lpi_year,
-    from {{ ref('country_alignment_and_logistics') }}
     group by country_iso3
 
 ),
@@ -89,10 +49,7 @@ restrictions as (
         on
             events.is_supply_restriction
             and events.is_in_force
-            and (
-                events.target_iso3 is null
-                or list_contains(string_split(events.target_iso3, ';'), chosen.importer_iso3)
-            )
+            and {{ is_aimed_at('chosen.importer_iso3') }}
     group by chosen.importer_iso3, events.actor_iso3
 
 )
@@ -111,9 +68,12 @@ select
 
     -- how it is governed
     covariates.wgi_average,
-    {%- for name in governance %}
-        components.wgi_{{ name }},
-    {%- endfor %}
+    attributes.wgi_control_of_corruption,
+    attributes.wgi_government_effectiveness,
+    attributes.wgi_political_stability,
+    attributes.wgi_rule_of_law,
+    attributes.wgi_regulatory_quality,
+    attributes.wgi_voice_and_accountability,
 
     -- how well it trades and what it lives on
     attributes.logistics_performance_index,
@@ -141,9 +101,8 @@ from chosen
 inner join {{ ref('dim_country_pair') }} as pairs on chosen.importer_iso3 = pairs.importer_iso3
 inner join {{ ref('dim_country') }} as countries on pairs.exporter_iso3 = countries.country_iso3
 left join covariates on pairs.exporter_iso3 = covariates.country_iso3
-left join components on pairs.exporter_iso3 = components.country_iso3
-left join attributes on pairs.exporter_iso3 = attributes.country_iso3
-left join attributes as own on pairs.importer_iso3 = own.country_iso3
+left join {{ ref('int_country__attributes') }} as attributes on pairs.exporter_iso3 = attributes.country_iso3
+left join {{ ref('int_country__attributes') }} as own on pairs.importer_iso3 = own.country_iso3
 left join agreements
     on pairs.importer_iso3 = agreements.importer_iso3 and pairs.exporter_iso3 = agreements.partner_iso3
 left join restrictions

@@ -71,10 +71,7 @@ exports as (
             and events.mineral = flows.mineral
             and events.category = flows.category
             and flows.year >= events.effective_year - 5
-            and (
-                events.target_iso3 is null
-                or list_contains(string_split(events.target_iso3, ';'), flows.importer_iso3)
-            )
+            and {{ is_aimed_at('flows.importer_iso3') }}
     group by events.event_id, flows.mineral, flows.category, flows.hs_revision, flows.hs_code, flows.year
 
 ),

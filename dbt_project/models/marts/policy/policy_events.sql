@@ -16,14 +16,7 @@ judged as (
     select
         *,
         coalesce(as_of_date between suspended_from_date and suspended_until_date, false) as is_suspended,
-        coalesce(
-            (status in ('in_force', 'suspended') or (status = 'ended' and end_date is not null))
-            and from_date <= as_of_date
-            and (end_date is null or end_date >= as_of_date)
-            and not (status = 'suspended' and suspended_from_date is null)
-            and not coalesce(as_of_date between suspended_from_date and suspended_until_date, false),
-            false
-        ) as is_in_force,
+        {{ is_in_force_on('as_of_date', of='') }} as is_in_force,
         coalesce(
             from_date between status_checked_date and as_of_date
             or end_date between status_checked_date and as_of_date
