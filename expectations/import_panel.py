@@ -148,7 +148,8 @@ def minerals(given: Given) -> Suite:
 
 OVERALL: Final = Suite(
     "regressors",
-    "One row per regressor that can be imputed, over all rows.",
+    "One row per regressor that can be imputed, over all rows but those of its last years, two at "
+    "most, in which it lags.",
     ("regressor", "unit"),
     (
         rules.at_least("observed_share", "floor_share", name="regressors_are_observed",
@@ -161,7 +162,18 @@ OVERALL: Final = Suite(
             f"""
             select name as regressor, unit, avg((not is_imputed_{one.name})::int) as observed_share,
                 floor_share, median({one.name}) as median, median_low, median_high
-            from marts.import_panel, regressors where name = '{one.name}' group by all"""
+            from marts.import_panel, regressors
+            where name = '{one.name}' and year <= (
+                select greatest(max(year) - 2, max(year) filter (share > 0 and 2 * share >= best))
+                from (
+                    select *, max(share) over () as best
+                    from (
+                        select year, avg((not is_imputed_{one.name})::int) as share
+                        from marts.import_panel group by year
+                    )
+                )
+            )
+            group by all"""
             for one in REGRESSORS
         )
     ),

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from minerals.sources import world_mining_data
+from minerals.sources import world_bank, world_mining_data
 from minerals.sources.snapshots import SnapshotStore
 from tests.live import (
     SEEDS,
@@ -196,6 +196,18 @@ def with_new_year(
     }
 
 
+def lagging(
+    figures: dict[str, dict[tuple[str, int], float]],
+) -> dict[str, dict[tuple[str, int], float]]:
+    """Governance ends a year before the others, electricity two."""
+    last = {"EG.ELC.FOSL.ZS": 2022, "EG.ELC.RNWX.ZS": 2022}
+    last |= dict.fromkeys(world_bank.DATABASES["3"], 2023)
+    return {
+        code: {place: v for place, v in known.items() if place[1] <= last.get(code, 2024)}
+        for code, known in figures.items()
+    }
+
+
 @pytest.fixture(scope="module")
 def later(live, publishers, store, trade) -> LiveWarehouse:
     """A year later: everything has moved on."""
@@ -206,7 +218,7 @@ def later(live, publishers, store, trade) -> LiveWarehouse:
     publishers.world_mining_data.files = {
         "/" + world_mining_data.WORKBOOK_PATHS[1]: workbook(production, LATER)
     }
-    publishers.world_bank.figures = with_new_year(figures_until(2024), 2024)
+    publishers.world_bank.figures = lagging(with_new_year(figures_until(2024), 2024))
     publishers.world_bank.governance_prefix = "GOV_WGI_"
     publishers.world_bank.updated = {"2": "2027-07-01", "3": "2026-11-01"}
     new = {"iso3": "XYZ", "name": "Atlantis", "region": "South Asia", "income_group": ""}
@@ -235,3 +247,23 @@ def test_what_the_sources_lack_is_said_beside_the_release(later):
     warnings = [line for line in later.said.splitlines() if "is_up_to_date" in line]
     assert any("XYZ (Atlantis)" in line for line in warnings)
     assert not any("is kept but not used" in line for line in warnings)
+
+
+def test_indicators_that_lag_are_carried_forward_flagged_and_counted(later):
+    carried = later.served(
+        "select indicator_id, year, bool_and(is_imputed), count(*) from marts.indicator_values "
+        "where imputation = 'carried_forward' group by all order by all"
+    )
+    assert [row[:3] for row in carried] == [
+        ("fossil", 2023, True), ("fossil", 2024, True), ("renewables", 2023, True),
+        ("renewables", 2024, True), ("wgi", 2024, True),
+    ]  # fmt: skip
+    said = " ".join(later.said.split())
+    total = sum(row[3] for row in carried)
+    assert f"because the World Bank does not have the year yet: {total} (fossil 2023: " in said
+    held = later.served(
+        "select year, wgi_average, is_imputed_wgi_average from marts.import_panel "
+        "where exporter_iso3 = 'CHL' and year >= 2023 group by all order by all"
+    )
+    assert [(year, imputed) for year, _, imputed in held] == [(2023, False), (2024, True)]
+    assert held[0][1] == held[1][1]
