@@ -16,6 +16,7 @@ DISPOSITIONS = {
 }
 IMPUTATIONS = {
     "": "observed",
+    "carried_forward": "last figure, carried forward",
     "nearest_year": "nearest year of the country",
     "region_income_median": "median of region and income",
     "region_median": "median of the region",

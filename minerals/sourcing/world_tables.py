@@ -315,7 +315,8 @@ class _Served:
         return frame
 
     def annual(self, panel: pd.DataFrame, top_k: int) -> pd.DataFrame:
-        """Rows of `ranking_annual` of the world model, with the effects of each year."""
+        """Rows of `ranking_annual` of the world model, with the effects of each year, in the years
+        that each importer has in the panel."""
         window = self.foretold.window
         m, i, j = np.nonzero(self.is_candidate)
         k = effective_k(pd.Series(self.is_candidate.sum(axis=2)[m, i]), top_k)
@@ -332,6 +333,8 @@ class _Served:
                 )
             )
         frame = pd.concat(frames, ignore_index=True)
+        reported = panel[["importer_iso3", "year"]].drop_duplicates()
+        frame = frame.merge(reported, on=["importer_iso3", "year"])
         bought = imports_long(panel).rename(columns={"qty_kg": "actual_qty_kg"})
         frame = frame.merge(bought, how="left", on=[*SUPPLIER, "year"], indicator="is_in_panel")
         absent = frame.pop("is_in_panel") == "left_only"  # it bought from none of them
