@@ -308,9 +308,13 @@ class _Served:
                     ),
                 )
             )
-        frame = pd.concat(frames, ignore_index=True).merge(imports, how="left", on=SUPPLIER)
+        frame = pd.concat(frames, ignore_index=True)
+        frame = frame.merge(imports, how="left", on=SUPPLIER, indicator="is_in_panel")
+        absent = frame.pop("is_in_panel") == "left_only"  # it sold nothing, and produces nothing
+        frame["actual_qty_kg"] = frame["actual_qty_kg"].mask(absent, 0.0)
         market = [frame[name] for name in (*SUPPLIER[:3], "coefficient_source")]
         bought = frame["actual_qty_kg"].groupby(market).transform("sum")
+        frame["actual_share"] = frame["actual_share"].mask(absent & (bought > 0), 0.0)
         frame["predicted_qty_kg"] = frame["model_share"] * bought.where(bought > 0)
         return frame
 
