@@ -8,6 +8,11 @@ from pathlib import Path
 from minerals.errors import SourceError
 from minerals.sources.csv_files import checked_csv
 
+READ_AS = {"H3": "H4"}
+"""Revisions that are read as another: HS 2007 has every mapped line of HS 2012 under the same
+number, and no mapped line of HS 1992 that HS 2012 lacks (the UN's tables of each to BEC). The
+staging models read them so, too."""
+
 
 def check_seeds(seeds_dir: Path) -> None:
     """Raise SourceError with what is wrong with the files of the seeds, one line per file: not
@@ -23,10 +28,12 @@ def check_seeds(seeds_dir: Path) -> None:
 
 
 def hs_codes(seeds_dir: Path) -> Mapping[str, tuple[str, ...]]:
-    """The mapped six-digit codes of each HS revision, sorted: {'H5': ('250410', ...)}."""
+    """The mapped six-digit codes of each HS revision, sorted: {'H5': ('250410', ...)}; those of a
+    revision that is `READ_AS` another are the other's."""
     codes = defaultdict(set)
     for row in _rows(seeds_dir / "hs_mineral_map.csv", ("hs_revision", "hs_code")):
         codes[row["hs_revision"]].add(row["hs_code"])
+    codes |= {revision: codes[other] for revision, other in READ_AS.items() if other in codes}
     return {revision: tuple(sorted(found)) for revision, found in sorted(codes.items())}
 
 
