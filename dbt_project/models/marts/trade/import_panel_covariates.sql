@@ -132,27 +132,67 @@ world_prices as (
 
 ),
 
+sellers as (
+
+    -- What each exporter sold a line for, to all importers of the year, from the lowest.
+    select
+        exporter_iso3,
+        mineral,
+        category,
+        hs_code,
+        year,
+        list(unit_value_usd_per_kg order by unit_value_usd_per_kg, importer_iso3) as usd_per_kg,
+    from flows
+    group by exporter_iso3, mineral, category, hs_code, year
+
+),
+
+own_purchases as (
+
+    select
+        importer_iso3,
+        exporter_iso3,
+        hs_code,
+        year,
+        row_number() over (
+            partition by exporter_iso3, mineral, category, hs_code, year
+            order by unit_value_usd_per_kg, importer_iso3
+        ) as place,
+    from flows
+
+),
+
 prices as (
 
-    -- At least three other importers bought.
+    -- The median of what others paid, the importer's own purchase left out. At least three bought.
     select
-        chosen.importer_iso3,
-        flows.exporter_iso3,
-        flows.mineral,
-        flows.category,
-        flows.hs_code,
-        flows.year,
-        median(flows.unit_value_usd_per_kg) as usd_per_kg,
-    from {{ importers() }} as chosen
-    inner join flows on chosen.importer_iso3 <> flows.importer_iso3
-    group by
-        chosen.importer_iso3,
-        flows.exporter_iso3,
-        flows.mineral,
-        flows.category,
-        flows.hs_code,
-        flows.year
-    having count(*) >= 3
+        panel.importer_iso3,
+        panel.exporter_iso3,
+        panel.mineral,
+        sellers.category,
+        sellers.hs_code,
+        panel.year,
+        len(sellers.usd_per_kg) - (own_purchases.place is not null)::int as n_others,
+        (n_others + 1) // 2 as lower,
+        n_others // 2 + 1 as upper,
+        (
+            sellers.usd_per_kg[lower + coalesce(own_purchases.place <= lower, false)::int]
+            + sellers.usd_per_kg[upper + coalesce(own_purchases.place <= upper, false)::int]
+        )
+        / 2 as usd_per_kg,
+    from panel
+    inner join sellers
+        on
+            panel.exporter_iso3 = sellers.exporter_iso3
+            and panel.mineral = sellers.mineral
+            and panel.year = sellers.year
+    left join own_purchases
+        on
+            panel.importer_iso3 = own_purchases.importer_iso3
+            and panel.exporter_iso3 = own_purchases.exporter_iso3
+            and sellers.hs_code = own_purchases.hs_code
+            and panel.year = own_purchases.year
+    where n_others >= 3
 
 ),
 
