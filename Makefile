@@ -8,7 +8,7 @@ ARGS ?=
 IMPORTERS ?= 1,16,64,all
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dashboard dashboard refresh test test-faults unit ui status lint format types lock benchmark benchmark-importers benchmark-serving benchmark-dashboard figures definitions clean
+.PHONY: help setup setup-dashboard dashboard refresh test test-faults test-superset unit ui status lint format types lock benchmark benchmark-importers benchmark-serving benchmark-dashboard figures definitions clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ unit: $(INSTALLED) ## run the unit tests only
 
 test-faults: setup ## kills, a full disk, damaged files, a daemon that dies: minutes
 	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/faults $(ARGS)
+
+test-superset: setup setup-dashboard ## import deploy/superset into a Superset (SUPERSET_BIN or on the PATH), look at it: minutes
+	@$(BIN)/python -m pytest -rs tests/superset $(ARGS)
 
 ui: setup ## start the Dagster UI and its daemon on the same instance
 	@$(BIN)/minerals ui $(ARGS)

@@ -131,6 +131,7 @@ def change(page: Page, address: str, name: str, times: int) -> list[float]:
         box.focus()
         page.keyboard.press("Control+A")
         page.keyboard.type(mineral)
+        page.get_by_role("option", name=mineral, exact=True).wait_for(timeout=PATIENCE)
         page.wait_for_timeout(300)
         began = time.perf_counter()
         page.keyboard.press("Enter")

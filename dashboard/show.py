@@ -129,13 +129,20 @@ def colour(
     )
 
 
+def tips(*columns: str, **formatted: str) -> list[alt.Tooltip]:
+    """What a chart says of the mark under the pointer: columns by their headings; the last ones
+    with a format of their own."""
+    formats: dict[str, Any] = {**dict.fromkeys(columns, alt.Undefined), **formatted}
+    return [alt.Tooltip(c, title=words.heading(c), format=f) for c, f in formats.items()]
+
+
 def by_category(drawing: alt.Chart) -> alt.Chart:
     """USD by year (`value_usd`, `year`), a colour for each category."""
     return drawing.encode(
         alt.X("year:O", title=None, axis=YEAR_AXIS),
         alt.Y("value_usd:Q", title="USD", axis=AMOUNT_AXIS),
         colour("category", CATEGORIES),
-        tooltip=["category", "year", alt.Tooltip("value_usd", format=",.0f")],
+        tooltip=tips("category", "year", value_usd=",.0f"),
     )
 
 

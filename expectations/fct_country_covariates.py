@@ -56,10 +56,12 @@ WORLD: Final = Suite(
     rules.query(
         """
         select
-            sum(gdp_ppp_2021_usd) filter (not is_imputed_gdp_ppp_2021_usd)
-                / count(distinct year) as world_gdp_ppp_2021_usd,
-            sum(population) filter (not is_imputed_population)
-                / count(distinct year) as world_population
+            sum(gdp_ppp_2021_usd) filter (gdp_ppp_2021_usd_imputation = 'observed')
+                / count(distinct year) filter (gdp_ppp_2021_usd_imputation = 'observed')
+                as world_gdp_ppp_2021_usd,
+            sum(population) filter (population_imputation = 'observed')
+                / count(distinct year) filter (population_imputation = 'observed')
+                as world_population
         from conformed.fct_country_covariates"""
     ),
 )

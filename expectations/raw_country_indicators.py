@@ -1,6 +1,8 @@
 """Raw country indicators (World Bank and others), before dbt reads them.
 
-Gaps are filled after staging; what may be filled is bounded here.
+Gaps are filled after staging; what may be filled is bounded here. An indicator whose last figures
+are of up to two years before the end of the window lags: these years are carried forward, and not
+judged.
 """
 
 from typing import Final, NamedTuple
@@ -28,8 +30,8 @@ class Indicator(NamedTuple):
     repeats: bool = True
 
 
-# Measured for 2015-2024 over 217 economies. Floors are for the years of a window; figures of the
-# last year come late (electricity: 41% of the economies in 2024, so windows end before).
+# Measured for 2015-2024 over 217 economies. Floors are for the years of a window that are not
+# carried forward; figures of the last year come late (electricity: 41% of the economies in 2024).
 INDICATORS: Final = (
     Indicator("NY.GDP.MKTP.PP.KD", 1e7, 1e14, "USD of 2021 at PPP", 0.75, 150, 2e10, 4e11, False),
     Indicator("SP.POP.TOTL", 500, 2e9, "persons", 0.9, 180, 1e6, 3e7, False),
@@ -57,16 +59,17 @@ ROWS: Final = Suite(
 
 
 def years(given: Given) -> Suite:
+    published = rules.where("is_carried", "==", False)
     judged = (
         rules.has_all("year", given.years, name="years_are_present",
             why="Every year of the window has figures."),
         rules.in_range("n_economies", 200, 300, name="economies_are_present",
             why="About 217 economies have figures each year."),
-        rules.at_least("observed_share", "floor_share", name="figures_are_given",
+        rules.at_least("observed_share", "floor_share", name="figures_are_given", rows=published,
             why="Below this share of the economies the model would be fitted on medians."),
-        rules.at_least("n_values", "least_values", name="economies_differ",
+        rules.at_least("n_values", "least_values", name="economies_differ", rows=published,
             why="Fewer different values mean that a column was filled with a constant."),
-        rules.within("median", "median_low", "median_high", name="medians_in_band",
+        rules.within("median", "median_low", "median_high", name="medians_in_band", rows=published,
             why="The median economy moves slowly; a slip of unit moves it."),
         rules.in_range("repeated_share", 0, 0.5, name="year_is_not_the_year_before",
             why="No economy's GDP or population repeats the year before to the last digit; "
@@ -79,14 +82,26 @@ def years(given: Given) -> Suite:
                 lag(value) over (partition by iso3, indicator order by year) as value_before,
                 lag(year) over (partition by iso3, indicator order by year) = year - 1 as has_before
             from raw.country_indicators unpivot include nulls (value for indicator in ({codes}))
+        ),
+        yearly as (
+            select indicator, year, unit, count(*) as n_economies,
+                avg((value is not null)::int) as observed_share, floor_share,
+                count(distinct value) as n_values, least_values,
+                median(value) as median, median_low, median_high,
+                avg((value = value_before)::int) filter (has_before and not repeats)
+                    as repeated_share
+            from figures join indicators on indicator = code
+            where year between list_min($years) - 2 and list_max($years) group by all
+        ),
+        lasting as (
+            select indicator, max(year) as last_year
+            from (select *, max(observed_share) over (partition by indicator) as best from yearly)
+            where observed_share > 0 and 2 * observed_share >= best group by indicator
         )
-        select indicator, year, unit, count(*) as n_economies,
-            avg((value is not null)::int) as observed_share, floor_share,
-            count(distinct value) as n_values, least_values,
-            median(value) as median, median_low, median_high,
-            avg((value = value_before)::int) filter (has_before and not repeats) as repeated_share
-        from figures join indicators on indicator = code
-        where list_contains($years, year) group by all order by all"""
+        select yearly.*,
+            coalesce(year between last_year + 1 and last_year + 2, false) as is_carried
+        from yearly left join lasting using (indicator)
+        where list_contains($years, year) order by all"""
     key = ("indicator", "year", "unit")
     shape = rules.query(sql, years=given.years)
     return Suite("years", "One row per indicator and year of the window.", key, judged, shape)

@@ -6,7 +6,9 @@ import hashlib
 import os
 import shutil
 import uuid
+from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 _CHUNK = 1 << 20
 _FULL = [*map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)), "disk is full"]
@@ -24,6 +26,14 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def read_yaml(path: Traversable) -> Any:
+    """A YAML file, by the C library where that is built in: ten times faster."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
 
 
 def fsync_path(path: Path) -> None:

@@ -21,16 +21,21 @@ def imports_long(panel: pd.DataFrame) -> pd.DataFrame:
 
 
 def window_imports(panel: pd.DataFrame) -> pd.DataFrame:
-    """What was imported over the panel's years, per importer, category, mineral and exporter:
-    actual_qty_kg and actual_share as in `ranking_forward`, and n_unknown_qty, the years with trade
-    of unknown quantity."""
+    """What was imported over the importer's years in the panel, per importer, category, mineral and
+    exporter: actual_qty_kg and actual_share as in `ranking_forward`, and n_unknown_qty, the years
+    with trade of unknown quantity."""
     imports = imports_long(panel)
     groups = imports.assign(is_unknown=imports["qty_kg"].isna()).groupby(SUPPLIER, sort=True)
     frame = groups["qty_kg"].sum(min_count=1).rename("actual_qty_kg").reset_index()
     frame["n_unknown_qty"] = groups["is_unknown"].sum().to_numpy()
     frame["actual_share"] = part_of_total(frame["actual_qty_kg"], [frame[name] for name in MARKET])
-    frame["actual_qty_kg"] /= panel["year"].nunique()
+    frame["actual_qty_kg"] /= frame["importer_iso3"].map(years_of_importers(panel))
     return frame
+
+
+def years_of_importers(panel: pd.DataFrame) -> pd.Series:
+    """How many years each importer has in the panel: those that it has reported."""
+    return panel.groupby("importer_iso3")["year"].nunique()
 
 
 def implied_shares(linear_predictor: pd.Series, keys: Sequence[pd.Series]) -> pd.Series:

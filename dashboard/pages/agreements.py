@@ -74,7 +74,7 @@ if not show.empty(agreements, f"agreements of {words.country(importer)} in the r
             alt.Y("name:N", title=None, sort=list(shown["name"].unique()),
                   axis=alt.Axis(labelLimit=330, labelOverlap=False)),
             show.colour("scope", orient="bottom"),
-            tooltip=["partner_iso3", "name", "scope", "status", "evidence_label"],
+            tooltip=show.tips("partner_iso3", "name", "scope", "status", "evidence_label"),
         ),
         picked,
         "agreement_matrix",
@@ -101,7 +101,7 @@ show.chart(
         alt.X(f"{attribute}:Q", title=ATTRIBUTES[attribute]),
         alt.Y("exporter_iso3:N", title=None, sort=None),
         show.colour("bound", BOUND.values(), [show.COLOURS[2], show.GREY]),
-        tooltip=["exporter_iso3", attribute, "n_agreements", "minerals_restricted"],
+        tooltip=show.tips("exporter_iso3", attribute, "n_agreements", "minerals_restricted"),
     ),
     leading,
     "attribute_bars",
@@ -161,7 +161,9 @@ if not show.empty(schemes, "content schemes"):
                         axis=alt.Axis(format="%"),
                         scale=alt.Scale(domain=[0, 1]),
                     ),
-                    tooltip=["year", "qualifying_value_share", "threshold_share", "gap_share"],
+                    tooltip=show.tips(
+                        "year", "qualifying_value_share", "threshold_share", "gap_share"
+                    ),
                 )
                 + base.mark_tick(color=show.COLOURS[4], thickness=3, width=60).encode(
                     alt.Y("threshold_share:Q")

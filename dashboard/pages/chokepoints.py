@@ -53,7 +53,9 @@ base = alt.Chart(shown, height=show.height(shown["chain"].nunique(), 26)).encode
         axis=alt.Axis(orient="top", labelAngle=0),
     ),
     alt.Y("chain:N", title=None),
-    tooltip=["chain", "place", "stage_in_sector", "score", "word", "evidence_label", "note"],
+    tooltip=show.tips(
+        "chain", "place", "stage_in_sector", "score", "word", "evidence_label", "note"
+    ),
 )
 show.chart(
     base.mark_rect(stroke="white").encode(

@@ -16,6 +16,7 @@ DISPOSITIONS = {
 }
 IMPUTATIONS = {
     "": "observed",
+    "carried_forward": "last figure, carried forward",
     "nearest_year": "nearest year of the country",
     "region_income_median": "median of region and income",
     "region_median": "median of the region",
@@ -93,8 +94,7 @@ if not show.empty(balance, f"trade of {words.country(importer)}"):
             show.colour("what", DISPOSITIONS.values(), [
                 show.COLOURS[0], show.GREY, *(show.COLOURS[i] for i in (4, 1, 3))
             ]),
-            tooltip=["year", "what", alt.Tooltip("n_rows", format=","),
-                     alt.Tooltip("value_usd", format=",.0f")],
+            tooltip=show.tips("year", "what", n_rows=",", value_usd=",.0f"),
         ),
         balance,
         "trade_balance",
@@ -143,7 +143,7 @@ show.chart(
         alt.Y("study_name:N", title=None, sort=None, axis=alt.Axis(labelLimit=420)),
         show.colour("how", ways, ["#D0D0D0", *show.COLOURS[:5]], columns=3),
         alt.Order("place:Q"),
-        tooltip=["study_name", "how", alt.Tooltip("n_values", format=",")],
+        tooltip=show.tips("study_name", "how", n_values=","),
     ),
     imputed,
     "imputed",

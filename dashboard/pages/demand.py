@@ -40,7 +40,7 @@ if not show.empty(gaps, "projected demand beside output"):
             alt.Y("what:N", title=None, sort=list(shown["what"]), axis=alt.Axis(labelLimit=420)),
             alt.YOffset("which:N", sort=list(PAIR.values())),
             show.colour("which", PAIR.values(), show.COLOURS[1::-1]),
-            tooltip=["what", "which", alt.Tooltip("growth", format=".1%"), "evidence_label"],
+            tooltip=show.tips("what", "which", "evidence_label", growth=".1%"),
         ),
         gaps,
         "growth_gap",

@@ -68,7 +68,7 @@ compared = filters.choices(
 scaled, unit = words.in_reading_unit(values)
 scaled["state"] = scaled["is_imputed"].map(dict(zip((False, True), STATES, strict=True)))
 scaled["country"] = words.countries(scaled["country_iso3"])
-tooltip = ["country", "year", alt.Tooltip("value", format=",.4~g"), "state", "imputation"]
+tooltip = show.tips("country", "year", "state", "imputation", value=",.4~g")
 
 at = f" in {year}" if year else ""
 st.subheader(f"{VIEWS[view]}{at}", anchor=False)
@@ -146,8 +146,8 @@ with right:
             alt.X("value:Q", bin=alt.Bin(maxbins=25), title=unit, axis=show.AMOUNT_AXIS),
             alt.Y("count():Q", title="Countries"),
             show.colour("state", STATES, [show.COLOURS[0], show.GREY]),
-            tooltip=[alt.Tooltip("value:Q", bin=alt.Bin(maxbins=25), title=unit), "state:N",
-                     alt.Tooltip("count():Q", title="Countries")],
+            tooltip=[alt.Tooltip("value:Q", bin=alt.Bin(maxbins=25), title=unit),
+                     *show.tips("state"), alt.Tooltip("count():Q", title="Countries")],
         ),
         of_year,
         "indicator_distribution",

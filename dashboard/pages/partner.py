@@ -130,7 +130,7 @@ with left:
                         domain=list(SHARES.values()), range=["circle", "triangle-right"]
                     ),
                 ),
-                tooltip=["market", "role", "which", alt.Tooltip("share", format=".1%")],
+                tooltip=show.tips("market", "role", "which", share=".1%"),
             ),
             weighty,
             "partner_shares",

@@ -87,7 +87,7 @@ show.chart(
         alt.Y("exporter:N", title=None, sort=None),
         alt.YOffset("which:N", sort=list(SHARES.values())),
         show.colour("which", SHARES.values(), [show.GREY, *show.COLOURS[:2]]),
-        tooltip=["exporter", "which", alt.Tooltip("share", format=".1%")],
+        tooltip=show.tips("exporter", "which", share=".1%"),
     ),
     partners,
     "portfolio_partners",
@@ -113,7 +113,7 @@ with left:
         base = alt.Chart(frontier, height=300).encode(
             alt.X("hhi:Q", title="Concentration (HHI)"),
             alt.Y("divergence:Q", title="Distance from the model, nats"),
-            tooltip=["concentration_penalty", "hhi", "effective_suppliers", "divergence"],
+            tooltip=show.tips("concentration_penalty", "hhi", "effective_suppliers", "divergence"),
         )
         show.chart(
             base.mark_line(color=show.GREY)
@@ -141,7 +141,7 @@ with right:
                 alt.X("change_share:Q", title="Change of the share", axis=alt.Axis(format="+%")),
                 alt.Y("exporter_iso3:N", title=None, sort=None),
                 show.colour("action", ["more", "less"]),
-                tooltip=["exporter_iso3", "role", alt.Tooltip("change_share", format="+.1%")],
+                tooltip=show.tips("exporter_iso3", "role", change_share="+.1%"),
             ),
             moved,
             "changes",

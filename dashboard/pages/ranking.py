@@ -115,7 +115,9 @@ with left:
                     alt.Y("actual_rank:Q", title="Rank by quantity bought"),
                     show.colour("alignment", ALIGNMENTS, columns=2),
                     alt.Shape("alignment:N", scale=alt.Scale(domain=list(ALIGNMENTS))),
-                    tooltip=["exporter_iso3", "predicted_rank", "actual_rank", "alignment"],
+                    tooltip=show.tips(
+                        "exporter_iso3", "predicted_rank", "actual_rank", "alignment"
+                    ),
                 ),
                 of_year,
                 "bought_against_expected",
@@ -138,7 +140,7 @@ with right:
                     scale=alt.Scale(reverse=True, domainMin=1),
                 ),
                 show.colour("exporter_iso3", lines["exporter_iso3"].unique(), columns=2),
-                tooltip=["exporter_iso3", "year", "predicted_rank"],
+                tooltip=show.tips("exporter_iso3", "year", "predicted_rank"),
             ),
             leading,
             "ranks_through_the_years",
@@ -174,7 +176,7 @@ if not show.empty(skill, f"backtest of {market.category}"):
             alt.Color("model:N", legend=None, scale=alt.Scale(range=show.COLOURS)),
             alt.Column("metric:N", title=None),
             alt.Row("scope:N", title=None),
-            tooltip=["model", "metric", alt.Tooltip("mean_score", format=".3f"), "n_markets"],
+            tooltip=show.tips("model", "metric", "n_markets", mean_score=".3f"),
         ),
         skill,
         "skill",

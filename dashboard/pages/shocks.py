@@ -99,7 +99,7 @@ else:
     show.chart(
         bar.mark_bar().encode(
             show.colour("state", STATES, [show.COLOURS[0], show.COLOURS[4]]),
-            tooltip=["market", "figure", "next_best"],
+            tooltip=show.tips("market", "figure", "next_best"),
         )
         + bar.mark_text(align="left", dx=4).encode(alt.Text("figure:N")),
         top,
@@ -205,8 +205,8 @@ if not show.empty(events, "dated measures"):
             show.colour("measure_type", columns=4),
             alt.Opacity("state:N", title=None, scale=alt.Scale(
                 domain=["in force", "not in force"], range=[1, 0.4]), legend=None),
-            tooltip=["event", "actor_iso3", "minerals", "measure_type", "status", "from_date",
-                     "end_date", "evidence_label"],
+            tooltip=show.tips("event", "actor_iso3", "minerals", "measure_type", "status",
+                              "from_date", "end_date", "evidence_label"),
         )
         + base.mark_tick(thickness=3, height=14).encode(
             alt.X("from_date:T"), alt.Y("event:N", sort=None), alt.Color("measure_type:N")
@@ -253,8 +253,8 @@ if not show.empty(with_effects, "exports before and after measures"):
         alt.X("year:O", title=None, axis=show.YEAR_AXIS),
         alt.Y("exports_qty_kg:Q", title="Exports, t", axis=show.AMOUNT_AXIS),
         show.colour("line", columns=3),
-        tooltip=["line", "year", alt.Tooltip("exports_qty_kg", format=",.0f"),
-                 alt.Tooltip("change_on_before", format="+.0%"), "evidence_label"],
+        tooltip=show.tips("line", "year", "evidence_label", exports_qty_kg=",.0f",
+                          change_on_before="+.0%"),
     )  # fmt: skip
     began = (
         alt.Chart(shown[shown["years_from_effective"] == 0])

@@ -68,7 +68,7 @@ show.chart(
             *(show.COLOURS[i] for i in (2, 5, 4, 1)), "#D0D0D0"
         ]),
         alt.Order("place:Q"),
-        tooltip=["source", "verdict", "n_checks"],
+        tooltip=show.tips("source", "verdict", "n_checks"),
     ),
     counts,
     "verdicts",
@@ -155,7 +155,7 @@ with right:
             + base.mark_point(filled=True, size=60, opacity=1).encode(
                 alt.X("estimate:Q"),
                 alt.Shape("which:N", title=None),
-                tooltip=["term", "which", "estimate", "std_error", "p_value", "status"],
+                tooltip=show.tips("term", "which", "estimate", "std_error", "p_value", "status"),
             ),
             terms,
             "coefficients",

@@ -14,6 +14,13 @@
 {%- endmacro %}
 
 
+{# The revision of a row of UN Comtrade: HS 2007 (H3) has every mapped line of HS 2012 (H4) under the same
+   number, and is read as HS 2012 (`READ_AS` in minerals/sources/seeds.py). #}
+{% macro revision_read_as(hs_revision) -%}
+    case {{ hs_revision }} when 'H3' then 'H4' else {{ hs_revision }} end
+{%- endmacro %}
+
+
 {# The staged trade flows, in the columns that all providers share. The bundle's are completed by the
    lines that somebody downloaded from UN Comtrade and that it lacks. #}
 {% macro trade_flow() -%}

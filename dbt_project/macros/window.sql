@@ -22,3 +22,28 @@
         {%- endif %}
     )
 {%- endmacro %}
+
+
+{# The years that each importer has reported, as a subquery with the columns `importer_iso3` and `year`:
+   in a year without a row of the importer nothing is known of it, and zero would be wrong. BACI has all
+   countries in all years, so that in the bundle a year without a row is one without purchases. #}
+{% macro reported_years() -%}
+    (
+        {% if is_live() -%}
+            select distinct
+                importer_iso3,
+                year,
+            from {{ ref('fct_trade_flow') }}
+        {%- else -%}
+            select
+                importers.importer_iso3,
+                years.year,
+            from (select distinct importer_iso3 from {{ ref('fct_trade_flow') }}) as importers
+            cross join (
+                select year from {{ window_years() }}
+                union
+                select year from {{ ref('fct_trade_flow') }}
+            ) as years
+        {%- endif %}
+    )
+{%- endmacro %}

@@ -1,7 +1,7 @@
 -- Every importer of the settings is a country of ours and bought something in the window; every
--- candidate has every year; no imports are lost on the way into the panel.
+-- candidate has every year that the importer has reported; no imports are lost on the way into the panel.
 {{ config(meta={
-    'description': 'The panel has every importer, every year of each candidate, and the value and quantity of all conformed imports.',
+    'description': 'The panel has every importer, every reported year of each candidate, and the value and quantity of all conformed imports.',
     'dagster': {'ref': {'name': 'import_panel'}},
 }) }}
 
@@ -13,10 +13,18 @@ with importers as (
 
 window_years as (
 
+    select year from {{ window_years() }}
+
+),
+
+reported as (
+
     select
-        year,
-        list(year order by year) over () as all_years,
-    from {{ window_years() }}
+        reported_years.importer_iso3,
+        list(reported_years.year order by reported_years.year) as all_years,
+    from {{ reported_years() }} as reported_years
+    inner join window_years on reported_years.year = window_years.year
+    group by reported_years.importer_iso3
 
 ),
 
@@ -82,14 +90,15 @@ group by importers.importer_iso3, countries.country_iso3
 having countries.country_iso3 is null or coalesce(panel_value_usd, 0) = 0
 union all by name
 select
-    'the candidate does not have every year of the window once' as problem,
-    importer_iso3,
-    exporter_iso3,
-    mineral,
-    list(year order by year) as years,
+    'the candidate does not have every reported year of the window once' as problem,
+    panel.importer_iso3,
+    panel.exporter_iso3,
+    panel.mineral,
+    list(panel.year order by panel.year) as years,
 from panel
-group by importer_iso3, exporter_iso3, mineral
-having years <> (select any_value(window_years.all_years) from window_years)
+left join reported on panel.importer_iso3 = reported.importer_iso3
+group by panel.importer_iso3, panel.exporter_iso3, panel.mineral, reported.all_years
+having years is distinct from reported.all_years
 union all by name
 select
     'the imports of the year are not all in the panel, or not once' as problem,

@@ -39,7 +39,9 @@ _FORMS: tuple[tuple[str, str, Callable[[str, str], str]], ...] = (
 
 def about_revision(written: str) -> tuple[str, str]:
     """What is wrong with a revision that is not one of `REVISIONS`, and what to write."""
-    instead = f"write one of {', '.join(REVISIONS)} (HS 1992, 2012, 2017, 2022)"
+    instead = (
+        f"write one of {', '.join(REVISIONS)} (HS 1992; 2012, as which 2007 is read; 2017; 2022)"
+    )
     if not written:
         return "hs_revision is empty", instead
     plain = re.sub(r"[^a-z0-9]", "", written.lower())

@@ -6,27 +6,50 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from minerals.errors import SourceError
+from minerals.files import read_yaml
 from minerals.sources.csv_files import checked_csv
+
+READ_AS = {"H3": "H4"}
+"""Revisions that are read as another: HS 2007 has every mapped line of HS 2012 under the same
+number, and no mapped line of HS 1992 that HS 2012 lacks (the UN's tables of each to BEC). The
+staging models read them so, too."""
 
 
 def check_seeds(seeds_dir: Path) -> None:
     """Raise SourceError with what is wrong with the files of the seeds, one line per file: not
-    UTF-8, empty, a row with too many or too few values. What the values mean is checked by dbt."""
-    wrong = []
+    UTF-8, empty, a row with too many or too few values, a column missing. dbt checks the values."""
+    wrong, declared = [], _declared_columns(seeds_dir)
     for file in sorted(seeds_dir.glob("*.csv")):
+        remedy = f"restore it: git checkout -- {file.name}"
         try:
-            checked_csv(file, f"restore it: git checkout -- {file.name}")
+            header, _, _ = checked_csv(file, remedy).decode("utf-8-sig").partition("\n")
         except SourceError as error:
             wrong.append(str(error))
+            continue
+        names = next(csv.reader([header]))
+        if missing := [name for name in declared.get(file.stem, ()) if name not in names]:
+            wrong.append(f"{file.name}, row 1: column {', '.join(missing)} is missing; {remedy}.")
     if wrong:
         raise SourceError(f"A seed in {seeds_dir} is damaged:\n  " + "\n  ".join(wrong))
 
 
+def _declared_columns(seeds_dir: Path) -> dict[str, list[str]]:
+    """The columns of each seed that the YAML files beside them describe."""
+    files = [read_yaml(file) for file in sorted(seeds_dir.glob("*.yml"))]
+    return {
+        seed["name"]: [column["name"] for column in seed["columns"]]
+        for file in files
+        for seed in file["seeds"]
+    }
+
+
 def hs_codes(seeds_dir: Path) -> Mapping[str, tuple[str, ...]]:
-    """The mapped six-digit codes of each HS revision, sorted: {'H5': ('250410', ...)}."""
+    """The mapped six-digit codes of each HS revision, sorted: {'H5': ('250410', ...)}; those of a
+    revision that is `READ_AS` another are the other's."""
     codes = defaultdict(set)
     for row in _rows(seeds_dir / "hs_mineral_map.csv", ("hs_revision", "hs_code")):
         codes[row["hs_revision"]].add(row["hs_code"])
+    codes |= {revision: codes[other] for revision, other in READ_AS.items() if other in codes}
     return {revision: tuple(sorted(found)) for revision, found in sorted(codes.items())}
 
 

@@ -12,10 +12,10 @@ from typing import Literal, NoReturn
 
 import duckdb
 import pyarrow as pa
-import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from minerals.errors import SourceError
+from minerals.files import read_yaml
 
 _TYPES = {"text": pa.string(), "integer": pa.int32(), "number": pa.float64()}
 _SQL = {"text": "varchar", "integer": "integer", "number": "double"}
@@ -152,8 +152,8 @@ class Source(BaseModel):
 @cache
 def sources() -> Mapping[str, Source]:
     """All sources by name."""
-    text = files("minerals.sources").joinpath("sources.yml").read_text(encoding="utf-8")
-    return TypeAdapter(dict[str, Source]).validate_python(yaml.safe_load(text))
+    content = read_yaml(files("minerals.sources").joinpath("sources.yml"))
+    return TypeAdapter(dict[str, Source]).validate_python(content)
 
 
 def _refuse(connection: duckdb.DuckDBPyConnection, problem: str, query: str) -> NoReturn:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from minerals.names import CATEGORIES, SUPPLIER, quantity_column
-from minerals.shares import part_of_total
+from minerals.shares import part_of_total, years_of_importers
 
 _OF_TYPE = ["exporter_iso3", "mineral", "category"]
 _TAKEN = ["supplier_type", "net_exports_qty_kg", "refined_output_kg"]
@@ -22,8 +22,8 @@ def capacity(
     """Today's quantity and the ceiling of each candidate, kg a year, per category.
 
     candidates: rows of `names.SUPPLIER`. One that is not in `panel` neither produced the mineral
-    nor sold any of it to the importer in the panel's years. types: `supplier_types`; a candidate
-    that it lacks is of type 'unknown'.
+    nor sold any of it to the importer in its years there. types: `supplier_types`; a candidate that
+    it lacks is of type 'unknown'.
 
     annual_qty_kg, n_unknown_qty, doubtful_qty_kg: as in `portfolio_partners`; demand_qty_kg is the
     sum of annual_qty_kg over suppliers, and actual_share the part of it, null without demand.
@@ -71,7 +71,6 @@ def _of_category(
     panel: pd.DataFrame, candidates: pd.DataFrame, category: str, fraction: float
 ) -> pd.DataFrame:
     quantity = quantity_column(category)
-    n_years = panel["year"].nunique()
     groups = panel.assign(is_unknown=panel[quantity].isna()).groupby(_PAIR, sort=True)
     frame = groups.agg(
         annual_qty_kg=(quantity, "sum"),
@@ -81,7 +80,9 @@ def _of_category(
         n_unknown_qty=("is_unknown", "sum"),
         doubtful_qty_kg=(f"{category}_estimated_qty_kg", "sum"),
     ).reset_index()
-    frame[["annual_qty_kg", "doubtful_qty_kg"]] /= n_years
+    n_years = frame["importer_iso3"].map(years_of_importers(panel))
+    yearly = ["annual_qty_kg", "doubtful_qty_kg"]
+    frame[yearly] = frame[yearly].div(n_years, axis=0)
     frame = frame.merge(candidates[_PAIR], how="outer", on=_PAIR)
     covered = frame.groupby("mineral")["has_production_data"].transform("max")
     frame["has_production_data"] = covered.fillna(value=False)

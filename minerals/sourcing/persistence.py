@@ -15,11 +15,17 @@ _KEY = [*SUPPLIER, "coefficient_source"]
 def persistence(ranking_annual: pd.DataFrame) -> pd.DataFrame:
     """`ranking_persistence`: in which years a candidate's predicted rank is within effective_k.
 
-    The years are all those of `ranking_annual`, however many; a candidate without a row in a year
-    is not in that year's top k. See `label` for the words.
+    The years are all those of the importer in `ranking_annual`, however many; a candidate without a
+    row in one of them is not in that year's top k. See `label` for the words.
     """
     if ranking_annual.empty:
         return marts.empty("ranking_persistence")
+    of_importers = ranking_annual.groupby("importer_iso3", sort=True)
+    frames = [_of_importer(own) for _, own in of_importers]
+    return marts.conform(pd.concat(frames, ignore_index=True), "ranking_persistence")
+
+
+def _of_importer(ranking_annual: pd.DataFrame) -> pd.DataFrame:
     wide = ranking_annual.pivot(
         index=[*_KEY, "effective_k"], columns="year", values="predicted_rank"
     ).sort_index(axis=1)
@@ -29,7 +35,7 @@ def persistence(ranking_annual: pd.DataFrame) -> pd.DataFrame:
     any_top = pd.Series(in_top.any(axis=1))
     first = years[in_top.argmax(axis=1)]
     last = years[len(years) - 1 - in_top[:, ::-1].argmax(axis=1)]
-    frame = wide.index.to_frame(index=False).assign(
+    return wide.index.to_frame(index=False).assign(
         years_in_top_k=in_top.sum(axis=1),
         years_observed=wide.notna().sum(axis=1).to_numpy(),
         first_year_in_top_k=pd.Series(first, dtype="Int64").where(any_top),
@@ -39,7 +45,6 @@ def persistence(ranking_annual: pd.DataFrame) -> pd.DataFrame:
         rank_spread=np.nanstd(ranks, axis=1),
         persistence=label(in_top),
     )
-    return marts.conform(frame, "ranking_persistence")
 
 
 def longest_streak(in_top: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -129,8 +129,8 @@ def forward_ranking(
     """Rows of `ranking_forward` of the models in `coefficients`.
 
     Characteristics are averaged by `average_characteristics`, year effects in levels too, over the
-    last `choices.forward_years` years of the panel; None means all of them, as in the study. Actual
-    figures are over the whole panel.
+    last `choices.forward_years` years up to the importer's last in the panel; None means all of
+    them, as in the study. Actual figures are over the whole panel.
 
     Intervals of ranks of estimated models are over the coefficients in `bootstrap`
     (`ppml_bootstrap`): one vector a sample of exporters. For published models, and without
@@ -145,8 +145,8 @@ def forward_ranking(
     """
     imports = window_imports(panel)
     years = choices.forward_years
-    first = -np.inf if years is None else panel["year"].max() - years + 1
-    recent = panel.loc[panel["year"] >= first]
+    last = panel.groupby("importer_iso3")["year"].transform("max")
+    recent = panel if years is None else panel.loc[panel["year"] > last - years]
     frames = [
         _forward(
             recent.loc[recent["importer_iso3"] == model.importer],

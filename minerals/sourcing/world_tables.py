@@ -308,14 +308,19 @@ class _Served:
                     ),
                 )
             )
-        frame = pd.concat(frames, ignore_index=True).merge(imports, how="left", on=SUPPLIER)
+        frame = pd.concat(frames, ignore_index=True)
+        frame = frame.merge(imports, how="left", on=SUPPLIER, indicator="is_in_panel")
+        absent = frame.pop("is_in_panel") == "left_only"  # it sold nothing, and produces nothing
+        frame["actual_qty_kg"] = frame["actual_qty_kg"].mask(absent, 0.0)
         market = [frame[name] for name in (*SUPPLIER[:3], "coefficient_source")]
         bought = frame["actual_qty_kg"].groupby(market).transform("sum")
+        frame["actual_share"] = frame["actual_share"].mask(absent & (bought > 0), 0.0)
         frame["predicted_qty_kg"] = frame["model_share"] * bought.where(bought > 0)
         return frame
 
     def annual(self, panel: pd.DataFrame, top_k: int) -> pd.DataFrame:
-        """Rows of `ranking_annual` of the world model, with the effects of each year."""
+        """Rows of `ranking_annual` of the world model, with the effects of each year, in the years
+        that each importer has in the panel."""
         window = self.foretold.window
         m, i, j = np.nonzero(self.is_candidate)
         k = effective_k(pd.Series(self.is_candidate.sum(axis=2)[m, i]), top_k)
@@ -332,6 +337,8 @@ class _Served:
                 )
             )
         frame = pd.concat(frames, ignore_index=True)
+        reported = panel[["importer_iso3", "year"]].drop_duplicates()
+        frame = frame.merge(reported, on=["importer_iso3", "year"])
         bought = imports_long(panel).rename(columns={"qty_kg": "actual_qty_kg"})
         frame = frame.merge(bought, how="left", on=[*SUPPLIER, "year"], indicator="is_in_panel")
         absent = frame.pop("is_in_panel") == "left_only"  # it bought from none of them

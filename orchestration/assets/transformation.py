@@ -156,8 +156,9 @@ def _with_sample(event: Any, samples: Mapping[str, list[dict[str, Any]]]) -> Any
         for name, value in sample[0].items()
         if value is not None
     )
+    count = rows.value if rows else "some"
     return event._replace(
-        description=f"{rows.value if rows else 'some'} rows, for example {words}",
+        description=words if count == 1 else f"{count} rows, for example {words}",
         metadata={**event.metadata, "sample": dg.MetadataValue.md(f"```json\n{shown}\n```")},
     )
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 import duckdb
@@ -13,6 +14,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import sqlalchemy as sa
+import yaml
 
 from minerals.marts import published
 from minerals.releases import ReleaseStore
@@ -101,6 +103,65 @@ def test_sqlalchemy_locked_as_the_page_says_reads_the_marts_and_nothing_else(
     finally:
         sa.event.remove(sa.engine.Engine, "connect", made["lock_down"])
     assert [path.name for path in tmp_path.iterdir()] == ["secret"]
+
+
+def _superset(folder: str) -> dict[str, dict]:
+    """The YAML files of one folder of the dashboard for Superset, by their uuid."""
+    files = (PROJECT_ROOT / "deploy" / "superset" / folder).rglob("*.yaml")
+    read = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
+    return {content["uuid"]: content for content in read}
+
+
+def test_the_datasets_of_the_superset_dashboard_are_in_the_marts(refreshed):
+    for dataset in _superset("datasets").values():
+        asked = dataset.get("sql", f"from marts.{dataset['table_name']}")
+        served = {name: kind for name, kind, *_ in refreshed.served(f"describe {asked}")}
+        listed = {column["column_name"]: column["type"] for column in dataset["columns"]}
+        assert listed.items() - served.items() == set(), dataset["table_name"]
+        for metric in dataset.get("metrics", []):
+            assert refreshed.served(f"select {metric['expression']} from ({asked})")
+
+
+def test_the_superset_dashboard_names_what_its_datasets_have():
+    """tests/superset opens it in Superset itself, where that is installed."""
+    datasets, charts = _superset("datasets"), _superset("charts")
+    names = {
+        uuid: {column["column_name"] for column in dataset["columns"]}
+        | {metric["metric_name"] for metric in dataset.get("metrics", [])}
+        for uuid, dataset in datasets.items()
+    }
+    for chart in charts.values():
+        params = chart["params"]
+        lists = [params.get(key, []) for key in ("all_columns", "metrics", "groupby")]
+        used = {name for names_of_one in lists for name in names_of_one}
+        used |= {
+            params[k] for k in ("x_axis", "x_axis_sort", "timeseries_limit_metric") if k in params
+        }
+        used |= {f["subject"] for f in params.get("adhoc_filters", []) if "subject" in f}
+        assert used - names[chart["dataset_uuid"]] == set(), chart["slice_name"]
+    (dashboard,) = _superset("dashboards").values()
+    parts = [part for part in dashboard["position"].values() if isinstance(part, dict)]
+    placed = {part["meta"]["uuid"] for part in parts if part["type"] == "CHART"}
+    assert placed == set(charts)
+    for chosen in dashboard["metadata"]["native_filter_configuration"]:
+        (target,) = chosen["targets"]
+        assert target["column"]["name"] in names[target["datasetUuid"]]
+
+
+def test_the_superset_dashboard_is_packed_with_the_path_of_the_warehouse(tmp_path):
+    def pack(path: str) -> subprocess.CompletedProcess[str]:
+        script = PROJECT_ROOT / "deploy" / "superset" / "pack.py"
+        command = [sys.executable, str(script), path]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert "full path" in pack("warehouse").stderr
+    assert not any(tmp_path.iterdir())
+    assert pack("/data/minerals/").returncode == 0
+    with zipfile.ZipFile(tmp_path / "minerals_dashboard.zip") as bundle:
+        database = yaml.safe_load(bundle.read("minerals/databases/minerals.yaml"))
+    assert database["sqlalchemy_uri"] == "duckdb:////data/minerals/serving.duckdb"
+    assert database["extra"]["engine_params"] == {"connect_args": {"read_only": True}}
+    assert not database["allow_dml"]
 
 
 def test_an_adbc_driver_asks_and_may_not_write(refreshed, answer):

@@ -364,22 +364,40 @@ def test_another_key_is_not_blocked_by_the_quota_of_the_first(tmp_path, rows):
 
 def test_years_in_a_revision_without_codes_are_left_out_counted_and_named(tmp_path, rows):
     """The importer with the older revision does not stop the other, nor its own later years."""
-    older = [row | {"classificationCode": "H3"} for row in rows if row["period"] == "2019"]
+    older = [row | {"classificationCode": "H2"} for row in rows if row["period"] == "2019"]
     mixed = older + [r for r in rows if r["period"] != "2019"]
     japan = [row | {"reporterCode": 392} for row in rows]
     with ComtradePublisher(mixed + japan, key=KEY) as server:
         live = settings(server, tmp_path, comtrade_api_key=KEY, importers="IND,JPN")
         made = list(comtrade.backfill(live, "IND", YEARS, POLICY))
-        assert made[0] == "2019: left out, hs_mineral_map.csv maps no code of HS revision H3"
+        assert made[0] == "2019: left out, hs_mineral_map.csv maps no code of HS revision H2"
         assert [sentence[:8] for sentence in made[1:]] == ["2020, H5", "2021, H5"]
         store = SnapshotStore(live.raw_dir)
         snapshot, _ = comtrade.trade_provider(live, POLICY).ingest(store)
         assert comtrade.newly_published(live, snapshot.parquet(AVAILABILITY)) == []
     (note,) = snapshot.notes
-    assert "1 year of reporters left out" in note and "699 in 2019 (H3)" in note
+    assert "1 year of reporters left out" in note and "699 in 2019 (H2)" in note
     table = pq.read_table(snapshot.parquet("bilateral_trade"))
     found = {(row["reporterCode"], row["period"]) for row in table.to_pylist()}
     assert found == {("699", 2020), ("699", 2021), *(("392", year) for year in YEARS)}
+
+
+def test_a_year_in_hs_2007_is_asked_for_by_the_codes_of_hs_2012(tmp_path, rows):
+    older = [row | {"classificationCode": "H3"} for row in rows if row["period"] == "2019"]
+    with ComtradePublisher(older + [r for r in rows if r["period"] != "2019"], key=KEY) as server:
+        live = settings(server, tmp_path, comtrade_api_key=KEY, importers="IND")
+        snapshot, _ = comtrade.trade_provider(live, POLICY).ingest(SnapshotStore(live.raw_dir))
+    assert not snapshot.notes
+    asked = {
+        code
+        for seen in server.data_calls
+        if seen.params["period"] == "2019" and "partnerCode" not in seen.params
+        for code in seen.params["cmdCode"].split(",")
+    }
+    assert asked == set(seeds.hs_codes(live.seeds_dir)["H4"])
+    found = pq.read_table(snapshot.parquet("bilateral_trade")).to_pylist()
+    of_2019 = [row for row in found if row["period"] == 2019]
+    assert of_2019 and {row["classificationCode"] for row in of_2019} == {"H3"}
 
 
 def test_a_killed_fetch_goes_on_where_it_was(tmp_path, rows):

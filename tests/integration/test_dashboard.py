@@ -79,6 +79,7 @@ class Reader:
         self.box(label).focus()
         self.page.keyboard.press("Control+A")
         self.page.keyboard.type(typed)
+        self.page.get_by_role("option", name=typed, exact=True).wait_for()
         self.page.keyboard.press("Enter")
 
     def download(self, key: str) -> bytes:

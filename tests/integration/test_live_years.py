@@ -1,8 +1,10 @@
 """A live refresh of three importers through mixed faults, and one a year later, when every source
 has a new year, the World Bank has renamed its indicators and the workbook has moved. Nobody helps.
 
-The rows are BACI's, written in HS 2017 and, from 2022 on, HS 2022, with lines of scrap derived from
-them: each scrap code has a few per cent of the flows of its mineral.
+Japan has not reported 2021 at first, and Germany's 2019 is in HS 2007.
+
+The other rows are BACI's, written in HS 2017 and, from 2022 on, HS 2022, with lines of scrap
+derived from them: each scrap code has a few per cent of the flows of its mineral.
 """
 
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from minerals.sources import world_mining_data
+from minerals.sources import world_bank, world_mining_data
 from minerals.sources.snapshots import SnapshotStore
 from tests.live import (
     SEEDS,
@@ -40,7 +42,9 @@ def flows(trade: str, reporter: int) -> list[tuple]:
         with map as (from read_csv('{SEEDS / "hs_mineral_map.csv"}', all_varchar = true)),
         bundle as (
             select t::int as year, i, h0.hs_code, mineral, category, v::double as v,
-                q::double as q, if(t::int < 2022, 'H5', 'H6') as revision
+                q::double as q,
+                case when t::int >= 2022 then 'H6' when t::int = 2019 and j = '276' then 'H4'
+                    else 'H5' end as revision
             from '{trade}' inner join map as h0
                 on h0.hs_revision = 'H0' and lpad(k::varchar, 6, '0') = h0.hs_code
             where j = '{reporter}' and t::int between 2019 and 2024
@@ -79,12 +83,19 @@ def flows(trade: str, reporter: int) -> list[tuple]:
 
 def rows_of(trade: str, years: range) -> list[dict]:
     revisions = {year: "H5" if year < 2022 else "H6" for year in range(2019, 2025)}
+    older = {IMPORTERS["DEU"]: {2019: "H3"}}
     return [
         row
         for reporter in IMPORTERS.values()
-        for row in comtrade_rows(flows(trade, reporter), reporter, revisions)
+        for row in comtrade_rows(
+            flows(trade, reporter), reporter, revisions | older.get(reporter, {})
+        )
         if int(row["period"]) in years
     ]
+
+
+def reported_late(row: dict) -> bool:
+    return (row["reporterCode"], row["period"]) == (IMPORTERS["JPN"], "2021")
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +110,8 @@ def trade(store) -> str:
 
 @pytest.fixture(scope="module")
 def publishers(store, trade) -> Iterator[Publishers]:
-    with serving(store, rows_of(trade, FIRST), FIRST) as made:
+    rows = [row for row in rows_of(trade, FIRST) if not reported_late(row)]
+    with serving(store, rows, FIRST) as made:
         made.world_bank.governance_prefix = ""
         made.comtrade.script = list(FAULTS)
         made.world_bank.script = ["", "500", "html", "", "reset"]
@@ -131,6 +143,40 @@ def test_the_first_refresh_publishes_what_the_sources_share_through_all_faults(l
         ).fetchall()
     assert n_rows == len(served)
     assert usd == pytest.approx(sum(served.values()), rel=1e-12)
+
+
+def test_a_year_that_is_not_reported_is_left_out_and_named_and_is_no_zero(live):
+    years = live.served("select distinct year from marts.import_panel where importer_iso3 = 'JPN'")
+    assert sorted(years) == [(2019,), (2020,), (2022,), (2023,)]
+    said = " ".join(live.said.split())
+    assert "not in the panel, because no trade of them is reported: 1 (JPN 2021)" in said
+    means = """
+        select abs(forward.actual_qty_kg - bought.kg) <= 1e-6 * bought.kg
+        from marts.ranking_headline as forward
+        join (
+            select exporter_iso3, sum(qty_kg) / 4 as kg from marts.trade_flows
+            where importer_iso3 = 'JPN' and mineral = 'Copper' and category = 'ores'
+            and year between 2019 and 2023 group by 1
+        ) as bought using (exporter_iso3)
+        where importer_iso3 = 'JPN' and mineral = 'Copper' and category = 'ores' and bought.kg > 0
+    """
+    found = live.served(means)
+    assert len(found) > 5 and all(is_mean for (is_mean,) in found)
+
+
+def test_a_year_in_hs_2007_is_read_as_hs_2012(live, publishers):
+    with duckdb.connect(str(live.folder / "warehouse.duckdb"), read_only=True) as connection:
+        ((revision, usd),) = connection.execute(
+            "select hs_revision, sum(value_usd)::double from conformed.int_trade_flow__classified "
+            "where importer_iso3 = 'DEU' and year = 2019 and disposition <> 'unmapped' group by 1"
+        ).fetchall()
+    served = [
+        row["primaryValue"]
+        for row in publishers.comtrade.rows
+        if row["classificationCode"] == "H3" and row["partnerCode"] != 0
+    ]
+    assert revision == "H4"
+    assert usd == pytest.approx(sum(served), rel=1e-9) and len(served) > 900
 
 
 def test_scrap_is_estimated_for_each_importer_and_has_a_portfolio(live):
@@ -170,6 +216,18 @@ def with_new_year(
     }
 
 
+def lagging(
+    figures: dict[str, dict[tuple[str, int], float]],
+) -> dict[str, dict[tuple[str, int], float]]:
+    """Governance ends a year before the others, electricity two."""
+    last = {"EG.ELC.FOSL.ZS": 2022, "EG.ELC.RNWX.ZS": 2022}
+    last |= dict.fromkeys(world_bank.DATABASES["3"], 2023)
+    return {
+        code: {place: v for place, v in known.items() if place[1] <= last.get(code, 2024)}
+        for code, known in figures.items()
+    }
+
+
 @pytest.fixture(scope="module")
 def later(live, publishers, store, trade) -> LiveWarehouse:
     """A year later: everything has moved on."""
@@ -180,7 +238,7 @@ def later(live, publishers, store, trade) -> LiveWarehouse:
     publishers.world_mining_data.files = {
         "/" + world_mining_data.WORKBOOK_PATHS[1]: workbook(production, LATER)
     }
-    publishers.world_bank.figures = with_new_year(figures_until(2024), 2024)
+    publishers.world_bank.figures = lagging(with_new_year(figures_until(2024), 2024))
     publishers.world_bank.governance_prefix = "GOV_WGI_"
     publishers.world_bank.updated = {"2": "2027-07-01", "3": "2026-11-01"}
     new = {"iso3": "XYZ", "name": "Atlantis", "region": "South Asia", "income_group": ""}
@@ -199,7 +257,33 @@ def test_a_year_later_the_window_has_moved_without_a_hand(later):
     assert len(list((later.folder / "releases").glob("*/*/manifest.json"))) == 2
 
 
+def test_a_year_that_came_late_is_in_the_panel(later):
+    years = later.served("select distinct year from marts.import_panel where importer_iso3 = 'JPN'")
+    assert sorted(years) == [(2020,), (2021,), (2022,), (2023,), (2024,)]
+    assert "not in the panel" not in " ".join(later.said.split())
+
+
 def test_what_the_sources_lack_is_said_beside_the_release(later):
     warnings = [line for line in later.said.splitlines() if "is_up_to_date" in line]
     assert any("XYZ (Atlantis)" in line for line in warnings)
     assert not any("is kept but not used" in line for line in warnings)
+
+
+def test_indicators_that_lag_are_carried_forward_flagged_and_counted(later):
+    carried = later.served(
+        "select indicator_id, year, bool_and(is_imputed), count(*) from marts.indicator_values "
+        "where imputation = 'carried_forward' group by all order by all"
+    )
+    assert [row[:3] for row in carried] == [
+        ("fossil", 2023, True), ("fossil", 2024, True), ("renewables", 2023, True),
+        ("renewables", 2024, True), ("wgi", 2024, True),
+    ]  # fmt: skip
+    said = " ".join(later.said.split())
+    total = sum(row[3] for row in carried)
+    assert f"because the World Bank does not have the year yet: {total} (fossil 2023: " in said
+    held = later.served(
+        "select year, wgi_average, is_imputed_wgi_average from marts.import_panel "
+        "where exporter_iso3 = 'CHL' and year >= 2023 group by all order by all"
+    )
+    assert [(year, imputed) for year, _, imputed in held] == [(2023, False), (2024, True)]
+    assert held[0][1] == held[1][1]

@@ -213,3 +213,14 @@ def test_the_outlier_of_papua_new_guinea_is_no_advice(refreshed):
     )
     assert f"{doubtful:.0%} of it estimated from its value" in evidence
     assert share < 0.03 and role not in ("established", "relied_on")  # 23% as reported
+
+
+def test_a_supplier_of_nothing_has_no_share_in_every_table(refreshed):
+    differing = refreshed.served(
+        "select h.mineral, h.category, h.exporter_iso3, h.actual_share, o.actual_share "
+        "from marts.ranking_headline as h join marts.supplier_overview as o "
+        "using (importer_iso3, mineral, category, exporter_iso3) "
+        "where h.actual_share is distinct from o.actual_share "
+        "and coalesce(abs(h.actual_share - o.actual_share) > 1e-12, true)"
+    )
+    assert differing == []

@@ -153,10 +153,10 @@ def test_published_data_without_a_row_of_ours_is_refused(tmp_path, few):
 
 
 def test_a_revision_that_is_not_mapped_is_named(tmp_path, few):
-    rows = [row | {"classificationCode": "H3"} for row in few]
+    rows = [row | {"classificationCode": "H2"} for row in few]
     with (
         ComtradePublisher(rows) as server,
-        pytest.raises(SourceError, match=r"699 reports 2021 in HS revision H3.*maps H5"),
+        pytest.raises(SourceError, match=r"699 reports 2021 in HS revision H2.*maps H5"),
     ):
         fetched(client(server, tmp_path, few), [2021])
 

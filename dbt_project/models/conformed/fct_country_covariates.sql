@@ -10,10 +10,12 @@
 ] -%}
 
 -- Every country in every year of the window, with every gap filled and every filling named. In turn:
--- the World Bank's figure or that of the register of country corrections, then the same country's
--- nearest year of the window (the earlier of two as near), then the median of the year over its
--- region and income group, then over its region, then over all. Medians are of the World Bank's
--- figures only.
+-- the World Bank's figure or that of the register of country corrections, then, of an indicator that
+-- lags, the country's last figure carried forward, then the same country's nearest year of the window
+-- (the earlier of two as near), then the median of the year over its region and income group, then over
+-- its region, then over all. Medians are of the World Bank's figures only. An indicator lags behind in
+-- the last years of the window, two at most, when fewer than half as many countries have it as in its
+-- best year.
 
 with countries as (
 
@@ -32,12 +34,11 @@ window_years as (
 
 ),
 
-observed as (
+figures as (
 
+    -- With the two years before the window, from which its first may be carried forward.
     select
         indicator.*,
-        countries.region,
-        countries.income_group,
         (
             indicator.wgi_control_of_corruption
             + indicator.wgi_government_effectiveness
@@ -48,7 +49,61 @@ observed as (
         ) / 6 as wgi_average,
     from {{ ref('stg_world_bank__indicator') }} as indicator
     inner join countries on indicator.country_iso3 = countries.country_iso3
-    where indicator.year between {{ var('first_year') }} and {{ var('last_year') }}
+    where indicator.year between {{ var('first_year') }} - 2 and {{ var('last_year') }}
+
+),
+
+counts as (
+
+    select
+        year,
+        {%- for indicator in indicators %}
+            count({{ indicator }}) as {{ indicator }},
+            max(count({{ indicator }})) over () as most_{{ indicator }},
+        {%- endfor %}
+    from figures
+    group by year
+
+),
+
+last_years as (
+
+    select
+        {%- for indicator in indicators %}
+            max(year) filter (where {{ indicator }} > 0 and 2 * {{ indicator }} >= most_{{ indicator }})
+                as {{ indicator }},
+        {%- endfor %}
+    from counts
+
+),
+
+observed as (
+
+    select
+        countries.country_iso3,
+        window_years.year,
+        any_value(countries.region) as region,
+        any_value(countries.income_group) as income_group,
+        {%- for indicator in indicators %}
+            max(figures.{{ indicator }}) filter (where figures.year = window_years.year)
+                as own_{{ indicator }},
+            arg_max(figures.{{ indicator }}, figures.year) filter (
+                where
+                figures.{{ indicator }} is not null
+                and figures.year >= last_years.{{ indicator }}
+                and window_years.year <= last_years.{{ indicator }} + 2
+            ) as last_{{ indicator }},
+            coalesce(own_{{ indicator }}, last_{{ indicator }}) as {{ indicator }},
+            own_{{ indicator }} is null and last_{{ indicator }} is not null as is_carried_{{ indicator }},
+        {%- endfor %}
+    from countries
+    cross join window_years
+    cross join last_years
+    inner join figures
+        on
+            countries.country_iso3 = figures.country_iso3
+            and figures.year between window_years.year - 2 and window_years.year
+    group by countries.country_iso3, window_years.year
 
 ),
 
@@ -77,12 +132,14 @@ known as (
         {%- for indicator in indicators %}
             coalesce(
                 register.accepted_{{ indicator }},
-                observed.{{ indicator }},
-                register.approximate_{{ indicator }}
+                observed.own_{{ indicator }},
+                register.approximate_{{ indicator }},
+                observed.last_{{ indicator }}
             ) as {{ indicator }},
             register.accepted_{{ indicator }} is not null
-            or (observed.{{ indicator }} is null and register.approximate_{{ indicator }} is not null)
+            or (observed.own_{{ indicator }} is null and register.approximate_{{ indicator }} is not null)
                 as is_register_{{ indicator }},
+            coalesce(observed.is_carried_{{ indicator }}, false) as is_carried_{{ indicator }},
         {%- endfor %}
     from observed
     full outer join register using (country_iso3, year)
@@ -107,6 +164,8 @@ nearest_year as (
                 as is_observed_{{ indicator }},
             bool_or(known.is_register_{{ indicator }} and known.year = window_years.year)
                 as is_register_{{ indicator }},
+            bool_or(known.is_carried_{{ indicator }} and known.year = window_years.year)
+                as is_carried_{{ indicator }},
         {%- endfor %}
     from countries
     cross join window_years
@@ -169,6 +228,7 @@ filled as (
             ) as {{ indicator }},
             case
                 when nearest_year.is_register_{{ indicator }} then 'register'
+                when nearest_year.is_carried_{{ indicator }} then 'carried_forward'
                 when nearest_year.is_observed_{{ indicator }} then 'observed'
                 when nearest_year.{{ indicator }} is not null then 'nearest_year'
                 when region_income_median.{{ indicator }} is not null then 'region_income_median'

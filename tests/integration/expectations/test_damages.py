@@ -19,10 +19,11 @@ from minerals.errors import SourceError
 from minerals.settings import Settings
 from minerals.sources import providers
 from orchestration.checks import given, previous_release
-from tests.integration.expectations.damages import BUILT, DELIVERED, TRADE, Damage
+from tests.integration.expectations.damages import BUILT, DELIVERED, INDICATORS, TRADE, Damage
 from tests.integration.expectations.gating import copy_of, judged, not_passed
 
 ALL = {damage.name: damage for damage in (*DELIVERED, *BUILT)}
+LATE = ("SP.POP.TOTL", "GC.DOD.TOTL.GD.ZS", "EG.ELC.RNWX.ZS", "CC.EST")
 TRADE_BALANCE = """
     select count(*) as n_rows, sum(v::double) * 1000 as value_usd, j as importer_code,
         t::int as year
@@ -110,6 +111,13 @@ def test_damage_is_caught_by_the_rule_made_for_it(caught, name):
 
 def test_sound_trade_of_these_importers_passes(bench):
     assert bench.caught_by(Damage("nothing", TRADE, "", "from rows")) == []
+
+
+def test_an_indicator_that_lags_two_years_passes(bench):
+    """Its last figures are carried forward (`fct_country_covariates`)."""
+    late = ", ".join(f'if(year > 2021, null, "{code}") as "{code}"' for code in LATE)
+    late = f"select * replace ({late}) from rows"
+    assert bench.caught_by(Damage("two years late", INDICATORS, "", late)) == []
 
 
 def test_every_rule_is_seen_to_fail(bench, caught):

@@ -121,3 +121,13 @@ def test_a_hub_delivers_its_net_exports_and_a_refiner_by_what_it_refines(
     assert products.loc["PER", "capacity_qty_kg"] == 2000.0
     assert products.loc["CHL", "capacity_qty_kg"] == 250.0
     assert ores["supplier_type"].to_dict() == {"CHL": "unknown", "PER": "unknown", "SGP": "hub"}
+
+
+def test_a_year_that_an_importer_has_not_reported_is_no_year_of_its_mean(
+    panel: pd.DataFrame,
+) -> None:
+    japan = panel[panel["year"] == 2022].assign(importer_iso3="JPN")
+    frame = capacity(pd.concat([panel, japan], ignore_index=True), NO_OTHERS, NO_TYPES, 0.25)
+    chile = frame.query("category == 'ores' and exporter_iso3 == 'CHL'").set_index("importer_iso3")
+    assert chile["annual_qty_kg"].to_dict() == {"IND": 200.0, "JPN": 100.0}
+    assert chile["doubtful_qty_kg"].to_dict() == {"IND": 50.0, "JPN": 80.0}

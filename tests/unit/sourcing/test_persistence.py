@@ -99,3 +99,11 @@ def test_any_window_will_do() -> None:
     )
     three = persistence(ranks("AUS", by_year).query("year >= 2021")).iloc[0]
     assert (three["persistence"], three["years_observed"]) == ("recent_entrant", 3)
+
+
+def test_years_that_only_another_importer_has_do_not_count() -> None:
+    japan = ranks("AUS", {2019: 1, 2021: 1}).assign(importer_iso3="JPN")
+    india = ranks("AUS", {2019: 1, 2020: 9, 2021: 1})
+    got = persistence(pd.concat([india, japan])).set_index("importer_iso3")
+    assert got["persistence"].to_dict() == {"IND": "episodic", "JPN": "persistent"}
+    assert got["longest_streak"].to_dict() == {"IND": 1, "JPN": 2}

@@ -32,9 +32,10 @@ def forward_ranking(
     top_k: int = 10,
     draws: int = 200,
     seed: int = 1,
+    forward_years: int | None = None,
     bootstrap: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    choices = Choices(top_k=top_k, simulation_draws=draws, seed=seed)
+    choices = Choices(top_k=top_k, simulation_draws=draws, seed=seed, forward_years=forward_years)
     return ranking.forward_ranking(*tables, choices, bootstrap)
 
 
@@ -109,6 +110,26 @@ def test_the_forward_year_effect_is_that_of_the_panels_years(
     frame = forward_ranking(only, copper_model, covariance, draws=100, seed=1)
     chl = frame.query("mineral == 'Copper' and exporter_iso3 == 'CHL'").iloc[0]
     assert chl["predicted_qty_kg"] == pytest.approx(np.exp(2 + 1 + 1))
+
+
+def test_an_importer_that_lacks_the_last_year_is_ranked_on_its_own_last(
+    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
+) -> None:
+    """Japan has 2019 only: its mean is of one year, and its forward year is that one."""
+    japan = market[market["year"] == 2019].assign(importer_iso3="JPN")
+    models, errors = (
+        pd.concat([frame, frame.assign(importer_iso3="JPN")])
+        for frame in (copper_model, covariance)
+    )
+    both = pd.concat([market, japan], ignore_index=True)
+    frame = forward_ranking(both, models, errors, draws=100, seed=1, forward_years=1)
+    brazil = frame.query("mineral == 'Copper' and exporter_iso3 == 'BRA'").set_index(
+        "importer_iso3"
+    )
+    assert brazil["predicted_qty_kg"].to_dict() == pytest.approx(
+        {"IND": np.exp(2 + 2 + 1), "JPN": np.exp(2 + 2)}
+    )
+    assert brazil["actual_qty_kg"].to_dict() == {"IND": 350.0, "JPN": 400.0}
 
 
 def test_suppliers_behind_a_separated_dummy_rank_last_without_a_quantity(

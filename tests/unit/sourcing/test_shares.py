@@ -45,3 +45,15 @@ def test_window_imports_tell_unknown_from_zero(market: pd.DataFrame) -> None:
     assert np.isnan(per["actual_qty_kg"]) and np.isnan(per["actual_share"])
     assert per["n_unknown_qty"] == 2
     assert frame["actual_share"].sum() == pytest.approx(1.0)
+
+
+def test_a_year_that_an_importer_has_not_reported_is_no_year_of_its_mean(
+    market: pd.DataFrame,
+) -> None:
+    japan = market[market["year"] == 2019].assign(importer_iso3="JPN")
+    frame = window_imports(pd.concat([market, japan], ignore_index=True))
+    chile = frame.query("category == 'ores' and mineral == 'Copper' and exporter_iso3 == 'CHL'")
+    assert chile.set_index("importer_iso3")["actual_qty_kg"].to_dict() == {
+        "IND": 400.0,
+        "JPN": 600.0,
+    }

@@ -13,11 +13,13 @@ from minerals.sourcing.world import (
     FEATURES,
     Pairs,
     Trade,
+    Weights,
     candidates,
     fit_weights,
     near_shares,
     shares,
 )
+from minerals.sourcing.world_tables import _Served
 
 
 def test_trade_is_a_mean_over_years_without_a_countrys_own() -> None:
@@ -91,3 +93,28 @@ def test_a_mixture_finds_the_part_that_foretells() -> None:
     p = rng.dirichlet(np.ones(50), size=2)
     np.testing.assert_allclose(_em(p, p[0]), [1.0, 0.0], atol=0.02)
     np.testing.assert_allclose(_em(p, 0.3 * p[0] + 0.7 * p[1]), [0.3, 0.7], atol=0.02)
+
+
+def test_no_importer_is_ranked_in_a_year_that_it_has_not_reported() -> None:
+    """A and B may buy of each other and C; B has not reported 2020."""
+    trade = SimpleNamespace(category="ores", minerals=("Tin",), countries=("A", "B", "C"))
+    features = np.zeros((len(FEATURES), 1, 3, 3))
+    window = SimpleNamespace(trade=trade, features_of_year=lambda year: features)
+    weights = Weights(np.zeros(len(FEATURES)), np.zeros((3, len(FEATURES))))
+    is_candidate = ~np.eye(3, dtype=bool)[None, :2]
+    served = _Served(
+        SimpleNamespace(window=window, learnt=SimpleNamespace(weights=weights)),  # type: ignore[arg-type]
+        np.array([0, 1]),
+        (np.empty(0), np.empty(0)),
+        is_candidate,
+        np.zeros_like(is_candidate),
+        {},
+    )
+    bought = [("A", "C", 2019, 4.0), ("A", "C", 2020, 5.0), ("B", "C", 2019, 6.0)]
+    columns = ["importer_iso3", "exporter_iso3", "year", "ores_qty_kg"]
+    panel = pd.DataFrame(bought, columns=columns).assign(
+        mineral="Tin", products_qty_kg=0.0, scrap_qty_kg=0.0
+    )
+    annual = served.annual(panel, 10)
+    years = annual.groupby("importer_iso3")["year"].unique().map(sorted).to_dict()
+    assert years == {"A": [2019, 2020], "B": [2019]}

@@ -94,6 +94,15 @@ traded as (
 
 ),
 
+reported as (
+
+    select
+        importer_iso3,
+        year,
+    from {{ reported_years() }}
+
+),
+
 positions as (
 
     select
@@ -110,7 +119,10 @@ positions as (
         shares.world_rank as own_rank,
         shares.is_estimated,
         worlds.stage = 'refined' and traded.mineral is not null as is_metal_on_both_sides,
-        case when is_metal_on_both_sides then coalesce(imports.qty_kg, 0) end as imports_qty_kg,
+        reported.year is not null as is_reported,
+        case
+            when is_metal_on_both_sides and is_reported then coalesce(imports.qty_kg, 0)
+        end as imports_qty_kg,
         case when is_metal_on_both_sides and traded.is_world then coalesce(exports.qty_kg, 0) end
             as exports_qty_kg,
         imports_qty_kg + coalesce(own_quantity_kg, 0) - exports_qty_kg as use_kg,
@@ -125,6 +137,8 @@ positions as (
             and worlds.source_dataset = shares.source_dataset
             and chosen.importer_iso3 = shares.country_iso3
     left join traded on worlds.mineral = traded.mineral and worlds.year = traded.year
+    left join reported
+        on chosen.importer_iso3 = reported.importer_iso3 and worlds.year = reported.year
     left join imports
         on
             worlds.mineral = imports.mineral
@@ -160,6 +174,7 @@ select
         when stage = 'reserves' then 'reserves are no yearly output'
         when stage = 'mined' then 'gross weight against content'
         when not is_metal_on_both_sides then 'no trade line of the metal in the trade data'
+        when not is_reported then 'the trade data have no imports of the country in the year'
         when exports_qty_kg is null then 'the trade data have the imports of some countries only'
         when use_kg <= 0 then 'more is exported than imported and made'
     end as why_null,

@@ -20,19 +20,31 @@ with ranges as (
 
 ),
 
+reported as (
+
+    select
+        importer_iso3,
+        count(*) as n_years,
+    from {{ reported_years() }}
+    where year between {{ var('first_year') }} and {{ var('last_year') }}
+    group by importer_iso3
+
+),
+
 scrap as (
 
     -- A market without a line in the trade data has no figure, which is not zero.
     select
-        importer_iso3,
-        mineral,
-        sum(qty_kg) / (select count(*) from {{ window_years() }}) as qty_kg,
-    from {{ ref('fct_trade_flow') }}
+        trade.importer_iso3,
+        trade.mineral,
+        sum(trade.qty_kg) / any_value(reported.n_years) as qty_kg,
+    from {{ ref('fct_trade_flow') }} as trade
+    inner join reported on trade.importer_iso3 = reported.importer_iso3
     where
-        category = 'scrap'
-        and year between {{ var('first_year') }} and {{ var('last_year') }}
-        and importer_iso3 <> exporter_iso3
-    group by importer_iso3, mineral
+        trade.category = 'scrap'
+        and trade.year between {{ var('first_year') }} and {{ var('last_year') }}
+        and trade.importer_iso3 <> trade.exporter_iso3
+    group by trade.importer_iso3, trade.mineral
 
 )
 

@@ -49,8 +49,16 @@ imports as (
 
 reporters as (
 
-    -- A country whose imports of nothing are in the data (live profile) has unknown imports, not none.
-    select distinct importer_iso3 from flows
+    -- A country whose imports of nothing are in the data (live profile) has unknown imports, not none;
+    -- a year without any is no year of its mean.
+    select
+        importer_iso3,
+        count(*) as n_years,
+    from {{ reported_years() }}
+    where
+        year between {{ var('first_year') }} and {{ var('last_year') }}
+        and importer_iso3 in (select flows.importer_iso3 from flows)
+    group by importer_iso3
 
 ),
 
@@ -154,7 +162,7 @@ known as (
         case when exports.mineral is null then 0.0 else exports.exports_qty_kg / window_length.n_years end
             as exports_qty_kg,
         case
-            when imports.mineral is not null then imports.imports_qty_kg / window_length.n_years
+            when imports.mineral is not null then imports.imports_qty_kg / reporters.n_years
             when reporters.importer_iso3 is not null then 0.0
         end as imports_qty_kg,
     from suppliers

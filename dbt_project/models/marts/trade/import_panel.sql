@@ -1,5 +1,6 @@
 -- What the model is fitted on: for each importer and mineral, every country that produced it or
--- sold it to the importer in any year of the window, in every year of the window.
+-- sold it to the importer in any year of the window, in every year of the window that the importer has
+-- reported.
 
 with importers as (
 
@@ -19,6 +20,16 @@ minerals as (
 window_years as (
 
     select year from {{ window_years() }}
+
+),
+
+reported as (
+
+    select
+        reported_years.importer_iso3,
+        reported_years.year,
+    from {{ reported_years() }} as reported_years
+    inner join window_years on reported_years.year = window_years.year
 
 ),
 
@@ -105,9 +116,9 @@ candidate_years as (
 
     select
         candidates.*,
-        window_years.year,
+        reported.year,
     from candidates
-    cross join window_years
+    inner join reported on candidates.importer_iso3 = reported.importer_iso3
 
 ),
 

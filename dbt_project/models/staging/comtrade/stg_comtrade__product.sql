@@ -9,11 +9,11 @@ with source as (
 renamed as (
 
     select
-        classificationcode as hs_revision,
+        {{ revision_read_as('classificationcode') }} as hs_revision,
         cmdcode as hs_code,
         min(cmddesc) as hs_description,
     from source
-    group by classificationcode, cmdcode
+    group by {{ revision_read_as('classificationcode') }}, cmdcode
 
 )
 

@@ -12,7 +12,7 @@ renamed as (
         cast(reportercode as varchar) as importer_code,
         cast(partnercode as varchar) as exporter_code,
         cast(flowcode as varchar) as flow_code,
-        cast(classificationcode as varchar) as hs_revision,
+        {{ revision_read_as('cast(classificationcode as varchar)') }} as hs_revision,
         cast(cmdcode as varchar) as hs_code,
         cast(partner2code as varchar) as second_partner_code,
         cast(customscode as varchar) as customs_code,

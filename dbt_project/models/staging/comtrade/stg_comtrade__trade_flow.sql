@@ -13,7 +13,7 @@ renamed as (
         cast(period as bigint) as year,
         partnercode as exporter_code,
         reportercode as importer_code,
-        classificationcode as hs_revision,
+        {{ revision_read_as('classificationcode') }} as hs_revision,
         cmdcode as hs_code,
 
         -- measures: to the cent; a net weight of zero beside a value means that none was reported
