@@ -142,6 +142,25 @@ def test_the_backtest_judges_the_world_model_of_scrap(scrapped):
     assert skill
 
 
+def test_the_variants_of_scrap_are_judged(scrapped):
+    judged = dict(
+        scrapped.served(
+            "select variant, coalesce(n_years_left_out::varchar, reason) "
+            "from marts.model_comparison where category = 'scrap' and importer_iso3 = 'IND'"
+        )
+    )
+    assert {judged[name] for name in ("base", "alignment", "agreements", "logistics", "risk")} == {
+        "5"
+    }
+    assert "scrap" in judged["circular_economy"]
+    assert "no ln_scrap_unit_value_ratio" in judged["cost"]  # the file is of some importers' trade
+    of_world = scrapped.served(
+        "select distinct part from marts.world_variants "
+        "where category = 'scrap' and difference_to_base is not null order by 1"
+    )
+    assert of_world == [("dyads",), ("second_stage",)]
+
+
 def test_the_portfolio_recommends_for_scrap(scrapped):
     shares = scrapped.served(
         "select mineral, sum(actual_share), sum(recommended_share) from marts.portfolio_partners "
