@@ -3,7 +3,7 @@
 import altair as alt
 import streamlit as st
 
-from dashboard import filters, reading, show, words
+from dashboard import filters, maps, reading, show, words
 
 NAMED = 7  # countries with a colour of their own
 HEADINGS = {"country_iso3": "Country", "source_dataset": "Source", "world_rank": "Rank",
@@ -73,6 +73,23 @@ if len(steps) == 1:
         f"{words.source(source)} has {steps[0]} alone for {mineral} in {year}: of other stages no "
         "figure by country is available here. Another source may have one."
     )
+
+stage = filters.choice("stage", "Stage on the map", list(steps))
+view = filters.choice("map", "Draw it as", list(maps.DRAWINGS), words=maps.DRAWINGS.get)
+st.subheader(f"Where in the world: {stage}", anchor=False)
+of_stage = shown[shown["step"] == stage].index
+by_country = shares.loc[of_stage].groupby("country_iso3", as_index=False)["share"].sum()
+show.chart(
+    maps.world(by_country, view),
+    by_country,
+    "where_in_the_world",
+    f"Shares of countries in {mineral}, {stage}, {year}, {words.source(source)}",
+    datasets,
+    also,
+)
+st.caption("Grey: the source has no figure of the country.")
+if view == "boundaries":
+    st.caption(maps.DISCLAIMER)
 
 st.subheader("Concentration through the years", anchor=False)
 concentration = reading.rows(

@@ -15,6 +15,7 @@ import duckdb
 import pytest
 from python_calamine import CalamineWorkbook
 
+from dashboard import maps
 from minerals.settings import PROJECT_ROOT
 from tests.integration.conftest import TestWarehouse
 
@@ -221,6 +222,24 @@ def test_a_chart_is_saved_as_a_picture_that_names_its_source(own, reader):
     with reader.page.expect_download() as started:
         reader.page.get_by_role("button", name="Download as PNG").first.click()
     assert Path(started.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_world_is_drawn_in_tiles_and_with_boundaries_on_request(own, reader):
+    choices = {"importer": "IND", "mineral": "Cobalt", "source": "world_mining_data"}
+    reader.open("world_supply", **choices)
+    charts = reader.page.locator('[data-testid="stVegaLiteChart"]')
+    tiles = charts.nth(1).locator("svg text").all_text_contents()
+    assert {"COD", "IND", "NZL"} <= set(tiles)
+    assert maps.DISCLAIMER not in reader.text()
+    countries = own.served("select count(*) from marts.dim_country")[0][0]
+    assert len(reader.page.locator('[aria-roledescription="rect mark"]').all()) >= countries
+    reader.choose("Draw it as", "boundaries")
+    reader.page.get_by_text(maps.DISCLAIMER).wait_for()
+    reader.settled()
+    shapes = charts.nth(1).locator(".mark-shape path")
+    shapes.first.wait_for(state="attached")
+    assert shapes.count() > 200 and reader.choices()["map"] == "boundaries"
+    assert reader.errors() == []
 
 
 @pytest.mark.parametrize("mineral", ["Copper", "Rare Earths"])
