@@ -245,7 +245,8 @@ def _compare(panel: pd.DataFrame, base: _Tried, estimated: list[_Tried], choices
             "top_k_overlap_with_base": float(kept[0]),
         }
         if years:
-            t.row["deviance_left_out"] = float(np.mean([t.left_out[y] for y in years]))
+            deviance = np.mean([t.left_out[year] for year in years])
+            t.row["deviance_left_out"] = float(f"{deviance:.9g}")  # a fit ends near its optimum
         if t is not base:
             _judge(t, bool(years) and n_better >= MIN_BETTER_SHARE * len(years), choices)
 
