@@ -131,7 +131,7 @@ def test_every_page_opens_without_an_error(own, reader, page, importer):
     assert reader.choices().get("importer", importer) == importer
     charts = reader.page.locator('[data-testid="stVegaLiteChart"]')
     pictures = reader.page.get_by_role("button", name="Download as PNG")
-    assert charts.count() == pictures.count()
+    playwright.expect(pictures).to_have_count(charts.count(), timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(
