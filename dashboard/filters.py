@@ -40,7 +40,8 @@ def importer() -> str:
     """The importing country, of those that the release holds."""
     held = reading.rows("select distinct importer_iso3 from marts.ppml_fit order by 1")
     first = reading.settings().first_importer
-    return choice("importer", "Importer", list(held["importer_iso3"]), first, words=country)
+    by_name = sorted(held["importer_iso3"], key=country)
+    return choice("importer", "Importer", by_name, first, words=country)
 
 
 def mineral(**options: Any) -> str:

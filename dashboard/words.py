@@ -136,7 +136,8 @@ def in_reading_unit(values: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 def is_share(column: str) -> bool:
     """Whether a column holds shares, probabilities or growth, which tables show in per cent."""
-    return bool({"share", "probability", "growth", "cagr", "saved"} & set(column.split("_")))
+    parts = {"share", "probability", "growth", "cagr", "saved"}
+    return bool(parts & set(column.split("_"))) or column.startswith("change_on_")
 
 
 def amount(value: float | None, unit: str = "") -> str:

@@ -58,7 +58,7 @@ def header() -> None:
     facts = reading.rows("from marts.dim_release").iloc[0]
     st.caption(
         f"Release `{release.release_id}` · published {release.made_at:%d %B %Y %H:%M} UTC, "
-        f"{age} ago · years {facts['first_year']}-{facts['last_year']} · "
+        f"{age} ago · model of {facts['first_year']}-{facts['last_year']} · "
         f"importers: {facts['n_importers']} · {facts['profile']} data"
     )
     newer_release()

@@ -141,7 +141,7 @@ show.chart(
         alt.X("n_values:Q", title="Share of the values", stack="normalize",
               axis=alt.Axis(format="%")),
         alt.Y("study_name:N", title=None, sort=None, axis=alt.Axis(labelLimit=420)),
-        show.colour("how", ways, ["#D0D0D0", *show.COLOURS[:5]], columns=3),
+        show.colour("how", ways, ["#D0D0D0", *show.COLOURS], columns=3),
         alt.Order("place:Q"),
         tooltip=show.tips("study_name", "how", n_values=","),
     ),

@@ -81,7 +81,8 @@ if measure == "unit_value":
             .mark_line(point=True)
             .encode(
                 alt.X("year:O", title=None, axis=show.YEAR_AXIS),
-                alt.Y("price:Q", title="USD per kg"),
+                alt.Y("price:Q", title="USD per kg, logarithmic",
+                      scale=alt.Scale(type="log"), axis=alt.Axis(format="~g")),
                 show.colour("who", names.values()),
                 alt.StrokeDash("who:N", title=None, sort=list(names.values())),
                 tooltip=show.tips("who", "year", price=".3s"),
@@ -90,7 +91,7 @@ if measure == "unit_value":
             "unit_values",
             f"Unit value, USD per kg, of the importer and of the world: {market.words}",
             show.TRADE,
-        )
+        )  # fmt: skip
         st.caption(
             "All HS codes of the market together; flows of unknown or doubtful weight are left "
             "out. A unit value is no price of one quality: the mix of goods changes too."

@@ -9,7 +9,8 @@ from minerals.names import CATEGORIES
 STAGES = {"mined": "Mined", "refined": "Refined", "reserves": "Reserves"}
 LARGEST = 6
 HEADINGS = {"headline_rank": "Rank", "exporter_iso3": "Supplier", "supplier_type": "Type",
-            "rank_low": "from", "rank_high": "to", "top_k_probability": "Probability of leading",
+            "rank_low": "Rank, low", "rank_high": "high",
+            "top_k_probability": "Probability of leading",
             "actual_share": "Today", "recommended_share": "Recommended"}  # fmt: skip
 
 importer, mineral = filters.importer(), filters.mineral()

@@ -62,13 +62,13 @@ show.tiles(
 )
 
 st.subheader("The most concentrated markets", anchor=False)
-risky = bought.head(12)
+risky = bought.head(12).sort_values("top1_share", ascending=False)
 shown = words.readable(risky)
 shown["market"] = words.markets(shown)
 bar = alt.Chart(shown, height=show.height(len(shown))).encode(
     alt.X(
         "top1_share:Q",
-        title="Share of the largest supplier in the imports of the window",
+        title="Share of the largest supplier in the imports of the model's years",
         axis=alt.Axis(format="%"),
         scale=alt.Scale(domain=[0, 1]),
     ),

@@ -234,7 +234,7 @@ with_effects = reading.rows(
 )
 if not show.empty(with_effects, "exports before and after measures"):
     of_event = dict(zip(with_effects["event_id"], with_effects["event"], strict=True))
-    event = filters.choice("event", "Measure looked back at", list(of_event), words=of_event.get)
+    event = filters.choice("event", "Past measure to look at", list(of_event), words=of_event.get)
     effects = reading.rows(
         """
         select mineral, category, hs_code, year, years_from_effective, exports_qty_kg,

@@ -44,7 +44,8 @@ shares = reading.rows(
 also = show.USGS if source.startswith("usgs") else ""
 datasets = () if also else ("production",)
 
-st.subheader(f"Mined beside refined, {year}", anchor=False)
+stages = dict.fromkeys(shares.loc[shares["share"] > 0, "stage"])
+st.subheader(f"{' beside '.join(stages).capitalize()}, {year}", anchor=False)
 shown = words.readable(shares[shares["share"] > 0])
 shown["step"] = shown["stage"].where(shown["form"] == "", shown["stage"] + ": " + shown["form"])
 leaders = shown.sort_values("share", ascending=False)["country_iso3"].unique()[:NAMED]
