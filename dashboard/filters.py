@@ -36,12 +36,16 @@ class Market:
 OF_MARKET = "importer_iso3 = $importer and mineral = $mineral and category = $category"
 
 
+def importers() -> list[str]:
+    """The importing countries that the release holds, by name."""
+    held = reading.rows("select distinct importer_iso3 from marts.ppml_fit")
+    return sorted(held["importer_iso3"], key=country)
+
+
 def importer() -> str:
-    """The importing country, of those that the release holds."""
-    held = reading.rows("select distinct importer_iso3 from marts.ppml_fit order by 1")
+    """One of `importers`; first the one that the settings name first."""
     first = reading.settings().first_importer
-    by_name = sorted(held["importer_iso3"], key=country)
-    return choice("importer", "Importer", by_name, first, words=country)
+    return choice("importer", "Importer", importers(), first, words=country)
 
 
 def mineral(**options: Any) -> str:

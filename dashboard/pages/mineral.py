@@ -13,7 +13,13 @@ HEADINGS = {"headline_rank": "Rank", "exporter_iso3": "Supplier", "supplier_type
             "top_k_probability": "Probability of leading",
             "actual_share": "Today", "recommended_share": "Recommended"}  # fmt: skip
 
+COMPARED = {"importer_iso3": "Importer", "top1_exporter_iso3": "Largest supplier",
+            "top1_share": "Its share", "top3_share": "Three largest", "n_suppliers": "Suppliers",
+            "hhi_actual": "Herfindahl today", "hhi_recommended": "recommended"}  # fmt: skip
+
 importer, mineral = filters.importer(), filters.mineral()
+others = [other for other in filters.importers() if other != importer]
+beside = filters.choices("beside", "Compare with", others, words=words.country) if others else []
 asked = {"importer": importer, "mineral": mineral}
 show.title(mineral, f"What is there to know of {mineral} for {words.country(importer)}?")
 
@@ -113,6 +119,22 @@ if not show.empty(bought, f"imports of {mineral} by {words.country(importer)}"):
         f"Imports of {mineral} by {importer}, USD, by category and year",
         show.TRADE,
     )
+
+if beside:
+    st.subheader("Beside other importers", anchor=False)
+    compared = reading.rows(
+        """
+        select category, c.importer_iso3, top1_exporter_iso3, top1_share, top3_share, n_suppliers,
+            c.hhi_actual, hhi_recommended, strategy
+        from marts.portfolio_concentration as c
+        inner join marts.portfolio_strategy using (importer_iso3, mineral, category)
+        where mineral = $mineral and list_contains($importers, c.importer_iso3)
+        order by category, list_position($importers, c.importer_iso3)
+        """,
+        mineral=mineral,
+        importers=(importer, *beside),
+    )
+    show.table(compared, "beside", headings=COMPARED, missing="no imports")
 
 with st.container(key="second_sheet"):
     st.subheader("From whom to buy", anchor=False)

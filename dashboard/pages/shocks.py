@@ -53,6 +53,7 @@ hit = losses(partners, lost)[[
 ]]  # fmt: skip
 hit["is_doubtful"] = hit.set_index(["mineral", "category"]).index.isin(doubtful.index)
 
+st.markdown("Below: [measures of other countries](#measures), [what past measures did](#past).")
 st.subheader(f"{words.country(importer)} without {without}", anchor=False)
 if hit.empty:
     st.info("Nothing of known quantity is lost. Pick the suppliers to lose in the side bar.")
@@ -138,7 +139,7 @@ if kind != "event":
 if not show.empty(standing, f"{KINDS[kind]}, {words.country(importer)}"):
     show.table(standing, "standing_shocks", headings=HEADINGS)
 
-st.subheader("Measures of other countries", anchor=False)
+st.subheader("Measures of other countries", anchor="measures")
 exposure = reading.rows(
     """
     select event, x.mineral, x.category, lost_share_full, lost_share_expected, exposure_basis,
@@ -222,7 +223,7 @@ if not show.empty(events, "dated measures"):
         "not in force, and its last day is not recorded."
     )
 
-st.subheader("What past measures did", anchor=False)
+st.subheader("What past measures did", anchor="past")
 with_effects = reading.rows(
     """
     select event_id, any_value(event) as event, min(from_date) as from_date

@@ -378,6 +378,10 @@ def test_any_supplier_can_be_lost(own, reader):
             "where importer_iso3 = 'JPN' and exporter_iso3 = 'AUS'",
         ),
         (
+            "mineral", {"mineral": "Rare Earths", "beside": "IND"}, "beside", "hhi_actual",
+            "select hhi_actual from marts.portfolio_concentration where mineral = 'Rare Earths'",
+        ),
+        (
             "study", {"verdict": "near"}, "figure_checks", "computed_value",
             "select computed_value from marts.figure_checks where verdict = 'near'",
         ),
