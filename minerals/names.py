@@ -67,6 +67,9 @@ EVERY_IMPORTER: Final = "ALL"
 STUDY_IMPORTER: Final = "IND"
 """The importer whose trade the study models."""
 
+WEAKEST_FIRST = ("unverified", "modelled", "single_source", "verified")
+"""Evidence labels of cited figures, as the macro `weakest_label` orders them."""
+
 
 def quantity_column(category: str) -> str:
     """Name of the panel's import quantity (kg) of a category; ValueError when unknown."""

@@ -148,7 +148,7 @@ class _KeptImporters(PydanticBaseSettingsSource):
         try:
             kept = _countries(file.read_text(encoding="utf-8"))
         except UnicodeDecodeError as error:
-            raise SettingsError(f"{file} is not UTF-8 text: delete it, add importers.") from error
+            raise SettingsError(f"{file} is not UTF-8 text: delete the file.") from error
         except ValueError as error:
             raise SettingsError(f"{file}: {error}, one a line; or delete the file.") from error
         except OSError:

@@ -1,4 +1,4 @@
-"""Draws docs/figures/dashboard_<page>.png, one a page, from the served release: `make figures`."""
+"""Draws docs/figures/dashboard_<page>.png, one per page, from the release: `make figures`."""
 
 import io
 import shutil

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from minerals import marts
-from minerals.names import MARKET, SUPPLIER
+from minerals.names import MARKET, SUPPLIER, WEAKEST_FIRST
 
 IMPORTS, WORLD_SUPPLY, NONE = "imports", "world_supply", "none"
 # What stands in where the importer's trade is not in the data: world output of the stage that the
@@ -163,7 +163,7 @@ def policy_options(
             "preconditions": "; ".join(chosen["preconditions"].dropna()),
             "source_id": ", ".join(sorted(set(chosen["source_id"]))),
             "location": "; ".join(dict.fromkeys(chosen["location"])),
-            "evidence_label": max(chosen["evidence_label"], default=""),
+            "evidence_label": min(chosen["evidence_label"], key=WEAKEST_FIRST.index, default=""),
         }
 
     rows: list[dict[Any, Any]] = []

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from minerals.errors import ReleaseError
+from minerals.names import WEAKEST_FIRST
 from orchestration.cli import common, names
 
 app = typer.Typer()
@@ -72,9 +73,8 @@ _SECTIONS = {
             coalesce(string_agg(name, '; ' order by name)
                 filter (mode = 'bilateral' or scope = 'minerals'), 'none available') as agreements,
             count(agreement_id) as "all in the register",
-            coalesce(min_by(evidence_label, list_position(
-                ['unverified', 'modelled', 'single_source', 'verified'], evidence_label)), '')
-                as "weakest label"
+            coalesce(min_by(evidence_label,
+                list_position({list(WEAKEST_FIRST)}, evidence_label)), '') as "weakest label"
         from top
         left join (from marts.partner_agreements where importer_iso3 = buyer())
             on exporter_iso3 = partner_iso3

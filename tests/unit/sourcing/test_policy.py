@@ -161,6 +161,9 @@ def test_options_follow_strategy_category_and_core_partners():
         "Tin": "recycle",
     }
     assert found["core_partners"].to_dict() == {"Copper": "AUS", "Tin": ""}
+    instruments["evidence_label"] = ["verified", "unverified", "modelled", "single_source"]
+    labels = policy_options(strategies, instruments, core).set_index("mineral")["evidence_label"]
+    assert labels.to_dict() == {"Copper": "unverified", "Tin": "single_source"}  # the weakest
 
 
 def test_the_market_with_most_to_lose_comes_first():
