@@ -15,12 +15,12 @@ import duckdb
 import pytest
 from python_calamine import CalamineWorkbook
 
-from dashboard import maps
 from minerals.settings import PROJECT_ROOT
 from tests.integration.conftest import TestWarehouse
 
 pytest.importorskip("streamlit", reason="`make setup-dashboard` installs the dashboard's packages")
 playwright = pytest.importorskip("playwright.sync_api", reason="`make setup-dashboard`")
+maps = pytest.importorskip("dashboard.maps", reason="`make setup-dashboard`")
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 

@@ -3,9 +3,11 @@
 import json
 
 import pandas as pd
+import pytest
 
-from dashboard import maps
 from minerals.settings import PROJECT_ROOT
+
+maps = pytest.importorskip("dashboard.maps", reason="`make setup-dashboard`")
 
 SEEDS = PROJECT_ROOT / "dbt_project" / "seeds"
 
