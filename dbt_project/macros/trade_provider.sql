@@ -81,7 +81,7 @@
             importer_code,
             year,
             cast(value_thousand_usd as varchar) as value_thousand_usd,
-            cast(quantity_t as varchar) as quantity_t,
+            cast(quantity_t as varchar) as quantity_t
         from {{ ref('stg_comtrade__supplement') }}
         {%- endif %}
     )

@@ -32,12 +32,12 @@
         {% if is_live() -%}
             select distinct
                 importer_iso3,
-                year,
+                year
             from {{ ref('fct_trade_flow') }}
         {%- else -%}
             select
                 importers.importer_iso3,
-                years.year,
+                years.year
             from (select distinct importer_iso3 from {{ ref('fct_trade_flow') }}) as importers
             cross join (
                 select year from {{ window_years() }}

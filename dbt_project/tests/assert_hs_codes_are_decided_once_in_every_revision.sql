@@ -3,7 +3,7 @@
 -- are traded and no others). A code that the revisions before and after one decide on exists in it too.
 {{ config(meta={
     'description': 'HS codes exist, are either mapped or out of scope, in every revision that has them, without stray spaces.',
-    'dagster': {'ref': {'name': 'dim_hs_code'}},
+    'dagster': {'ref': {'name': 'dim_hs_code'}}
 }) }}
 
 with codes as (
@@ -18,7 +18,7 @@ decided as (
         *,
         -- HS92, 2012, 2017, 2022
         list_position(['H0', 'H4', 'H5', 'H6'], hs_revision) as place,
-        lead(place) over (partition by hs_code order by place) as next_place,
+        lead(place) over (partition by hs_code order by place) as next_place
     from codes
     where scope <> 'unmapped'
 
@@ -27,7 +27,7 @@ decided as (
 select
     'a text begins or ends with a space, or holds a non-breaking one' as problem,
     hs_revision,
-    hs_code,
+    hs_code
 from decided
 where
     regexp_matches(
@@ -39,14 +39,14 @@ union all
 select
     'both mapped (' || mineral || ') and out of scope (' || commodity || '): delete one row' as problem,
     hs_revision,
-    hs_code,
+    hs_code
 from decided
 where scope = 'out_of_scope' and mineral is not null
 union all
 select
     'there is no such code in HS92: look it up in the list of that revision' as problem,
     hs_revision,
-    hs_code,
+    hs_code
 from decided
 where
     hs_revision = 'H0'
@@ -56,7 +56,7 @@ union all
 select
     'mapped in H4 and forgotten in H0: map it, or declare it out of scope' as problem,
     codes.hs_revision,
-    codes.hs_code,
+    codes.hs_code
 from codes
 inner join decided on codes.hs_code = decided.hs_code
 where
@@ -69,7 +69,7 @@ union all
 select
     'decided on in an earlier and a later revision, forgotten here' as problem,
     ['H0', 'H4', 'H5', 'H6'][place + 1] as hs_revision,
-    hs_code,
+    hs_code
 from decided
 where next_place = place + 2
 order by hs_code, hs_revision, problem

@@ -2,7 +2,7 @@
 -- in the panel: a zero there would say that nothing was bought. They are counted and named.
 {{ config(severity='warn', enabled=var('profile') == 'live', meta={
     'description': 'Every importer of the settings has reported every year of the window; a year that it has not is left out of its panel and its means.',
-    'dagster': {'ref': {'name': 'fct_trade_flow'}},
+    'dagster': {'ref': {'name': 'fct_trade_flow'}}
 }) }}
 
 with importers as (
@@ -21,7 +21,7 @@ reported as (
 
     select
         importer_iso3,
-        year,
+        year
     from {{ reported_years() }}
 
 ),
@@ -31,7 +31,7 @@ missing as (
     select
         importers.importer_iso3 || ' ' || string_agg(window_years.year, ', ' order by window_years.year)
             as named,
-        count(*) as n_years,
+        count(*) as n_years
     from importers
     cross join window_years
     anti join reported
@@ -42,6 +42,6 @@ missing as (
 
 select
     'years of importers that are not in the panel, because no trade of them is reported: ' || sum(n_years)
-    || ' (' || string_agg(named, '; ' order by named) || ')' as problem,
+    || ' (' || string_agg(named, '; ' order by named) || ')' as problem
 from missing
 having count(*) > 0

@@ -2,7 +2,7 @@
 -- candidate has every year that the importer has reported; no imports are lost on the way into the panel.
 {{ config(meta={
     'description': 'The panel has every importer, every reported year of each candidate, and the value and quantity of all conformed imports.',
-    'dagster': {'ref': {'name': 'import_panel'}},
+    'dagster': {'ref': {'name': 'import_panel'}}
 }) }}
 
 with importers as (
@@ -21,7 +21,7 @@ reported as (
 
     select
         reported_years.importer_iso3,
-        list(reported_years.year order by reported_years.year) as all_years,
+        list(reported_years.year order by reported_years.year) as all_years
     from {{ reported_years() }} as reported_years
     inner join window_years on reported_years.year = window_years.year
     group by reported_years.importer_iso3
@@ -37,7 +37,7 @@ panel as (
         year,
         ores_value_usd + products_value_usd + scrap_value_usd as value_usd,
         coalesce(ores_qty_kg, 0) + coalesce(products_qty_kg, 0) + coalesce(scrap_qty_kg, 0) as qty_kg,
-        ores_estimated_qty_kg + products_estimated_qty_kg + scrap_estimated_qty_kg as estimated_qty_kg,
+        ores_estimated_qty_kg + products_estimated_qty_kg + scrap_estimated_qty_kg as estimated_qty_kg
     from {{ ref('import_panel') }}
 
 ),
@@ -51,7 +51,7 @@ purchases as (
         trade.year,
         cast(trade.value_usd as double) as value_usd,
         coalesce(trade.qty_kg, 0) as qty_kg,
-        case when trade.is_qty_estimated then trade.qty_kg else 0 end as estimated_qty_kg,
+        case when trade.is_qty_estimated then trade.qty_kg else 0 end as estimated_qty_kg
     from {{ ref('fct_trade_flow') }} as trade
     inner join importers on trade.importer_iso3 = importers.importer_iso3
     inner join window_years on trade.year = window_years.year
@@ -59,7 +59,7 @@ purchases as (
     union all by name
     select
         * exclude (exporter_iso3),
-        'panel' as side,
+        'panel' as side
     from panel
 
 ),
@@ -82,7 +82,7 @@ compared as (
 select
     'the importer is no country of the seed `countries`, or bought nothing in the window' as problem,
     importers.importer_iso3,
-    sum(compared.panel_value_usd) as panel_value_usd,
+    sum(compared.panel_value_usd) as panel_value_usd
 from importers
 left join {{ ref('dim_country') }} as countries on importers.importer_iso3 = countries.country_iso3
 left join compared on importers.importer_iso3 = compared.importer_iso3
@@ -94,7 +94,7 @@ select
     panel.importer_iso3,
     panel.exporter_iso3,
     panel.mineral,
-    list(panel.year order by panel.year) as years,
+    list(panel.year order by panel.year) as years
 from panel
 left join reported on panel.importer_iso3 = reported.importer_iso3
 group by panel.importer_iso3, panel.exporter_iso3, panel.mineral, reported.all_years
@@ -102,7 +102,7 @@ having years is distinct from reported.all_years
 union all by name
 select
     'the imports of the year are not all in the panel, or not once' as problem,
-    *,
+    *
 from compared
 where
     abs(trade_value_usd - panel_value_usd) >= 0.01

@@ -2,14 +2,14 @@
 -- figures, every country name and unit is known, and every raw row is classified once.
 {{ config(meta={
     'description': 'Every sheet that a mineral names has figures, country names and units are known, and no raw row is lost.',
-    'dagster': {'ref': {'name': 'int_production__classified'}},
+    'dagster': {'ref': {'name': 'int_production__classified'}}
 }) }}
 
 with classified as (
 
     select
         *,
-        regexp_replace(trim(country_name), '\s+', ' ', 'g') as tidy_name,
+        regexp_replace(trim(country_name), '\s+', ' ', 'g') as tidy_name
     from {{ ref('int_production__classified') }}
 
 ),
@@ -35,7 +35,7 @@ raw_sheets as (
     select
         sheet,
         count(*) as n_rows,
-        coalesce(sum(quantity), 0) as quantity,
+        coalesce(sum(quantity), 0) as quantity
     from {{ source('raw', 'production') }}
     group by sheet
 
@@ -46,7 +46,7 @@ classified_sheets as (
     select
         sheet,
         count(*) as n_rows,
-        coalesce(sum(quantity), 0) as quantity,
+        coalesce(sum(quantity), 0) as quantity
     from classified
     group by sheet
 
@@ -60,7 +60,7 @@ select
     0 as n_rows,
     null as raw_n_rows,
     null as quantity,
-    null as raw_quantity,
+    null as raw_quantity
 from {{ ref('dim_mineral') }} as minerals
 anti join figures on minerals.mineral = figures.mineral
 where minerals.has_production_data
@@ -72,7 +72,7 @@ select
     count(*) as n_rows,
     null as raw_n_rows,
     sum(quantity) as quantity,
-    null as raw_quantity,
+    null as raw_quantity
 from classified
 where tidy_name not in (select known_names.tidy_name from known_names)
 group by country_name, country_code
@@ -84,7 +84,7 @@ select
     count(*) as n_rows,
     null as raw_n_rows,
     sum(quantity) as quantity,
-    null as raw_quantity,
+    null as raw_quantity
 from classified
 where mineral is not null and quantity is not null and production_kg is null
 group by sheet, unit
@@ -96,7 +96,7 @@ select
     classified_sheets.n_rows,
     raw_sheets.n_rows as raw_n_rows,
     classified_sheets.quantity,
-    raw_sheets.quantity as raw_quantity,
+    raw_sheets.quantity as raw_quantity
 from raw_sheets
 full outer join classified_sheets using (sheet)
 where

@@ -5,7 +5,7 @@
     severity='warn',
     meta={
         'description': 'No raw trade or production row breaks a rule (warning: such rows are set aside, not used).',
-        'dagster': {'ref': {'name': 'int_trade_flow__classified'}},
+        'dagster': {'ref': {'name': 'int_trade_flow__classified'}}
     }
 ) }}
 
@@ -18,7 +18,7 @@ select
     hs_code as what,
     value_usd,
     quantity_t as quantity,
-    quantity_unit as unit,
+    quantity_unit as unit
 from {{ ref('int_trade_flow__classified') }}
 where disposition = 'quarantined'
 union all
@@ -31,7 +31,7 @@ select
     sheet as what,
     null as value_usd,
     quantity,
-    unit,
+    unit
 from {{ ref('int_production__classified') }}
 where disposition = 'quarantined'
 order by problem, dataset, year, importer, exporter, what

@@ -1,7 +1,7 @@
 -- As in the live profile: the partners of a line that is used add up to its World row, within 0.1%.
 {{ config(enabled=var('profile') == 'bundled', meta={
     'description': 'The partners of each line of the UN Comtrade file that completes the bundle add up to its World row within 0.1%, where it has one.',
-    'dagster': {'ref': {'name': 'stg_comtrade__supplement'}},
+    'dagster': {'ref': {'name': 'stg_comtrade__supplement'}}
 }) }}
 
 with used as (
@@ -10,7 +10,7 @@ with used as (
         importer_code,
         year,
         hs_revision,
-        hs_code,
+        hs_code
     from {{ ref('stg_comtrade__supplement') }}
 
 ),
@@ -22,7 +22,7 @@ compared as (
         flow.year,
         flow.hs_code,
         sum(flow.value_usd) filter (where flow.exporter_code = '0') as world_value_usd,
-        sum(flow.value_usd) filter (where flow.exporter_code <> '0') as partners_value_usd,
+        sum(flow.value_usd) filter (where flow.exporter_code <> '0') as partners_value_usd
     from {{ ref('stg_comtrade__reported_flow') }} as flow
     semi join used
         on

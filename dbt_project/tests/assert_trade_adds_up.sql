@@ -2,14 +2,14 @@
 -- raw trade; and of the rows that it calls conformed or non-country, the facts have the same.
 {{ config(meta={
     'description': 'Rows, value (to the cent) and quantity of the raw trade equal those of trade_balance, and these those of the facts, per importer and year.',
-    'dagster': {'ref': {'name': 'trade_balance'}},
+    'dagster': {'ref': {'name': 'trade_balance'}}
 }) }}
 
 with balance as (
 
     select
         *,
-        coalesce(importer_iso3, importer_code) as importer,
+        coalesce(importer_iso3, importer_code) as importer
     from {{ ref('trade_balance') }}
 
 ),
@@ -21,7 +21,7 @@ facts as (
         importer_iso3 as importer,
         year,
         value_usd,
-        reported_qty_kg as qty_kg,
+        reported_qty_kg as qty_kg
     from {{ ref('fct_trade_flow') }}
     union all
     select
@@ -29,7 +29,7 @@ facts as (
         coalesce(importer_iso3, importer_code) as importer,
         year,
         value_usd,
-        qty_kg,
+        qty_kg
     from {{ ref('fct_trade_flow_non_country') }}
 
 ),
@@ -43,7 +43,7 @@ sides as (
         year,
         count(*) as n_rows,
         sum(cast(value_thousand_usd as decimal(38, 5))) * 1000 as value_usd,
-        sum(cast(quantity_t as decimal(38, 5))) * 1000 as qty_kg,
+        sum(cast(quantity_t as decimal(38, 5))) * 1000 as qty_kg
     from {{ raw_trade_rows() }} as trade
     group by importer_code, year
     union all
@@ -54,7 +54,7 @@ sides as (
         year,
         sum(n_rows) as n_rows,
         sum(value_usd) as value_usd,
-        sum(cast(qty_kg as decimal(38, 3))) as qty_kg,
+        sum(cast(qty_kg as decimal(38, 3))) as qty_kg
     from balance
     group by importer_code, year
     union all
@@ -65,7 +65,7 @@ sides as (
         year,
         sum(n_rows) as n_rows,
         sum(value_usd) as value_usd,
-        sum(cast(qty_kg as decimal(38, 3))) as qty_kg,
+        sum(cast(qty_kg as decimal(38, 3))) as qty_kg
     from balance
     where disposition in ('conformed', 'non_country')
     group by disposition, importer, year
@@ -77,7 +77,7 @@ sides as (
         year,
         count(*) as n_rows,
         sum(value_usd) as value_usd,
-        sum(cast(qty_kg as decimal(38, 3))) as qty_kg,
+        sum(cast(qty_kg as decimal(38, 3))) as qty_kg
     from facts
     group by disposition, importer, year
 

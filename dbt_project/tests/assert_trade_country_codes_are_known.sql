@@ -2,14 +2,14 @@
 -- 39% of a country's imports. Add it to seeds/country_aliases.csv or non_country_partners.csv.
 {{ config(meta={
     'description': 'Every country code in the trade rows is in country_aliases or non_country_partners.',
-    'dagster': {'ref': {'name': 'int_trade_flow__classified'}},
+    'dagster': {'ref': {'name': 'int_trade_flow__classified'}}
 }) }}
 
 with known as (
 
     select
         code_system,
-        code,
+        code
     from {{ ref('int_country_code__resolved') }}
 
 )
@@ -21,7 +21,7 @@ with known as (
         count(*) as n_rows,
         sum(flow.value_usd) as value_usd,
         min(flow.year) as first_year,
-        max(flow.year) as last_year,
+        max(flow.year) as last_year
     from {{ ref('int_trade_flow__classified') }} as flow
     anti join known
         on

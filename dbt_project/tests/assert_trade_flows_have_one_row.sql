@@ -12,7 +12,7 @@ select
     hs_code,
     year,
     count(*) as n_rows,
-    sum(value_usd) as value_usd,
+    sum(value_usd) as value_usd
 from {{ ref('fct_trade_flow') }}
 group by importer_iso3, exporter_iso3, hs_revision, hs_code, year
 having count(*) > 1

@@ -4,7 +4,7 @@ with countries as (
         iso3 as country_iso3,
         iso2 as country_iso2,
         m49_code,
-        name as country_name,
+        name as country_name
     from {{ ref('countries') }}
 
 ),
@@ -40,7 +40,7 @@ select
     geography.main_city_longitude_deg as longitude_deg,
 
     -- coverage
-    economies_with_indicators.country_iso3 is not null as has_indicators,
+    economies_with_indicators.country_iso3 is not null as has_indicators
 from countries
 left join geography on countries.country_iso3 = geography.country_iso3
 left join economies_with_indicators

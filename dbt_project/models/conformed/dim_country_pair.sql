@@ -7,7 +7,7 @@ with cities as (
         country_iso3,
         region,
         radians(latitude_deg) as latitude_rad,
-        radians(longitude_deg) as longitude_rad,
+        radians(longitude_deg) as longitude_rad
     from {{ ref('dim_country') }}
 
 ),
@@ -20,7 +20,7 @@ pairs as (
         importer.region = exporter.region as is_same_region,
         sin(importer.latitude_rad) * sin(exporter.latitude_rad)
         + cos(importer.latitude_rad) * cos(exporter.latitude_rad)
-        * cos(importer.longitude_rad - exporter.longitude_rad) as cosine_of_angle,
+        * cos(importer.longitude_rad - exporter.longitude_rad) as cosine_of_angle
     from cities as importer
     inner join cities as exporter on importer.country_iso3 <> exporter.country_iso3
 
@@ -44,7 +44,7 @@ select
     -- ties
     coalesce(ties.is_contiguous, false) as is_contiguous,
     coalesce(ties.has_common_official_language, false) as has_common_official_language,
-    coalesce(ties.has_colonial_tie, false) as has_colonial_tie,
+    coalesce(ties.has_colonial_tie, false) as has_colonial_tie
 from pairs
 left join ties
     on

@@ -9,7 +9,7 @@ with reference_codes as (
     select
         hs_revision,
         hs_code,
-        hs_description,
+        hs_description
     from {{ trade_product() }}
 
 ),
@@ -31,7 +31,7 @@ mapped_codes as (
         category,
         is_mixed,
         nullif(mix_note, '') as mix_note,
-        nullif(reason, '') as reason,
+        nullif(reason, '') as reason
     from {{ ref('hs_mineral_map') }}
 
 ),
@@ -42,7 +42,7 @@ out_of_scope_codes as (
         hs_revision,
         hs_code,
         commodity,
-        nullif(reason, '') as reason,
+        nullif(reason, '') as reason
     from {{ ref('hs_out_of_scope') }}
 
 ),
@@ -51,7 +51,7 @@ traded_codes as (
 
     select distinct
         hs_revision,
-        hs_code,
+        hs_code
     from {{ trade_flow() }}
 
 ),
@@ -60,22 +60,22 @@ all_codes as (
 
     select
         hs_revision,
-        hs_code,
+        hs_code
     from reference_codes
     union
     select
         hs_revision,
-        hs_code,
+        hs_code
     from mapped_codes
     union
     select
         hs_revision,
-        hs_code,
+        hs_code
     from out_of_scope_codes
     union
     select
         hs_revision,
-        hs_code,
+        hs_code
     from traded_codes
 
 )
@@ -100,7 +100,7 @@ select
     coalesce(out_of_scope_codes.reason, mapped_codes.reason) as reason,
 
     -- coverage
-    traded_codes.hs_code is not null as has_trade,
+    traded_codes.hs_code is not null as has_trade
 from all_codes
 left join reference_codes
     on all_codes.hs_revision = reference_codes.hs_revision and all_codes.hs_code = reference_codes.hs_code

@@ -5,7 +5,7 @@ with minerals as (
         nullif(symbol, '') as symbol,
         nullif(production_sheet, '') as production_sheet,
         is_grouped,
-        nullif(note, '') as note,
+        nullif(note, '') as note
     from {{ ref('minerals') }}
 
 )
@@ -16,6 +16,6 @@ select
     production_sheet,
     is_grouped,
     production_sheet is not null as has_production_data,
-    note,
+    note
 from minerals
 order by mineral

@@ -6,7 +6,7 @@
     'electricity_fossil_pct',
     'electricity_renewable_ex_hydro_pct',
     'fdi_pct_gdp',
-    'wgi_average',
+    'wgi_average'
 ] -%}
 
 -- Every country in every year of the window, with every gap filled and every filling named. In turn:
@@ -23,7 +23,7 @@ with countries as (
         country_iso3,
         region,
         income_group,
-        is_landlocked,
+        is_landlocked
     from {{ ref('dim_country') }}
 
 ),
@@ -46,7 +46,7 @@ figures as (
             + indicator.wgi_rule_of_law
             + indicator.wgi_regulatory_quality
             + indicator.wgi_voice_and_accountability
-        ) / 6 as wgi_average,
+        ) / 6 as wgi_average
     from {{ ref('stg_world_bank__indicator') }} as indicator
     inner join countries on indicator.country_iso3 = countries.country_iso3
     where indicator.year between {{ var('first_year') }} - 2 and {{ var('last_year') }}

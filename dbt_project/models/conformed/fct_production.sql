@@ -14,7 +14,7 @@ select
     sum(production_kg) as production_kg,
     sum(quantity) as quantity,
     any_value(unit) as unit,
-    any_value(sheet) as sheet,
+    any_value(sheet) as sheet
 from production
 group by mineral, country_iso3, year
 order by mineral, country_iso3, year

@@ -24,7 +24,7 @@ compared as (
         end as unit_value_usd_per_kg,
         ln(unit_value_usd_per_kg) - usual.median_log_unit_value as log_deviation,
         -- 1.4826 makes the median absolute deviation comparable with a standard deviation.
-        1.4826 * usual.mad_log_unit_value as log_spread,
+        1.4826 * usual.mad_log_unit_value as log_spread
     from flow
     left join usual
         on
@@ -50,7 +50,7 @@ flagged as (
         and (
             is_unit_value_outlier
             or (qty_kg is null and {{ var('estimate_missing_quantities') }})
-        ) as is_qty_estimated,
+        ) as is_qty_estimated
     from compared
 
 )
@@ -78,5 +78,5 @@ select
     reported_qty_kg is not null as has_quantity,
     is_qty_estimated,
     correction_id,
-    is_unit_value_outlier,
+    is_unit_value_outlier
 from flagged

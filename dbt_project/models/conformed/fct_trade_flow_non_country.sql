@@ -2,7 +2,7 @@ with classified as (
 
     select
         *,
-        {{ trade_code_system() }} as code_system,
+        {{ trade_code_system() }} as code_system
     from {{ ref('int_trade_flow__classified') }}
     where disposition = 'non_country'
 
@@ -14,7 +14,7 @@ partner as (
         code_system,
         code,
         name,
-        partner_kind,
+        partner_kind
     from {{ ref('int_country_code__resolved') }}
 
 )
@@ -40,7 +40,7 @@ select
     -- measures
     classified.qty_kg,
     classified.value_usd,
-    classified.qty_kg is not null as has_quantity,
+    classified.qty_kg is not null as has_quantity
 from classified
 left join partner as importer
     on classified.code_system = importer.code_system and classified.importer_code = importer.code

@@ -11,7 +11,7 @@ stages as (
 
     select
         mineral,
-        production_stage,
+        production_stage
     from {{ ref('minerals') }}
 
 ),
@@ -21,7 +21,7 @@ country_name as (
     select
         code as country_name,
         country_iso3,
-        partner_kind,
+        partner_kind
     from {{ ref('int_country_code__resolved') }}
     where code_system = 'usgs_name'
 
@@ -31,7 +31,7 @@ sheet_mineral as (
 
     select distinct
         sheet,
-        mineral,
+        mineral
     from production
     where mineral is not null
 
@@ -55,7 +55,7 @@ world_mining_data as (
         case production.unit when 'metr. t' then 't' else production.unit end as unit,
         production.production_kg as quantity_kg,
         false as is_estimated,
-        production.sheet as counts,
+        production.sheet as counts
     from production
     inner join sheet_mineral on production.sheet = sheet_mineral.sheet
     inner join stages on sheet_mineral.mineral = stages.mineral
@@ -81,7 +81,7 @@ usgs as (
         figure.unit,
         figure.quantity * figure.kg_per_unit as quantity_kg,
         figure.is_estimated,
-        figure.counts,
+        figure.counts
     from {{ ref('stg_usgs__figure') }} as figure
     left join country_name on figure.country_name = country_name.country_name
 
@@ -109,7 +109,7 @@ select
     any_value(unit) as unit,
     bool_or(is_estimated) as is_estimated,
     bool_or(quantity is null) as has_no_figure,
-    any_value(counts order by counts) as counts,
+    any_value(counts order by counts) as counts
 from together
 group by source_dataset, mineral, form, stage, year, area, country_iso3
 order by source_dataset, mineral, form, stage, year, area, country_iso3

@@ -6,7 +6,7 @@
     'political_stability',
     'rule_of_law',
     'regulatory_quality',
-    'voice_and_accountability',
+    'voice_and_accountability'
 ] %}
 
 with governance as (
@@ -35,7 +35,7 @@ others as (
         filter (where logistics_performance_index is not null and year <= {{ var('last_year') }})
             as logistics_performance_index,
         max(year) filter (where logistics_performance_index is not null and year <= {{ var('last_year') }})
-            as lpi_year,
+            as lpi_year
     from {{ ref('country_alignment_and_logistics') }}
     group by country_iso3
 
@@ -49,7 +49,7 @@ select
     others.logistics_performance_index,
     others.lpi_year,
     others.ores_metals_exports_pct_merchandise,
-    others.ideal_point,
+    others.ideal_point
 from governance
 full outer join others using (country_iso3)
 order by country_iso3

@@ -7,7 +7,7 @@ with aliases as (
     select
         code_system,
         code,
-        iso3 as country_iso3,
+        iso3 as country_iso3
     from {{ ref('country_aliases') }}
 
 ),
@@ -16,7 +16,7 @@ country_names as (
 
     select
         iso3 as country_iso3,
-        name,
+        name
     from {{ ref('countries') }}
 
 ),
@@ -28,7 +28,7 @@ non_countries as (
         code,
         name,
         kind,
-        nullif(treat_as_iso3, '') as treat_as_iso3,
+        nullif(treat_as_iso3, '') as treat_as_iso3
     from {{ ref('non_country_partners') }}
 
 ),
@@ -40,7 +40,7 @@ codes_of_countries as (
         aliases.code,
         country_names.name,
         'country' as partner_kind,
-        aliases.country_iso3,
+        aliases.country_iso3
     from aliases
     left join country_names on aliases.country_iso3 = country_names.country_iso3
 
@@ -55,7 +55,7 @@ codes_of_non_countries as (
         kind as partner_kind,
         case
             when {{ var('other_asia_is_taiwan') | lower }} and kind = 'other_asia_nes' then treat_as_iso3
-        end as country_iso3,
+        end as country_iso3
     from non_countries
 
 )

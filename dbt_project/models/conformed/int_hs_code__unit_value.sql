@@ -7,7 +7,7 @@ with flow as (
         hs_revision,
         hs_code,
         year,
-        ln(cast(value_usd as double) / reported_qty_kg) as log_unit_value,
+        ln(cast(value_usd as double) / reported_qty_kg) as log_unit_value
     from {{ ref('int_trade_flow__classified') }}
     where disposition = 'conformed' and reported_qty_kg > 0 and value_usd > 0
 
@@ -20,7 +20,7 @@ centre as (
         hs_code,
         year,
         count(*) as n_flows,
-        median(log_unit_value) as median_log_unit_value,
+        median(log_unit_value) as median_log_unit_value
     from flow
     group by hs_revision, hs_code, year
 
@@ -32,7 +32,7 @@ spread as (
         flow.hs_revision,
         flow.hs_code,
         flow.year,
-        median(abs(flow.log_unit_value - centre.median_log_unit_value)) as mad_log_unit_value,
+        median(abs(flow.log_unit_value - centre.median_log_unit_value)) as mad_log_unit_value
     from flow
     inner join centre
         on
@@ -50,7 +50,7 @@ select
     centre.n_flows,
     exp(centre.median_log_unit_value) as median_unit_value_usd_per_kg,
     centre.median_log_unit_value,
-    spread.mad_log_unit_value,
+    spread.mad_log_unit_value
 from centre
 inner join spread
     on

@@ -9,7 +9,7 @@ with production as (
         country_code,
         year,
         quantity,
-        unit,
+        unit
     from {{ ref('stg_world_mining_data__production') }}
 
 ),
@@ -18,7 +18,7 @@ minerals as (
 
     select
         mineral,
-        production_sheet,
+        production_sheet
     from {{ ref('dim_mineral') }}
     where has_production_data
 
@@ -29,7 +29,7 @@ country_name as (
     select
         code as country_name,
         country_iso3,
-        partner_kind,
+        partner_kind
     from {{ ref('int_country_code__resolved') }}
     where code_system = 'world_mining_data_name'
 
@@ -46,7 +46,7 @@ resolved as (
             when 'metr. t' then 1000.0
             when 'kg' then 1.0
             when 'ct' then 0.0002
-        end as kg_per_unit,
+        end as kg_per_unit
     from production
     left join minerals on trim(production.sheet) = minerals.production_sheet
     left join country_name
@@ -84,6 +84,6 @@ select
         when kg_per_unit is null then 'unit unknown'
         when partner_kind is null then 'country name unknown'
         when country_iso3 is null then partner_kind
-    end as disposition_reason,
+    end as disposition_reason
 from resolved
 order by sheet, country_name, year

@@ -13,7 +13,7 @@ with flow as (
         quantity_t,
         quantity_unit,
         snapshot_id,
-        {{ trade_code_system() }} as code_system,
+        {{ trade_code_system() }} as code_system
     from {{ trade_flow() }}
 
 ),
@@ -24,7 +24,7 @@ partner as (
         code_system,
         code,
         country_iso3,
-        partner_kind,
+        partner_kind
     from {{ ref('int_country_code__resolved') }}
 
 ),
@@ -37,7 +37,7 @@ hs as (
         scope,
         mineral,
         category,
-        commodity,
+        commodity
     from {{ ref('dim_hs_code') }}
 
 ),
@@ -53,7 +53,7 @@ resolved as (
         coalesce(hs.scope, 'unmapped') as hs_scope,
         hs.mineral,
         hs.category,
-        hs.commodity,
+        hs.commodity
     from flow
     left join partner as exporter
         on flow.code_system = exporter.code_system and flow.exporter_code = exporter.code
@@ -74,7 +74,7 @@ correction as (
         hs_code,
         year,
         action,
-        corrected_qty_kg,
+        corrected_qty_kg
     from {{ ref('trade_corrections') }}
     where dataset = 'bilateral_trade' and status = 'accepted'
 
@@ -86,7 +86,7 @@ corrected as (
         resolved.*,
         correction.correction_id,
         correction.action,
-        correction.corrected_qty_kg,
+        correction.corrected_qty_kg
     from resolved
     left join correction
         on
@@ -112,7 +112,7 @@ checked as (
             when exporter_kind is null then 'exporter code unknown'
             when importer_kind is null then 'importer code unknown'
             when action = 'quarantine' then 'correction ' || correction_id
-        end as quarantine_rule,
+        end as quarantine_rule
     from corrected
 
 ),
@@ -127,7 +127,7 @@ classified as (
             when hs_scope = 'unmapped' then 'unmapped'
             when exporter_iso3 is null or importer_iso3 is null then 'non_country'
             else 'conformed'
-        end as disposition,
+        end as disposition
     from checked
 
 )
@@ -174,5 +174,5 @@ select
     value_thousand_usd,
     quantity_t,
     quantity_unit,
-    snapshot_id,
+    snapshot_id
 from classified

@@ -15,7 +15,7 @@ chosen as (
         source_dataset,
         form,
         year,
-        sum(quantity_kg) filter (where area <> 'world') as world_kg,
+        sum(quantity_kg) filter (where area <> 'world') as world_kg
     from supply
     group by mineral, stage, source_dataset, form, year
     having sum(quantity_kg) filter (where area <> 'world') > 0
@@ -40,7 +40,7 @@ select
     supply.year,
     supply.source_dataset,
     supply.quantity_kg,
-    supply.quantity_kg / chosen.world_kg as share,
+    supply.quantity_kg / chosen.world_kg as share
 from supply
 inner join chosen
     on

@@ -8,7 +8,7 @@ with supply as (
 
     select
         *,
-        case stage when 'mined' then 'C1' when 'refined' then 'C2' end as chokepoint,
+        case stage when 'mined' then 'C1' when 'refined' then 'C2' end as chokepoint
     from {{ ref('int_world_supply__latest') }}
 
 ),
@@ -22,7 +22,7 @@ world as (
         max_by(country_iso3, share) as world_top1_iso3,
         max(share) as world_top1_share,
         any_value(year) as output_year,
-        any_value(source_dataset) as source_dataset,
+        any_value(source_dataset) as source_dataset
     from supply
     where chokepoint is not null
     group by mineral, chokepoint
@@ -37,7 +37,7 @@ flows as (
         importer_iso3,
         exporter_iso3,
         {{ is_world_trade() }} as is_world,
-        sum(cast(qty_kg as decimal(18, 3))) as qty_kg,
+        sum(cast(qty_kg as decimal(18, 3))) as qty_kg
     from {{ ref('fct_trade_flow') }}
     where
         category in ('ores', 'products')
@@ -59,7 +59,7 @@ imports as (
         sum(power(cast(qty_kg as double), 2) order by exporter_iso3)
         / nullif(power(cast(sum(qty_kg) as double), 2), 0) as import_hhi,
         cast(coalesce(sum(qty_kg) filter (where exporter_iso3 = 'CHN'), 0) as double) / nullif(sum(qty_kg), 0)
-            as import_china_share,
+            as import_china_share
     from flows
     group by mineral, chokepoint, importer_iso3
 
@@ -71,7 +71,7 @@ exports as (
         mineral,
         chokepoint,
         exporter_iso3 as country_iso3,
-        cast(sum(qty_kg) as double) as exports_qty_kg,
+        cast(sum(qty_kg) as double) as exports_qty_kg
     from flows
     where is_world
     group by mineral, chokepoint, exporter_iso3
@@ -83,20 +83,20 @@ places as (
     select
         country_iso3,
         mineral,
-        chokepoint,
+        chokepoint
     from supply
     where chokepoint is not null
     union
     select
         country_iso3,
         mineral,
-        chokepoint,
+        chokepoint
     from imports
     union
     select
         country_iso3,
         mineral,
-        chokepoint,
+        chokepoint
     from exports
 
 ),
@@ -123,7 +123,7 @@ known as (
         imports.import_china_share,
         exports.exports_qty_kg,
         case when places.chokepoint = 'C2' then exports.exports_qty_kg / nullif(imports.imports_qty_kg, 0) end
-            as exports_over_imports,
+            as exports_over_imports
     from places
     left join world on places.mineral = world.mineral and places.chokepoint = world.chokepoint
     left join supply as own
@@ -157,7 +157,7 @@ scored as (
         {{ score('own_share', 'own_share') }} as own_share_score,
         {{ score('own_reserves_share', 'own_share') }} as own_reserves_score,
         {{ score('import_top1_share', 'import_top1_share') }} as import_top1_score,
-        {{ score('exports_over_imports', 'exports_over_imports') }} as exports_over_imports_score,
+        {{ score('exports_over_imports', 'exports_over_imports') }} as exports_over_imports_score
     from known
 
 ),
@@ -174,7 +174,7 @@ counted as (
                 case when own_share is not null then exports_over_imports_score end
             ],
             lambda one: one is not null
-        ) as scores,
+        ) as scores
     from scored
 
 )
@@ -214,6 +214,6 @@ select
             then cast(list_aggregate(scores, 'median') as double)
     end as score,
     'computed' as evidence_label,
-    'modelled' as score_label,
+    'modelled' as score_label
 from counted
 order by country_iso3, mineral, chokepoint

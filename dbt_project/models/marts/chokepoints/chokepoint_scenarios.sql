@@ -19,7 +19,7 @@ expected as (
         sum(score_target) filter (where scenario_order <= 2) / 2 as of_two,
         sum(score_target) / 3 as of_three,
         count(score_target) = 3 as has_targets,
-        count(probability) = 3 as has_probabilities,
+        count(probability) = 3 as has_probabilities
     from scenarios
     group by country_iso3, sector, chokepoint
 
@@ -61,7 +61,7 @@ select
     scenarios.entered_by,
     scenarios.source_id,
     scenarios.location,
-    scenarios.evidence_label,
+    scenarios.evidence_label
 from scenarios
 inner join expected
     on

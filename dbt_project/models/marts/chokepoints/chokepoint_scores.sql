@@ -17,7 +17,7 @@ select
     source_id,
     location,
     evidence_label,
-    note,
+    note
 from {{ ref('register_of_chokepoint_scores') }}
 union all by name
 select
@@ -28,7 +28,7 @@ select
     'computed' as score_kind,
     score,
     n_indicators,
-    score_label as evidence_label,
+    score_label as evidence_label
 from {{ ref('chokepoint_indicators') }}
 where score is not null
 order by country_iso3, mineral, chokepoint, sector, score_kind

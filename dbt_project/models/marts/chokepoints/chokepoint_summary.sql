@@ -26,7 +26,7 @@ summed as (
                     avg(score) filter (where chokepoint in ('C1', 'C4'))
                     - avg(score) filter (where chokepoint in ('C2', 'C3'))
         end as middle_gap,
-        {{ weakest_label('evidence_label') }} as evidence_label,
+        {{ weakest_label('evidence_label') }} as evidence_label
     from scores
     group by country_iso3, sector, mineral, score_kind
 
@@ -45,7 +45,7 @@ select
     indicators.world_hhi as hhi_world_at_weakest,
     indicators.world_top1_iso3,
     indicators.world_top1_share,
-    summed.evidence_label,
+    summed.evidence_label
 from summed
 left join {{ ref('chokepoint_indicators') }} as indicators
     on

@@ -44,7 +44,7 @@ select
     figures.cited_source,
     figures.edition,
     figures.evidence_label,
-    figures.note,
+    figures.note
 from figures
 inner join sources on figures.source_id = sources.source_id
 order by figures.figure_id

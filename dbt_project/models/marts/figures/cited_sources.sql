@@ -6,6 +6,6 @@ select
     url,
     licence,
     retrieved_at,
-    note,
+    note
 from {{ ref('register_of_sources') }}
 order by source_id

@@ -14,7 +14,7 @@ with figures as (
             when 't' then 1e3 when 'kt' then 1e6 when 'Mt' then 1e9 when 'Mt REO' then 1e9
             when 'billion USD' then 1e9
             else 1
-        end as units,
+        end as units
     from {{ ref('register_of_figures') }}
 
 ),
@@ -35,7 +35,7 @@ supply as (
         shares.source_dataset as dataset,
         shares.share,
         shares.world_rank,
-        shares.quantity_kg,
+        shares.quantity_kg
     from figures
     inner join shares
         on
@@ -58,7 +58,7 @@ figure_years as (
             figure_id,
             {{ is_base | lower }} as is_base,
             {{ year }},
-            case when period_type = 'fiscal_ind' then 0.75 else 1.0 end as weight,
+            case when period_type = 'fiscal_ind' then 0.75 else 1.0 end as weight
         from figures
         where {{ year }} is not null
         union all
@@ -66,7 +66,7 @@ figure_years as (
             figure_id,
             {{ is_base | lower }} as is_base,
             {{ year }} + 1 as year,
-            0.25 as weight,
+            0.25 as weight
         from figures
         where {{ year }} is not null and period_type = 'fiscal_ind'
     {%- endfor %}
@@ -81,7 +81,7 @@ traded as (
         trade.importer_iso3,
         trade.exporter_iso3,
         sum(cast(figure_years.weight * trade.qty_kg as decimal(18, 4))) as qty_kg,
-        sum(cast(figure_years.weight * trade.value_usd as decimal(18, 4))) as value_usd,
+        sum(cast(figure_years.weight * trade.value_usd as decimal(18, 4))) as value_usd
     from figures
     inner join figure_years on figures.figure_id = figure_years.figure_id
     inner join {{ ref('fct_trade_flow') }} as trade
@@ -119,7 +119,7 @@ sums as (
         ) as exports_kg,
         cast(sum(traded.value_usd) filter (
             where figures.country_iso3 = traded.exporter_iso3 and traded.qty_kg > 0
-        ) as double) as priced_exports_usd,
+        ) as double) as priced_exports_usd
     from figures
     inner join traded on figures.figure_id = traded.figure_id
     group by figures.figure_id, traded.is_base
@@ -132,7 +132,7 @@ exporters as (
         figure_id,
         is_base,
         exporter_iso3,
-        cast(sum(qty_kg) as double) as qty_kg,
+        cast(sum(qty_kg) as double) as qty_kg
     from traded
     group by figure_id, is_base, exporter_iso3
 
@@ -144,7 +144,7 @@ exporter_hhi as (
         figure_id,
         is_base,
         sum(qty_kg * qty_kg order by exporter_iso3)
-        / power(sum(qty_kg order by exporter_iso3), 2) as hhi,
+        / power(sum(qty_kg order by exporter_iso3), 2) as hhi
     from exporters
     group by figure_id, is_base
 
@@ -157,7 +157,7 @@ yearly_exports as (
         trade.year,
         sum(cast(trade.qty_kg as decimal(18, 3))) filter (where trade.exporter_iso3 = figures.country_iso3)
         / sum(cast(trade.qty_kg as decimal(18, 3)))
-            as share,
+            as share
     from figures
     inner join {{ ref('fct_trade_flow') }} as trade
         on list_contains(figures.minerals, trade.mineral) and figures.category = trade.category
@@ -176,7 +176,7 @@ panel as (
             when 'ores' then panel.ores_qty_kg
             when 'products' then panel.products_qty_kg
             when 'scrap' then panel.scrap_qty_kg
-        end) / any_value(figures.units) as imports,
+        end) / any_value(figures.units) as imports
     from figures
     inner join {{ ref('import_panel') }} as panel
         on
@@ -191,7 +191,7 @@ parameters as (
 
     select
         figures.figure_id,
-        (fit.bic - fit.aic) / (ln(fit.n_observations) - 2) as computed_value,
+        (fit.bic - fit.aic) / (ln(fit.n_observations) - 2) as computed_value
     from figures
     inner join {{ ref('published_model_fit') }} as fit on figures.category = fit.category
     where figures.measure = 'published_parameters'
@@ -223,7 +223,7 @@ computed as (
             when 'world_share' then share
             when 'world_rank' then world_rank
             when 'world_quantity' then quantity_kg / units
-        end as computed_value,
+        end as computed_value
     from supply
 
     union all
@@ -245,7 +245,7 @@ computed as (
                     / (base.priced_exports_usd / base.exports_kg)
                     - 1
             when 'world_trade_value' then sums.all_value_usd / sums.units
-        end as computed_value,
+        end as computed_value
     from sums
     left join sums as base on sums.figure_id = base.figure_id and base.is_base
     left join exporter_hhi on sums.figure_id = exporter_hhi.figure_id and not exporter_hhi.is_base
@@ -257,7 +257,7 @@ computed as (
     select
         figure_id,
         'bilateral_trade' as dataset,
-        min(year) filter (where share >= 0.01) as computed_value,
+        min(year) filter (where share >= 0.01) as computed_value
     from yearly_exports
     group by figure_id
 
@@ -266,7 +266,7 @@ computed as (
     select
         figure_id,
         'import_panel' as dataset,
-        case measure when 'panel_years' then n_years else imports end as computed_value,
+        case measure when 'panel_years' then n_years else imports end as computed_value
     from panel
 
     union all
@@ -274,7 +274,7 @@ computed as (
     select
         figure_id,
         'seeds' as dataset,
-        computed_value,
+        computed_value
     from parameters
 
     union all
@@ -282,7 +282,7 @@ computed as (
     select
         figures.figure_id,
         'seeds' as dataset,
-        counts.computed_value,
+        counts.computed_value
     from figures
     inner join counts on figures.measure = counts.measure
 
@@ -315,7 +315,7 @@ compared as (
             when 'word' then sign(computed.computed_value) = sign(figures.value)
             -- 1e-9: a difference of just half a digit is not lost to binary fractions.
             else abs(computed.computed_value - figures.value) <= tolerance + 1e-9
-        end as agrees,
+        end as agrees
     from figures
     left join computed
         on figures.figure_id = computed.figure_id and computed.computed_value is not null
@@ -359,6 +359,6 @@ select
     end || coalesce(explanation, '') as explanation,
     measure as sql_name,
     band_low,
-    band_high,
+    band_high
 from compared
 order by figure_id, dataset

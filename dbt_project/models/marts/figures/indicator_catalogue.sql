@@ -14,6 +14,6 @@ select
     -- as it is here
     unit,
     our_source,
-    our_difference,
+    our_difference
 from {{ ref('study_variables') }}
 order by table_order

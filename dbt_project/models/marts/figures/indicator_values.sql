@@ -6,7 +6,7 @@
     'fdi': 'fdi_pct_gdp',
     'gdp': 'gdp_ppp_2021_usd',
     'population': 'population',
-    'wgi': 'wgi_average',
+    'wgi': 'wgi_average'
 } -%}
 {%- set wgi_average = '(wgi_control_of_corruption + wgi_government_effectiveness + wgi_political_stability'
     ~ ' + wgi_rule_of_law + wgi_regulatory_quality + wgi_voice_and_accountability) / 6' -%}
@@ -26,7 +26,7 @@ with production as (
         year,
         production_kg as value,
         '' as imputation,
-        'production' as dataset,
+        'production' as dataset
     from {{ ref('fct_production') }}
 
 ),
@@ -40,7 +40,7 @@ observed as (
             country_iso3,
             year,
             {{ wgi_average if column == 'wgi_average' else column }} as value,
-            '' as imputation,
+            '' as imputation
         from {{ ref('stg_world_bank__indicator') }}
         where year not between {{ var('first_year') }} and {{ var('last_year') }}
     {%- endfor %}
@@ -56,7 +56,7 @@ in_window as (
             country_iso3,
             year,
             {{ column }} as value,
-            case when is_imputed_{{ column }} then {{ column }}_imputation else '' end as imputation,
+            case when is_imputed_{{ column }} then {{ column }}_imputation else '' end as imputation
         from {{ ref('fct_country_covariates') }}
     {%- endfor %}
 
@@ -81,7 +81,7 @@ characteristics as (
         year,
         value,
         imputation,
-        'country_indicators' as dataset,
+        'country_indicators' as dataset
     from of_countries
     where value is not null
 
@@ -98,7 +98,7 @@ flows as (
         trade.year,
         cast(sum(cast(trade.qty_kg as decimal(18, 3))) as double) as qty_kg,
         cast(sum(trade.value_usd) as double) as value_usd,
-        bool_or(trade.is_qty_estimated) as is_estimated,
+        bool_or(trade.is_qty_estimated) as is_estimated
     from {{ ref('fct_trade_flow') }} as trade
     inner join {{ importers() }} as chosen on trade.importer_iso3 = chosen.importer_iso3
     where trade.importer_iso3 <> trade.exporter_iso3
@@ -117,7 +117,7 @@ imports as (
         year,
         qty_kg as value,
         case when is_estimated then 'median_unit_value' else '' end as imputation,
-        'bilateral_trade' as dataset,
+        'bilateral_trade' as dataset
     from flows
     union all
     select
@@ -129,7 +129,7 @@ imports as (
         year,
         value_usd as value,
         '' as imputation,
-        'bilateral_trade' as dataset,
+        'bilateral_trade' as dataset
     from flows
 
 ),
@@ -145,7 +145,7 @@ geography as (
         cast(0 as bigint) as year,
         cast(is_landlocked as double) as value,
         '' as imputation,
-        'country_geography' as dataset,
+        'country_geography' as dataset
     from {{ ref('dim_country') }}
     where is_landlocked is not null
     union all
@@ -158,7 +158,7 @@ geography as (
         cast(0 as bigint) as year,
         pair.distance_km as value,
         '' as imputation,
-        'country_geography' as dataset,
+        'country_geography' as dataset
     from {{ ref('dim_country_pair') }} as pair
     inner join {{ importers() }} as chosen on pair.importer_iso3 = chosen.importer_iso3
     where pair.distance_km is not null
@@ -171,7 +171,7 @@ snapshots as (
         {{ 'union all' if not loop.first }}
         select
             '{{ dataset }}' as dataset,
-            max(_snapshot_id) as snapshot_id,
+            max(_snapshot_id) as snapshot_id
         from {{ source('raw', dataset) }}
     {%- endfor %}
 
@@ -206,7 +206,7 @@ select
     together.imputation <> '' as is_imputed,
     together.imputation,
     together.dataset as source_dataset,
-    snapshots.snapshot_id,
+    snapshots.snapshot_id
 from together
 inner join {{ ref('study_variables') }} as catalogue on together.indicator_id = catalogue.indicator_id
 inner join snapshots on together.dataset = snapshots.dataset

@@ -5,7 +5,7 @@ with schemes as (
 
     select distinct
         scheme,
-        jurisdiction_iso3,
+        jurisdiction_iso3
     from {{ ref('register_of_content_requirements') }}
 
 ),
@@ -18,7 +18,7 @@ partners as (
         bool_or(agreements.is_trade_agreement) as is_trade_agreement_partner,
         bool_or(not agreements.is_trade_agreement) as is_special_agreement,
         string_agg(agreements.agreement_id, ', ' order by agreements.agreement_id) as agreement_ids,
-        {{ weakest_label('parties.evidence_label') }} as evidence_label,
+        {{ weakest_label('parties.evidence_label') }} as evidence_label
     from schemes
     inner join {{ ref('register_of_agreements') }} as agreements
         on schemes.scheme = agreements.qualifying_scheme
@@ -35,7 +35,7 @@ excluded as (
     select
         actor_iso3,
         string_split(target_iso3, ';') as targets,
-        any_value(evidence_label) as evidence_label,
+        any_value(evidence_label) as evidence_label
     from {{ ref('policy_events') }}
     where measure_type = 'origin_exclusion' and direction = 'restricts'
     group by actor_iso3, target_iso3
@@ -57,7 +57,7 @@ select
     partners.agreement_ids,
 
     -- who says so
-    coalesce(excluded.evidence_label, partners.evidence_label, 'unverified') as evidence_label,
+    coalesce(excluded.evidence_label, partners.evidence_label, 'unverified') as evidence_label
 from schemes
 cross join {{ ref('dim_country') }} as countries
 left join partners

@@ -7,7 +7,7 @@ with requirements as (
         scheme,
         year_from as year,
         threshold_share,
-        status,
+        status
     from {{ ref('register_of_content_requirements') }}
     where content = 'critical_minerals'
 
@@ -22,7 +22,7 @@ purchases as (
             exporter_iso3,
             mineral,
             '{{ category }}' as category,
-            sum(cast({{ category }}_value_usd as decimal(18, 2))) as value_usd,
+            sum(cast({{ category }}_value_usd as decimal(18, 2))) as value_usd
         from {{ ref('import_panel') }}
         group by importer_iso3, exporter_iso3, mineral
     {%- endfor %}
@@ -39,7 +39,7 @@ shares as (
         cast(sum(purchases.value_usd) as double) as value_usd,
         cast(
             sum(purchases.value_usd) filter (where eligibility.is_qualifying) as double
-        ) as qualifying_value_usd,
+        ) as qualifying_value_usd
     from purchases
     inner join {{ ref('content_eligibility') }} as eligibility
         on purchases.exporter_iso3 = eligibility.exporter_iso3
@@ -60,7 +60,7 @@ select
     requirements.threshold_share,
     greatest(requirements.threshold_share - coalesce(shares.qualifying_value_usd, 0) / shares.value_usd, 0)
         as gap_share,
-    requirements.status,
+    requirements.status
 from shares
 inner join requirements on shares.scheme = requirements.scheme
 where shares.value_usd > 0

@@ -15,7 +15,7 @@ select
     requirements.location,
     requirements.cited_source,
     requirements.evidence_label,
-    requirements.note,
+    requirements.note
 from {{ ref('register_of_content_requirements') }} as requirements
 inner join {{ ref('register_of_sources') }} as sources on requirements.source_id = sources.source_id
 order by requirements.scheme, requirements.content, requirements.year_from

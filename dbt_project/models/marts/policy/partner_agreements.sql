@@ -41,7 +41,7 @@ select
         select {{ weakest_label('one.label') }}
         from unnest([agreements.evidence_label, own.evidence_label, partners.evidence_label]) as one (label)
     ) as evidence_label,
-    agreements.note,
+    agreements.note
 from chosen
 inner join parties as own on chosen.importer_iso3 = own.country_iso3
 inner join parties as partners

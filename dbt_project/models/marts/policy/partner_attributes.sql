@@ -16,7 +16,7 @@ covariates as (
         avg(access_to_electricity_pct) as access_to_electricity_pct,
         bool_or(is_imputed_access_to_electricity_pct) as is_imputed_access_to_electricity_pct,
         avg(fdi_pct_gdp) as fdi_pct_gdp,
-        bool_or(is_imputed_fdi_pct_gdp) as is_imputed_fdi_pct_gdp,
+        bool_or(is_imputed_fdi_pct_gdp) as is_imputed_fdi_pct_gdp
     from {{ ref('fct_country_covariates') }}
     group by country_iso3
 
@@ -30,7 +30,7 @@ agreements as (
         count(*) as n_agreements,
         bool_or(scope = 'minerals' and mode = 'bilateral') as has_minerals_agreement,
         bool_or(is_trade_agreement) as has_trade_agreement,
-        string_agg(agreement_id, ', ' order by agreement_id) as agreement_ids,
+        string_agg(agreement_id, ', ' order by agreement_id) as agreement_ids
     from {{ ref('partner_agreements') }}
     where status in ('in_force', 'signed')
     group by importer_iso3, partner_iso3
@@ -43,7 +43,7 @@ restrictions as (
         chosen.importer_iso3,
         events.actor_iso3,
         count(distinct events.mineral) as n_minerals_restricted,
-        string_agg(distinct events.mineral, ', ' order by events.mineral) as minerals_restricted,
+        string_agg(distinct events.mineral, ', ' order by events.mineral) as minerals_restricted
     from chosen
     inner join {{ ref('policy_events') }} as events
         on
@@ -96,7 +96,7 @@ select
     -- what is filled in
     covariates.is_imputed_wgi_average,
     covariates.is_imputed_access_to_electricity_pct,
-    covariates.is_imputed_fdi_pct_gdp,
+    covariates.is_imputed_fdi_pct_gdp
 from chosen
 inner join {{ ref('dim_country_pair') }} as pairs on chosen.importer_iso3 = pairs.importer_iso3
 inner join {{ ref('dim_country') }} as countries on pairs.exporter_iso3 = countries.country_iso3

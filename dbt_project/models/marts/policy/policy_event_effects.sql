@@ -10,7 +10,7 @@ with events as (
         target_iso3,
         mineral,
         category,
-        year(from_date) as effective_year,
+        year(from_date) as effective_year
     from {{ ref('policy_events') }}
     where is_supply_restriction
 
@@ -27,7 +27,7 @@ flows as (
         exporter_iso3,
         importer_iso3,
         qty_kg,
-        cast(value_usd as double) as value_usd,
+        cast(value_usd as double) as value_usd
     from {{ ref('fct_trade_flow') }}
     where
         importer_iso3 <> exporter_iso3
@@ -43,7 +43,7 @@ world as (
         hs_code,
         mineral,
         year,
-        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg,
+        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg
     from flows
     group by hs_revision, hs_code, mineral, year
 
@@ -63,7 +63,7 @@ exports as (
         sum(flows.value_usd) as exports_value_usd,
         cast(sum(flows.value_usd) filter (where flows.qty_kg > 0) as double)
         / nullif(cast(sum(cast(flows.qty_kg as decimal(18, 3))) as double), 0)
-            as unit_value_usd_per_kg,
+            as unit_value_usd_per_kg
     from events
     inner join flows
         on
@@ -84,7 +84,7 @@ compared as (
         avg(exports_qty_kg) filter (where year between effective_year - 3 and effective_year - 1) over (
             partition by event_id, mineral, hs_revision, hs_code
             order by year rows between unbounded preceding and unbounded following
-        ) as before_qty_kg,
+        ) as before_qty_kg
     from exports
 
 )
@@ -106,7 +106,7 @@ select
     compared.exports_qty_kg / nullif(world.qty_kg, 0) as exports_of_world_share,
     compared.before_qty_kg,
     compared.exports_qty_kg / nullif(compared.before_qty_kg, 0) - 1 as change_on_before,
-    'computed' as evidence_label,
+    'computed' as evidence_label
 from compared
 left join world
     on

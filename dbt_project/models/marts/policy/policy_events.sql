@@ -6,7 +6,7 @@ with register as (
     select
         *,
         {{ as_of() }} as as_of_date,
-        coalesce(effective_date, announced_date) as from_date,
+        coalesce(effective_date, announced_date) as from_date
     from {{ ref('register_of_events') }}
 
 ),
@@ -23,7 +23,7 @@ judged as (
             or suspended_until_date between status_checked_date and as_of_date,
             false
         ) as is_status_outdated,
-        {{ type_severity('measure_type') }} as type_severity,
+        {{ type_severity('measure_type') }} as type_severity
     from register
 
 ),
@@ -32,7 +32,7 @@ by_mineral as (
 
     select
         *,
-        unnest(string_split(coalesce(mineral, ''), ';')) as one_mineral,
+        unnest(string_split(coalesce(mineral, ''), ';')) as one_mineral
     from judged
 
 ),
@@ -46,7 +46,7 @@ by_category as (
                 when category = 'all' then ['ores', 'products', 'scrap']
                 else [coalesce(category, '')]
             end
-        ) as one_category,
+        ) as one_category
     from by_mineral
 
 ),
@@ -55,7 +55,7 @@ by_actor as (
 
     select
         *,
-        unnest(string_split(coalesce(actor_iso3, ''), ';')) as one_actor_iso3,
+        unnest(string_split(coalesce(actor_iso3, ''), ';')) as one_actor_iso3
     from by_category
 
 ),
@@ -66,7 +66,7 @@ actor_output as (
         mineral,
         country_iso3,
         max(share) filter (where stage = 'mined') as mined_share,
-        max(share) filter (where stage = 'refined') as refined_share,
+        max(share) filter (where stage = 'refined') as refined_share
     from {{ ref('int_world_supply__latest') }}
     group by mineral, country_iso3
 
@@ -80,7 +80,7 @@ exports as (
         exporter_iso3,
         sum(cast(qty_kg as decimal(18, 3))) filter (where {{ is_world_trade() }}) as qty_kg,
         sum(sum(cast(qty_kg as decimal(18, 3))) filter (where {{ is_world_trade() }}))
-            over (partition by mineral, category) as world_qty_kg,
+            over (partition by mineral, category) as world_qty_kg
     from {{ ref('fct_trade_flow') }}
     where
         importer_iso3 <> exporter_iso3
@@ -93,7 +93,7 @@ lines as (
 
     select distinct
         mineral,
-        category,
+        category
     from exports
 
 ),
@@ -104,7 +104,7 @@ before as (
     select
         events.event_id,
         events.one_mineral,
-        max(output.production_kg) as quantity_kg,
+        max(output.production_kg) as quantity_kg
     from by_actor as events
     inner join {{ ref('fct_production') }} as output
         on
@@ -132,7 +132,7 @@ with_severity as (
                 then 'quota against output of the year before'
             when by_actor.measure_type = 'export_tax' and by_actor.rate_or_quota is not null then 'rate'
             else 'measure type'
-        end as severity_basis,
+        end as severity_basis
     from by_actor
     left join before
         on by_actor.event_id = before.event_id and by_actor.one_mineral = before.one_mineral
@@ -199,7 +199,7 @@ select
     events.evidence_label,
     events.supersedes_event_id,
     events.counted_with,
-    events.note,
+    events.note
 from with_severity as events
 inner join {{ ref('register_of_sources') }} as sources on events.source_id = sources.source_id
 left join actor_output

@@ -24,7 +24,7 @@ select
     signals.source_chain,
     signals.evidence_label,
     signals.promoted_event_id,
-    signals.note,
+    signals.note
 from {{ ref('register_of_signals') }} as signals
 inner join {{ ref('register_of_sources') }} as sources on signals.source_id = sources.source_id
 order by signals.signal_id

@@ -13,7 +13,7 @@ grown as (
         case indicator
             when 'index' then value / 100 - 1
             when 'growth_share' then value
-        end as growth_from_base,
+        end as growth_from_base
     from register
 
 )
@@ -43,7 +43,7 @@ select
     {{ citation() }} as citation,
     grown.location,
     grown.evidence_label,
-    grown.note,
+    grown.note
 from grown
 inner join {{ ref('register_of_sources') }} as sources on grown.source_id = sources.source_id
 order by grown.mineral, form, grown.region_iso3, grown.scenario, grown.year, grown.indicator, grown.edition

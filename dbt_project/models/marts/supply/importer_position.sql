@@ -14,7 +14,7 @@ worlds as (
         form,
         stage,
         year,
-        source_dataset,
+        source_dataset
     from shares
 
 ),
@@ -24,11 +24,11 @@ metal_lines as (
     select
         mineral,
         split_part(code, ':', 1) as hs_revision,
-        split_part(code, ':', 2) as hs_code,
+        split_part(code, ':', 2) as hs_code
     from (
         select
             mineral,
-            unnest(string_split(hs_codes, ';')) as code,
+            unnest(string_split(hs_codes, ';')) as code
         from {{ ref('mineral_forms') }}
         where form = 'refined metal' and hs_codes is not null
     )
@@ -49,7 +49,7 @@ metal_trade as (
         trade.mineral,
         trade.year,
         trade.qty_kg,
-        {{ is_world_trade('trade.hs_revision') }} as is_world,
+        {{ is_world_trade('trade.hs_revision') }} as is_world
     from {{ ref('fct_trade_flow') }} as trade
     inner join metal_lines
         on trade.hs_revision = metal_lines.hs_revision and trade.hs_code = metal_lines.hs_code
@@ -63,7 +63,7 @@ imports as (
         importer_iso3,
         mineral,
         year,
-        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg,
+        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg
     from metal_trade
     group by importer_iso3, mineral, year
 
@@ -75,7 +75,7 @@ exports as (
         exporter_iso3,
         mineral,
         year,
-        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg,
+        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg
     from metal_trade
     where is_world
     group by exporter_iso3, mineral, year
@@ -88,7 +88,7 @@ traded as (
     select
         mineral,
         year,
-        bool_or(is_world) as is_world,
+        bool_or(is_world) as is_world
     from metal_trade
     group by mineral, year
 
@@ -98,7 +98,7 @@ reported as (
 
     select
         importer_iso3,
-        year,
+        year
     from {{ reported_years() }}
 
 ),
@@ -125,7 +125,7 @@ positions as (
         end as imports_qty_kg,
         case when is_metal_on_both_sides and traded.is_world then coalesce(exports.qty_kg, 0) end
             as exports_qty_kg,
-        imports_qty_kg + coalesce(own_quantity_kg, 0) - exports_qty_kg as use_kg,
+        imports_qty_kg + coalesce(own_quantity_kg, 0) - exports_qty_kg as use_kg
     from worlds
     cross join chosen
     left join shares
@@ -178,6 +178,6 @@ select
         when exports_qty_kg is null then 'the trade data have the imports of some countries only'
         when use_kg <= 0 then 'more is exported than imported and made'
     end as why_null,
-    is_estimated,
+    is_estimated
 from positions
 order by importer_iso3, mineral, form, stage, year, source_dataset

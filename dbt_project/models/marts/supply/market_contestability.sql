@@ -7,7 +7,7 @@
     'has_futures',
     'has_exchange_price',
     'has_public_cost_data',
-    'has_public_stock_data',
+    'has_public_stock_data'
 ] %}
 
 with shares as (
@@ -18,7 +18,7 @@ with shares as (
         year,
         country_iso3,
         quantity_kg,
-        coalesce(share, 0) as share,
+        coalesce(share, 0) as share
     from {{ ref('world_production_shares') }}
     where source_dataset = 'world_mining_data'
 
@@ -28,7 +28,7 @@ span as (
 
     select
         min(year) as first_year,
-        max(year) as last_year,
+        max(year) as last_year
     from shares
 
 ),
@@ -43,7 +43,7 @@ ends as (
         sum(shares.quantity_kg) filter (where shares.year = span.first_year) as first_kg,
         sum(shares.quantity_kg) filter (where shares.year = span.last_year) as last_kg,
         coalesce(max(shares.share) filter (where shares.year = span.first_year), 0) as first_share,
-        coalesce(max(shares.share) filter (where shares.year = span.last_year), 0) as last_share,
+        coalesce(max(shares.share) filter (where shares.year = span.last_year), 0) as last_share
     from shares
     cross join span
     where shares.year in (span.first_year, span.last_year)
@@ -56,7 +56,7 @@ leaders as (
     select
         *,
         row_number() over (partition by mineral, stage order by last_share desc, country_iso3 asc)
-        = 1 as is_leader,
+        = 1 as is_leader
     from ends
 
 ),
@@ -79,7 +79,7 @@ output as (
         string_agg(country_iso3, ', ' order by country_iso3)
         filter (where last_share >= 0.01 and first_share < 0.01) as entrants,
         string_agg(country_iso3, ', ' order by country_iso3)
-        filter (where last_share < 0.01 and first_share >= 0.01) as exits,
+        filter (where last_share < 0.01 and first_share >= 0.01) as exits
     from leaders
     group by mineral, stage
 
@@ -92,7 +92,7 @@ exports as (
         case category when 'ores' then 'mined' else 'refined' end as stage,
         year,
         exporter_iso3,
-        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg,
+        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg
     from {{ ref('fct_trade_flow') }}
     where category in ('ores', 'products') and importer_iso3 <> exporter_iso3 and {{ is_world_trade() }}
     group by mineral, category, year, exporter_iso3
@@ -106,7 +106,7 @@ export_hhi as (
         stage,
         year,
         sum(qty_kg * qty_kg order by exporter_iso3)
-        / nullif(power(sum(qty_kg order by exporter_iso3), 2), 0) as hhi,
+        / nullif(power(sum(qty_kg order by exporter_iso3), 2), 0) as hhi
     from exports
     group by mineral, stage, year
 
@@ -119,7 +119,7 @@ trade as (
         stage,
         max_by(hhi, year) as hhi_exports,
         first(year order by hhi desc, year asc) as hhi_exports_peak_year,
-        max(hhi) as hhi_exports_peak,
+        max(hhi) as hhi_exports_peak
     from export_hhi
     where hhi is not null
     group by mineral, stage

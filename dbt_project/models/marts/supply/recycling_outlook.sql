@@ -14,7 +14,7 @@ with ranges as (
         source_id,
         citation,
         evidence_label,
-        note,
+        note
     from {{ ref('cited_figures') }}
     where stage = 'recycled' and unit = 'share of primary supply'
 
@@ -24,7 +24,7 @@ reported as (
 
     select
         importer_iso3,
-        count(*) as n_years,
+        count(*) as n_years
     from {{ reported_years() }}
     where year between {{ var('first_year') }} and {{ var('last_year') }}
     group by importer_iso3
@@ -37,7 +37,7 @@ scrap as (
     select
         trade.importer_iso3,
         trade.mineral,
-        sum(trade.qty_kg) / any_value(reported.n_years) as qty_kg,
+        sum(trade.qty_kg) / any_value(reported.n_years) as qty_kg
     from {{ ref('fct_trade_flow') }} as trade
     inner join reported on trade.importer_iso3 = reported.importer_iso3
     where
@@ -61,7 +61,7 @@ select
     ranges.source_id,
     ranges.citation,
     ranges.evidence_label,
-    ranges.note,
+    ranges.note
 from ranges
 cross join {{ importers() }} as chosen
 left join scrap on chosen.importer_iso3 = scrap.importer_iso3 and ranges.mineral = scrap.mineral

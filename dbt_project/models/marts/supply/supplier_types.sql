@@ -15,7 +15,7 @@ flows as (
         mineral,
         category,
         qty_kg,
-        {{ is_world_trade() }} as is_world,
+        {{ is_world_trade() }} as is_world
     from {{ ref('fct_trade_flow') }}
     where
         year between {{ var('first_year') }} and {{ var('last_year') }}
@@ -29,7 +29,7 @@ exports as (
         exporter_iso3,
         mineral,
         category,
-        cast(sum(cast(qty_kg as decimal(18, 3))) filter (where is_world) as double) as exports_qty_kg,
+        cast(sum(cast(qty_kg as decimal(18, 3))) filter (where is_world) as double) as exports_qty_kg
     from flows
     group by exporter_iso3, mineral, category
 
@@ -41,7 +41,7 @@ imports as (
         importer_iso3,
         mineral,
         category,
-        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as imports_qty_kg,
+        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as imports_qty_kg
     from flows
     group by importer_iso3, mineral, category
 
@@ -53,7 +53,7 @@ reporters as (
     -- a year without any is no year of its mean.
     select
         importer_iso3,
-        count(*) as n_years,
+        count(*) as n_years
     from {{ reported_years() }}
     where
         year between {{ var('first_year') }} and {{ var('last_year') }}
@@ -69,7 +69,7 @@ output as (
         country_iso3,
         mineral,
         coalesce(bool_or(quantity_kg > 0) filter (where stage = 'mined'), false) as mines,
-        coalesce(bool_or(quantity_kg > 0) filter (where stage = 'refined'), false) as refines,
+        coalesce(bool_or(quantity_kg > 0) filter (where stage = 'refined'), false) as refines
     from {{ ref('fct_world_supply') }}
     where area = 'country' and stage in ('mined', 'refined')
     group by country_iso3, mineral
@@ -84,7 +84,7 @@ refined_years as (
         country_iso3,
         mineral,
         year,
-        sum(quantity_kg) as quantity_kg,
+        sum(quantity_kg) as quantity_kg
     from {{ ref('fct_world_supply') }}
     where
         area = 'country'
@@ -103,7 +103,7 @@ refined_output as (
     select
         country_iso3,
         mineral,
-        avg(quantity_kg) as refined_output_kg,
+        avg(quantity_kg) as refined_output_kg
     from refined_years
     group by source_dataset, country_iso3, mineral
     qualify
@@ -126,7 +126,7 @@ traded as (
 
     select distinct
         mineral,
-        category,
+        category
     from exports
 
 ),
@@ -136,13 +136,13 @@ suppliers as (
     select
         exporter_iso3,
         mineral,
-        category,
+        category
     from exports
     union
     select
         output.country_iso3 as exporter_iso3,
         output.mineral,
-        traded.category,
+        traded.category
     from output
     inner join traded on output.mineral = traded.mineral
     where output.mines or output.refines
@@ -164,7 +164,7 @@ known as (
         case
             when imports.mineral is not null then imports.imports_qty_kg / reporters.n_years
             when reporters.importer_iso3 is not null then 0.0
-        end as imports_qty_kg,
+        end as imports_qty_kg
     from suppliers
     cross join window_length
     left join exports
@@ -216,6 +216,6 @@ select
             then 'hub'
         when category = 'products' and exports_qty_kg > 0 and imports_qty_kg is not null then 'processor'
         else 'unknown'
-    end as supplier_type,
+    end as supplier_type
 from known
 order by exporter_iso3, mineral, category

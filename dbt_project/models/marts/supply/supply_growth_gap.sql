@@ -7,7 +7,7 @@ with output as (
         mineral,
         stage,
         year,
-        sum(quantity_kg) as quantity_kg,
+        sum(quantity_kg) as quantity_kg
     from {{ ref('fct_world_supply') }}
     where source_dataset = 'world_mining_data' and area <> 'world'
     group by mineral, stage, year
@@ -22,7 +22,7 @@ achieved as (
         min(year) as first_year,
         max(year) as last_year,
         min_by(quantity_kg, year) as first_kg,
-        max_by(quantity_kg, year) as last_kg,
+        max_by(quantity_kg, year) as last_kg
     from output
     where quantity_kg > 0
     group by mineral, stage
@@ -42,7 +42,7 @@ needed as (
         edition,
         source_id,
         citation,
-        evidence_label,
+        evidence_label
     from {{ ref('demand_outlook') }}
     where region_iso3 = 'WLD' and indicator in ('index', 'growth_share')
 
@@ -74,7 +74,7 @@ select
     needed.edition as needed_edition,
     needed.source_id,
     needed.citation,
-    needed.evidence_label,
+    needed.evidence_label
 from needed
 inner join achieved on needed.mineral = achieved.mineral
 order by needed.mineral, needed.form, achieved.stage, needed.scenario, needed.year

@@ -21,7 +21,7 @@ shares as (
         row_number() over (
             partition by mineral, form, stage, year, source_dataset
             order by share desc nulls last, country_iso3 asc
-        ) as place,
+        ) as place
     from {{ ref('world_production_shares') }}
 
 ),
@@ -31,7 +31,7 @@ governance as (
     -- (2.5 - WGI) / 5, held within 0 and 1; the mean over the years.
     select
         country_iso3,
-        least(greatest((2.5 - avg(wgi_average)) / 5, 0), 1) as governance_risk,
+        least(greatest((2.5 - avg(wgi_average)) / 5, 0), 1) as governance_risk
     from {{ ref('fct_country_covariates') }}
     group by country_iso3
 
@@ -52,7 +52,7 @@ sources as (
         count(*) filter (where area = 'country' and has_no_figure) as n_without_figure,
         string_agg(country_iso3, ', ' order by country_iso3)
         filter (where area = 'country' and has_no_figure) as without_figure,
-        bool_or(is_estimated) as is_estimated,
+        bool_or(is_estimated) as is_estimated
     from supply
     group by mineral, form, stage, year, source_dataset
 
@@ -73,7 +73,7 @@ concentration as (
         max(shares.share) as top1_share,
         sum(shares.share) filter (where shares.place <= 3) as top3_share,
         count(*) filter (where shares.share > 0) as n_producers,
-        count(*) filter (where shares.share >= 0.01) as n_above_1pct,
+        count(*) filter (where shares.share >= 0.01) as n_above_1pct
     from shares
     left join governance on shares.country_iso3 = governance.country_iso3
     group by shares.mineral, shares.form, shares.stage, shares.year, shares.source_dataset
@@ -107,7 +107,7 @@ select
     sources.n_without_figure,
     'no figure for ' || sources.without_figure as withheld_note,
     sources.is_estimated,
-    'computed' as evidence_label,
+    'computed' as evidence_label
 from concentration
 inner join sources
     on

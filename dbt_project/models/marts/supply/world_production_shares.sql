@@ -16,7 +16,7 @@ totals as (
         stage,
         year,
         sum(quantity) filter (where area <> 'world') as world_total,
-        max(quantity) filter (where area = 'world') as printed_world_total,
+        max(quantity) filter (where area = 'world') as printed_world_total
     from supply
     group by source_dataset, mineral, form, stage, year
 
@@ -26,7 +26,7 @@ countries as (
 
     select
         country_iso3,
-        country_name,
+        country_name
     from {{ ref('dim_country') }}
 
 )
@@ -60,7 +60,7 @@ select
     -- what it counts and how well it is known
     supply.counts,
     supply.is_estimated,
-    'computed' as evidence_label,
+    'computed' as evidence_label
 from supply
 inner join totals
     on

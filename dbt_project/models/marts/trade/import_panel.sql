@@ -12,7 +12,7 @@ minerals as (
 
     select
         mineral,
-        has_production_data,
+        has_production_data
     from {{ ref('dim_mineral') }}
 
 ),
@@ -27,7 +27,7 @@ reported as (
 
     select
         reported_years.importer_iso3,
-        reported_years.year,
+        reported_years.year
     from {{ reported_years() }} as reported_years
     inner join window_years on reported_years.year = window_years.year
 
@@ -56,7 +56,7 @@ imports as (
         trade.year,
         trade.value_usd,
         cast(trade.qty_kg as decimal(18, 3)) as qty_kg,
-        case when trade.is_qty_estimated then cast(trade.qty_kg as decimal(18, 3)) end as estimated_qty_kg,
+        case when trade.is_qty_estimated then cast(trade.qty_kg as decimal(18, 3)) end as estimated_qty_kg
     from {{ ref('fct_trade_flow') }} as trade
     inner join importers on trade.importer_iso3 = importers.importer_iso3
     inner join window_years on trade.year = window_years.year
@@ -70,7 +70,7 @@ window_production as (
         production.mineral,
         production.country_iso3,
         production.year,
-        production.production_kg,
+        production.production_kg
     from {{ ref('fct_production') }} as production
     inner join window_years on production.year = window_years.year
 
@@ -81,7 +81,7 @@ producers as (
     select distinct
         importers.importer_iso3,
         window_production.country_iso3 as exporter_iso3,
-        window_production.mineral,
+        window_production.mineral
     from window_production
     inner join importers on window_production.country_iso3 <> importers.importer_iso3
     where window_production.production_kg > 0
@@ -93,7 +93,7 @@ trading_partners as (
     select distinct
         importer_iso3,
         exporter_iso3,
-        mineral,
+        mineral
     from imports
     where value_usd > 0 or qty_kg > 0
 
@@ -106,7 +106,7 @@ candidates as (
         exporter_iso3,
         mineral,
         producers.mineral is not null as is_producer,
-        trading_partners.mineral is not null as is_trading_partner,
+        trading_partners.mineral is not null as is_trading_partner
     from producers
     full outer join trading_partners using (importer_iso3, exporter_iso3, mineral)
 
@@ -116,7 +116,7 @@ candidate_years as (
 
     select
         candidates.*,
-        reported.year,
+        reported.year
     from candidates
     inner join reported on candidates.importer_iso3 = reported.importer_iso3
 
@@ -157,7 +157,7 @@ nearest_production as (
         candidate_years.mineral,
         candidate_years.year,
         window_production.production_kg,
-        window_production.year <> candidate_years.year as is_imputed,
+        window_production.year <> candidate_years.year as is_imputed
     from candidate_years
     inner join window_production
         on
@@ -259,7 +259,7 @@ select
     covariates.is_imputed_electricity_renewable_ex_hydro_pct,
     covariates.is_imputed_fdi_pct_gdp,
     covariates.is_imputed_wgi_average,
-    false as is_imputed_landlocked,
+    false as is_imputed_landlocked
 from panel
 left join covariates
     on panel.exporter_iso3 = covariates.country_iso3 and panel.year = covariates.year

@@ -7,7 +7,7 @@
     'logistics_performance_index',
     'wgi_political_stability',
     'wgi_regulatory_quality',
-    'ores_metals_exports_pct_merchandise',
+    'ores_metals_exports_pct_merchandise'
 ] -%}
 {%- set categories = ['ores', 'products', 'scrap'] %}
 
@@ -19,7 +19,7 @@ with panel as (
         mineral,
         year,
         production_kg,
-        make_date(year, 12, 31) as year_end,
+        make_date(year, 12, 31) as year_end
     from {{ ref('import_panel') }}
 
 ),
@@ -53,7 +53,7 @@ partner_years as (
         importer_iso3,
         exporter_iso3,
         year,
-        year_end,
+        year_end
     from panel
 
 ),
@@ -66,7 +66,7 @@ agreements as (
         panel.exporter_iso3,
         panel.year,
         count(*) as n_agreements_in_force,
-        bool_or(coalesce(agreements.in_force_date, agreements.signed_date) is null) as is_imputed,
+        bool_or(coalesce(agreements.in_force_date, agreements.signed_date) is null) as is_imputed
     from partner_years as panel
     inner join {{ ref('partner_agreements') }} as agreements
         on panel.importer_iso3 = agreements.importer_iso3 and panel.exporter_iso3 = agreements.partner_iso3
@@ -108,7 +108,7 @@ flows as (
         category,
         hs_code,
         year + 1 as year,
-        unit_value_usd_per_kg,
+        unit_value_usd_per_kg
     from {{ ref('fct_trade_flow') }}
     where
         year + 1 between {{ var('first_year') }} and {{ var('last_year') }}
@@ -126,7 +126,7 @@ world_prices as (
         category,
         hs_code,
         year,
-        median(unit_value_usd_per_kg) as usd_per_kg,
+        median(unit_value_usd_per_kg) as usd_per_kg
     from flows
     group by mineral, category, hs_code, year
 
@@ -141,7 +141,7 @@ sellers as (
         category,
         hs_code,
         year,
-        list(unit_value_usd_per_kg order by unit_value_usd_per_kg, importer_iso3) as usd_per_kg,
+        list(unit_value_usd_per_kg order by unit_value_usd_per_kg, importer_iso3) as usd_per_kg
     from flows
     group by exporter_iso3, mineral, category, hs_code, year
 
@@ -157,7 +157,7 @@ own_purchases as (
         row_number() over (
             partition by exporter_iso3, mineral, category, hs_code, year
             order by unit_value_usd_per_kg, importer_iso3
-        ) as place,
+        ) as place
     from flows
 
 ),
@@ -179,7 +179,7 @@ prices as (
             sellers.usd_per_kg[lower + coalesce(own_purchases.place <= lower, false)::int]
             + sellers.usd_per_kg[upper + coalesce(own_purchases.place <= upper, false)::int]
         )
-        / 2 as usd_per_kg,
+        / 2 as usd_per_kg
     from panel
     inner join sellers
         on
@@ -218,7 +218,7 @@ refined as (
     select
         exporter_iso3,
         mineral,
-        refined_output_kg,
+        refined_output_kg
     from {{ ref('supplier_types') }}
     where category = 'products'
 

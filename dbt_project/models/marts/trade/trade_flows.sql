@@ -13,7 +13,7 @@ with flows as (
         year,
         cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg,
         cast(sum(value_usd) as decimal(18, 2)) as value_usd,
-        bool_or(is_unit_value_outlier) as is_doubtful,
+        bool_or(is_unit_value_outlier) as is_doubtful
     from {{ ref('fct_trade_flow') }}
     group by all
 
@@ -25,5 +25,5 @@ select
     qty_kg is null as is_quantity_unknown,
     is_doubtful,
     -- Reports to UN Comtrade are CIF; BACI takes the freight off.
-    case when {{ is_world_trade() }} then 'FOB' else 'CIF' end as valuation,
+    case when {{ is_world_trade() }} then 'FOB' else 'CIF' end as valuation
 from flows

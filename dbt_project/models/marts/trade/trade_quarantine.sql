@@ -25,7 +25,7 @@ select
     qty_kg,
 
     -- the rule that it breaks
-    disposition_reason as quarantine_rule,
+    disposition_reason as quarantine_rule
 from classified
 where disposition = 'quarantined'
 order by year, importer_code, exporter_code, hs_revision, hs_code

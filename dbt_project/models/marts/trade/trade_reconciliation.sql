@@ -12,7 +12,7 @@ with reported as (
         hs_revision,
         hs_code,
         value_usd,
-        net_weight_kg,
+        net_weight_kg
     from {{ ref('stg_comtrade__reported_flow') }}
     where
         flow_code = 'M'
@@ -29,7 +29,7 @@ partner as (
     select
         code,
         country_iso3,
-        partner_kind,
+        partner_kind
     from {{ ref('int_country_code__resolved') }}
     where code_system = 'comtrade'
 
@@ -47,7 +47,7 @@ comtrade_flow as (
         reported.year,
         any_value(reported.hs_revision) as comtrade_hs_revision,
         cast(sum(reported.value_usd) as double) as comtrade_value_usd,
-        cast(sum(cast(reported.net_weight_kg as decimal(18, 3))) as double) as comtrade_qty_kg,
+        cast(sum(cast(reported.net_weight_kg as decimal(18, 3))) as double) as comtrade_qty_kg
     from reported
     left join partner as importer on reported.importer_code = importer.code
     left join partner as exporter on reported.exporter_code = exporter.code
@@ -63,7 +63,7 @@ covered as (
         importer_iso3,
         hs_code,
         year,
-        comtrade_hs_revision,
+        comtrade_hs_revision
     from comtrade_flow
 
 ),
@@ -75,7 +75,7 @@ comtrade_partners as (
         hs_code,
         year,
         -- decimals: of doubles, the order in which threads add them shows in the last digits
-        cast(sum(cast(comtrade_value_usd as decimal(18, 3))) as double) as partners_value_usd,
+        cast(sum(cast(comtrade_value_usd as decimal(18, 3))) as double) as partners_value_usd
     from comtrade_flow
     where exporter_iso3 <> 'WLD'
     group by importer_iso3, hs_code, year
@@ -90,7 +90,7 @@ baci_flow as (
         classified.hs_code,
         classified.year,
         cast(sum(classified.value_usd) as double) as baci_value_usd,
-        cast(sum(cast(classified.reported_qty_kg as decimal(18, 3))) as double) as baci_qty_kg,
+        cast(sum(cast(classified.reported_qty_kg as decimal(18, 3))) as double) as baci_qty_kg
     from {{ ref('int_trade_flow__classified') }} as classified
     semi join covered
         on
@@ -113,7 +113,7 @@ baci_with_world as (
         hs_code,
         year,
         cast(sum(cast(baci_value_usd as decimal(18, 3))) as double) as baci_value_usd,
-        cast(sum(cast(baci_qty_kg as decimal(18, 3))) as double) as baci_qty_kg,
+        cast(sum(cast(baci_qty_kg as decimal(18, 3))) as double) as baci_qty_kg
     from baci_flow
     group by importer_iso3, hs_code, year
 
@@ -126,7 +126,7 @@ code_in_baci as (
         mineral,
         category,
         scope,
-        has_trade,
+        has_trade
     from {{ ref('dim_hs_code') }}
     where hs_revision = 'H0'
 
@@ -142,7 +142,7 @@ paired as (
         baci.baci_value_usd,
         comtrade.comtrade_value_usd,
         baci.baci_qty_kg,
-        comtrade.comtrade_qty_kg,
+        comtrade.comtrade_qty_kg
     from baci_with_world as baci
     full outer join comtrade_flow as comtrade
         on
@@ -170,7 +170,7 @@ described as (
                 then comtrade_partners.partners_value_usd / nullif(paired.comtrade_value_usd, 0)
         end as partners_to_world_ratio,
         paired.comtrade_value_usd / nullif(paired.baci_value_usd, 0) as value_ratio,
-        paired.comtrade_qty_kg / nullif(paired.baci_qty_kg, 0) as qty_ratio,
+        paired.comtrade_qty_kg / nullif(paired.baci_qty_kg, 0) as qty_ratio
     from paired
     inner join covered
         on
@@ -224,6 +224,6 @@ select
             then 'valuation: CIF against FOB'
         when qty_ratio between 0.8 and 1.25 then 'value differs: BACI weighs the reports of both sides'
         else 'unexplained'
-    end as difference,
+    end as difference
 from described
 order by importer_iso3, hs_code, year, exporter_iso3

@@ -49,7 +49,7 @@ select
     flow.is_qty_estimated,
     coalesce(correction.action, 'estimate') as correction_action,
     coalesce(correction.status, 'not looked at') as correction_status,
-    correction.reason as correction_reason,
+    correction.reason as correction_reason
 from flow
 inner join usual
     on

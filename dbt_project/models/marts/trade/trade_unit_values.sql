@@ -11,7 +11,7 @@ with flows as (
         qty_kg,
         is_unit_value_outlier,
         {{ is_world_trade() }} as is_world,
-        qty_kg > 0 and value_usd > 0 and not is_unit_value_outlier as is_priced,
+        qty_kg > 0 and value_usd > 0 and not is_unit_value_outlier as is_priced
     from {{ ref('fct_trade_flow') }}
 
 ),
@@ -23,7 +23,7 @@ world as (
         category,
         year,
         cast(sum(value_usd) as double)
-        / nullif(cast(sum(cast(qty_kg as decimal(18, 3))) as double), 0) as world_unit_value_usd_per_kg,
+        / nullif(cast(sum(cast(qty_kg as decimal(18, 3))) as double), 0) as world_unit_value_usd_per_kg
     from flows
     where is_priced and is_world
     group by mineral, category, year
@@ -42,7 +42,7 @@ own as (
             cast(sum(cast(flows.qty_kg as decimal(18, 3))) filter (where flows.is_priced) as double), 0
         ) as unit_value_usd_per_kg,
         count(*) filter (where flows.is_priced) as n_flows,
-        count(*) filter (where flows.is_unit_value_outlier) as n_outliers_excluded,
+        count(*) filter (where flows.is_unit_value_outlier) as n_outliers_excluded
     from flows
     inner join {{ importers() }} as chosen on flows.importer_iso3 = chosen.importer_iso3
     group by flows.importer_iso3, flows.mineral, flows.category, flows.year
@@ -67,7 +67,7 @@ select
 
     -- what they rest on
     own.n_flows,
-    own.n_outliers_excluded,
+    own.n_outliers_excluded
 from own
 left join world
     on own.mineral = world.mineral and own.category = world.category and own.year = world.year

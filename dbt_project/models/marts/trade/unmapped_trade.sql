@@ -11,7 +11,7 @@ hs as (
     select
         hs_revision,
         hs_code,
-        hs_description,
+        hs_description
     from {{ ref('dim_hs_code') }}
 
 ),
@@ -25,7 +25,7 @@ totals as (
         year,
         count(*) as n_rows,
         cast(sum(value_usd) as double) as value_usd,
-        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg,
+        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg
     from unmapped_flows
     group by importer_iso3, hs_revision, hs_code, year
 
@@ -39,7 +39,7 @@ select
     hs.hs_description,
     totals.n_rows,
     totals.value_usd,
-    totals.qty_kg,
+    totals.qty_kg
 from totals
 left join hs on totals.hs_revision = hs.hs_revision and totals.hs_code = hs.hs_code
 order by totals.importer_iso3, totals.hs_revision, totals.hs_code, totals.year

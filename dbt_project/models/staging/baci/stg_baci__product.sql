@@ -11,7 +11,7 @@ renamed as (
     select
         'H0' as hs_revision,
         lpad(code, 6, '0') as hs_code,
-        description as hs_description,
+        description as hs_description
     from source
 
 )

@@ -19,7 +19,7 @@ renamed as (
         -- main city
         main_city,
         cast(main_city_lat_deg as double) as main_city_latitude_deg,
-        cast(main_city_lon_deg as double) as main_city_longitude_deg,
+        cast(main_city_lon_deg as double) as main_city_longitude_deg
     from source
 
 )

@@ -11,7 +11,7 @@ renamed as (
     select
         {{ revision_read_as('classificationcode') }} as hs_revision,
         cmdcode as hs_code,
-        min(cmddesc) as hs_description,
+        min(cmddesc) as hs_description
     from source
     group by {{ revision_read_as('classificationcode') }}, cmdcode
 

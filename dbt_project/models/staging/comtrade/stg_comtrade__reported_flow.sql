@@ -23,7 +23,7 @@ renamed as (
         cast(coalesce(*columns('(?i)^netw(gt|eight)$')) as double) as net_weight_kg,
 
         -- lineage
-        _snapshot_id as snapshot_id,
+        _snapshot_id as snapshot_id
     from source
 
 )

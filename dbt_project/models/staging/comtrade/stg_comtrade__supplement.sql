@@ -27,7 +27,7 @@ mapped as (
         hs_code,
         mineral,
         category,
-        is_mixed,
+        is_mixed
     from {{ ref('hs_mineral_map') }}
 
 ),
@@ -36,7 +36,7 @@ in_bundle as (
 
     select distinct
         mapped.mineral,
-        mapped.category,
+        mapped.category
     from {{ ref('stg_baci__trade_flow') }} as traded
     inner join mapped on traded.hs_revision = mapped.hs_revision and traded.hs_code = mapped.hs_code
 
@@ -78,6 +78,6 @@ select
     't' as quantity_unit,
 
     -- lineage
-    lines.snapshot_id,
+    lines.snapshot_id
 from lines
 semi join whole on lines.importer_code = whole.importer_code

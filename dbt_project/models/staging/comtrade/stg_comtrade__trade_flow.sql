@@ -22,7 +22,7 @@ renamed as (
         't' as quantity_unit,
 
         -- lineage
-        _snapshot_id as snapshot_id,
+        _snapshot_id as snapshot_id
     from source
 
 )

@@ -33,7 +33,7 @@ renamed as (
         -- how it is printed
         figures.as_printed,
         figures.is_estimated,
-        tables.counts,
+        tables.counts
     from figures
     inner join tables on figures.table_id = tables.table_id
 

@@ -28,7 +28,7 @@ renamed as (
         cast("PV.EST" as double) as wgi_political_stability,
         cast("RL.EST" as double) as wgi_rule_of_law,
         cast("RQ.EST" as double) as wgi_regulatory_quality,
-        cast("VA.EST" as double) as wgi_voice_and_accountability,
+        cast("VA.EST" as double) as wgi_voice_and_accountability
     from source
 
 )

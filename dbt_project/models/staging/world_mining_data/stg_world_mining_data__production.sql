@@ -15,7 +15,7 @@ renamed as (
 
         -- measures
         cast(quantity as double) as quantity,
-        unit,
+        unit
     from source
 
 )
