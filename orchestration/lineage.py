@@ -42,7 +42,7 @@ def column_lineage(
         if node.get("resource_type") == "model" and result["status"] == "success":
             try:
                 found[node["name"]] = _of_model(result["compiled_code"], known, assets, dialect)
-            except SqlglotError as error:
+            except (SqlglotError, TypeError) as error:  # a `*` of a view that `types` lacks
                 _LOG.info("no column lineage of %s: %s", node["name"], error)
     return found
 
@@ -64,6 +64,6 @@ def _of_model(
             table = leaf.expression.find(exp.Table)
             asset = assets.get((table.db, table.name)) if table is not None else None
             if asset and not leaf.downstream:
-                parents.add((asset, exp.to_column(leaf.name).name))
+                parents.add((asset, exp.to_column(leaf.name, dialect=dialect).name))
         made_of[column] = [dg.TableColumnDep(*parent) for parent in sorted(parents)]
     return dg.TableColumnLineage(made_of)
