@@ -64,6 +64,6 @@ def _of_model(
             table = leaf.expression.find(exp.Table)
             asset = assets.get((table.db, table.name)) if table is not None else None
             if asset and not leaf.downstream:
-                parents.add((asset, exp.to_column(leaf.name, dialect=dialect).name))
+                parents.add((asset, exp.to_column(leaf.name).name))
         made_of[column] = [dg.TableColumnDep(*parent) for parent in sorted(parents)]
     return dg.TableColumnLineage(made_of)
