@@ -15,35 +15,37 @@ from orchestration.assets import WRITER_POOL, importers_of, mart_spec
 from orchestration.metadata import Metadata, Progress, every_importer, save, step
 from orchestration.resources import RunSettings, Warehouse
 
-UPSTREAM = [
-    "import_panel",
-    "fct_trade_flow",
-    "fct_production",
-    "fct_country_covariates",
-    "dim_country_pair",
-    "ppml_coefficients",
-    "ppml_covariance",
-    "ppml_bootstrap",
-    "ppml_fit",
-]
-ADDED = [
-    "country_alignment_and_logistics",
-    "register_of_agreements",
-    "register_of_agreement_parties",
-    "int_country__attributes",
-    "supplier_types",
-]
-MARTS = (
-    "ranking_annual",
-    "ranking_forward",
-    "ranking_headline",
-    "ranking_persistence",
-    "portfolio_alignment",
-    "world_coefficients",
-    "ranking_backtest",
-    "ranking_skill",
-    "world_variants",
-)
+# Of each mart what it is made from, so that the graph reads from left to right.
+FROM = {
+    "world_coefficients": [
+        "fct_trade_flow",
+        "fct_production",
+        "fct_country_covariates",
+        "dim_country_pair",
+    ],
+    "ranking_backtest": ["world_coefficients", "import_panel", "ppml_coefficients"],
+    "ranking_skill": ["ranking_backtest"],
+    "world_variants": [
+        "world_coefficients",
+        "country_alignment_and_logistics",
+        "register_of_agreements",
+        "register_of_agreement_parties",
+        "int_country__attributes",
+        "supplier_types",
+    ],
+    "ranking_annual": ["world_coefficients", "import_panel", "ppml_coefficients"],
+    "ranking_forward": [
+        "world_coefficients",
+        "ranking_skill",
+        "import_panel",
+        "ppml_coefficients",
+        "ppml_covariance",
+        "ppml_bootstrap",
+    ],
+    "ranking_headline": ["ranking_forward"],
+    "ranking_persistence": ["ranking_annual"],
+    "portfolio_alignment": ["ranking_annual"],
+}
 REMEMBERED = 8  # categories, times the settings that they were judged with
 SERVED_AT_ONCE = 32  # importers; a multiple of `parallel.GROUP`
 FLOW = ["importer_iso3", "exporter_iso3", "mineral", "category", "year", "value_usd"]
@@ -53,10 +55,7 @@ FLOW = ["importer_iso3", "exporter_iso3", "mineral", "category", "year", "value_
     name="rankings",
     group_name="ranking",
     pool=WRITER_POOL,
-    specs=[
-        mart_spec(name, UPSTREAM + ADDED if name == "world_variants" else UPSTREAM)
-        for name in MARTS
-    ],
+    specs=[mart_spec(name, made_from) for name, made_from in FROM.items()],
     check_specs=[every_importer("ranking_forward")],
 )
 @step
