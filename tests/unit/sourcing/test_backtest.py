@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import Memory
 
 from minerals.settings import Choices
 from minerals.sourcing.backtest import METRICS, Foretold, foretell, judge, metrics, roll, skill
 from minerals.sourcing.world import Pairs, Trade, shares
-from minerals.sourcing.world_tables import Inputs, OfPast, fit_world
+from minerals.sourcing.world_tables import Inputs, OfPast, fit_world, learn_ahead
 
 
 def of(score: list[float], before: list[float], later: list[float], k: int = 2, **changes):
@@ -191,3 +194,17 @@ def test_a_category_without_a_world_model_says_why(
     )
     assert "one country buys or sells all" in why(flows[flows["exporter_iso3"] == "C00"])
     assert "too few years" in why(flows[flows["year"] >= 2015])
+
+
+def test_what_was_learnt_ahead_is_not_learnt_again(
+    flows: pd.DataFrame, pair_frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    nothing = pd.DataFrame(columns=["country_iso3", "mineral", "year", "production_kg"])
+    past, memory = OfPast(flows, pair_frame, nothing, None), Memory(tmp_path, verbose=0)
+    learn_ahead(past, 2019, ["C07"], Choices(), memory)
+    (learnt,) = memory.store_backend.get_items()
+    panel, published = pd.DataFrame({"year": [2018, 2019]}), pd.DataFrame(columns=["category"])
+    measures = dict.fromkeys(["gdp_ppp_2021_usd", "population", "is_landlocked"], 1.0)
+    covariates = pd.DataFrame([{"country_iso3": "C07", **measures}])
+    fit_world(Inputs(past, covariates, panel, published), ["C07"], Choices(), memory)
+    assert [item.path for item in memory.store_backend.get_items()] == [learnt.path]
