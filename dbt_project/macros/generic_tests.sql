@@ -32,7 +32,7 @@
 {%- endfor -%}
 {%- for column, (least, most) in between.items() -%}
     {%- set problem = column ~ ' must be a number' -%}
-    {%- set condition = 'not isfinite(cast(' ~ column ~ ' as double))' -%}
+    {%- set condition = 'not abs(cast(' ~ column ~ ' as double)) < 1e308' -%}
     {%- if least is not none -%}
         {%- set problem = problem ~ ', at least ' ~ least -%}
         {%- set condition = condition ~ ' or ' ~ column ~ ' < ' ~ least -%}
@@ -49,7 +49,7 @@
 {%- endfor -%}
 {%- for columns in unique -%}
     {%- set names = columns | join(', ') -%}
-    {%- set condition = '(' ~ names ~ ') in (select (' ~ names ~ ') from ' ~ model ~ ' where '
+    {%- set condition = '(' ~ names ~ ') in (select ' ~ names ~ ' from ' ~ model ~ ' where '
         ~ columns | join(' is not null and ') ~ ' is not null group by all having count(*) > 1)' -%}
     {%- do broken.append([names ~ ' must be unique', condition, "concat_ws(', ', " ~ names ~ ')']) -%}
 {%- endfor -%}
@@ -63,7 +63,7 @@ with problems as (
     select
         '{{ problem | replace("'", "''") }}' as problem,
         {% for column in key %}{{ column }}, {% endfor %}
-        cast({{ value }} as varchar) as value
+        cast({{ value }} as string) as value
     from {{ model }}
     where {{ condition }}
     {{ 'union all' if not loop.last or is_key_unique or min_rows }}
@@ -91,9 +91,14 @@ with problems as (
 
 )
 
-select *
-from problems
-order by row_number() over (partition by problem order by {{ (key + ['value']) | join(', ') }}), problem
+select problem, {{ (key + ['value']) | join(', ') }}
+from (
+    select
+        *,
+        row_number() over (partition by problem order by {{ (key + ['value']) | join(', ') }}) as place
+    from problems
+) as numbered
+order by place, problem
 
 {% endtest %}
 

@@ -1,6 +1,6 @@
 {# The day on which events are judged: the setting, or today, UTC. #}
 {% macro as_of() -%}
-    {{ "date '" ~ var('as_of') ~ "'" if var('as_of') else "cast(now() at time zone 'UTC' as date)" }}
+    {{ "date '" ~ var('as_of') ~ "'" if var('as_of') else today() }}
 {%- endmacro %}
 
 
@@ -36,7 +36,7 @@
 
 {# Whether a measure of `events` is aimed at a country: at all when it names none. #}
 {% macro is_aimed_at(country_iso3, target_iso3='events.target_iso3') -%}
-    ({{ target_iso3 }} is null or list_contains(string_split({{ target_iso3 }}, ';'), {{ country_iso3 }}))
+    ({{ target_iso3 }} is null or array_contains(split({{ target_iso3 }}, ';'), {{ country_iso3 }}))
 {%- endmacro %}
 
 
@@ -62,5 +62,28 @@
 
 {# The weakest of the evidence labels of a group. #}
 {% macro weakest_label(label) -%}
-    min_by({{ label }}, list_position(['unverified', 'modelled', 'single_source', 'verified'], {{ label }}))
+    min_by(
+        {{ label }},
+        case {{ label }}
+            {%- for one in evidence_labels() %}
+            when '{{ one }}' then {{ loop.index }}
+            {%- endfor %}
+        end
+    )
+{%- endmacro %}
+
+
+{# The weakest of some evidence labels; those that are null do not count. #}
+{% macro weakest_of(labels) -%}
+    case
+        {%- for one in evidence_labels() %}
+        when '{{ one }}' in ({{ labels | join(', ') }}) then '{{ one }}'
+        {%- endfor %}
+    end
+{%- endmacro %}
+
+
+{# The evidence labels, the weakest first. #}
+{% macro evidence_labels() -%}
+    {{ return(['unverified', 'modelled', 'single_source', 'verified']) }}
 {%- endmacro %}

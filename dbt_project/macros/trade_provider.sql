@@ -29,7 +29,7 @@
     {%- else -%}
         (
             select * from {{ ref('stg_baci__trade_flow') }}
-            union all by name
+            union all
             select * from {{ ref('stg_comtrade__supplement') }}
         )
     {%- endif -%}
@@ -66,13 +66,13 @@
             reportercode as importer_code,
             cast(period as integer) as year,
             round(primaryvalue, 2) / 1000 as value_thousand_usd,
-            nullif(netwgt, 0) / 1000 as quantity_t,
+            nullif(netwgt, 0) / 1000 as quantity_t
         {%- else %}
         select
             j as importer_code,
             cast(t as integer) as year,
             v as value_thousand_usd,
-            q as quantity_t,
+            q as quantity_t
         {%- endif %}
         from {{ source('raw', 'bilateral_trade') }}
         {%- if not is_live() %}
@@ -80,8 +80,8 @@
         select
             importer_code,
             year,
-            cast(value_thousand_usd as varchar) as value_thousand_usd,
-            cast(quantity_t as varchar) as quantity_t
+            cast(value_thousand_usd as string) as value_thousand_usd,
+            cast(quantity_t as string) as quantity_t
         from {{ ref('stg_comtrade__supplement') }}
         {%- endif %}
     )

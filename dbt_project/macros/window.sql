@@ -18,7 +18,8 @@
                 value_usd > 0
                 and year between {{ var('first_year') }} and {{ var('last_year') }}
         {%- else -%}
-            select unnest(['{{ var('importers') | join("', '") }}']) as importer_iso3
+            select importer_iso3
+            from (values ('{{ var('importers') | join("'), ('") }}')) as named (importer_iso3)
         {%- endif %}
     )
 {%- endmacro %}

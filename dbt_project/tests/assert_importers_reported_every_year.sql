@@ -29,7 +29,7 @@ reported as (
 missing as (
 
     select
-        importers.importer_iso3 || ' ' || string_agg(window_years.year, ', ' order by window_years.year)
+        importers.importer_iso3 || ' ' || {{ joined('window_years.year') }}
             as named,
         count(*) as n_years
     from importers
@@ -42,6 +42,6 @@ missing as (
 
 select
     'years of importers that are not in the panel, because no trade of them is reported: ' || sum(n_years)
-    || ' (' || string_agg(named, '; ' order by named) || ')' as problem
+    || ' (' || {{ joined('named', separator='; ') }} || ')' as problem
 from missing
 having count(*) > 0

@@ -18,7 +18,7 @@ with carried as (
 
 select
     'figures carried forward, because the World Bank does not have the year yet: ' || sum(n_figures) || ' ('
-    || string_agg(indicator_id || ' ' || year || ': ' || n_figures, ', ' order by indicator_id, year) || ')'
+    || {{ joined("indicator_id || ' ' || year || ': ' || n_figures", 'indicator_id, year') }} || ')'
         as problem
 from carried
 having count(*) > 0

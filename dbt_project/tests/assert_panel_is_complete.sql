@@ -21,7 +21,7 @@ reported as (
 
     select
         reported_years.importer_iso3,
-        list(reported_years.year order by reported_years.year) as all_years
+        array_sort(array_agg(reported_years.year)) as all_years
     from {{ reported_years() }} as reported_years
     inner join window_years on reported_years.year = window_years.year
     group by reported_years.importer_iso3
@@ -56,10 +56,15 @@ purchases as (
     inner join importers on trade.importer_iso3 = importers.importer_iso3
     inner join window_years on trade.year = window_years.year
     where trade.importer_iso3 <> trade.exporter_iso3
-    union all by name
+    union all
     select
-        * exclude (exporter_iso3),
-        'panel' as side
+        'panel' as side,
+        importer_iso3,
+        mineral,
+        year,
+        value_usd,
+        qty_kg,
+        estimated_qty_kg
     from panel
 
 ),
@@ -67,13 +72,13 @@ purchases as (
 compared as (
 
     select
-        importer_iso3,
         mineral,
         year,
         {%- for column in ['value_usd', 'qty_kg', 'estimated_qty_kg'] %}
             coalesce(sum({{ column }}) filter (where side = 'trade'), 0) as trade_{{ column }},
             coalesce(sum({{ column }}) filter (where side = 'panel'), 0) as panel_{{ column }},
         {%- endfor %}
+        importer_iso3
     from purchases
     group by importer_iso3, mineral, year
 
@@ -82,27 +87,38 @@ compared as (
 select
     'the importer is no country of the seed `countries`, or bought nothing in the window' as problem,
     importers.importer_iso3,
-    sum(compared.panel_value_usd) as panel_value_usd
+    null as exporter_iso3,
+    null as mineral,
+    null as year,
+    null as value_usd_difference,
+    null as qty_kg_difference
 from importers
 left join {{ ref('dim_country') }} as countries on importers.importer_iso3 = countries.country_iso3
 left join compared on importers.importer_iso3 = compared.importer_iso3
 group by importers.importer_iso3, countries.country_iso3
-having countries.country_iso3 is null or coalesce(panel_value_usd, 0) = 0
-union all by name
+having countries.country_iso3 is null or coalesce(sum(compared.panel_value_usd), 0) = 0
+union all
 select
     'the candidate does not have every reported year of the window once' as problem,
     panel.importer_iso3,
     panel.exporter_iso3,
     panel.mineral,
-    list(panel.year order by panel.year) as years
+    min(panel.year) as year,
+    null as value_usd_difference,
+    null as qty_kg_difference
 from panel
 left join reported on panel.importer_iso3 = reported.importer_iso3
 group by panel.importer_iso3, panel.exporter_iso3, panel.mineral, reported.all_years
-having years is distinct from reported.all_years
-union all by name
+having array_sort(array_agg(panel.year)) is distinct from reported.all_years
+union all
 select
     'the imports of the year are not all in the panel, or not once' as problem,
-    *
+    importer_iso3,
+    null as exporter_iso3,
+    mineral,
+    year,
+    panel_value_usd - trade_value_usd as value_usd_difference,
+    panel_qty_kg - trade_qty_kg as qty_kg_difference
 from compared
 where
     abs(trade_value_usd - panel_value_usd) >= 0.01

@@ -9,7 +9,7 @@ with classified as (
 
     select
         *,
-        regexp_replace(trim(country_name), '\s+', ' ', 'g') as tidy_name
+        {{ tidy('country_name') }} as tidy_name
     from {{ ref('int_production__classified') }}
 
 ),
@@ -68,7 +68,7 @@ union all
 select
     'the country name is unknown: add it to seeds/country_aliases.csv (world_mining_data_name)' as problem,
     country_name || coalesce(' (' || country_code || ')', '') as what,
-    string_agg(distinct sheet, ', ' order by sheet) as sheet,
+    {{ joined('sheet', is_distinct=true) }} as sheet,
     count(*) as n_rows,
     null as raw_n_rows,
     sum(quantity) as quantity,

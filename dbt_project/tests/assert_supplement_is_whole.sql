@@ -18,7 +18,7 @@ with lines as (
 
 select
     lines.importer_code,
-    list(distinct lines.year order by lines.year) as years_in_the_file
+    array_sort(array_agg(distinct lines.year)) as years_in_the_file
 from lines
 anti join {{ ref('stg_comtrade__supplement') }} as used on lines.importer_code = used.importer_code
 group by lines.importer_code

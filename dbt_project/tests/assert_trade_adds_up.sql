@@ -86,13 +86,13 @@ sides as (
 compared as (
 
     select
-        problem,
         importer,
         year,
         {%- for column in ['n_rows', 'value_usd', 'qty_kg'] %}
             coalesce(sum({{ column }}) filter (where side = 'before'), 0) as {{ column }}_before,
             coalesce(sum({{ column }}) filter (where side = 'after'), 0) as {{ column }}_after,
         {%- endfor %}
+        problem
     from sides
     group by problem, importer, year
 

@@ -21,7 +21,7 @@ mapped_codes as (
         hs_code,
         {%- if crosses_2022 %}
             case
-                when hs_revision = 'H6' and regexp_full_match(hs_code, '8112(31|39|41|49|92|99)')
+                when hs_revision = 'H6' and {{ matches('hs_code', '8112(31|39|41|49|92|99)') }}
                     then '{{ group_before_2022 }}'
                 else mineral
             end as mineral,

@@ -56,11 +56,11 @@ figures as (
 counts as (
 
     select
-        year,
         {%- for indicator in indicators %}
             count({{ indicator }}) as {{ indicator }},
             max(count({{ indicator }})) over () as most_{{ indicator }},
         {%- endfor %}
+        year
     from figures
     group by year
 
@@ -73,6 +73,7 @@ last_years as (
             max(year) filter (where {{ indicator }} > 0 and 2 * {{ indicator }} >= most_{{ indicator }})
                 as {{ indicator }},
         {%- endfor %}
+        max(year) as year
     from counts
 
 ),
@@ -80,14 +81,13 @@ last_years as (
 observed as (
 
     select
-        countries.country_iso3,
         window_years.year,
         any_value(countries.region) as region,
         any_value(countries.income_group) as income_group,
         {%- for indicator in indicators %}
             max(figures.{{ indicator }}) filter (where figures.year = window_years.year)
                 as own_{{ indicator }},
-            arg_max(figures.{{ indicator }}, figures.year) filter (
+            max_by(figures.{{ indicator }}, figures.year) filter (
                 where
                 figures.{{ indicator }} is not null
                 and figures.year >= last_years.{{ indicator }}
@@ -96,6 +96,7 @@ observed as (
             coalesce(own_{{ indicator }}, last_{{ indicator }}) as {{ indicator }},
             own_{{ indicator }} is null and last_{{ indicator }} is not null as is_carried_{{ indicator }},
         {%- endfor %}
+        countries.country_iso3
     from countries
     cross join window_years
     cross join last_years
@@ -110,7 +111,6 @@ observed as (
 register as (
 
     select
-        country_iso3,
         year,
         {%- for indicator in indicators %}
             max(value) filter (where indicator = '{{ indicator }}' and status = 'accepted')
@@ -118,6 +118,7 @@ register as (
             max(value) filter (where indicator = '{{ indicator }}' and status = 'approximate')
                 as approximate_{{ indicator }},
         {%- endfor %}
+        country_iso3
     from {{ ref('country_corrections') }}
     where year between {{ var('first_year') }} and {{ var('last_year') }}
     group by country_iso3, year
@@ -127,7 +128,6 @@ register as (
 known as (
 
     select
-        country_iso3,
         year,
         {%- for indicator in indicators %}
             coalesce(
@@ -141,6 +141,7 @@ known as (
                 as is_register_{{ indicator }},
             coalesce(observed.is_carried_{{ indicator }}, false) as is_carried_{{ indicator }},
         {%- endfor %}
+        country_iso3
     from observed
     full outer join register using (country_iso3, year)
 
@@ -148,15 +149,14 @@ known as (
 
 nearest_year as (
 
-    -- `arg_min` looks at years with a value only: its order is null in the others.
+    -- `min_by` looks at years with a value only: its order is null in the others.
     select
-        countries.country_iso3,
         window_years.year,
         any_value(countries.region) as region,
         any_value(countries.income_group) as income_group,
         any_value(countries.is_landlocked) as is_landlocked,
         {%- for indicator in indicators %}
-            arg_min(
+            min_by(
                 known.{{ indicator }},
                 2 * abs(window_years.year - known.year) + (known.year > window_years.year)::integer
             ) filter (where known.{{ indicator }} is not null) as {{ indicator }},
@@ -167,6 +167,7 @@ nearest_year as (
             bool_or(known.is_carried_{{ indicator }} and known.year = window_years.year)
                 as is_carried_{{ indicator }},
         {%- endfor %}
+        countries.country_iso3
     from countries
     cross join window_years
     left join known on countries.country_iso3 = known.country_iso3
@@ -177,12 +178,12 @@ nearest_year as (
 region_income_median as (
 
     select
-        region,
         income_group,
         year,
         {%- for indicator in indicators %}
             median({{ indicator }}) as {{ indicator }},
         {%- endfor %}
+        region
     from observed
     group by region, income_group, year
 
@@ -191,11 +192,11 @@ region_income_median as (
 region_median as (
 
     select
-        region,
         year,
         {%- for indicator in indicators %}
             median({{ indicator }}) as {{ indicator }},
         {%- endfor %}
+        region
     from observed
     group by region, year
 
@@ -204,10 +205,10 @@ region_median as (
 global_median as (
 
     select
-        year,
         {%- for indicator in indicators %}
             median({{ indicator }}) as {{ indicator }},
         {%- endfor %}
+        year
     from observed
     group by year
 
@@ -216,7 +217,6 @@ global_median as (
 filled as (
 
     select
-        nearest_year.country_iso3,
         nearest_year.year,
         nearest_year.is_landlocked,
         {%- for indicator in indicators %}
@@ -236,6 +236,7 @@ filled as (
                 when global_median.{{ indicator }} is not null then 'global_median'
             end as {{ indicator }}_imputation,
         {%- endfor %}
+        nearest_year.country_iso3
     from nearest_year
     -- A country without a region or income group equals none, so it gets a wider median.
     left join region_income_median
@@ -260,7 +261,6 @@ select
     {%- for indicator in indicators %}
         {{ indicator }},
     {%- endfor %}
-    is_landlocked,
 
     -- where each value comes from
     {%- for indicator in indicators %}
@@ -269,5 +269,8 @@ select
     {%- for indicator in indicators %}
         {{ indicator }}_imputation,
     {%- endfor %}
+
+    -- geography
+    is_landlocked
 from filled
 order by country_iso3, year

@@ -109,7 +109,7 @@ select
     any_value(unit) as unit,
     bool_or(is_estimated) as is_estimated,
     bool_or(quantity is null) as has_no_figure,
-    any_value(counts order by counts) as counts
+    min(counts) as counts
 from together
 group by source_dataset, mineral, form, stage, year, area, country_iso3
 order by source_dataset, mineral, form, stage, year, area, country_iso3

@@ -12,10 +12,10 @@
 with governance as (
 
     select
-        country_iso3,
         {%- for name in governance %}
             avg(wgi_{{ name }}) as wgi_{{ name }},
         {%- endfor %}
+        country_iso3
     from {{ ref('stg_world_bank__indicator') }}
     where year between {{ var('first_year') }} and {{ var('last_year') }}
     group by country_iso3

@@ -50,7 +50,7 @@ resolved as (
     from production
     left join minerals on trim(production.sheet) = minerals.production_sheet
     left join country_name
-        on regexp_replace(trim(production.country_name), '\s+', ' ', 'g') = country_name.country_name
+        on {{ tidy('production.country_name') }} = country_name.country_name
 
 )
 

@@ -37,7 +37,7 @@ flows as (
         importer_iso3,
         exporter_iso3,
         {{ is_world_trade() }} as is_world,
-        sum(cast(qty_kg as decimal(18, 3))) as qty_kg
+        sum({{ grams('qty_kg') }}) as qty_kg
     from {{ ref('fct_trade_flow') }}
     where
         category in ('ores', 'products')
@@ -54,9 +54,10 @@ imports as (
         chokepoint,
         importer_iso3 as country_iso3,
         cast(sum(qty_kg) as double) as imports_qty_kg,
-        first(exporter_iso3 order by qty_kg desc nulls last, exporter_iso3 asc) as import_top1_iso3,
+        -- The first in the alphabet of those with the largest quantity.
+        min_by(exporter_iso3, (-coalesce(qty_kg, -1), exporter_iso3)) as import_top1_iso3,
         cast(max(qty_kg) as double) / nullif(sum(qty_kg), 0) as import_top1_share,
-        sum(power(cast(qty_kg as double), 2) order by exporter_iso3)
+        {{ ordered_sum('power(cast(qty_kg as double), 2)', 'exporter_iso3') }}
         / nullif(power(cast(sum(qty_kg) as double), 2), 0) as import_hhi,
         cast(coalesce(sum(qty_kg) filter (where exporter_iso3 = 'CHN'), 0) as double) / nullif(sum(qty_kg), 0)
             as import_china_share
@@ -166,15 +167,12 @@ counted as (
 
     select
         *,
-        list_filter(
-            [
-                own_share_score,
-                own_reserves_score,
-                import_top1_score,
-                case when own_share is not null then exports_over_imports_score end
-            ],
-            lambda one: one is not null
-        ) as scores
+        {{ sorted_list([
+            'own_share_score',
+            'own_reserves_score',
+            'import_top1_score',
+            'case when own_share is not null then exports_over_imports_score end'
+        ]) }} as scores
     from scored
 
 )
@@ -208,10 +206,15 @@ select
     own_reserves_score,
     import_top1_score,
     exports_over_imports_score,
-    len(scores) as n_indicators,
+    cast(cardinality(scores) as bigint) as n_indicators,
     case
-        when len(scores) >= {{ var('chokepoint_min_indicators') }}
-            then cast(list_aggregate(scores, 'median') as double)
+        when cardinality(scores) >= {{ var('chokepoint_min_indicators') }}
+            then
+                (
+                    {{ element('scores', 'floor((cardinality(scores) + 1) / 2)') }}
+                    + {{ element('scores', 'floor(cardinality(scores) / 2 + 1)') }}
+                )
+                / 2
     end as score,
     'computed' as evidence_label,
     'modelled' as score_label

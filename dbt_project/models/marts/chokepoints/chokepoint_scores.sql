@@ -19,7 +19,7 @@ select
     evidence_label,
     note
 from {{ ref('register_of_chokepoint_scores') }}
-union all by name
+union all
 select
     country_iso3,
     '' as sector,
@@ -27,8 +27,16 @@ select
     chokepoint,
     'computed' as score_kind,
     score,
+    null as installed_score,
+    null as funded_score,
+    null as control_score,
+    null as word,
+    null as stage_in_sector,
     n_indicators,
-    score_label as evidence_label
+    null as source_id,
+    null as location,
+    score_label as evidence_label,
+    null as note
 from {{ ref('chokepoint_indicators') }}
 where score is not null
 order by country_iso3, mineral, chokepoint, sector, score_kind

@@ -7,7 +7,7 @@ with figures as (
     select
         *,
         coalesce(form, '') as form_or_none,
-        string_split(mineral, ';') as minerals,
+        split(mineral, ';') as minerals,
         case stage when 'mined' then 'ores' when 'refined' then 'products' when 'recycled' then 'scrap' end
             as category,
         case unit
@@ -86,7 +86,7 @@ traded as (
     inner join figure_years on figures.figure_id = figure_years.figure_id
     inner join {{ ref('fct_trade_flow') }} as trade
         on
-            list_contains(figures.minerals, trade.mineral)
+            array_contains(figures.minerals, trade.mineral)
             and figures.category = trade.category
             and figure_years.year = trade.year
     where
@@ -143,8 +143,8 @@ exporter_hhi as (
     select
         figure_id,
         is_base,
-        sum(qty_kg * qty_kg order by exporter_iso3)
-        / power(sum(qty_kg order by exporter_iso3), 2) as hhi
+        {{ ordered_sum('qty_kg * qty_kg', 'exporter_iso3') }}
+        / power({{ ordered_sum('qty_kg', 'exporter_iso3') }}, 2) as hhi
     from exporters
     group by figure_id, is_base
 
@@ -155,12 +155,12 @@ yearly_exports as (
     select
         figures.figure_id,
         trade.year,
-        sum(cast(trade.qty_kg as decimal(18, 3))) filter (where trade.exporter_iso3 = figures.country_iso3)
-        / sum(cast(trade.qty_kg as decimal(18, 3)))
+        sum({{ grams('trade.qty_kg') }}) filter (where trade.exporter_iso3 = figures.country_iso3)
+        / sum({{ grams('trade.qty_kg') }})
             as share
     from figures
     inner join {{ ref('fct_trade_flow') }} as trade
-        on list_contains(figures.minerals, trade.mineral) and figures.category = trade.category
+        on array_contains(figures.minerals, trade.mineral) and figures.category = trade.category
     where figures.measure = 'first_export_year' and {{ is_world_trade('trade.hs_revision') }}
     group by figures.figure_id, trade.year
 

@@ -96,7 +96,7 @@ flows as (
         trade.mineral,
         trade.category,
         trade.year,
-        cast(sum(cast(trade.qty_kg as decimal(18, 3))) as double) as qty_kg,
+        cast(sum({{ grams('trade.qty_kg') }}) as double) as qty_kg,
         cast(sum(trade.value_usd) as double) as value_usd,
         bool_or(trade.is_qty_estimated) as is_estimated
     from {{ ref('fct_trade_flow') }} as trade

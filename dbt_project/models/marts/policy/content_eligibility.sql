@@ -17,7 +17,7 @@ partners as (
         parties.country_iso3,
         bool_or(agreements.is_trade_agreement) as is_trade_agreement_partner,
         bool_or(not agreements.is_trade_agreement) as is_special_agreement,
-        string_agg(agreements.agreement_id, ', ' order by agreements.agreement_id) as agreement_ids,
+        {{ joined('agreements.agreement_id') }} as agreement_ids,
         {{ weakest_label('parties.evidence_label') }} as evidence_label
     from schemes
     inner join {{ ref('register_of_agreements') }} as agreements
@@ -34,7 +34,7 @@ excluded as (
 
     select
         actor_iso3,
-        string_split(target_iso3, ';') as targets,
+        split(target_iso3, ';') as targets,
         any_value(evidence_label) as evidence_label
     from {{ ref('policy_events') }}
     where measure_type = 'origin_exclusion' and direction = 'restricts'
@@ -65,5 +65,5 @@ left join partners
 left join excluded
     on
         schemes.jurisdiction_iso3 = excluded.actor_iso3
-        and list_contains(excluded.targets, countries.country_iso3)
+        and array_contains(excluded.targets, countries.country_iso3)
 order by schemes.scheme, exporter_iso3

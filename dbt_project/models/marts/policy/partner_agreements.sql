@@ -37,10 +37,8 @@ select
     agreements.source_id,
     {{ citation() }} as citation,
     agreements.location,
-    (
-        select {{ weakest_label('one.label') }}
-        from unnest([agreements.evidence_label, own.evidence_label, partners.evidence_label]) as one (label)
-    ) as evidence_label,
+    {{ weakest_of(['agreements.evidence_label', 'own.evidence_label', 'partners.evidence_label']) }}
+        as evidence_label,
     agreements.note
 from chosen
 inner join parties as own on chosen.importer_iso3 = own.country_iso3

@@ -30,7 +30,7 @@ agreements as (
         count(*) as n_agreements,
         bool_or(scope = 'minerals' and mode = 'bilateral') as has_minerals_agreement,
         bool_or(is_trade_agreement) as has_trade_agreement,
-        string_agg(agreement_id, ', ' order by agreement_id) as agreement_ids
+        {{ joined('agreement_id') }} as agreement_ids
     from {{ ref('partner_agreements') }}
     where status in ('in_force', 'signed')
     group by importer_iso3, partner_iso3
@@ -43,7 +43,7 @@ restrictions as (
         chosen.importer_iso3,
         events.actor_iso3,
         count(distinct events.mineral) as n_minerals_restricted,
-        string_agg(distinct events.mineral, ', ' order by events.mineral) as minerals_restricted
+        {{ joined('events.mineral', is_distinct=true) }} as minerals_restricted
     from chosen
     inner join {{ ref('policy_events') }} as events
         on

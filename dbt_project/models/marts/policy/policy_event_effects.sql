@@ -31,7 +31,7 @@ flows as (
     from {{ ref('fct_trade_flow') }}
     where
         importer_iso3 <> exporter_iso3
-        and (mineral, category) in (select (events.mineral, events.category) from events)
+        and mineral in (select events.mineral from events)
         and {{ is_world_trade() }}
 
 ),
@@ -43,7 +43,7 @@ world as (
         hs_code,
         mineral,
         year,
-        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg
+        cast(sum({{ grams('qty_kg') }}) as double) as qty_kg
     from flows
     group by hs_revision, hs_code, mineral, year
 
@@ -59,10 +59,10 @@ exports as (
         flows.hs_code,
         flows.year,
         any_value(events.effective_year) as effective_year,
-        cast(sum(cast(flows.qty_kg as decimal(18, 3))) as double) as exports_qty_kg,
+        cast(sum({{ grams('flows.qty_kg') }}) as double) as exports_qty_kg,
         sum(flows.value_usd) as exports_value_usd,
         cast(sum(flows.value_usd) filter (where flows.qty_kg > 0) as double)
-        / nullif(cast(sum(cast(flows.qty_kg as decimal(18, 3))) as double), 0)
+        / nullif(cast(sum({{ grams('flows.qty_kg') }}) as double), 0)
             as unit_value_usd_per_kg
     from events
     inner join flows

@@ -32,7 +32,7 @@ by_mineral as (
 
     select
         *,
-        unnest(string_split(coalesce(mineral, ''), ';')) as one_mineral
+        {{ unnested("split(coalesce(mineral, ''), ';')") }} as one_mineral
     from judged
 
 ),
@@ -41,12 +41,8 @@ by_category as (
 
     select
         *,
-        unnest(
-            case
-                when category = 'all' then ['ores', 'products', 'scrap']
-                else [coalesce(category, '')]
-            end
-        ) as one_category
+        {{ unnested("split(coalesce(replace(category, 'all', 'ores;products;scrap'), ''), ';')") }}
+            as one_category
     from by_mineral
 
 ),
@@ -55,7 +51,7 @@ by_actor as (
 
     select
         *,
-        unnest(string_split(coalesce(actor_iso3, ''), ';')) as one_actor_iso3
+        {{ unnested("split(coalesce(actor_iso3, ''), ';')") }} as one_actor_iso3
     from by_category
 
 ),
@@ -78,8 +74,8 @@ exports as (
         mineral,
         category,
         exporter_iso3,
-        sum(cast(qty_kg as decimal(18, 3))) filter (where {{ is_world_trade() }}) as qty_kg,
-        sum(sum(cast(qty_kg as decimal(18, 3))) filter (where {{ is_world_trade() }}))
+        sum({{ grams('qty_kg') }}) filter (where {{ is_world_trade() }}) as qty_kg,
+        sum(sum({{ grams('qty_kg') }}) filter (where {{ is_world_trade() }}))
             over (partition by mineral, category) as world_qty_kg
     from {{ ref('fct_trade_flow') }}
     where

@@ -4,7 +4,7 @@ select
     signals.signal_id,
     signals.signal_date,
     signals.date_precision,
-    cast({{ as_of() }} - signals.signal_date as bigint) as age_days,
+    {{ days_between('signals.signal_date', as_of()) }} as age_days,
     signals.subject,
     signals.signal_type,
     signals.direction,

@@ -28,7 +28,7 @@ metal_lines as (
     from (
         select
             mineral,
-            unnest(string_split(hs_codes, ';')) as code
+            {{ unnested("split(hs_codes, ';')") }} as code
         from {{ ref('mineral_forms') }}
         where form = 'refined metal' and hs_codes is not null
     )
@@ -63,7 +63,7 @@ imports as (
         importer_iso3,
         mineral,
         year,
-        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg
+        cast(sum({{ grams('qty_kg') }}) as double) as qty_kg
     from metal_trade
     group by importer_iso3, mineral, year
 
@@ -75,7 +75,7 @@ exports as (
         exporter_iso3,
         mineral,
         year,
-        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg
+        cast(sum({{ grams('qty_kg') }}) as double) as qty_kg
     from metal_trade
     where is_world
     group by exporter_iso3, mineral, year

@@ -76,9 +76,9 @@ output as (
             as growth_rest,
         count(*) filter (where last_share >= 0.01 and first_share < 0.01) as n_entrants_1pct,
         count(*) filter (where last_share < 0.01 and first_share >= 0.01) as n_exits_1pct,
-        string_agg(country_iso3, ', ' order by country_iso3)
+        {{ joined('country_iso3') }}
         filter (where last_share >= 0.01 and first_share < 0.01) as entrants,
-        string_agg(country_iso3, ', ' order by country_iso3)
+        {{ joined('country_iso3') }}
         filter (where last_share < 0.01 and first_share >= 0.01) as exits
     from leaders
     group by mineral, stage
@@ -92,7 +92,7 @@ exports as (
         case category when 'ores' then 'mined' else 'refined' end as stage,
         year,
         exporter_iso3,
-        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg
+        cast(sum({{ grams('qty_kg') }}) as double) as qty_kg
     from {{ ref('fct_trade_flow') }}
     where category in ('ores', 'products') and importer_iso3 <> exporter_iso3 and {{ is_world_trade() }}
     group by mineral, category, year, exporter_iso3
@@ -105,8 +105,8 @@ export_hhi as (
         mineral,
         stage,
         year,
-        sum(qty_kg * qty_kg order by exporter_iso3)
-        / nullif(power(sum(qty_kg order by exporter_iso3), 2), 0) as hhi
+        {{ ordered_sum('qty_kg * qty_kg', 'exporter_iso3') }}
+        / nullif(power({{ ordered_sum('qty_kg', 'exporter_iso3') }}, 2), 0) as hhi
     from exports
     group by mineral, stage, year
 
@@ -118,7 +118,7 @@ trade as (
         mineral,
         stage,
         max_by(hhi, year) as hhi_exports,
-        first(year order by hhi desc, year asc) as hhi_exports_peak_year,
+        min_by(year, (-hhi, year)) as hhi_exports_peak_year,
         max(hhi) as hhi_exports_peak
     from export_hhi
     where hhi is not null
@@ -129,12 +129,12 @@ trade as (
 cited as (
 
     select
-        mineral,
         stage,
         {%- for input in inputs %}
             max(value) filter (where input = '{{ input }}') as {{ input }},
             max(figure_id) filter (where input = '{{ input }}') as {{ input }}_figure_id,
         {%- endfor %}
+        mineral
     from {{ ref('contestability_inputs') }}
     group by mineral, stage
 
@@ -165,17 +165,6 @@ select
     trade.hhi_exports_peak,
     trade.hhi_exports_peak_year,
 
-    -- the verdict, by thresholds that are judged
-    case
-        when output.leader_share_last - output.leader_share_first <= -{{ var('contestability_min_change') }}
-            then 'opening'
-        when output.leader_share_last - output.leader_share_first >= {{ var('contestability_min_change') }}
-            then 'closing'
-        when output.leader_share_last >= {{ var('contestability_entrenched_share') }} then 'entrenched'
-        else 'spread'
-    end as contestability,
-    'modelled' as evidence_label,
-
     -- what sources say of entry and transparency
     {%- for input in inputs %}
         {%- if input.startswith('has_') %}
@@ -185,6 +174,17 @@ select
         {%- endif %}
         cited.{{ input }}_figure_id,
     {%- endfor %}
+
+    -- the verdict, by thresholds that are judged
+    case
+        when output.leader_share_last - output.leader_share_first <= -{{ var('contestability_min_change') }}
+            then 'opening'
+        when output.leader_share_last - output.leader_share_first >= {{ var('contestability_min_change') }}
+            then 'closing'
+        when output.leader_share_last >= {{ var('contestability_entrenched_share') }} then 'entrenched'
+        else 'spread'
+    end as contestability,
+    'modelled' as evidence_label
 from output
 cross join span
 left join trade on output.mineral = trade.mineral and output.stage = trade.stage

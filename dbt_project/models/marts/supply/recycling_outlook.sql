@@ -5,11 +5,11 @@ with ranges as (
 
     select
         figure_id,
-        unnest(string_split(mineral, ';')) as mineral,
+        {{ unnested("split(mineral, ';')") }} as mineral,
         year,
         value_low,
         value_high,
-        len(string_split(mineral, ';')) as n_minerals,
+        cardinality(split(mineral, ';')) as n_minerals,
         as_printed,
         source_id,
         citation,

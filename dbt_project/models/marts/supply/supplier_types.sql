@@ -29,7 +29,7 @@ exports as (
         exporter_iso3,
         mineral,
         category,
-        cast(sum(cast(qty_kg as decimal(18, 3))) filter (where is_world) as double) as exports_qty_kg
+        cast(sum({{ grams('qty_kg') }}) filter (where is_world) as double) as exports_qty_kg
     from flows
     group by exporter_iso3, mineral, category
 
@@ -41,7 +41,7 @@ imports as (
         importer_iso3,
         mineral,
         category,
-        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as imports_qty_kg
+        cast(sum({{ grams('qty_kg') }}) as double) as imports_qty_kg
     from flows
     group by importer_iso3, mineral, category
 

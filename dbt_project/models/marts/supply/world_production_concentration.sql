@@ -50,7 +50,7 @@ sources as (
         max(quantity) filter (where area = 'world') as printed_world_total,
         coalesce(sum(quantity) filter (where area = 'rest'), 0) as rest,
         count(*) filter (where area = 'country' and has_no_figure) as n_without_figure,
-        string_agg(country_iso3, ', ' order by country_iso3)
+        {{ joined('country_iso3') }}
         filter (where area = 'country' and has_no_figure) as without_figure,
         bool_or(is_estimated) as is_estimated
     from supply

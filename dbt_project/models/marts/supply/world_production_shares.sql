@@ -51,10 +51,11 @@ select
     supply.quantity / nullif(totals.printed_world_total, 0) as share_of_printed_total,
     case
         when supply.quantity > 0
-            then rank() over (
+            then
+                cast(rank() over (
                     partition by supply.source_dataset, supply.mineral, supply.form, supply.stage, supply.year
                     order by supply.quantity desc nulls last
-                )
+                ) as bigint)
     end as world_rank,
 
     -- what it counts and how well it is known

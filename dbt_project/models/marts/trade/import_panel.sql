@@ -55,8 +55,8 @@ imports as (
         trade.category,
         trade.year,
         trade.value_usd,
-        cast(trade.qty_kg as decimal(18, 3)) as qty_kg,
-        case when trade.is_qty_estimated then cast(trade.qty_kg as decimal(18, 3)) end as estimated_qty_kg
+        {{ grams('trade.qty_kg') }} as qty_kg,
+        case when trade.is_qty_estimated then {{ grams('trade.qty_kg') }} end as estimated_qty_kg
     from {{ ref('fct_trade_flow') }} as trade
     inner join importers on trade.importer_iso3 = importers.importer_iso3
     inner join window_years on trade.year = window_years.year
@@ -127,7 +127,6 @@ imports_by_category as (
     -- A year's quantity is zero without trade, the sum of the known quantities with it, and null
     -- when no flow has one.
     select
-        importer_iso3,
         exporter_iso3,
         mineral,
         year,
@@ -143,6 +142,7 @@ imports_by_category as (
                 coalesce(sum(value_usd) filter (where category = '{{ category }}'), 0) as double
             ) as {{ category }}_value_usd,
         {%- endfor %}
+        importer_iso3
     from imports
     group by importer_iso3, exporter_iso3, mineral, year
 
@@ -179,7 +179,6 @@ nearest_production as (
 panel as (
 
     select
-        candidate_years.*,
         minerals.has_production_data,
         coalesce(nearest_production.production_kg, 0.0) as production_kg,
         coalesce(nearest_production.is_imputed, false) as is_imputed_production,
@@ -192,6 +191,7 @@ panel as (
                 as {{ category }}_estimated_qty_kg,
             coalesce(imports_by_category.{{ category }}_value_usd, 0.0) as {{ category }}_value_usd,
         {%- endfor %}
+        candidate_years.*
     from candidate_years
     left join minerals on candidate_years.mineral = minerals.mineral
     left join nearest_production

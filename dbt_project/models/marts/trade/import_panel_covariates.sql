@@ -27,7 +27,6 @@ with panel as (
 partners as (
 
     select
-        importer_iso3,
         exporter_iso3,
         {%- for name in attributes %}
             {{ name }} is null as is_imputed_{{ name }},
@@ -43,6 +42,7 @@ partners as (
                 median({{ name }}) over (partition by importer_iso3)
             ) as {{ name }},
         {%- endfor %}
+        importer_iso3
     from {{ ref('partner_attributes') }}
 
 ),
@@ -80,7 +80,6 @@ agreements as (
 restrictions as (
 
     select
-        panel.importer_iso3,
         panel.exporter_iso3,
         panel.mineral,
         panel.year,
@@ -88,6 +87,7 @@ restrictions as (
             max(events.severity_in_force) filter (where events.category = '{{ category }}')
                 as {{ category }}_restriction_severity,
         {%- endfor %}
+        panel.importer_iso3
     from panel
     inner join {{ ref('policy_events') }} as events
         on panel.exporter_iso3 = events.actor_iso3 and panel.mineral = events.mineral
@@ -141,7 +141,7 @@ sellers as (
         category,
         hs_code,
         year,
-        list(unit_value_usd_per_kg order by unit_value_usd_per_kg, importer_iso3) as usd_per_kg
+        array_sort(array_agg(unit_value_usd_per_kg)) as usd_per_kg
     from flows
     group by exporter_iso3, mineral, category, hs_code, year
 
@@ -162,7 +162,7 @@ own_purchases as (
 
 ),
 
-prices as (
+purchases_of_others as (
 
     -- The median of what others paid, the importer's own purchase left out. At least three bought.
     select
@@ -172,14 +172,11 @@ prices as (
         sellers.category,
         sellers.hs_code,
         panel.year,
-        len(sellers.usd_per_kg) - (own_purchases.place is not null)::int as n_others,
-        (n_others + 1) // 2 as lower,
-        n_others // 2 + 1 as upper,
-        (
-            sellers.usd_per_kg[lower + coalesce(own_purchases.place <= lower, false)::int]
-            + sellers.usd_per_kg[upper + coalesce(own_purchases.place <= upper, false)::int]
-        )
-        / 2 as usd_per_kg
+        sellers.usd_per_kg,
+        own_purchases.place as own_place,
+        cardinality(sellers.usd_per_kg) - (own_purchases.place is not null)::int as n_others,
+        floor((n_others + 1) / 2) as lower_place,
+        floor(n_others / 2) + 1 as upper_place
     from panel
     inner join sellers
         on
@@ -192,6 +189,24 @@ prices as (
             and panel.exporter_iso3 = own_purchases.exporter_iso3
             and sellers.hs_code = own_purchases.hs_code
             and panel.year = own_purchases.year
+
+),
+
+prices as (
+
+    select
+        importer_iso3,
+        exporter_iso3,
+        mineral,
+        category,
+        hs_code,
+        year,
+        (
+            {{ element('usd_per_kg', 'lower_place + coalesce(own_place <= lower_place, false)::int') }}
+            + {{ element('usd_per_kg', 'upper_place + coalesce(own_place <= upper_place, false)::int') }}
+        )
+        / 2 as usd_per_kg
+    from purchases_of_others
     where n_others >= 3
 
 ),
@@ -199,7 +214,6 @@ prices as (
 costs as (
 
     select
-        prices.importer_iso3,
         prices.exporter_iso3,
         prices.mineral,
         prices.year,
@@ -207,6 +221,7 @@ costs as (
             median(ln(prices.usd_per_kg / world_prices.usd_per_kg))
             filter (where prices.category = '{{ category }}') as ln_{{ category }}_unit_value_ratio,
         {%- endfor %}
+        prices.importer_iso3
     from prices
     inner join world_prices using (mineral, category, hs_code, year)
     group by prices.importer_iso3, prices.exporter_iso3, prices.mineral, prices.year
@@ -258,11 +273,11 @@ select
     {%- for name in attributes %}
         partners.is_imputed_{{ name }},
     {%- endfor %}
-    coalesce(agreements.is_imputed, false) as is_imputed_n_agreements_in_force,
-    refined.refined_output_kg is null as is_imputed_ln_refined_qty,
     {%- for category in categories %}
         costs.ln_{{ category }}_unit_value_ratio is null as is_imputed_ln_{{ category }}_unit_value_ratio,
     {%- endfor %}
+    coalesce(agreements.is_imputed, false) as is_imputed_n_agreements_in_force,
+    refined.refined_output_kg is null as is_imputed_ln_refined_qty
 from panel
 inner join partners
     on panel.importer_iso3 = partners.importer_iso3 and panel.exporter_iso3 = partners.exporter_iso3

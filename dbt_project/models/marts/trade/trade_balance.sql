@@ -12,7 +12,7 @@ select
     disposition,
     count(*) as n_rows,
     cast(coalesce(sum(value_usd), 0) as decimal(38, 2)) as value_usd,
-    cast(sum(cast(reported_qty_kg as decimal(18, 3))) as double) as qty_kg
+    cast(sum({{ grams('reported_qty_kg') }}) as double) as qty_kg
 from classified
 group by importer_code, year, disposition
 order by importer_code, year, disposition

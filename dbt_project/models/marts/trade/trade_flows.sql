@@ -11,7 +11,7 @@ with flows as (
         hs_revision,
         hs_code,
         year,
-        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg,
+        cast(sum({{ grams('qty_kg') }}) as double) as qty_kg,
         cast(sum(value_usd) as decimal(18, 2)) as value_usd,
         bool_or(is_unit_value_outlier) as is_doubtful
     from {{ ref('fct_trade_flow') }}
@@ -20,7 +20,15 @@ with flows as (
 )
 
 select
-    * exclude (is_doubtful),
+    importer_iso3,
+    exporter_iso3,
+    mineral,
+    category,
+    hs_revision,
+    hs_code,
+    year,
+    qty_kg,
+    value_usd,
     cast(value_usd as double) / nullif(qty_kg, 0) as unit_value_usd_per_kg,
     qty_kg is null as is_quantity_unknown,
     is_doubtful,

@@ -47,7 +47,7 @@ comtrade_flow as (
         reported.year,
         any_value(reported.hs_revision) as comtrade_hs_revision,
         cast(sum(reported.value_usd) as double) as comtrade_value_usd,
-        cast(sum(cast(reported.net_weight_kg as decimal(18, 3))) as double) as comtrade_qty_kg
+        cast(sum({{ grams('reported.net_weight_kg') }}) as double) as comtrade_qty_kg
     from reported
     left join partner as importer on reported.importer_code = importer.code
     left join partner as exporter on reported.exporter_code = exporter.code
@@ -90,7 +90,7 @@ baci_flow as (
         classified.hs_code,
         classified.year,
         cast(sum(classified.value_usd) as double) as baci_value_usd,
-        cast(sum(cast(classified.reported_qty_kg as decimal(18, 3))) as double) as baci_qty_kg
+        cast(sum({{ grams('classified.reported_qty_kg') }}) as double) as baci_qty_kg
     from {{ ref('int_trade_flow__classified') }} as classified
     semi join covered
         on
@@ -113,7 +113,7 @@ baci_with_world as (
         hs_code,
         year,
         cast(sum(cast(baci_value_usd as decimal(18, 3))) as double) as baci_value_usd,
-        cast(sum(cast(baci_qty_kg as decimal(18, 3))) as double) as baci_qty_kg
+        cast(sum({{ grams('baci_qty_kg') }}) as double) as baci_qty_kg
     from baci_flow
     group by importer_iso3, hs_code, year
 

@@ -23,7 +23,7 @@ world as (
         category,
         year,
         cast(sum(value_usd) as double)
-        / nullif(cast(sum(cast(qty_kg as decimal(18, 3))) as double), 0) as world_unit_value_usd_per_kg
+        / nullif(cast(sum({{ grams('qty_kg') }}) as double), 0) as world_unit_value_usd_per_kg
     from flows
     where is_priced and is_world
     group by mineral, category, year
@@ -39,7 +39,7 @@ own as (
         flows.year,
         sum(flows.value_usd) filter (where flows.is_priced)
         / nullif(
-            cast(sum(cast(flows.qty_kg as decimal(18, 3))) filter (where flows.is_priced) as double), 0
+            cast(sum({{ grams('flows.qty_kg') }}) filter (where flows.is_priced) as double), 0
         ) as unit_value_usd_per_kg,
         count(*) filter (where flows.is_priced) as n_flows,
         count(*) filter (where flows.is_unit_value_outlier) as n_outliers_excluded

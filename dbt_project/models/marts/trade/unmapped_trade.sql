@@ -25,7 +25,7 @@ totals as (
         year,
         count(*) as n_rows,
         cast(sum(value_usd) as double) as value_usd,
-        cast(sum(cast(qty_kg as decimal(18, 3))) as double) as qty_kg
+        cast(sum({{ grams('qty_kg') }}) as double) as qty_kg
     from unmapped_flows
     group by importer_iso3, hs_revision, hs_code, year
 

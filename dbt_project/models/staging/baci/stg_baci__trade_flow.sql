@@ -14,7 +14,7 @@ renamed as (
         i as exporter_code,
         j as importer_code,
         'H0' as hs_revision,
-        lpad(cast(k as varchar), 6, '0') as hs_code,
+        lpad(cast(k as string), 6, '0') as hs_code,
 
         -- measures
         cast(v as decimal(18, 6)) as value_thousand_usd,

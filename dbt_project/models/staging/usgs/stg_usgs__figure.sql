@@ -70,7 +70,7 @@ renamed as (
         -- measures: a dash is zero; a letter or a blank is no figure
         case
             when figures.as_printed = '—' then 0.0
-            else try_cast(replace(ltrim(figures.as_printed, '>'), ',', '') as double)
+            else try_cast(replace(replace(figures.as_printed, '>', ''), ',', '') as double)
         end as quantity,
         tables.unit,
         case tables.unit when 'kg' then 1.0 when 't' then 1000.0 when 'kt' then 1000000.0 end as kg_per_unit,
