@@ -61,6 +61,7 @@ def header() -> None:
         f"{age} ago · model of {facts['first_year']}-{facts['last_year']} · "
         f"importers: {facts['n_importers']} · {facts['profile']} data"
     )
+    st.caption(words.SIGNS)
     newer_release()
 
 

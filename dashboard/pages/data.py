@@ -1,4 +1,4 @@
-"""Data and downloads: where the figures come from, what is imputed or doubtful, and every mart."""
+"""Data and downloads: what is imputed or doubtful, where the figures come from, and every mart."""
 
 import altair as alt
 import streamlit as st
@@ -27,95 +27,11 @@ IMPUTATIONS = {
 
 show.title(
     "Data and downloads",
-    "Where does it come from, what is imputed, doubtful or unmapped, and how do I get it?",
+    "What is imputed, doubtful or unmapped, where does it come from, and how do I get it?",
 )
 importer = filters.importer()
 
-st.subheader("Download a mart", anchor=False)
-name = filters.choice("mart", "Mart", reading.marts(), default="supplier_overview")
-mart = reading.mart(name)
-columns = [column.name for column in mart.columns]
-has_importer = "importer_iso3" in columns
-scope = EVERYTHING
-if has_importer:
-    scope = filters.choice(
-        "rows",
-        "Rows of the mart",
-        [EVERYTHING, "importer"],
-        words=lambda key: words.country(importer) if key == "importer" else key,
-    )
-where = "where importer_iso3 = $importer" if scope == "importer" else ""
-asked = {"importer": importer} if scope == "importer" else {}
-size = reading.rows(f"select count(*) as n_rows from marts.{name} {where}", **asked)
-n_rows = int(size["n_rows"].iloc[0])
-st.markdown(
-    f"**{name}**: {mart.description} Key: {', '.join(mart.key)}. "
-    f"{n_rows:,} rows, {len(columns)} columns."
-)
-show.whole_mart(name, n_rows, where, asked)
-about, preview = st.tabs(["What the columns mean", "First rows"])
-with about:
-    show.meanings(name)
-with preview:
-    rows = reading.rows(f"select * from marts.{name} {where} limit {SHOWN}", **asked)
-    if not show.empty(rows, f"rows of {name}"):
-        show.table(rows, "first_rows", (), also=show.WHOLE_MART)
-        st.caption(f"The first {len(rows):,} of {n_rows:,} rows.")
-
-st.subheader("Where it comes from", anchor=False)
-snapshots = reading.rows(
-    """
-    select dataset, provider, retrieved_at, row_count, licence, citation, snapshot_id, sha256
-    from marts.source_snapshots order by dataset
-    """
-)
-show.table(snapshots, "source_snapshots")
-
-st.subheader(f"How the trade rows of {words.country(importer)} were used", anchor=False)
-balance = reading.rows(
-    """
-    select year, disposition, sum(n_rows) as n_rows, sum(value_usd)::double as value_usd,
-        sum(qty_kg) as qty_kg
-    from marts.trade_balance
-    where importer_iso3 = $importer
-    group by all
-    order by year, disposition
-    """,
-    importer=importer,
-)
-if not show.empty(balance, f"trade of {words.country(importer)}"):
-    shown = balance.assign(what=balance["disposition"].replace(DISPOSITIONS))
-    show.chart(
-        alt.Chart(shown, height=240)
-        .mark_bar()
-        .encode(
-            alt.X("year:O", title=None, axis=show.YEAR_AXIS),
-            alt.Y("n_rows:Q", title="Rows of the source", axis=show.AMOUNT_AXIS),
-            show.colour("what", DISPOSITIONS.values(), [
-                show.COLOURS[0], show.GREY, *(show.COLOURS[i] for i in (4, 1, 3))
-            ]),
-            tooltip=show.tips("year", "what", n_rows=",", value_usd=",.0f"),
-        ),
-        balance,
-        "trade_balance",
-        f"Rows of trade of {importer} by year, used and not used",
-        show.TRADE,
-    )  # fmt: skip
-others = reading.rows(
-    """
-    select 'Trade of a code without a mineral' as what, count(*) as n_rows
-    from marts.unmapped_trade where importer_iso3 = $importer
-    union all
-    select 'Rows in quarantine, with the rule that each breaks', count(*)
-    from marts.trade_quarantine where importer_iso3 = $importer
-    union all
-    select 'Flows that differ from UN Comtrade', count(*)
-    from marts.trade_reconciliation where importer_iso3 = $importer
-    """,
-    importer=importer,
-)
-for row in others.itertuples():
-    st.markdown(f"{row.what}: **{row.n_rows or 'none'}**.")
+st.markdown("Below: [where it comes from](#sources), [download a mart](#download).")
 
 st.subheader("What is imputed", anchor=False)
 imputed = reading.rows(
@@ -174,3 +90,89 @@ if not show.empty(outliers, f"doubtful weights of {words.country(importer)}"):
         headings={"reported_qty_kg": "Weight reported (t)", "used_qty_kg": "Weight used (t)",
                   "unit_value_ratio": "Price over the median"},
     )  # fmt: skip
+
+st.subheader(f"How the trade rows of {words.country(importer)} were used", anchor=False)
+balance = reading.rows(
+    """
+    select year, disposition, sum(n_rows) as n_rows, sum(value_usd)::double as value_usd,
+        sum(qty_kg) as qty_kg
+    from marts.trade_balance
+    where importer_iso3 = $importer
+    group by all
+    order by year, disposition
+    """,
+    importer=importer,
+)
+if not show.empty(balance, f"trade of {words.country(importer)}"):
+    shown = balance.assign(what=balance["disposition"].replace(DISPOSITIONS))
+    show.chart(
+        alt.Chart(shown, height=240)
+        .mark_bar()
+        .encode(
+            alt.X("year:O", title=None, axis=show.YEAR_AXIS),
+            alt.Y("n_rows:Q", title="Rows of the source", axis=show.AMOUNT_AXIS),
+            show.colour("what", DISPOSITIONS.values(), [
+                show.COLOURS[0], show.GREY, *(show.COLOURS[i] for i in (4, 1, 3))
+            ]),
+            tooltip=show.tips("year", "what", n_rows=",", value_usd=",.0f"),
+        ),
+        balance,
+        "trade_balance",
+        f"Rows of trade of {importer} by year, used and not used",
+        show.TRADE,
+    )  # fmt: skip
+others = reading.rows(
+    """
+    select 'Trade of a code without a mineral' as what, count(*) as n_rows
+    from marts.unmapped_trade where importer_iso3 = $importer
+    union all
+    select 'Rows in quarantine, with the rule that each breaks', count(*)
+    from marts.trade_quarantine where importer_iso3 = $importer
+    union all
+    select 'Flows that differ from UN Comtrade', count(*)
+    from marts.trade_reconciliation where importer_iso3 = $importer
+    """,
+    importer=importer,
+)
+for row in others.itertuples():
+    st.markdown(f"{row.what}: **{row.n_rows or 'none'}**.")
+
+st.subheader("Where it comes from", anchor="sources")
+snapshots = reading.rows(
+    """
+    select dataset, provider, retrieved_at, row_count, licence, citation, snapshot_id, sha256
+    from marts.source_snapshots order by dataset
+    """
+)
+show.table(snapshots, "source_snapshots")
+
+st.subheader("Download a mart", anchor="download")
+name = filters.choice("mart", "Mart", reading.marts(), default="supplier_overview")
+mart = reading.mart(name)
+columns = [column.name for column in mart.columns]
+has_importer = "importer_iso3" in columns
+scope = EVERYTHING
+if has_importer:
+    scope = filters.choice(
+        "rows",
+        "Rows of the mart",
+        [EVERYTHING, "importer"],
+        words=lambda key: words.country(importer) if key == "importer" else key,
+    )
+where = "where importer_iso3 = $importer" if scope == "importer" else ""
+asked = {"importer": importer} if scope == "importer" else {}
+size = reading.rows(f"select count(*) as n_rows from marts.{name} {where}", **asked)
+n_rows = int(size["n_rows"].iloc[0])
+st.markdown(
+    f"**{name}**: {mart.description} Key: {', '.join(mart.key)}. "
+    f"{n_rows:,} rows, {len(columns)} columns."
+)
+show.whole_mart(name, n_rows, where, asked)
+about, preview = st.tabs(["What the columns mean", "First rows"])
+with about:
+    show.meanings(name)
+with preview:
+    rows = reading.rows(f"select * from marts.{name} {where} limit {SHOWN}", **asked)
+    if not show.empty(rows, f"rows of {name}"):
+        show.table(rows, "first_rows", (), also=show.WHOLE_MART)
+        st.caption(f"The first {len(rows):,} of {n_rows:,} rows.")

@@ -23,6 +23,16 @@ codes = reading.rows(
     **market.keys,
 )
 if show.empty(codes, f"{market.words}: the trade data have no flow in any year"):
+    filters.offer_categories(
+        reading.rows(
+            """
+            select distinct category from marts.trade_flows
+            where importer_iso3 = $importer and mineral = $mineral
+            """,
+            importer=market.importer,
+            mineral=market.mineral,
+        )["category"]
+    )
     st.stop()
 texts = dict(zip(codes["hs_code"], codes["hs_description"], strict=True))
 code = filters.choice(
@@ -94,7 +104,9 @@ if measure == "unit_value":
         )  # fmt: skip
         st.caption(
             "All HS codes of the market together; flows of unknown or doubtful weight are left "
-            "out. A unit value is no price of one quality: the mix of goods changes too."
+            "out. A unit value is no price of one quality: the mix of goods changes too. In the "
+            f"table, one more than {words.COMPARABLE} times another, or less than a hundredth of "
+            "it, is of other goods."
         )
         show.table(prices, "unit_value_years", show.TRADE, missing="no flow with a weight")
 else:
@@ -177,7 +189,6 @@ show.table(
     flows.drop(columns="is_quantity_unknown"),
     "flows",
     show.TRADE,
-    headings={"exporter_iso3": "Supplier"},
     doubtful="is_doubtful",
     missing="unknown",
 )

@@ -4,18 +4,9 @@ import altair as alt
 import streamlit as st
 
 from dashboard import filters, reading, show, words
-from minerals.names import CATEGORIES
 
 STAGES = {"mined": "Mined", "refined": "Refined", "reserves": "Reserves"}
 LARGEST = 6
-HEADINGS = {"headline_rank": "Rank", "exporter_iso3": "Supplier", "supplier_type": "Type",
-            "rank_low": "Rank, low", "rank_high": "high",
-            "top_k_probability": "Probability of leading",
-            "actual_share": "Today", "recommended_share": "Recommended"}  # fmt: skip
-
-COMPARED = {"importer_iso3": "Importer", "top1_exporter_iso3": "Largest supplier",
-            "top1_share": "Its share", "top3_share": "Three largest", "n_suppliers": "Suppliers",
-            "hhi_actual": "Herfindahl today", "hhi_recommended": "recommended"}  # fmt: skip
 
 importer, mineral = filters.importer(), filters.mineral()
 others = [other for other in filters.importers() if other != importer]
@@ -30,7 +21,7 @@ markets = reading.rows(
     from marts.portfolio_concentration as c
     inner join marts.portfolio_strategy using (importer_iso3, mineral, category)
     where importer_iso3 = $importer and mineral = $mineral
-    order by category
+    order by c.hhi_actual is null, category
     """,
     **asked,
 )
@@ -134,10 +125,11 @@ if beside:
         mineral=mineral,
         importers=(importer, *beside),
     )
-    show.table(compared, "beside", headings=COMPARED, missing="no imports")
+    show.table(compared, "beside", missing="no imports")
 
 with st.container(key="second_sheet"):
     st.subheader("From whom to buy", anchor=False)
+    show.sanctions(importer)
     for row in words.readable(markets).itertuples():
         st.markdown(f"**{row.category.capitalize()}: {row.strategy}.** {row.rationale}")
     suppliers = reading.rows(
@@ -151,17 +143,16 @@ with st.container(key="second_sheet"):
         """,
         **asked,
     )
-    for category in CATEGORIES:
+    for category in markets["category"]:
         of_category = suppliers[suppliers["category"] == category]
         if len(of_category):
             st.markdown(f"**First suppliers of {category}**")
             show.table(
                 of_category.drop(columns="category"),
                 f"first_suppliers_{category}",
-                headings=HEADINGS,
                 doubtful="is_doubtful",
                 on_paper=True,
-            )  # fmt: skip
+            )
 
     st.subheader("What if a supplier falls away?", anchor=False)
     shocks = reading.rows(
@@ -175,9 +166,4 @@ with st.container(key="second_sheet"):
         **asked,
     )
     if not show.empty(shocks, f"losses of 1% or more of the imports of {mineral}"):
-        show.table(
-            shocks,
-            "shocks",
-            headings={"next_best": "Who replaces", "shock": "Loss"},
-            on_paper=True,
-        )
+        show.table(shocks, "shocks", headings={"shock": "Loss"}, on_paper=True)

@@ -5,10 +5,6 @@ import streamlit as st
 
 from dashboard import filters, reading, show, words
 
-HEADINGS = {"hhi_actual": "HHI", "top1_exporter_iso3": "Largest supplier",
-            "top1_share": "Its share", "top3_share": "Three largest", "n_suppliers": "Suppliers",
-            "n_candidates": "Candidates"}  # fmt: skip
-
 show.title("Overview", "Where is this importer exposed, and what changed since the last release?")
 importer = filters.importer()
 
@@ -135,4 +131,4 @@ elif filters.switch("changes", f"Compare with {older.name}"):
 
 st.subheader("All markets", anchor=False)
 if filters.switch("markets", f"Show the table of all {len(markets)} markets"):
-    show.table(markets, "markets", headings=HEADINGS, doubtful="is_doubtful", missing="no imports")
+    show.table(markets, "markets", doubtful="is_doubtful", missing="no imports")

@@ -12,10 +12,7 @@ TYPES = {
     "regular": "Regular partner",
     "mineral_specific": "For a few minerals",
 }
-HEADINGS = {"actual_share": "Today", "recommended_share": "Recommended", "change_share": "Change",
-            "headline_rank": "Rank", "rank_low": "from", "rank_high": "to",
-            "actual_rank": "Rank of purchases", "supplier_type": "Type",
-            "annual_qty_kg": "Bought a year (t)", "years_in_top_k": "Years among the leading",
+HEADINGS = {"years_in_top_k": "Years among the leading",
             "years_observed": "of", "persistence": "Over the years",
             "headline_model": "Model"}  # fmt: skip
 
@@ -222,6 +219,7 @@ signals = reading.rows(
     """,
     **pair,
 )
+show.sanctions(importer)
 if not show.empty(signals, f"signals of {words.country(partner)}"):
     show.table(signals, "partner_signals", (), also=show.DOCUMENTS)
 

@@ -26,6 +26,14 @@ plan = reading.rows(
     **market.keys,
 )
 if show.empty(plan, market.words):
+    filters.offer_categories(
+        reading.rows(
+            "select distinct category from marts.portfolio_strategy "
+            "where importer_iso3 = $importer and mineral = $mineral",
+            importer=market.importer,
+            mineral=market.mineral,
+        )["category"]
+    )
     st.stop()
 plan = plan.iloc[0]
 partners = reading.rows(
@@ -46,6 +54,7 @@ partners = reading.rows(
 st.markdown(
     f"**{market.words}: {words.strategy(plan['strategy'])}.** {words.named(plan['rationale'])}"
 )
+show.sanctions(market.importer)
 show.tiles(
     {
         "HHI today": (
@@ -65,7 +74,7 @@ show.tiles(
             "Part of the imports that changes its supplier.",
         ),
         "What binds": (
-            plan["binding_constraints"] or "nothing",
+            words.named(plan["binding_constraints"]) or "nothing",
             "Constraints that are met exactly.",
         ),
     }
@@ -110,7 +119,8 @@ with left:
         **market.keys,
     )
     if not show.empty(frontier, f"frontier of {market.words}"):
-        base = alt.Chart(frontier, height=300).encode(
+        which = frontier["is_recommended"].map({True: "in use", False: "other penalties"})
+        base = alt.Chart(frontier.assign(which=which), height=300).encode(
             alt.X("hhi:Q", title="Concentration (HHI)"),
             alt.Y("divergence:Q", title="Distance from the model, nats"),
             tooltip=show.tips("concentration_penalty", "hhi", "effective_suppliers", "divergence"),
@@ -118,9 +128,7 @@ with left:
         show.chart(
             base.mark_line(color=show.GREY)
             + base.mark_point(filled=True, size=110, opacity=1).encode(
-                show.colour(
-                    "is_recommended", [True, False], [show.COLOURS[4], show.GREY], "Recommended"
-                )
+                show.colour("which", ["in use", "other penalties"], [show.COLOURS[4], show.GREY])
             )
             + base.mark_text(dy=-12).encode(alt.Text("concentration_penalty:Q")),
             frontier,
@@ -153,7 +161,5 @@ st.subheader("Every candidate, with the evidence", anchor=False)
 show.table(
     partners,
     "partners",
-    headings={"exporter_iso3": "Supplier", "actual_share": "Today", "model_share": "By the model",
-              "change_share": "Change", "is_at_capacity": "At capacity"},
     doubtful="is_doubtful",
-)  # fmt: skip
+)

@@ -20,6 +20,14 @@ forward = reading.rows(
     **market.keys,
 )
 if show.empty(forward, market.words):
+    filters.offer_categories(
+        reading.rows(
+            "select distinct category from marts.ranking_forward "
+            "where importer_iso3 = $importer and mineral = $mineral",
+            importer=market.importer,
+            mineral=market.mineral,
+        )["category"]
+    )
     st.stop()
 headline = forward.loc[forward["is_headline"], "coefficient_source"].iloc[0]
 models = [model for model in MODEL_DESCRIPTIONS if model in set(forward["coefficient_source"])]
@@ -66,6 +74,7 @@ show.chart(
     f"Suppliers ranked by the model {model} with 90% intervals: {market.words}",
 )
 
+show.sanctions(market.importer)
 st.subheader("The models side by side", anchor=False)
 beside = reading.rows(
     f"""
@@ -82,10 +91,8 @@ beside = reading.rows(
 show.table(
     beside,
     "models_side_by_side",
-    headings={"exporter_iso3": "Supplier", "supplier_type": "Type", "actual_share": "Share today",
-              "model_share": "Share by the model"},
     doubtful="is_doubtful",
-)  # fmt: skip
+)
 
 annual = reading.rows(
     f"""

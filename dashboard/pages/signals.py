@@ -67,8 +67,8 @@ if not show.empty(picked, "signals of this direction and support"):
         show.table(
             exposure,
             "signal_exposure",
-            headings={"exporter_iso3": "Supplier", "actual_share": "Share of imports",
-                      "import_share_latest": "in the last year", "forward_rank": "Rank",
+            headings={"actual_share": "Share of imports",
+                      "import_share_latest": "in the last year",
                       "actor_world_share": "Share of the world's output",
                       "has_event": "Restriction in force", "is_named": "Named by the signal"},
             also=show.USGS,

@@ -13,7 +13,7 @@ HEADINGS = {"figure_id": "Figure", "as_printed": "As printed", "cited_value": "C
             "cited_evidence_label": "Support of the cited", "dataset": "Computed from",
             "computed_evidence_label": "Support of the computed",
             "our_rank": "Rank here", "rank": "Printed rank",
-            "our_rank_as_served": "as served", "exporter_iso3": "Supplier",
+            "our_rank_as_served": "as served",
             "country_as_printed": "As printed", "overlap_share": "In both lists",
             "spearman_rho": "Rank correlation", "is_top1_match": "Same first",
             "n_years_better_than_base": "Years better than the base",

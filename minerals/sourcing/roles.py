@@ -103,7 +103,7 @@ _OF_EVIDENCE = ("effective_k", "forward_rank", "rank_low", "rank_high", "top_k_p
                 "capacity_share", "action")  # fmt: skip
 _OF_RATIONALE = ("exporter_iso3", "annual_qty_kg", "doubtful_qty_kg", "is_excluded", "forward_rank",
                  "change_share", "actual_share", "model_share", "recommended_share",
-                 "is_at_capacity")  # fmt: skip
+                 "is_at_capacity", "capacity_share")  # fmt: skip
 _WORDS = {
     "persistent": "every year among the {k} leading",
     "recent_entrant": "among the {k} leading only of late",
@@ -226,7 +226,8 @@ def _leader_that_stays(row: Mapping[Any, Any], partners: Columns) -> list[str]:
         float(partners[name][is_leader].sum())
         for name in ("actual_share", "model_share", "recommended_share")
     )
-    n_full = int(partners["is_at_capacity"][~is_leader].sum())
+    can_sell = partners["capacity_share"] > 0
+    n_full = int((partners["is_at_capacity"] & can_sell)[~is_leader].sum())
     return [
         f"It does not lower the share of {row['top1_exporter_iso3']}: {today:.0%} today, "
         f"{then:.0%} recommended, {by_model:.0%} by the model; others at their capacity: {n_full}. "
