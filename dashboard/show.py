@@ -25,6 +25,8 @@ AMOUNT_AXIS = alt.Axis(
     labelExpr="replace(replace(format(datum.value, '~s'), 'G', ' bn'), 'M', ' m')"
 )
 """Of USD and tons: 1.2 bn, 350 m, 20k."""
+INK = {"labelColor": "#595959", "titleColor": "#595959"}
+"""Of what is written on axes and legends: 4.5 to 1 against the page, as all text."""
 YEAR_AXIS = alt.Axis(labelAngle=0, labelOverlap=True)
 TRADE = ("bilateral_trade",)
 EVERY_DATASET = ("bilateral_trade", "production", "country_indicators", "country_geography")
@@ -90,8 +92,9 @@ def chart(
         description=description,
         autosize=alt.AutoSizeParams(type="pad" if is_faceted else "fit-x", contains="padding"),
         config={
-            "axis": {"labelLimit": LABEL[beside], "titleLimit": 400},
-            "legend": {"labelLimit": 240},
+            "axis": {"labelLimit": LABEL[beside], "titleLimit": 400, **INK},
+            "legend": {"labelLimit": 240, **INK},
+            "header": INK,
         },
     )
     st.altair_chart(drawing, width="content" if is_faceted else "stretch")
@@ -352,7 +355,7 @@ def values_table(
     wide = scaled.assign(text=texts).pivot(index="year", columns="country_iso3", values="text")
     wide = wide.reindex(columns=countries).sort_index(ascending=False).fillna("-")
     wide.columns = [words.country(iso3) for iso3 in wide.columns]
-    wide.index = [str(year) if year else "all years" for year in wide.index]
+    wide.index = pd.Index([str(year) if year else "all years" for year in wide.index], name="Year")
     st.table(wide, border="horizontal")
     st.caption(
         f"In {unit}. {words.IMPUTED} imputed · unknown: a row without a figure, which is not zero "

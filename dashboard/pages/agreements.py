@@ -43,7 +43,7 @@ partners = reading.rows(
 if show.empty(partners, f"partners of {words.country(importer)}"):
     st.stop()
 
-st.subheader("Who is bound by what", anchor=False)
+st.header("Who is bound by what", anchor=False)
 agreements = reading.rows(
     """
     select partner_iso3, name, mode, scope, status, partner_role, signed_date, in_force_date,
@@ -95,7 +95,7 @@ if not show.empty(agreements, f"agreements of {words.country(importer)} in the r
     show.table(picked, "partner_agreements", (), missing="not recorded",
                also=show.DOCUMENTS)  # fmt: skip
 
-st.subheader("Partners by attribute", anchor=False)
+st.header("Partners by attribute", anchor=False)
 attribute = filters.choice("attribute", "Attribute", list(ATTRIBUTES), words=ATTRIBUTES.get)
 leading = partners[partners[attribute].notna()].head(SHOWN).sort_values(attribute)
 shown = words.readable(leading)
@@ -138,7 +138,7 @@ show.table(
 )  # fmt: skip
 st.caption(f"{words.IMPUTED} a year of it is filled in.")
 
-st.subheader("Whose value counts under a content scheme", anchor=False)
+st.header("Whose value counts under a content scheme", anchor=False)
 schemes = reading.rows("from marts.content_requirements order by scheme, content, year_from")
 if not show.empty(schemes, "content schemes"):
     scheme = filters.choice("scheme", "Scheme", sorted(schemes["scheme"].unique()))

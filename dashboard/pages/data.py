@@ -33,7 +33,7 @@ importer = filters.importer()
 
 st.markdown("Below: [where it comes from](#sources), [download a mart](#download).")
 
-st.subheader("What is imputed", anchor=False)
+st.header("What is imputed", anchor=False)
 imputed = reading.rows(
     """
     select study_name, imputation, count(*) as n_values
@@ -66,7 +66,7 @@ show.chart(
     "Observed and imputed values of each variable of the study's Table 1",
 )  # fmt: skip
 
-st.subheader(f"Doubtful weights in the trade of {words.country(importer)}", anchor=False)
+st.header(f"Doubtful weights in the trade of {words.country(importer)}", anchor=False)
 outliers = reading.rows(
     """
     select year, exporter_iso3, mineral, category, hs_code, value_usd::double as value_usd,
@@ -91,7 +91,7 @@ if not show.empty(outliers, f"doubtful weights of {words.country(importer)}"):
                   "unit_value_ratio": "Price over the median"},
     )  # fmt: skip
 
-st.subheader(f"How the trade rows of {words.country(importer)} were used", anchor=False)
+st.header(f"How the trade rows of {words.country(importer)} were used", anchor=False)
 balance = reading.rows(
     """
     select year, disposition, sum(n_rows) as n_rows, sum(value_usd)::double as value_usd,
@@ -137,7 +137,7 @@ others = reading.rows(
 for row in others.itertuples():
     st.markdown(f"{row.what}: **{row.n_rows or 'none'}**.")
 
-st.subheader("Where it comes from", anchor="sources")
+st.header("Where it comes from", anchor="sources")
 snapshots = reading.rows(
     """
     select dataset, provider, retrieved_at, row_count, licence, citation, snapshot_id, sha256
@@ -146,7 +146,7 @@ snapshots = reading.rows(
 )
 show.table(snapshots, "source_snapshots")
 
-st.subheader("Download a mart", anchor="download")
+st.header("Download a mart", anchor="download")
 name = filters.choice("mart", "Mart", reading.marts(), default="supplier_overview")
 mart = reading.mart(name)
 columns = [column.name for column in mart.columns]

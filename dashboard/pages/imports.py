@@ -65,7 +65,7 @@ if show.empty(flows, f"{market.words}, {first}-{last}"):
 st.markdown(f"**{market.words}**, values {' and '.join(sorted(flows['valuation'].unique()))}.")
 
 if measure == "unit_value":
-    st.subheader("Price of the importer and of the world", anchor=False)
+    st.header("Price of the importer and of the world", anchor=False)
     prices = reading.rows(
         f"""
         select year, unit_value_usd_per_kg, world_unit_value_usd_per_kg, premium_share,
@@ -110,7 +110,7 @@ if measure == "unit_value":
         )
         show.table(prices, "unit_value_years", show.TRADE, missing="no flow with a weight")
 else:
-    st.subheader("Suppliers through the years", anchor=False)
+    st.header("Suppliers through the years", anchor=False)
     column = {"value": "value_usd", "quantity": "qty_kg"}[measure]
     years = reading.rows(
         f"""
@@ -171,7 +171,7 @@ else:
         "value."
     )
 
-    st.subheader("Supplier by year", anchor=False)
+    st.header("Supplier by year", anchor=False)
     cells = reading.rows(
         f"""
         select exporter_iso3, year, sum({column})::double as amount,
@@ -184,7 +184,7 @@ else:
     )
     show.years_table(cells, "supplier_by_year", titles[measure], has_weight=measure == "quantity")
 
-st.subheader("Every flow", anchor=False)
+st.header("Every flow", anchor=False)
 show.table(
     flows.drop(columns="is_quantity_unknown"),
     "flows",

@@ -32,7 +32,7 @@ if markets.empty:
     st.info(f"No ranking and no portfolio of {mineral} in this release: no line of the trade data "
             "and no sheet of production is its own.")  # fmt: skip
 
-st.subheader("Where it is mined and refined", anchor=False)
+st.header("Where it is mined and refined", anchor=False)
 world = reading.rows(
     """
     with newest as (
@@ -89,7 +89,7 @@ if not show.empty(world, f"mining, refining or reserves of {mineral}"):
             f"New with 1% or more: {row.entrants or 'none'}. *{row.evidence_label}*"
         )
 
-st.subheader(f"What {words.country(importer)} buys", anchor=False)
+st.header(f"What {words.country(importer)} buys", anchor=False)
 bought = reading.rows(
     """
     select category, year, sum(value_usd)::double as value_usd, sum(qty_kg) as qty_kg,
@@ -112,7 +112,7 @@ if not show.empty(bought, f"imports of {mineral} by {words.country(importer)}"):
     )
 
 if beside:
-    st.subheader("Beside other importers", anchor=False)
+    st.header("Beside other importers", anchor=False)
     compared = reading.rows(
         """
         select category, c.importer_iso3, top1_exporter_iso3, top1_share, top3_share, n_suppliers,
@@ -128,7 +128,7 @@ if beside:
     show.table(compared, "beside", missing="no imports")
 
 with st.container(key="second_sheet"):
-    st.subheader("From whom to buy", anchor=False)
+    st.header("From whom to buy", anchor=False)
     show.sanctions(importer)
     for row in words.readable(markets).itertuples():
         st.markdown(f"**{row.category.capitalize()}: {row.strategy}.** {row.rationale}")
@@ -154,7 +154,7 @@ with st.container(key="second_sheet"):
                 on_paper=True,
             )
 
-    st.subheader("What if a supplier falls away?", anchor=False)
+    st.header("What if a supplier falls away?", anchor=False)
     shocks = reading.rows(
         """
         select category, shock, lost_share, replaceable_share, next_best

@@ -57,7 +57,7 @@ show.tiles(
     }
 )
 
-st.subheader("The most concentrated markets", anchor=False)
+st.header("The most concentrated markets", anchor=False)
 risky = bought.head(12).sort_values("top1_share", ascending=False)
 shown = words.readable(risky)
 shown["market"] = words.markets(shown)
@@ -80,7 +80,7 @@ show.chart(
 
 left, right = st.columns(2)
 with left:
-    st.subheader("What to do, in how many markets", anchor=False)
+    st.header("What to do, in how many markets", anchor=False)
     strategies = bought.groupby("strategy").size().reset_index(name="n_markets")
     shown = words.readable(strategies)
     show.chart(
@@ -96,7 +96,7 @@ with left:
         beside=2,
     )
 with right:
-    st.subheader("Largest partners", anchor=False)
+    st.header("Largest partners", anchor=False)
     top = partners.head(8)
     show.chart(
         alt.Chart(words.readable(top), height=show.height(len(top)))
@@ -112,7 +112,7 @@ with right:
         beside=2,
     )
 
-st.subheader("What changed since the release before", anchor=False)
+st.header("What changed since the release before", anchor=False)
 older = reading.before()
 if older is None:
     st.info("There is no release before this one.")
@@ -129,6 +129,6 @@ elif filters.switch("changes", f"Compare with {older.name}"):
                       "source_after": "Model now"},
         )  # fmt: skip
 
-st.subheader("All markets", anchor=False)
+st.header("All markets", anchor=False)
 if filters.switch("markets", f"Show the table of all {len(markets)} markets"):
     show.table(markets, "markets", doubtful="is_doubtful", missing="no imports")

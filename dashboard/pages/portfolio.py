@@ -82,7 +82,7 @@ show.tiles(
 if not plan["is_feasible"]:
     st.warning(f"No portfolio meets the constraints: {plan['infeasible_because']}")
 
-st.subheader("Today, by the model, recommended", anchor=False)
+st.header("Today, by the model, recommended", anchor=False)
 top = partners.head(SHOWN)
 shown = words.readable(top)
 shown["exporter"] = words.marked(shown["exporter_iso3"], shown["is_doubtful"])
@@ -107,7 +107,7 @@ if plan["hhi_actual"] != plan["hhi_actual"]:
 
 left, right = st.columns(2)
 with left:
-    st.subheader("What less concentration costs", anchor=False)
+    st.header("What less concentration costs", anchor=False)
     frontier = reading.rows(
         f"""
         select concentration_penalty, is_recommended, hhi, effective_suppliers, divergence,
@@ -138,7 +138,7 @@ with left:
         )
         st.caption("The figure at each point is the penalty on concentration.")
 with right:
-    st.subheader("Where to buy more and less", anchor=False)
+    st.header("Where to buy more and less", anchor=False)
     moved = partners[partners["action"].isin(["more", "less"])].head(SHOWN)
     if not show.empty(moved, f"recommended changes of {market.words}"):
         shown = words.readable(moved)
@@ -157,7 +157,7 @@ with right:
             beside=2,
         )
 
-st.subheader("Every candidate, with the evidence", anchor=False)
+st.header("Every candidate, with the evidence", anchor=False)
 show.table(
     partners,
     "partners",

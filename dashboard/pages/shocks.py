@@ -56,7 +56,7 @@ hit = losses(partners, lost)[[
 hit["is_doubtful"] = hit.set_index(["mineral", "category"]).index.isin(doubtful.index)
 
 st.markdown("Below: [measures of other countries](#measures), [what past measures did](#past).")
-st.subheader(f"{words.country(importer)} without {without}", anchor=False)
+st.header(f"{words.country(importer)} without {without}", anchor=False)
 if hit.empty:
     st.info("Nothing of known quantity is lost. Pick the suppliers to lose in the side bar.")
 else:
@@ -123,7 +123,7 @@ else:
         f"known quantity is left out: in {len(unknown)} further markets all of it is."
     )
 
-st.subheader("Standing cases", anchor=False)
+st.header("Standing cases", anchor=False)
 st.markdown("The same, computed with each release for a fixed list of losses.")
 kind = filters.choice("kind", "Standing cases", list(KINDS), words=KINDS.__getitem__)
 standing = reading.rows(
@@ -142,7 +142,7 @@ if kind != "event":
 if not show.empty(standing, f"{KINDS[kind]}, {words.country(importer)}"):
     show.table(standing, "standing_shocks", headings=HEADINGS)
 
-st.subheader("Measures of other countries", anchor="measures")
+st.header("Measures of other countries", anchor="measures")
 exposure = reading.rows(
     """
     select event, x.mineral, x.category, lost_share_full, lost_share_expected, exposure_basis,
@@ -224,7 +224,7 @@ if not show.empty(events, "dated measures"):
         "not in force, and its last day is not recorded."
     )
 
-st.subheader("What past measures did", anchor="past")
+st.header("What past measures did", anchor="past")
 with_effects = reading.rows(
     """
     select event_id, any_value(event) as event, min(from_date) as from_date

@@ -33,7 +33,7 @@ picked = signals[
     & ((signals["evidence_label"] == support) | (support == ALL))
 ]
 st.caption("A signal never moves a portfolio: it is shown beside it.")
-st.subheader("Reported", anchor=False)
+st.header("Reported", anchor=False)
 if not show.empty(picked, "signals of this direction and support"):
     show.table(
         picked,
@@ -43,7 +43,7 @@ if not show.empty(picked, "signals of this direction and support"):
         also=show.DOCUMENTS,
     )
 
-    st.subheader("Markets that one signal affects", anchor=False)
+    st.header("Markets that one signal affects", anchor=False)
     subjects = dict(zip(picked["signal_id"], picked["subject"], strict=True))
     signal = filters.choice("signal", "Signal", list(subjects), words=subjects.get)
     about = words.readable(picked[picked["signal_id"] == signal]).iloc[0]

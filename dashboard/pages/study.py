@@ -27,7 +27,7 @@ HEADINGS = {"figure_id": "Figure", "as_printed": "As printed", "cited_value": "C
 
 show.title("Study and check figures", "What did the sources print, and what do we compute?")
 importer = filters.importer()
-st.subheader("Cited figures, checked", anchor=False)
+st.header("Cited figures, checked", anchor=False)
 checks = reading.rows(
     """
     select f.subject, c.verdict, f.as_printed, c.cited_evidence_label, c.computed_value, c.unit,
@@ -93,7 +93,7 @@ with st.expander("The sources"):
         st.markdown(f"**{row.source_id}** {row.author} ({row.year}). *{row.title}*.{link}")
         st.caption(f"{row.licence}. {row.note}")
 
-st.subheader("The study's model and ours", anchor=False)
+st.header("The study's model and ours", anchor=False)
 category = filters.category()
 fits = reading.rows(
     """
@@ -165,7 +165,7 @@ with right:
         if (terms["coefficient_source"] == "estimated").sum() == 0:
             st.caption(f"Nothing is estimated here for {category}: the trade data have none.")
 
-st.subheader("What the study would add to its model", anchor=False)
+st.header("What the study would add to its model", anchor=False)
 variants = reading.rows(
     """
     select variant, is_supported, n_years_better_than_base, n_years_left_out, not_supported_by,
@@ -201,7 +201,7 @@ if not show.empty(of_world, f"variants of the world model of {category}"):
     show.table(of_world, "world_variants", headings=HEADINGS, also=show.USGS, missing="none")
     st.caption("A difference in divergence below zero helps; its interval is of 90%.")
 
-st.subheader("The study's rankings of ores, place by place", anchor=False)
+st.header("The study's rankings of ores, place by place", anchor=False)
 mineral = filters.mineral()
 scores = reading.rows(
     """

@@ -45,7 +45,7 @@ also = show.USGS if source.startswith("usgs") else ""
 datasets = () if also else ("production",)
 
 stages = dict.fromkeys(shares.loc[shares["share"] > 0, "stage"])
-st.subheader(f"{' beside '.join(stages).capitalize()}, {year}", anchor=False)
+st.header(f"{' beside '.join(stages).capitalize()}, {year}", anchor=False)
 shown = words.readable(shares[shares["share"] > 0])
 shown["step"] = shown["stage"].where(shown["form"] == "", shown["stage"] + ": " + shown["form"])
 leaders = shown.sort_values("share", ascending=False)["country_iso3"].unique()[:NAMED]
@@ -77,7 +77,7 @@ if len(steps) == 1:
 
 stage = filters.choice("stage", "Stage on the map", list(steps))
 view = filters.choice("map", "Draw it as", list(maps.DRAWINGS), words=maps.DRAWINGS.get)
-st.subheader(f"Where in the world: {stage}", anchor=False)
+st.header(f"Where in the world: {stage}", anchor=False)
 of_stage = shown[shown["step"] == stage].index
 by_country = shares.loc[of_stage].groupby("country_iso3", as_index=False)["share"].sum()
 show.chart(
@@ -92,7 +92,7 @@ st.caption("Grey: the source has no figure of the country.")
 if view == "boundaries":
     st.caption(maps.DISCLAIMER)
 
-st.subheader("Concentration through the years", anchor=False)
+st.header("Concentration through the years", anchor=False)
 concentration = reading.rows(
     """
     select stage, form, source_dataset, year, hhi, hhi_is_lower_bound, hhi_governance,
@@ -131,7 +131,7 @@ for column, measure, heading in (
             beside=2,
         )  # fmt: skip
 
-st.subheader(f"Where {words.country(importer)} stands", anchor=False)
+st.header(f"Where {words.country(importer)} stands", anchor=False)
 position = reading.rows(
     """
     select stage, form, source_dataset, year, own_share, own_rank, own_quantity_kg,
@@ -164,10 +164,10 @@ outlook = reading.rows(
     mineral=mineral,
 )
 if len(outlook):
-    st.subheader("Is the leader's share opening?", anchor=False)
+    st.header("Is the leader's share opening?", anchor=False)
     show.table(outlook, "contestability", datasets=("production",))
 
-st.subheader("Every country", anchor=False)
+st.header("Every country", anchor=False)
 show.table(
     shares,
     "world_production_shares",
