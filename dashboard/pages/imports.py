@@ -108,6 +108,14 @@ if measure == "unit_value":
             f"table, one more than {words.COMPARABLE} times another, or less than a hundredth of "
             "it, is of other goods."
         )
+        now = words.readable(prices).iloc[-1]
+        st.markdown(
+            f"**In {now['year']}**: {words.figure(now['unit_value_usd_per_kg'])} USD per kg "
+            f"({now['change_on_year'] or 'no figure'} against the year before), "
+            f"{now['premium_share'] or 'no figure'} against the world's "
+            f"{words.figure(now['world_unit_value_usd_per_kg'])}."
+        )
+        prices = prices.sort_values("year", ascending=False)
         show.table(prices, "unit_value_years", show.TRADE, missing="no flow with a weight")
 else:
     st.header("Suppliers through the years", anchor=False)

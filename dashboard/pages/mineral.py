@@ -16,10 +16,11 @@ show.title(mineral, f"What is there to know of {mineral} for {words.country(impo
 
 markets = reading.rows(
     """
-    select category, strategy, rationale, c.hhi_actual, top1_exporter_iso3, top1_share,
-        n_suppliers, n_candidates, is_narrow_pool
+    select category, s.strategy, rationale, instruments, author, o.location
     from marts.portfolio_concentration as c
-    inner join marts.portfolio_strategy using (importer_iso3, mineral, category)
+    inner join marts.portfolio_strategy as s using (importer_iso3, mineral, category)
+    left join marts.policy_options as o using (importer_iso3, mineral, category)
+    left join marts.cited_sources using (source_id)
     where importer_iso3 = $importer and mineral = $mineral
     order by c.hhi_actual is null, category
     """,
@@ -89,6 +90,25 @@ if not show.empty(world, f"mining, refining or reserves of {mineral}"):
             f"New with 1% or more: {row.entrants or 'none'}. *{row.evidence_label}*"
         )
 
+measures = reading.rows(
+    """
+    select event, any_value(is_in_force) as is_in_force, any_value(status) as status,
+        min(from_date) as from_date, max(end_date) as end_date, measure_type, evidence_label
+    from marts.policy_events
+    where mineral = $mineral and direction = 'restricts'
+    group by event, measure_type, evidence_label
+    order by is_in_force desc, from_date desc nulls last, event
+    """,
+    mineral=mineral,
+)
+for row in words.readable(measures).itertuples():
+    state = "in force" if row.is_in_force else f"not in force, {row.status}"
+    st.markdown(
+        f"**Measure: {row.event}.** {str(row.measure_type).capitalize()}, {state}, from "
+        f"{words.cell('from_date', row.from_date, 'a day not recorded')} to "
+        f"{words.cell('end_date', row.end_date, 'no end recorded')}. *{row.evidence_label}*"
+    )
+
 st.header(f"What {words.country(importer)} buys", anchor=False)
 bought = reading.rows(
     """
@@ -120,7 +140,8 @@ if beside:
         from marts.portfolio_concentration as c
         inner join marts.portfolio_strategy using (importer_iso3, mineral, category)
         where mineral = $mineral and list_contains($importers, c.importer_iso3)
-        order by category, list_position($importers, c.importer_iso3)
+        order by max(c.hhi_actual) over (partition by category) is null, category,
+            list_position($importers, c.importer_iso3)
         """,
         mineral=mineral,
         importers=(importer, *beside),
@@ -132,6 +153,12 @@ with st.container(key="second_sheet"):
     show.sanctions(importer)
     for row in words.readable(markets).itertuples():
         st.markdown(f"**{row.category.capitalize()}: {row.strategy}.** {row.rationale}")
+    if len(named := markets[markets["instruments"].notna()]):
+        first = named.iloc[0]
+        st.markdown(
+            f"**Instruments that a source names for such {first['category']}**: "
+            f"{first['instruments']}. *{first['author']}, {first['location']}*"
+        )
     suppliers = reading.rows(
         """
         select category, headline_rank, exporter_iso3, supplier_type, rank_low, rank_high,

@@ -78,6 +78,29 @@ show.chart(
     f"Share of the largest supplier in the twelve most concentrated markets of {importer}",
 )
 
+st.header("What to prepare for first, and why", anchor=False)
+priorities = reading.rows(
+    """
+    select p.priority_rank, p.mineral, p.category, p.largest_supplier_iso3, p.lost_share,
+        p.unreplaceable_share, p.largest_expected_loss_share, p.n_events_in_force, rationale,
+        p.next_best, p.events_in_force
+    from marts.contingency_priorities as p
+    inner join marts.portfolio_strategy using (importer_iso3, mineral, category)
+    where importer_iso3 = $importer
+    order by p.priority_rank
+    """,
+    importer=importer,
+)
+if not show.empty(priorities, f"priorities of {words.country(importer)}"):
+    show.table(
+        priorities,
+        "contingency_priorities",
+        headings={"priority_rank": "Priority", "lost_share": "Lost without it",
+                  "unreplaceable_share": "Nobody can replace",
+                  "largest_expected_loss_share": "Lost by a measure, as judged",
+                  "n_events_in_force": "Measures in force", "rationale": "Why"},
+    )  # fmt: skip
+
 left, right = st.columns(2)
 with left:
     st.header("What to do, in how many markets", anchor=False)

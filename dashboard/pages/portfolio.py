@@ -17,10 +17,12 @@ market = filters.market()
 plan = reading.rows(
     f"""
     select
-        strategy, rationale, o.* exclude (importer_iso3, mineral, category, release_id),
-        s.hhi_actual
+        s.strategy, rationale, o.* exclude (importer_iso3, mineral, category, release_id),
+        s.hhi_actual, instruments, author, p.location
     from marts.portfolio_strategy as s
     inner join marts.portfolio_optimization as o using (importer_iso3, mineral, category)
+    left join marts.policy_options as p using (importer_iso3, mineral, category)
+    left join marts.cited_sources using (source_id)
     where {filters.OF_MARKET}
     """,
     **market.keys,
@@ -54,6 +56,11 @@ partners = reading.rows(
 st.markdown(
     f"**{market.words}: {words.strategy(plan['strategy'])}.** {words.named(plan['rationale'])}"
 )
+if isinstance(plan["instruments"], str):
+    st.markdown(
+        f"**Instruments that a source names for it**: {plan['instruments']}. "
+        f"*{plan['author']}, {plan['location']}*"
+    )
 show.sanctions(market.importer)
 show.tiles(
     {
@@ -73,12 +80,10 @@ show.tiles(
             words.percent(plan["change_share"]),
             "Part of the imports that changes its supplier.",
         ),
-        "What binds": (
-            words.named(plan["binding_constraints"]) or "nothing",
-            "Constraints that are met exactly.",
-        ),
     }
 )
+binds = words.named(plan["binding_constraints"]) or "nothing"
+st.caption(f"What binds, as it is met exactly: {binds}.")
 if not plan["is_feasible"]:
     st.warning(f"No portfolio meets the constraints: {plan['infeasible_because']}")
 

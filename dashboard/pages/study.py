@@ -30,11 +30,11 @@ importer = filters.importer()
 st.header("Cited figures, checked", anchor=False)
 checks = reading.rows(
     """
-    select f.subject, c.verdict, f.as_printed, c.cited_evidence_label, c.computed_value, c.unit,
-        c.computed_evidence_label, nullif(c.dataset, '') as dataset, c.explanation, c.cited_value,
-        c.cited_low, c.cited_high, c.relative_difference, f.qualifier, f.mineral, f.stage,
-        f.country_iso3, f.year, f.source_id, f.location, f.cited_source, f.edition, f.citation,
-        f.figure_id
+    select f.subject, c.verdict, f.as_printed, c.cited_value, c.computed_value, c.unit,
+        c.explanation, c.cited_evidence_label, c.computed_evidence_label,
+        nullif(c.dataset, '') as dataset, c.cited_low, c.cited_high,
+        c.relative_difference, f.qualifier, f.mineral, f.stage, f.country_iso3,
+        f.year, f.source_id, f.location, f.cited_source, f.edition, f.citation, f.figure_id
     from marts.figure_checks as c
     inner join marts.cited_figures as f using (figure_id)
     order by f.figure_id, dataset

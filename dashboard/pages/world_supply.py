@@ -13,7 +13,8 @@ show.title("World supply", "Who mines, who refines, and how concentrated is each
 importer, mineral = filters.importer(), filters.mineral()
 held = reading.rows(
     """
-    select source_dataset, year, count(distinct stage) as n_stages
+    select source_dataset, year, count(distinct stage) as n_stages,
+        bool_or(stage = 'refined') as has_refined
     from marts.world_production_shares
     where mineral = $mineral and share is not null
     group by all
@@ -41,6 +42,30 @@ shares = reading.rows(
     source=source,
     year=year,
 )
+told = reading.rows(
+    """
+    select stage, form, top1_iso3, top1_share, top3_share, hhi, hhi_is_lower_bound
+    from marts.world_production_concentration
+    where mineral = $mineral and source_dataset = $source and year = $year and hhi is not null
+    order by stage, form
+    """,
+    mineral=mineral,
+    source=source,
+    year=year,
+)
+for row in words.readable(told).itertuples():
+    least = "at least " if row.hhi_is_lower_bound else ""
+    st.markdown(
+        f"**{' '.join(filter(None, [row.stage.capitalize(), row.form]))}, {year}**: "
+        f"{row.top1_iso3} has {words.percent(row.top1_share)}, the three largest "
+        f"{words.percent(row.top3_share)}; the Herfindahl index is {least}{row.hhi:.2f}, "
+        "where 1 is a single country."
+    )
+if not held["has_refined"].any():
+    st.caption(
+        f"No source here has refining of {mineral} by country. Who sells products of it is on the "
+        "page Imports."
+    )
 also = show.USGS if source.startswith("usgs") else ""
 datasets = () if also else ("production",)
 
@@ -69,7 +94,7 @@ show.chart(
     also,
 )  # fmt: skip
 st.caption("What a bar lacks to 100% the source does not split by country.")
-if len(steps) == 1:
+if len(steps) == 1 and held["n_stages"].max() > 1:
     st.caption(
         f"{words.source(source)} has {steps[0]} alone for {mineral} in {year}: of other stages no "
         "figure by country is available here. Another source may have one."

@@ -453,6 +453,10 @@ def test_any_supplier_can_be_lost(own, reader):
             "select hhi_actual from marts.portfolio_concentration where importer_iso3 = 'JPN'",
         ),
         (
+            "overview", {}, "contingency_priorities", "priority_rank",
+            "select priority_rank from marts.contingency_priorities where importer_iso3 = 'JPN'",
+        ),
+        (
             "partner", {"partner": "AUS"}, "partner_markets", "headline_rank",
             "select headline_rank from marts.supplier_overview "
             "where importer_iso3 = 'JPN' and exporter_iso3 = 'AUS'",
@@ -499,6 +503,52 @@ def test_a_page_shows_every_row_of_its_mart(own, reader, page, choices, download
         sorted(value for value in expected if value is not None)
     )
     assert len(shown) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("page", "choices", "sql"),
+    [
+        (
+            "mineral", {"mineral": "Gallium"},
+            "select distinct event from marts.policy_events "
+            "where mineral = 'Gallium' and direction = 'restricts'",
+        ),
+        (
+            "mineral", {"mineral": "Germanium"},
+            "select instruments from marts.policy_options "
+            "where importer_iso3 = 'IND' and mineral = 'Germanium' and category = 'ores'",
+        ),
+        (
+            "ranking", {"mineral": "Lithium", "category": "products"},
+            "select 'First: ' || exporter_name || ' (' || exporter_iso3 || ')' "
+            "from marts.supplier_overview where importer_iso3 = 'IND' and mineral = 'Lithium' "
+            "and category = 'products' and headline_rank = 1",
+        ),
+        (
+            "world_supply", {"mineral": "Cobalt", "source": "world_mining_data", "year": "2024"},
+            "select top1_country || ' (' || top1_iso3 || ') has ' || round(100 * top1_share)::int "
+            "|| '%' from marts.world_production_concentration where mineral = 'Cobalt' "
+            "and source_dataset = 'world_mining_data' and year = 2024 and stage = 'mined'",
+        ),
+        (
+            "imports", {"mineral": "Nickel", "category": "ores", "measure": "unit_value"},
+            "select 'In ' || max(year) || ': ' from marts.trade_unit_values "
+            "where importer_iso3 = 'IND' and mineral = 'Nickel' and category = 'ores'",
+        ),
+        (
+            "agreements", {},
+            "select distinct name from marts.partner_agreements "
+            "where importer_iso3 = 'IND' and scope = 'minerals'",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_asked_first_is_said_in_words(own, reader, page, choices, sql):
+    reader.open(page, importer="IND", **choices)
+    expected = own.served(sql)
+    assert expected
+    for (words,) in expected:
+        assert words in reader.text()
+    assert reader.errors() == []
 
 
 def test_a_signal_shows_whom_it_touches(own, reader):
