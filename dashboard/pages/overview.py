@@ -5,6 +5,12 @@ import streamlit as st
 
 from dashboard import filters, reading, show, words
 
+FIRST = 6  # markets with their reasons
+HEADINGS = {"priority_rank": "Priority", "lost_share": "Lost without the largest",
+            "unreplaceable_share": "Nobody can replace",
+            "largest_expected_loss_share": "Lost by a measure in force, as judged",
+            "n_events_in_force": "Measures in force", "rationale": "Why"}  # fmt: skip
+
 show.title("Overview", "Where is this importer exposed, and what changed since the last release?")
 importer = filters.importer()
 
@@ -18,10 +24,13 @@ markets = reading.rows(
 
     select
         c.mineral, c.category, strategy, c.hhi_actual, top1_exporter_iso3, top1_share, top3_share,
-        n_suppliers, n_candidates, is_concentrated, is_narrow_pool, is_doubtful, rationale
+        n_suppliers, n_candidates, is_concentrated, is_narrow_pool, is_doubtful, rationale,
+        priority_rank, lost_share, unreplaceable_share, largest_expected_loss_share,
+        n_events_in_force
     from marts.portfolio_concentration as c
     inner join marts.portfolio_strategy using (importer_iso3, mineral, category)
     left join doubtful using (importer_iso3, mineral, category)
+    left join marts.contingency_priorities using (importer_iso3, mineral, category)
     where importer_iso3 = $importer
     order by c.hhi_actual desc nulls last, mineral, category
     """,
@@ -79,27 +88,16 @@ show.chart(
 )
 
 st.header("What to prepare for first, and why", anchor=False)
-priorities = reading.rows(
-    """
-    select p.priority_rank, p.mineral, p.category, p.largest_supplier_iso3, p.lost_share,
-        p.unreplaceable_share, p.largest_expected_loss_share, p.n_events_in_force, rationale,
-        p.next_best, p.events_in_force
-    from marts.contingency_priorities as p
-    inner join marts.portfolio_strategy using (importer_iso3, mineral, category)
-    where importer_iso3 = $importer
-    order by p.priority_rank
-    """,
-    importer=importer,
-)
-if not show.empty(priorities, f"priorities of {words.country(importer)}"):
-    show.table(
-        priorities,
-        "contingency_priorities",
-        headings={"priority_rank": "Priority", "lost_share": "Lost without it",
-                  "unreplaceable_share": "Nobody can replace",
-                  "largest_expected_loss_share": "Lost by a measure, as judged",
-                  "n_events_in_force": "Measures in force", "rationale": "Why"},
-    )  # fmt: skip
+first = markets[markets["priority_rank"].notna()].sort_values("priority_rank").head(FIRST)
+show.table(
+    first[["priority_rank", "mineral", "category", "lost_share", "unreplaceable_share",
+           "largest_expected_loss_share", "rationale"]],
+    "contingency_priorities",
+    headings=HEADINGS,
+    missing="no measure in force",
+    on_paper=True,
+)  # fmt: skip
+st.caption("In the order of what the loss of the largest supplier costs and nobody replaces.")
 
 left, right = st.columns(2)
 with left:
@@ -154,4 +152,4 @@ elif filters.switch("changes", f"Compare with {older.name}"):
 
 st.header("All markets", anchor=False)
 if filters.switch("markets", f"Show the table of all {len(markets)} markets"):
-    show.table(markets, "markets", doubtful="is_doubtful", missing="no imports")
+    show.table(markets, "markets", headings=HEADINGS, doubtful="is_doubtful", missing="no imports")
