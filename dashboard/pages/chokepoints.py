@@ -42,7 +42,11 @@ named = shown["mineral"].fillna("")
 shown["chain"] = named.where(shown["sector"].isin(["", "all"]), shown["sector"] + ": " + named)
 shown["chain"] = shown["chain"].where(shown["chain"] != "", "all sectors")
 sign = shown["evidence_label"].str.split(" ").str[0]
-text = shown["score"].map(words.figure).where(shown["score"].notna(), shown["word"].fillna("-"))
+text = (
+    shown["score"]
+    .map(words.figure)
+    .where(shown["score"].notna(), shown["word"].astype("object").fillna("-"))
+)
 shown["text"] = sign + " " + text
 base = alt.Chart(shown, height=show.height(shown["chain"].nunique(), 26)).encode(
     alt.X(
