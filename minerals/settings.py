@@ -9,7 +9,9 @@ import csv
 import difflib
 import os
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -178,6 +180,20 @@ class Settings(BaseSettings, Choices):
         "bundled",
         description="where the raw data come from: the open bundle, or the publishers' services",
     )
+    engine: Literal["duckdb", "spark"] = Field(
+        "duckdb",
+        description="what computes the tables: DuckDB on this machine, or Apache Spark",
+    )
+    spark_remote: str | None = Field(
+        None,
+        description="address of a Spark Connect server, sc://host:15002; default: one is started "
+        "here for each run",
+    )
+    spark_master: str = Field(
+        "local[*]",
+        min_length=1,
+        description="where the server that is started here finds its executors, as Spark names it",
+    )
     importers: Countries = Field(
         ("IND",),
         description="ISO3 codes of the importing countries, separated by commas, or all; default: "
@@ -305,6 +321,15 @@ class Settings(BaseSettings, Choices):
             )
         return value.rstrip("/")
 
+    @field_validator("spark_remote")
+    @classmethod
+    def _connects(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"sc://[^/:;]+(:\d+)?(/|$)", value):
+            raise ValueError(
+                "this is no address of a Spark Connect server, such as sc://spark:15002"
+            )
+        return value
+
     @field_validator("alert_webhook_url")
     @classmethod
     def _webhook(cls, value: SecretStr | None) -> SecretStr | None:
@@ -399,12 +424,20 @@ class Settings(BaseSettings, Choices):
     state_dir = _Inside("state")  # what must survive a restart and is no data: quotas used
     importers_file = _Inside(IMPORTERS_FILE)  # the kept importers, one ISO3 code a line
     releases_dir = _Inside("releases")
-    database = _Inside("warehouse.duckdb")  # one writer at a time, not for BI
+    spark_dir = _Inside("spark")
+    spark_tables_dir = _Inside("spark/tables")  # <schema>.db/<table>/*.parquet
     serving_database = _Inside("serving.duckdb")  # what BI opens, read-only
     data_docs_dir = _Inside("data_docs")  # what the quality gates found: a folder a run, `latest`
     dagster_home = _Inside("dagster")
     log_dir = _Inside("logs")
     alert_log = _Inside("logs/alerts.jsonl")  # one JSON object per line and alert
+
+    @property
+    def database(self) -> Path:
+        """One writer at a time, not for BI. With Spark it holds views over Spark's tables."""
+        return self.warehouse_dir / (
+            "spark/views.duckdb" if self.engine == "spark" else "warehouse.duckdb"
+        )
 
     @property
     def choices(self) -> Choices:
@@ -529,6 +562,35 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "MINERALS_WAREHOUSE_DIR": str(settings.warehouse_dir),
         "MINERALS_WAREHOUSE_DB": str(settings.database),
         **ONE_THREAD,
+    }
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment for this process and those that it starts meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def spark_server_environment(home: Path, token: str) -> dict[str, str]:
+    """The environment of a Spark Connect server from this folder: its workers are this Python, its
+    clients show the token, and it is no client itself."""
+    others = {k: v for k, v in os.environ.items() if k not in ("SPARK_REMOTE", "SPARK_HOME")}
+    return {
+        **others,
+        **ONE_THREAD,
+        "SPARK_HOME": str(home),
+        "SPARK_SCALA_VERSION": "2.13",
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_CONNECT_AUTHENTICATE_TOKEN": token,
     }
 
 

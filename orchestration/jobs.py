@@ -6,7 +6,7 @@ everything after the sources, from the snapshots in use to the release.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import dagster as dg
@@ -26,7 +26,8 @@ from orchestration.assets import SOURCES
 from orchestration.failures import Problems
 from orchestration.history import history_open
 from orchestration.recovery import forget_old_runs, one_at_a_time, remove_scratch, run_tags
-from orchestration.resources import Warehouse, dbt_loaded
+from orchestration.resources import dbt_loaded, warehouse_of
+from orchestration.spark import spark_running
 
 # Step processes are copies of a server that has imported these once: a start costs a fork.
 PRELOADED = ["orchestration.definitions", "statsmodels.api", "great_expectations"]
@@ -98,9 +99,14 @@ def build_jobs(settings: Settings) -> list[Any]:
     return [REFRESH, REBUILD, *INGEST_ONE.values(), backfill_job(settings)]
 
 
-def dbt_for(settings: Settings, job: str) -> AbstractContextManager[None]:
-    """A dbt process kept at hand for a job that runs every layer."""
-    return dbt_loaded(settings) if job in BUILD_ALL else nullcontext()
+@contextmanager
+def engines_for(settings: Settings, job: str) -> Iterator[None]:
+    """Spark kept at hand for a job, where it is the engine, and dbt for one that runs every layer.
+
+    Raises WarehouseError when Spark is not there or the dbt project does not parse.
+    """
+    with spark_running(settings), dbt_loaded(settings) if job in BUILD_ALL else nullcontext():
+        yield
 
 
 def before_a_run(settings: Settings, instance: dg.DagsterInstance, job: str) -> list[str]:
@@ -115,7 +121,7 @@ def before_a_run(settings: Settings, instance: dg.DagsterInstance, job: str) -> 
     ReleaseStore(settings.releases_dir, settings.serving_database).remove_leftovers()
     remove_scratch(settings.warehouse_dir)
     forget_old_runs(instance, settings.runs_to_keep)
-    damage = Warehouse(database=str(settings.database)).set_aside_if_damaged()
+    damage = warehouse_of(settings).set_aside_if_damaged()
     require_room(settings)
     if damage and job not in BUILD_ALL:
         raise WarehouseError(f"{damage}: run the job {' or '.join(BUILD_ALL)}.")
@@ -156,7 +162,7 @@ def room_needed(settings: Settings) -> int:
     current = ReleaseStore(settings.releases_dir, settings.serving_database).current()
     events = settings.dagster_home.glob("history/runs/*-*.db")
     sizes = [size_of(current) if current else 0, 2 * max(map(size_of, events), default=0)]
-    return Warehouse(database=str(settings.database)).growth() + sum(sizes)
+    return warehouse_of(settings).growth() + sum(sizes)
 
 
 def refusal_of_disk(settings: Settings, words: str) -> str | None:
@@ -224,7 +230,7 @@ class OneRefreshAtATime(MultiprocessExecutor):
             for found in before_a_run(self.settings, plan_context.instance, job):
                 yield dg.DagsterEvent.engine_event(plan_context, found)
             held = history_open(self.settings.dagster_home, plan_context.run_id)
-            with held, dbt_for(self.settings, job):
+            with held, engines_for(self.settings, job):
                 for event in super().execute(plan_context, execution_plan):
                     problems.note(event)
                     yield event
@@ -240,7 +246,7 @@ class OneRefreshAtATime(MultiprocessExecutor):
                 message = held_open(self.settings, holder, left)
                 plan_context.instance.report_engine_event(message, plan_context.dagster_run)
 
-        Warehouse(database=str(self.settings.database)).wait_for_holder(tell)
+        warehouse_of(self.settings).wait_for_holder(tell)
 
 
 def held_open(settings: Settings, holder: str, seconds: float) -> str:

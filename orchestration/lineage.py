@@ -23,11 +23,11 @@ _LOG = logging.getLogger(__name__)
 
 
 def column_lineage(
-    target: Path, types: Mapping[str, Mapping[str, Mapping[str, str]]]
+    target: Path, types: Mapping[str, Mapping[str, Mapping[str, str]]], dialect: str
 ) -> dict[str, dg.TableColumnLineage]:
     """The lineage of every model that the dbt command with this target folder built, by name.
 
-    `types` is what the warehouse has: schema, table, column, type.
+    `types` is what the warehouse has: schema, table, column, type. `dialect` is that of the SQL.
     """
     manifest = json.loads((target / "manifest.json").read_text())
     nodes, sources = manifest["nodes"], manifest["sources"].values()
@@ -41,21 +41,21 @@ def column_lineage(
         node = nodes.get(result["unique_id"], {})
         if node.get("resource_type") == "model" and result["status"] == "success":
             try:
-                found[node["name"]] = _of_model(result["compiled_code"], known, assets)
+                found[node["name"]] = _of_model(result["compiled_code"], known, assets, dialect)
             except SqlglotError as error:
                 _LOG.info("no column lineage of %s: %s", node["name"], error)
     return found
 
 
 def _of_model(
-    sql: str, known: MappingSchema, assets: Mapping[tuple[str, str], str]
+    sql: str, known: MappingSchema, assets: Mapping[tuple[str, str], str], dialect: str
 ) -> dg.TableColumnLineage:
-    tree: Any = parse_one(sql, dialect="duckdb")
+    tree: Any = parse_one(sql, dialect=dialect)
     for table in tree.find_all(exp.Table):
         table.set("catalog", None)  # there is one database, and `known` does not name it
-    tree = qualify(tree, schema=known, dialect="duckdb", validate_qualify_columns=False)
+    tree = qualify(tree, schema=known, dialect=dialect, validate_qualify_columns=False)
     nodes = lineage(
-        None, tree, known, dialect="duckdb", scope=build_scope(tree), trim_selects=False, copy=False
+        None, tree, known, dialect=dialect, scope=build_scope(tree), trim_selects=False, copy=False
     )
     made_of: dict[str, list[dg.TableColumnDep]] = {}
     for column, node in nodes.items():

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import dagster as dg
 import duckdb
@@ -28,11 +28,13 @@ from pydantic import Field
 
 from minerals import marts
 from minerals.errors import WarehouseError
+from minerals.files import size_of
+from minerals.parallel import side_by_side
 from minerals.releases import ReleaseStore
 from minerals.settings import Choices, Settings
 from minerals.sources.snapshots import Snapshot, SnapshotStore
 from minerals.sources.window import settled
-from orchestration import dbt_server
+from orchestration import dbt_server, spark
 from orchestration.dbt_server import DBT
 
 
@@ -146,15 +148,18 @@ class Warehouse(dg.ConfigurableResource):
 
     def load_snapshot(self, snapshot: Snapshot) -> None:
         """Make the tables of a snapshot visible as views in schema `raw`."""
+        for table in snapshot.tables:
+            self.load_file(table.name, snapshot.parquet(table.name), snapshot.snapshot_id)
+
+    def load_file(self, name: str, file: Path, snapshot_id: str) -> None:
+        """Make a Parquet file visible as the view `raw.<name>`."""
+        quoted = str(file).replace("'", "''")
         with self.writer() as connection:
             connection.execute("create schema if not exists raw")
-            for table in snapshot.tables:
-                file = str(snapshot.parquet(table.name)).replace("'", "''")
-                connection.execute(
-                    f"create or replace view raw.{table.name} as "
-                    f"select *, '{snapshot.snapshot_id}' as _snapshot_id "
-                    f"from read_parquet('{file}')"
-                )
+            connection.execute(
+                f"create or replace view raw.{name} as select *, '{snapshot_id}' as _snapshot_id "
+                f"from read_parquet('{quoted}')"
+            )
 
     def snapshot_id(self, table: str) -> str | None:
         """The snapshot that `raw.<table>` shows; None when it has no rows."""
@@ -181,13 +186,108 @@ class Warehouse(dg.ConfigurableResource):
     def save_marts(self, parts: Iterable[Mapping[str, pd.DataFrame]]) -> None:
         """Replace marts made in Python by the rows of all parts, with comments, in one
         transaction. The warehouse cannot be read while the parts are made."""
-        begun: set[str] = set()
         with self.writer() as connection:
             connection.execute("create schema if not exists marts")
-            for part in parts:
-                for name, frame in part.items():
-                    _save_rows(connection, marts.python_marts()[name], frame, name in begun)
-                    begun.add(name)
+            _save_parts(connection, parts)
+
+    def sample(self, sql: str, n_rows: int) -> list[dict[str, Any]]:
+        """The first rows of a query that dbt compiled."""
+        with self.reader() as connection:
+            return connection.sql(sql).limit(n_rows).to_arrow_table().to_pylist()
+
+    def side_by_side(
+        self, compute: Callable[..., Any], jobs: Iterable[tuple[Any, ...]], n_jobs: int
+    ) -> Iterator[Any]:
+        """`compute(*job)` of each job, in their order: see `minerals.parallel.side_by_side`."""
+        return side_by_side(compute, jobs, n_jobs)
+
+
+class SparkWarehouse(Warehouse):
+    """The tables that Spark makes, each a folder of Parquet files, and a DuckDB file with a view
+    over each, which those read who only look: the gates, the UI, the release."""
+
+    tables: str
+    manifest: str  # of the dbt project, which has the words about tables
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        with super().writing():
+            try:
+                yield
+            finally:
+                self._show(path for path in Path(self.tables).glob("*.db/*") if path.is_dir())
+
+    def load_file(self, name: str, file: Path, snapshot_id: str) -> None:
+        super().load_file(name, file, snapshot_id)
+        self._view(name, f"*, '{snapshot_id}' as _snapshot_id from parquet.`{file}`")
+
+    def load_nothing(self, name: str, columns: Sequence[str]) -> None:
+        super().load_nothing(name, columns)
+        absent = (f"cast(null as string) as `{column}`" for column in (*columns, "_snapshot_id"))
+        self._view(name, f"{', '.join(absent)} where false")
+
+    def _view(self, name: str, query: str) -> None:
+        spark.session().sql("create schema if not exists raw")
+        spark.session().sql(f"create or replace view raw.{name} as select {query}")
+
+    def sample(self, sql: str, n_rows: int) -> list[dict[str, Any]]:
+        return [row.asDict() for row in spark.session().sql(sql).limit(n_rows).collect()]
+
+    def growth(self) -> int:
+        return size_of(Path(self.tables))
+
+    def save_marts(self, parts: Iterable[Mapping[str, pd.DataFrame]]) -> None:
+        """Replace marts made in Python by the rows of all parts. When this fails halfway, old and
+        new marts stand side by side; such a run publishes nothing."""
+        with duckdb.connect() as typed:
+            typed.execute("create schema marts")
+            begun = _save_parts(typed, parts)
+            with self._alone():
+                spark.session().sql("create schema if not exists marts")
+                for name in begun:
+                    rows = spark.session().createDataFrame(
+                        typed.table(f"marts.{name}").to_arrow_table()
+                    )
+                    rows.coalesce(1).write.saveAsTable(f"marts.{name}", "parquet", "overwrite")
+        self._show(Path(self.tables, "marts.db", name) for name in begun)
+
+    def side_by_side(
+        self, compute: Callable[..., Any], jobs: Iterable[tuple[Any, ...]], n_jobs: int
+    ) -> Iterator[Any]:
+        return spark.grouped_map(compute, jobs, n_jobs)
+
+    def _show(self, folders: Iterable[Path]) -> None:
+        """Make tables of Spark visible as views, with the words about them."""
+        nodes = json.loads(Path(self.manifest).read_text())["nodes"].values()
+        of_dbt = {(node["schema"], node["name"]): node for node in nodes}
+        with self.writer() as connection:
+            for folder in folders:
+                if not any(folder.glob("*.parquet")):
+                    continue  # a killed command left it
+                schema, table = folder.parent.stem, folder.name
+                view, files = f'"{schema}"."{table}"', str(folder / "*.parquet").replace("'", "''")
+                connection.execute(f'create schema if not exists "{schema}"')
+                connection.execute(
+                    f"create or replace view {view} as select * from read_parquet('{files}')"
+                )
+                if node := of_dbt.get((schema, table)):
+                    words = {c: d["description"] for c, d in node["columns"].items()}
+                    _describe(connection, "view", view, node["description"], words)
+                elif schema == "marts":
+                    mart = marts.python_marts()[table]
+                    words = {column.name: column.description for column in mart.columns}
+                    _describe(connection, "view", view, mart.description, words)
+
+
+def warehouse_of(settings: Settings) -> Warehouse:
+    """The warehouse that the engine of these settings fills."""
+    if settings.engine == "duckdb":
+        return Warehouse(database=str(settings.database))
+    return SparkWarehouse(
+        database=str(settings.database),
+        tables=str(settings.spark_tables_dir),
+        manifest=str(dbt_project(settings).manifest_path),
+    )
 
 
 def _is_held(error: duckdb.Error) -> bool:
@@ -199,6 +299,19 @@ def _holder(error: duckdb.Error) -> str:
     """Which process has the file open, as DuckDB says: '/usr/bin/python3 (PID 4711)'."""
     found = re.search(r"held in (.+? \(PID \d+\))", str(error))
     return found[1] if found else "another process"
+
+
+def _save_parts(
+    connection: duckdb.DuckDBPyConnection, parts: Iterable[Mapping[str, pd.DataFrame]]
+) -> list[str]:
+    """Replace marts by the rows of all parts; returns their names."""
+    begun: list[str] = []
+    for part in parts:
+        for name, frame in part.items():
+            _save_rows(connection, marts.python_marts()[name], frame, name in begun)
+            if name not in begun:
+                begun.append(name)
+    return begun
 
 
 def _save_rows(
@@ -220,8 +333,20 @@ def _save_rows(
     connection.unregister("_frame")
     if is_begun:
         return
-    described = [(f"table marts.{mart.name}", mart.description)]
-    described += [(f'column marts.{mart.name}."{c.name}"', c.description) for c in mart.columns]
+    words = {column.name: column.description for column in mart.columns}
+    _describe(connection, "table", f"marts.{mart.name}", mart.description, words)
+
+
+def _describe(
+    connection: duckdb.DuckDBPyConnection,
+    kind: str,
+    name: str,
+    description: str,
+    columns: Mapping[str, str],
+) -> None:
+    """Comment on a table or view and its columns."""
+    described = [(f"{kind} {name}", description)]
+    described += [(f'column {name}."{column}"', words) for column, words in columns.items()]
     for subject, words in described:
         quoted = words.replace("'", "''")
         connection.execute(f"comment on {subject} is '{quoted}'")
@@ -290,8 +415,10 @@ def run_settings(settings: Settings) -> RunSettings:
 
 
 def dbt_project(settings: Settings) -> DbtProject:
-    """The project as dbt describes it under a profile: each has its own staging models of trade."""
+    """The project as dbt describes it under a profile and for an engine: each profile has its own
+    staging models of trade, each engine its own SQL."""
     target = Path("target") if settings.profile == "bundled" else Path("target") / settings.profile
+    target = target if settings.engine == "duckdb" else target / settings.engine
     folder = settings.dbt_project_dir
     return DbtProject(project_dir=folder, profiles_dir=folder, target_path=target)
 
@@ -309,7 +436,7 @@ def build_resources(settings: Settings) -> dict[str, object]:
     return {
         "settings": run_settings(settings),
         "snapshots": Snapshots(root=str(settings.raw_dir)),
-        "warehouse": Warehouse(database=str(settings.database)),
+        "warehouse": warehouse_of(settings),
         "releases": Releases(
             root=str(settings.releases_dir),
             serving_database=str(settings.serving_database),
@@ -318,6 +445,7 @@ def build_resources(settings: Settings) -> dict[str, object]:
         ),
         "dbt": Dbt(
             project_dir=dbt_project(settings),
+            target=settings.engine,
             dbt_executable=sys.executable,
             global_config_flags=ask,
         ),
@@ -347,7 +475,7 @@ def dbt_loaded(settings: Settings) -> Iterator[None]:
 
 def _parse(settings: Settings) -> list[str]:
     variables = json.dumps(dbt_variables(settings))
-    return ["parse", "--profiles-dir", ".", "--vars", variables]
+    return ["parse", "--profiles-dir", ".", "--target", settings.engine, "--vars", variables]
 
 
 def ensure_manifest(settings: Settings) -> None:

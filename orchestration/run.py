@@ -121,11 +121,11 @@ def refresh(
 
     `on_step(stage, step, event, seconds)` is called when a step is 'started', 'done' or 'failed'.
     The output of dbt and of Dagster goes to a log file; nothing is printed here. Raises
-    WarehouseError when the dbt project does not parse.
+    WarehouseError when the dbt project does not parse, or Spark is the engine and is not there.
     """
     from orchestration.assets.ranking import learn_ahead
     from orchestration.definitions import build_definitions
-    from orchestration.jobs import dbt_for
+    from orchestration.jobs import engines_for
 
     started = time.monotonic()
     settings.log_dir.mkdir(parents=True, exist_ok=True)
@@ -136,7 +136,7 @@ def refresh(
         open_instance(settings) as instance,
         streams_into(log_file),
         history_open(settings.dagster_home, run_id),
-        dbt_for(settings, job),
+        engines_for(settings, job),
     ):
         definition = build_definitions(settings).resolve_job_def(job)
         instance.add_event_listener(run_id, watcher)

@@ -37,7 +37,9 @@ def made_contract(
     tables = warehouse.execute(
         "select t.table_name, any_value(t.comment), "
         "map_from_entries(list((column_name, (data_type, c.comment)) order by column_index)) "
-        "from duckdb_tables() as t inner join duckdb_columns() as c using (table_oid) "
+        "from (select table_oid, schema_name, table_name, comment from duckdb_tables() "
+        "union all select view_oid, schema_name, view_name, comment from duckdb_views()) as t "
+        "inner join duckdb_columns() as c using (table_oid) "
         "where t.schema_name = 'marts' group by all"
     ).fetchall()
     made = {name: (comment, columns) for name, comment, columns in tables}

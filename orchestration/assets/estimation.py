@@ -50,7 +50,7 @@ PLOTTED = (
 def ppml(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    from minerals.parallel import groups, side_by_side
+    from minerals.parallel import groups
     from minerals.ppml.plots import coefficient_plot, fitted_plot
     from minerals.ppml.tables import estimation_tables
 
@@ -75,7 +75,7 @@ def ppml(
         )
         for group, made in zip(
             groups(importers),
-            side_by_side(estimation_tables, jobs, len(groups(importers))),
+            warehouse.side_by_side(estimation_tables, jobs, len(groups(importers))),
             strict=True,
         ):
             tables, models = made

@@ -75,7 +75,7 @@ COMPARED = [
 def portfolio(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    from minerals.parallel import groups, one_by_one_on_failure, side_by_side
+    from minerals.parallel import groups, one_by_one_on_failure
     from minerals.sourcing.portfolio_tables import portfolio_tables
 
     chosen = settings.chosen
@@ -106,7 +106,7 @@ def portfolio(
             )
             for group in groups(importers)
         )
-        made = side_by_side(one_by_one_on_failure, jobs, len(groups(importers)))
+        made = warehouse.side_by_side(one_by_one_on_failure, jobs, len(groups(importers)))
         for group, (tables, failures) in zip(groups(importers), made, strict=True):
             progress.done(len(group), failures)
             if not tables:

@@ -72,7 +72,7 @@ def rankings(
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     from joblib import Memory
 
-    from minerals.parallel import groups, one_by_one_on_failure, side_by_side
+    from minerals.parallel import groups, one_by_one_on_failure
     from minerals.ppml.tables import publishable_coefficients
     from minerals.sourcing.headline import best_model
     from minerals.sourcing.ranking_tables import ranking_tables
@@ -128,7 +128,7 @@ def rankings(
             "ranking_skill": world.skill,
             "world_variants": world.variants,
         }
-        made = side_by_side(one_by_one_on_failure, jobs(), len(groups(importers)))
+        made = warehouse.side_by_side(one_by_one_on_failure, jobs(), len(groups(importers)))
         for group, (tables, failures) in zip(groups(importers), made, strict=True):
             progress.done(len(group), failures)
             if not tables:

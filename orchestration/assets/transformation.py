@@ -99,7 +99,7 @@ def _metadata(
     """What the UI shows of each table that dbt built: rows, totals, columns and their lineage."""
     names = {name for event in events if (name := _table_built(event))}
     found, types = table_metadata(warehouse, names)
-    lineages = column_lineage(target, types) if names else {}
+    lineages = column_lineage(target, types, settings.engine) if names else {}
     for name, own in found.items():
         own[CHOICES] = dg.MetadataValue.json(settled(settings).dbt_vars)
         if name in lineages:
@@ -136,11 +136,7 @@ def failing_rows(warehouse: Warehouse, target: Path) -> dict[str, list[dict[str,
     }
     if not failed:
         return {}
-    with warehouse.reader() as connection:
-        return {
-            name: connection.sql(sql).limit(SAMPLE_ROWS).to_arrow_table().to_pylist()
-            for name, sql in failed.items()
-        }
+    return {name: warehouse.sample(sql, SAMPLE_ROWS) for name, sql in failed.items()}
 
 
 def _with_sample(event: Any, samples: Mapping[str, list[dict[str, Any]]]) -> Any:

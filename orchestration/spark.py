@@ -1,0 +1,212 @@
+"""Apache Spark as the engine: its server for a run, a session with it, and the same computation for
+many importers as a grouped map.
+
+A run has one Spark: the Connect server that MINERALS_SPARK_REMOTE names, or one started here that
+ends with the run. dbt and every step are its clients. Its tables are Parquet files in a folder
+that the server and this machine share.
+"""
+
+import pickle
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from ctypes import CDLL
+from importlib.util import find_spec
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any
+from uuid import uuid4
+
+import pandas as pd
+
+from minerals.errors import WarehouseError
+from minerals.settings import Settings, environment, spark_server_environment
+from orchestration.dbt_server import give_up_soon
+
+START_SECONDS = 180.0
+SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
+LEAST_JAVA = 17
+# Of each session, as dbt's are by dbt_project/profiles.yml.
+OPTIONS = {"spark.sql.session.timeZone": "UTC", "spark.sql.timestampType": "TIMESTAMP_NTZ"}
+
+
+@contextmanager
+def spark_running(settings: Settings) -> Iterator[None]:
+    """Keep Spark at hand for a run, where it is the engine.
+
+    Raises WarehouseError, with what to do, when it is not installed, has no Java, does not start or
+    cannot be reached.
+    """
+    if settings.engine != "spark":
+        yield
+        return
+    if find_spec("pyspark") is None:
+        raise WarehouseError(
+            "MINERALS_ENGINE=spark: Spark is not installed. Run `make setup-spark`."
+        )
+    if settings.spark_remote is None:
+        with _server(settings) as (address, token):
+            variables = {"SPARK_REMOTE": address, "SPARK_CONNECT_AUTHENTICATE_TOKEN": token}
+            with environment(variables):
+                yield
+    else:
+        _require_answer(settings.spark_remote)
+        with environment({"SPARK_REMOTE": settings.spark_remote}):
+            yield
+
+
+@contextmanager
+def _server(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Start a Connect server; gives its address and the token that it asks for."""
+    import pyspark
+
+    home, token = Path(pyspark.__file__).parent, str(uuid4())
+    variables = spark_server_environment(home, token)
+    _require_java(variables)
+    settings.spark_dir.mkdir(parents=True, exist_ok=True)
+    settings.log_dir.mkdir(parents=True, exist_ok=True)
+    log = settings.log_dir / "spark.log"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    metastore = f"jdbc:derby:;databaseName={settings.spark_dir / 'metastore'};create=true"
+    options = {
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": port,
+        "spark.ui.enabled": "false",
+        "spark.log.level": "WARN",
+        "spark.sql.catalogImplementation": "hive",
+        "spark.sql.warehouse.dir": settings.spark_tables_dir,
+        "spark.hadoop.javax.jdo.option.ConnectionURL": metastore,
+        **(
+            {"spark.sql.shuffle.partitions": 4} if settings.spark_master.startswith("local") else {}
+        ),
+    }
+    command = [str(home / "bin" / "spark-submit"), "--class", SERVER]
+    command += ["--master", settings.spark_master]
+    command += [part for name, value in options.items() for part in ("--conf", f"{name}={value}")]
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            command,
+            cwd=settings.spark_dir,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=_end_with_parent,
+        ) as server,
+    ):
+        try:
+            _wait_for_server(server, port, log)
+            yield f"sc://localhost:{port}", token  # another name would ask for TLS
+        finally:
+            server.terminate()
+            try:
+                server.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def _end_with_parent() -> None:
+    """Let the server end when this process is killed (Linux)."""
+    if sys.platform == "linux":
+        CDLL(None).prctl(1, SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def _require_java(variables: Mapping[str, str]) -> None:
+    at_home = Path(variables.get("JAVA_HOME", ""), "bin", "java")
+    java = str(at_home) if at_home.is_file() else shutil.which("java")
+    cure = f"Install one (Debian: apt-get install openjdk-{LEAST_JAVA}-jre-headless)."
+    if java is None:
+        raise WarehouseError(
+            f"MINERALS_ENGINE=spark: there is no Java {LEAST_JAVA} on the PATH. {cure}"
+        )
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', said)
+    if version and int(version[1]) < LEAST_JAVA:
+        raise WarehouseError(
+            f"MINERALS_ENGINE=spark: {java} is Java {version[1]}, and Spark needs {LEAST_JAVA}. "
+            f"{cure}"
+        )
+
+
+def _wait_for_server(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise WarehouseError(
+                f"Spark ended while it started: {_cause(log.read_text(errors='replace'))} "
+                f"All of it: {log}"
+            )
+        with socket.socket() as client:
+            client.settimeout(0.5)
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise WarehouseError(f"Spark did not start within {START_SECONDS:.0f} s. Its log: {log}")
+
+
+def _cause(log: str) -> str:
+    """The line of a log of Java that says why it failed."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    causes = [line for line in lines if re.match(r"(Caused by:|Exception in thread)", line)]
+    causes += [line for line in lines if re.search(r"(Error|Exception|ERROR)", line)]
+    return (causes or lines[-1:] or ["it said nothing"])[0]
+
+
+def _require_answer(address: str) -> None:
+    """Raise WarehouseError when no Connect server answers at this address."""
+    host, _, port = address.removeprefix("sc://").split("/")[0].partition(":")
+    try:
+        socket.create_connection((host, int(port or 15002)), timeout=10).close()
+    except OSError as error:
+        raise WarehouseError(
+            f"MINERALS_SPARK_REMOTE={host}:{port or 15002}: no Spark Connect server answers there "
+            f"({error}). Start it, or unset the variable to start one on this machine."
+        ) from error
+
+
+def session() -> Any:
+    """The session of this process with the Spark of the run."""
+    from pyspark.sql import SparkSession
+
+    give_up_soon()
+    found = SparkSession.builder.getOrCreate()
+    for name, value in OPTIONS.items():
+        found.conf.set(name, value)
+    return found
+
+
+def grouped_map(
+    compute: Callable[..., Any], jobs: Iterable[tuple[Any, ...]], n_jobs: int
+) -> Iterator[Any]:
+    """`compute(*job)` of each job, in their order, as `minerals.parallel.side_by_side` gives it:
+    here each job is a group that a worker of Spark computes. One job alone is computed here.
+
+    The workers need this project installed. `compute` is a function of a module.
+    """
+    if n_jobs < 2:
+        yield from (compute(*job) for job in jobs)
+        return
+
+    def computed(rows: pd.DataFrame) -> pd.DataFrame:
+        made = pickle.dumps(compute(*pickle.loads(rows["pickled"].iloc[0])))
+        return pd.DataFrame({"number": rows["number"], "pickled": [made]})
+
+    table = pd.DataFrame(
+        [(number, pickle.dumps(job)) for number, job in enumerate(jobs)],
+        columns=["number", "pickled"],
+    )
+    schema = "number long, pickled binary"
+    groups = (
+        session().createDataFrame(table, schema).repartition(n_jobs, "number").groupBy("number")
+    )
+    answers = groups.applyInPandas(computed, schema).orderBy("number")
+    for row in answers.toLocalIterator():
+        yield pickle.loads(row["pickled"])

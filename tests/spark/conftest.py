@@ -1,0 +1,39 @@
+"""Apache Spark as the engine, beside the shared warehouse that DuckDB made: `make test-spark`."""
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import TestWarehouse, bundle_wheel, refreshed, warehouse_in
+
+__all__ = ["bundle_wheel", "refreshed"]
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items):
+    """Skip with the reason where Spark cannot run."""
+    missing = [
+        what
+        for what, is_there in (
+            ("the packages of Spark are not installed (make setup-spark)", find_spec("pyspark")),
+            ("there is no Java on the PATH", shutil.which("java")),
+        )
+        if not is_there
+    ]
+    for item in items:
+        if missing and HERE in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason="; ".join(missing)))
+
+
+@pytest.fixture(scope="session")
+def spark(refreshed: TestWarehouse, tmp_path_factory) -> TestWarehouse:
+    """An empty warehouse with the choices and downloads of the shared one, for Spark to fill."""
+    folder = tmp_path_factory.mktemp("spark") / "warehouse"
+    shutil.copytree(refreshed.settings.downloads_dir, folder / "downloads")
+    chosen = {k: v for k, v in refreshed.environment.items() if k.startswith("MINERALS_")}
+    as_of = refreshed.store().manifest()["as_of"]
+    more = {"MINERALS_WAREHOUSE_DIR": str(folder), "MINERALS_AS_OF": as_of}
+    return warehouse_in(folder, **{**chosen, **more, "MINERALS_ENGINE": "spark"})

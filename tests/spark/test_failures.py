@@ -1,0 +1,93 @@
+"""What goes wrong with Spark is told in one sentence, and nothing is published."""
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+
+from orchestration.spark import grouped_map, spark_running
+from tests.integration.conftest import warehouse_in
+
+
+@pytest.fixture
+def empty(tmp_path):
+    return warehouse_in(tmp_path / "warehouse", MINERALS_ENGINE="spark")
+
+
+def refused(warehouse, **variables) -> str:
+    """The sentence with which a refresh ends before it begins."""
+    done = warehouse.command("refresh", "--quiet", **variables)
+    assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+    assert warehouse.store().current() is None
+    (line,) = done.stderr.strip().splitlines()
+    return line
+
+
+def test_a_missing_java_is_told(empty):
+    said = refused(empty, PATH="/nowhere", JAVA_HOME="")
+    assert "there is no Java 17 on the PATH. Install one" in said
+
+
+def test_an_old_java_is_told(empty, tmp_path):
+    java = tmp_path / "java8" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\"' >&2\n")
+    java.chmod(0o755)
+    assert "is Java 11, and Spark needs 17" in refused(empty, JAVA_HOME=str(java.parents[1]))
+
+
+def test_a_spark_that_does_not_answer_is_told(empty):
+    said = refused(empty, MINERALS_SPARK_REMOTE="sc://localhost:1")
+    assert "no Spark Connect server answers there" in said and "sc://localhost:1" in said
+
+
+def test_an_option_that_spark_refuses_is_told(empty):
+    said = refused(empty, MINERALS_SPARK_MASTER="nonsense")
+    assert "Spark ended while it started" in said and "nonsense" in said
+
+
+def doubled(number: int, seconds: float) -> int:
+    time.sleep(seconds)
+    return 2 * number
+
+
+def test_a_killed_executor_costs_time_and_no_result(empty):
+    """Two executors in processes of their own; one is killed while both compute."""
+    cluster = empty.settings.model_copy(update={"spark_master": "local-cluster[2,1,1024]"})
+
+    def kill_one() -> None:
+        time.sleep(8)
+        listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True)
+        ours = str(cluster.spark_dir)
+        for line in listed.stdout.splitlines():
+            if "CoarseGrainedExecutorBackend" in line and ours in line:
+                killed.append(int(line.split()[0]))
+                os.kill(killed[0], signal.SIGKILL)
+                return
+
+    killed: list[int] = []
+    with spark_running(cluster):
+        killer = threading.Thread(target=kill_one)
+        killer.start()
+        made = list(grouped_map(doubled, [(n, 12.0) for n in range(2)], 2))
+        killer.join()
+    assert killed and made == [0, 2]
+
+
+def test_a_full_disk_is_told(empty):
+    folder = empty.settings.warehouse_dir
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"no disk of a chosen size can be had here: {done.stderr.strip()}")
+    try:
+        assert f"The disk of {folder} is full" in refused(empty)
+    finally:
+        with suppress(OSError):
+            subprocess.run([shutil.which("umount") or "umount", "--lazy", str(folder)], check=False)

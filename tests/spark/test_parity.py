@@ -1,0 +1,93 @@
+"""Spark makes the release that DuckDB makes: the same marts, columns, types and rows, and numbers
+within 1e-9 of each other. The first run of Spark is broken off, so that the second one recovers."""
+
+import os
+import signal
+import subprocess
+import time
+
+import duckdb
+import pytest
+
+from minerals.releases.contract import CONTRACT, RELEASE_ID, read_contract
+from orchestration.spark import SERVER
+from tests.integration.conftest import TestWarehouse
+
+APART = 1e-9  # of the larger of two doubles
+# When and in which run something was made, which no two releases share.
+OF_A_RUN = {"dim_release": {"made_at"}, "source_snapshots": {"retrieved_at"}}
+
+
+def _server_of(process: subprocess.Popen[str]) -> int:
+    listed = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(process.pid)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    (line,) = [line for line in listed.stdout.splitlines() if SERVER in line]
+    return int(line.split()[0])
+
+
+@pytest.fixture(scope="session")
+def recovered(spark: TestWarehouse) -> TestWarehouse:
+    """Filled by a run after one whose Spark was killed while dbt built the tables."""
+    process = spark.start("refresh", "--quiet")
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if "dbt_conformed started" in line:
+            time.sleep(15)
+            os.kill(_server_of(process), signal.SIGKILL)
+    assert process.wait() == 1, "".join(said)
+    assert "Traceback" not in "".join(said)
+    assert "Nothing was published" in "".join(said)
+    assert spark.store().current() is None
+    again = spark.command("refresh", "--quiet")
+    assert again.returncode == 0, again.stdout + again.stderr
+    return spark
+
+
+def test_both_engines_make_the_same_release(refreshed, recovered):
+    ours, theirs = refreshed.release(), recovered.release()
+    contracts = [read_contract(folder / CONTRACT) for folder in (ours, theirs)]
+    assert [(m.name, m.key, m.columns) for m in contracts[0]] == [
+        (m.name, m.key, m.columns) for m in contracts[1]
+    ]
+    problems = []
+    with duckdb.connect() as connection:
+        for mart in contracts[0]:
+            a, b = (f"read_parquet('{folder / mart.name}.parquet')" for folder in (ours, theirs))
+            rows = [connection.sql(f"select count(*) from {side}").fetchone()[0] for side in (a, b)]
+            same_key = " and ".join(f'a."{c}" is not distinct from b."{c}"' for c in mart.key)
+            compared = [
+                column
+                for column in mart.columns
+                if column != RELEASE_ID and column.name not in OF_A_RUN.get(mart.name, ())
+            ]
+            differ = ", ".join(f"count(*) filter ({_differs(c)})" for c in compared)
+            n_paired, *counts = connection.sql(
+                f"select count(*), {differ} from {a} as a inner join {b} as b on {same_key}"
+            ).fetchone()
+            if not rows[0] == rows[1] == n_paired:
+                problems.append(f"{mart.name}: {rows[0]} and {rows[1]} rows, {n_paired} in both")
+            problems += [
+                f"{mart.name}.{column.name}: {count} of {rows[0]} rows"
+                for column, count in zip(compared, counts, strict=True)
+                if count
+            ]
+    assert problems == []
+
+
+def _differs(column) -> str:
+    a, b = f'a."{column.name}"', f'b."{column.name}"'
+    exactly = f"{a} is distinct from {b}"
+    if column.type != "DOUBLE":
+        return exactly
+    return f"{exactly} and coalesce(abs({a} - {b}) > {APART} * greatest(abs({a}), abs({b})), true)"
+
+
+def test_a_table_of_the_warehouse_says_what_it_is(refreshed, recovered):
+    words = (
+        "select column_name, comment from duckdb_columns() "
+        "where schema_name = 'marts' and table_name = 'import_panel' order by all"
+    )
+    assert recovered.query(words) == refreshed.query(words)
