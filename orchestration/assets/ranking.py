@@ -17,7 +17,7 @@ from minerals.releases.reproduction import code_version
 from minerals.settings import Settings
 from orchestration.assets import WRITER_POOL, importers_of, mart_spec
 from orchestration.metadata import Metadata, Progress, every_importer, save, step
-from orchestration.resources import RunSettings, Warehouse
+from orchestration.resources import RunSettings, Warehouse, warehouse_of
 
 if TYPE_CHECKING:
     from minerals.sourcing.world_tables import OfPast
@@ -171,7 +171,7 @@ def learn_ahead(settings: Settings) -> None:
 
     if settings.importers == (EVERY_IMPORTER,):
         return  # who they are, the marts say
-    past = of_past(Warehouse(database=str(settings.database)), settings)
+    past = of_past(warehouse_of(settings), settings)
     memory = Memory(past_origins(settings), verbose=0)
 
     def learn() -> None:
