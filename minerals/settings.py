@@ -274,15 +274,6 @@ class Settings(BaseSettings, Choices):
     geodist_url: str = Field(
         "https://www.cepii.fr", description="address of CEPII's GeoDist files (live profile)"
     )
-    usgs_url: str = Field(
-        "https://www.sciencebase.gov",
-        description="address of ScienceBase, which has the USGS data releases (live profile)",
-    )
-    usgs_release: str = Field(
-        "696a75d5d4be0228872d3bf8/MCS2026_Commodities_Data.csv",
-        pattern=r"^\w+/[\w.-]+\.csv$",
-        description="the newest Mineral Commodity Summaries there: item/file (live profile)",
-    )
     dbt_project_dir: Path = Field(
         PROJECT_ROOT / "dbt_project",
         description="the dbt project; its seeds map HS codes and country names",
@@ -306,9 +297,7 @@ class Settings(BaseSettings, Choices):
         """What is given, then the environment, then the kept importers."""
         return init_settings, env_settings, _KeptImporters(settings_cls)
 
-    @field_validator(
-        "comtrade_url", "world_bank_url", "world_mining_data_url", "geodist_url", "usgs_url"
-    )
+    @field_validator("comtrade_url", "world_bank_url", "world_mining_data_url", "geodist_url")
     @classmethod
     def _address(cls, value: str) -> str:
         parts = urlsplit(value)

@@ -57,9 +57,6 @@ CADENCES: Mapping[str, Cadence] = {
     "country_geography": _monthly(
         "distances do not change, but the World Bank's groups of countries do, in July."
     ),
-    "supply_figures": _monthly(
-        "the USGS publishes one edition a year, in January, under an address of its own."
-    ),
 }  # fmt: skip
 
 

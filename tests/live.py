@@ -2,8 +2,6 @@
 bundle in their own formats: BACI's flows as UN Comtrade would report them, the figures of this
 package as the World Bank and GeoDist."""
 
-import csv
-import io
 import json
 import os
 import subprocess
@@ -17,8 +15,8 @@ from typing import Any
 import duckdb
 import pyarrow.csv as pacsv
 
-from minerals.settings import PROJECT_ROOT, Settings
-from minerals.sources import seeds, usgs, world_bank, world_mining_data
+from minerals.settings import PROJECT_ROOT
+from minerals.sources import seeds, world_bank, world_mining_data
 from minerals.sources.snapshots import SnapshotStore
 from tests.integration.conftest import MINERALS
 from tests.publishers import (
@@ -33,18 +31,16 @@ FIGURES = PROJECT_ROOT / "minerals" / "sources" / "figures"
 SEEDS = PROJECT_ROOT / "dbt_project" / "seeds"
 KEY = "a-key-that-nobody-may-see"
 YEARS = range(2019, 2024)
-USGS_PATH = "/catalog/file/get/" + Settings.model_fields["usgs_release"].default.partition("/")[0]
 
 
 @dataclass
 class Publishers:
-    """The servers."""
+    """The four servers."""
 
     comtrade: ComtradePublisher
     world_bank: WorldBankPublisher
     world_mining_data: FilePublisher
     geodist: FilePublisher
-    usgs: FilePublisher
 
     @property
     def environment(self) -> dict[str, str]:
@@ -53,7 +49,6 @@ class Publishers:
             "MINERALS_WORLD_BANK_URL": self.world_bank.url,
             "MINERALS_WORLD_MINING_DATA_URL": self.world_mining_data.url,
             "MINERALS_GEODIST_URL": self.geodist.url,
-            "MINERALS_USGS_URL": self.usgs.url,
         }
 
 
@@ -167,7 +162,7 @@ def workbook(production: str, years: range = YEARS) -> bytes:
 
 @contextmanager
 def serving(store: SnapshotStore, rows: Iterable[dict], years: range) -> Iterator[Publishers]:
-    """The publishers: rows of UN Comtrade, the production of some years, and the figures of
+    """The four publishers: rows of UN Comtrade, the production of some years, and the figures of
     this package up to the last of them."""
     production = str(store.current("production").parquet("production"))
     countries = pacsv.read_csv(FIGURES / "country_geography.csv").to_pylist()
@@ -181,27 +176,8 @@ def serving(store: SnapshotStore, rows: Iterable[dict], years: range) -> Iterato
         WorldBankPublisher(figures_until(years[-1]), economies) as bank,
         FilePublisher(files) as mining,
         FilePublisher({"/distance/geo_cepii.xls": cities}) as geodist,
-        FilePublisher({USGS_PATH: usgs_release()}) as usgs_files,
     ):
-        yield Publishers(comtrade, bank, mining, geodist, usgs_files)
-
-
-def usgs_release() -> bytes:
-    """The USGS data release, from the figures of this package: in the encoding of the edition of
-    2026, with a section that is not on the world."""
-    rows = pacsv.read_csv(FIGURES / "supply_figures.csv").to_pylist()
-    out = io.StringIO()
-    table = csv.writer(out)
-    table.writerow(
-        ["MCS chapter", usgs.SECTION, *usgs.COLUMNS.values(), "Is critical mineral 2025"]
-    )
-    table.writerow(
-        ["COPPER", "Salient Statistics", "Copper", "United States", "Price", "", 2025, 9, ""]
-    )
-    for row in rows:
-        values = ["" if row[column] is None else row[column] for column in usgs.COLUMNS]
-        table.writerow([row["commodity"].upper(), "World Production", *values, "Yes"])
-    return out.getvalue().encode("cp1252")
+        yield Publishers(comtrade, bank, mining, geodist)
 
 
 def figures_until(last_year: int) -> dict[str, dict[tuple[str, int], float]]:

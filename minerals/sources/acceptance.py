@@ -59,8 +59,6 @@ TOLERANCES: Mapping[str, Tolerance] = {
     "country_indicators": Tolerance(0.05, 0.30, 2, 1, 0, 0.10, 0.10, 0.02),
     # Nothing in it should ever change; new economies may come.
     "country_geography": Tolerance(0.0, 0.05, 0, 0, 0, 0.01, 0.01, 0.0),
-    # An edition names some statistics anew. The value is 1 for each figure of its latest year.
-    "supply_figures": Tolerance(0.10, 0.40, 5, 10, 0, 0.20, 0.20, 0.10),
 }
 NEW_YEARS: Mapping[str, NewYear] = {
     # In BACI these refuse 0.4% of the years 2018-2023 of importers above USD 1 billion, and 2.5% of
@@ -70,7 +68,6 @@ NEW_YEARS: Mapping[str, NewYear] = {
     # The value is the population. Debt and governance come a year after the rest.
     "country_indicators": NewYear(0.8, 0.3, 1.1, 1.1),
     "country_geography": NewYear(1.0, 1.0, 1.0, 1.0),
-    "supply_figures": NewYear(1.0, 1.0, 1.0, 1.0),  # the layout has no years
 }
 # A year of one importer below this value (USD) is too small to be judged by itself.
 _SMALL_YEAR: Mapping[str, float] = {"bilateral_trade": 1e8}
@@ -110,14 +107,6 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
                 null as revision,
                 area_km2 as value, main_city_lat_deg * 1000 + main_city_lon_deg as quantity
             from raw""",
-    },
-    "supply_figures": {
-        "commodity": """
-            select concat_ws(' | ', commodity, statistic, country) as key, null as importer,
-                country, commodity || ': ' || statistic as code, null as year, null as revision,
-                1.0 as value, try_cast(replace(value, ',', '') as double) as quantity
-            from raw
-            qualify year = max(year) over (partition by commodity, statistic)""",
     },
 }
 # The importers and years of both, and which they share with codes of one revision: only these are

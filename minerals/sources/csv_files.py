@@ -1,4 +1,4 @@
-"""Sources that are one CSV file: the figures of this package, and a UN Comtrade download.
+"""Sources that are one CSV file: the country figures of this package, and a UN Comtrade download.
 
 A file is read as text; the check of its table (`tables.py`) types it as `sources.yml` declares.
 """
@@ -15,12 +15,11 @@ from minerals.settings import Settings
 from minerals.sources.provider import Fetched, Provider
 from minerals.sources.tables import RawTable, sources
 
-SUPPLY = "supply_figures"
 _CORRECT = "Nothing of the file is used; correct it and refresh again."
 
 
 def figures_provider(settings: Settings, source: str) -> Provider:
-    """The figures of this package: `indicators_file`, `geography_file` or `supply_file`."""
+    """The country figures of this package: `indicators_file` or `geography_file`."""
     file = settings.figures_dir / f"{sources()[source].dataset}.csv"
     return csv_provider(source, file, "restore it from the repository")
 

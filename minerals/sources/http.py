@@ -36,7 +36,7 @@ from minerals.errors import (
 )
 from minerals.files import write_atomically
 
-Expected = Literal["json", "workbook", "csv"]
+Expected = Literal["json", "workbook"]
 USER_AGENT = "mineral-sourcing-warehouse"
 _WORKBOOK_STARTS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx, .xls
 _TRANSIENT_STATUS = frozenset({408, 425, 429})
@@ -344,10 +344,6 @@ def _check_content(body: bytes, expected: Expected, request: str) -> None:
                 f"{request}: the answer is not an .xlsx or .xls workbook; it begins with "
                 f"{body[:8]!r}."
             )
-        return
-    if expected == "csv":
-        if b"," not in body.partition(b"\n")[0]:
-            raise TransientSourceError(f"{request}: the answer is no comma-separated text.")
         return
     try:
         json.loads(body, parse_constant=_refuse_constant)

@@ -11,13 +11,7 @@ import pyarrow.parquet as pq
 from minerals.sources.snapshots import Original, Snapshot, SnapshotStore
 from minerals.sources.tables import Source
 
-DATASETS = (
-    "bilateral_trade",
-    "production",
-    "country_indicators",
-    "country_geography",
-    "supply_figures",
-)
+DATASETS = ("bilateral_trade", "production", "country_indicators", "country_geography")
 _ROWS_PER_GROUP = 100_000
 
 

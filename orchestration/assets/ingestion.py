@@ -1,4 +1,4 @@
-"""Stage 1: the raw datasets, from whichever provider the profile names, as snapshots.
+"""Stage 1: the four raw datasets, from whichever provider the profile names, as snapshots.
 
 Each dataset has two assets, made by one step. `source_<dataset>` asks the source and decides which
 snapshot is in use; an unchanged source makes no new snapshot. `raw_<dataset>` shows the snapshot in
@@ -35,8 +35,6 @@ DESCRIPTIONS = {
     "country and year.",
     "country_geography": "Main city and coordinates, landlocked or not, region and income group "
     "of each country.",
-    "supply_figures": "Mine, refinery and plant output and reserves by country, as the newest USGS "
-    "Mineral Commodity Summaries print them.",
 }
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
@@ -203,5 +201,5 @@ def _origin(snapshot: Snapshot) -> Metadata:
 
 
 def ingestion_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """The assets of the datasets, and an optional table."""
+    """The assets of the four datasets, and the optional fifth table."""
     return [*(dataset_assets(d, settings) for d in DATASETS), reported_trade_asset(settings)]

@@ -75,7 +75,6 @@ def test_from_the_ticks_of_the_schedules_to_one_published_release(live):
         ("ingest_production", "succeeded"),
         ("ingest_country_indicators", "succeeded"),
         ("ingest_country_geography", "succeeded"),
-        ("ingest_supply_figures", "succeeded"),
     }
     assert (published["job"], published["runs"]) == ("rebuild", ["succeeded"])
     assert again["runs"] == []
@@ -91,7 +90,6 @@ def test_a_first_fetch_costs_what_the_handbook_says(live, publishers):
     assert len(publishers.world_bank.seen) == 16 + 1  # and the groups of the geography
     assert len(publishers.world_mining_data.seen) == 2  # once to know the years
     assert len(publishers.geodist.seen) == 1
-    assert len(publishers.usgs.seen) == 1
 
 
 def test_it_comes_to_the_panel_of_the_bundle(live, refreshed):
@@ -113,15 +111,6 @@ def test_it_comes_to_the_panel_of_the_bundle(live, refreshed):
     assert ours == refreshed.query(reported)
 
 
-def test_world_supply_is_that_of_the_bundle(live, refreshed):
-    """The same edition, from its data release."""
-    supply = """
-        select * exclude (release_id) from marts.world_production_shares
-        where source_dataset like 'usgs%' order by all
-    """
-    assert live.served(supply) == refreshed.served(supply) != []
-
-
 def test_the_release_says_whose_data_it_was_made_from(live):
     rows = live.served("select dataset, provider from marts.source_snapshots order by dataset")
     assert [row for row in rows if row[0] != "reported_trade"] == [
@@ -129,7 +118,6 @@ def test_the_release_says_whose_data_it_was_made_from(live):
         ("country_geography", "CEPII"),
         ("country_indicators", "World Bank"),
         ("production", "Austrian Federal Ministry of Finance"),
-        ("supply_figures", "USGS"),
     ]
 
 
@@ -178,9 +166,8 @@ def test_with_one_source_down_the_others_are_ingested_and_an_alert_says_so(
     assert years == {"2021"}  # just what is new
     assert {line["job"] for line in monthly} == {
         "ingest_production", "ingest_country_indicators", "ingest_country_geography",
-        "ingest_supply_figures",
     }  # fmt: skip
-    assert [line["runs"] for line in monthly] == [["succeeded"]] * 4
+    assert [line["runs"] for line in monthly] == [["succeeded"]] * 3
     older = [f.name for f in (live.folder / "downloads" / "comtrade").glob("699-2021-*")]
     assert older == ["699-2021-H0-2"]  # the answers of the first checksum are gone
 
@@ -205,7 +192,6 @@ def test_the_age_of_a_source_that_fails_is_that_of_its_last_answer(live):
     rebuilds in between asked nobody."""
     assert {dataset: answers(live, dataset) for dataset in DATASETS} == {
         "bilateral_trade": 2, "production": 1, "country_indicators": 2, "country_geography": 2,
-        "supply_figures": 2,
     }  # fmt: skip
     with dg.DagsterInstance.from_config(str(live.folder / "dagster")) as instance:
         key = dg.AssetCheckKey(dg.AssetKey("source_production"), "is_up_to_date")

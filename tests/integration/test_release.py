@@ -42,8 +42,7 @@ def test_manifest_names_inputs_and_hashes(refreshed):
     manifest = json.loads((current / "manifest.json").read_text())
     assert manifest["release_id"] == refreshed.release_id()
     assert {s["dataset"] for s in manifest["snapshots"]} == {
-        "bilateral_trade", "production", "country_indicators", "country_geography",
-        "supply_figures",
+        "bilateral_trade", "production", "country_indicators", "country_geography"
     }  # fmt: skip
     assert manifest["settings"]["seed"] == refreshed.settings.seed
     assert {fit["category"] for fit in manifest["fits"]} == {"ores", "products", "scrap"}

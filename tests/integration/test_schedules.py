@@ -75,7 +75,6 @@ def test_each_live_source_has_a_schedule_of_its_own_and_says_why(live):
         "ask_for_production": "0 3 1 * *",
         "ask_for_country_indicators": "0 3 1 * *",
         "ask_for_country_geography": "0 3 1 * *",
-        "ask_for_supply_figures": "0 3 1 * *",
     }
     for dataset in DATASETS:
         schedule = schedules[f"ask_for_{dataset}"]
