@@ -255,6 +255,11 @@ class Settings(BaseSettings, Choices):
     world_mining_data_file: Path | None = Field(
         None, description="a downloaded workbook 6.4, instead of asking for it (live profile)"
     )
+    usgs_url: str = Field(
+        "https://www.sciencebase.gov/catalog/file/get/696a75d5d4be0228872d3bf8",
+        description="address of the data release of the USGS Mineral Commodity Summaries, or of "
+        "its CSV file (live profile)",
+    )
     geodist_url: str = Field(
         "https://www.cepii.fr", description="address of CEPII's GeoDist files (live profile)"
     )
@@ -281,7 +286,9 @@ class Settings(BaseSettings, Choices):
         """What is given, then the environment, then the kept importers."""
         return init_settings, env_settings, _KeptImporters(settings_cls)
 
-    @field_validator("comtrade_url", "world_bank_url", "world_mining_data_url", "geodist_url")
+    @field_validator(
+        "comtrade_url", "world_bank_url", "world_mining_data_url", "usgs_url", "geodist_url"
+    )
     @classmethod
     def _address(cls, value: str) -> str:
         parts = urlsplit(value)

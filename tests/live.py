@@ -2,6 +2,8 @@
 bundle in their own formats: BACI's flows as UN Comtrade would report them, the figures of this
 package as the World Bank and GeoDist."""
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -31,15 +33,17 @@ FIGURES = PROJECT_ROOT / "minerals" / "sources" / "figures"
 SEEDS = PROJECT_ROOT / "dbt_project" / "seeds"
 KEY = "a-key-that-nobody-may-see"
 YEARS = range(2019, 2024)
+USGS_PATH = "/catalog/file/get/an-item"
 
 
 @dataclass
 class Publishers:
-    """The four servers."""
+    """The five servers."""
 
     comtrade: ComtradePublisher
     world_bank: WorldBankPublisher
     world_mining_data: FilePublisher
+    usgs: FilePublisher
     geodist: FilePublisher
 
     @property
@@ -48,6 +52,7 @@ class Publishers:
             "MINERALS_COMTRADE_URL": self.comtrade.url,
             "MINERALS_WORLD_BANK_URL": self.world_bank.url,
             "MINERALS_WORLD_MINING_DATA_URL": self.world_mining_data.url,
+            "MINERALS_USGS_URL": f"{self.usgs.url}{USGS_PATH}",
             "MINERALS_GEODIST_URL": self.geodist.url,
         }
 
@@ -160,9 +165,43 @@ def workbook(production: str, years: range = YEARS) -> bytes:
     return make_workbook(sheets)
 
 
+def data_release(edition: str = "usgs_mcs_2026") -> bytes:
+    """The figures of this package as the USGS's data release of an edition, in Windows-1252: totals
+    are 'rounded', the last year is 'Estimated.', and other sections and commodities are there."""
+    tables = {t["table_id"]: t for t in seeds.usgs_tables(SEEDS) if t["edition"] == edition}
+    units = {"kg": "kilograms", "t": "metric tons", "kt": "thousand metric tons"}
+    with (FIGURES / "mineral_summaries.csv").open(encoding="utf-8", newline="") as file:
+        figures = [row for row in csv.DictReader(file) if row["table_id"] in tables]
+    made = io.StringIO()
+    writer = csv.writer(made)
+    writer.writerow(
+        ["MCS chapter", "Section", "Commodity", "Country", "Statistics", "Statistics_detail",
+         "Unit", "Year", "Value", "Notes", "Is critical mineral 2025", "Other notes"]
+    )  # fmt: skip
+    writer.writerow(
+        ["COPPER", "Salient Statistics—United States", "Copper", "United States", "Import",
+         "Imports", "percent", "2021–24", "45", "", "Yes", ""]
+    )  # fmt: skip
+    writer.writerow(
+        ["GOLD", "World Mine Production", "Gold", "Atlantis", "Production", "Mine production",
+         "metric tons", "2024", "330 - 390", "", "No", ""]
+    )  # fmt: skip
+    for row in figures:
+        table = tables[row["table_id"]]
+        is_total = row["country"].startswith("World")
+        statistic = table["statistic"] + (": rounded" if is_total else "")
+        notes = "Estimated." if row["is_estimated"] == "true" else ""
+        writer.writerow(
+            [table["commodity"].upper(), "World Mine Production and Reserves", table["commodity"],
+             row["country"], "", statistic, units[table["unit"]], row["year"], row["as_printed"],
+             notes, "Yes", ""]
+        )  # fmt: skip
+    return made.getvalue().encode("cp1252")
+
+
 @contextmanager
 def serving(store: SnapshotStore, rows: Iterable[dict], years: range) -> Iterator[Publishers]:
-    """The four publishers: rows of UN Comtrade, the production of some years, and the figures of
+    """The five publishers: rows of UN Comtrade, the production of some years, and the figures of
     this package up to the last of them."""
     production = str(store.current("production").parquet("production"))
     countries = pacsv.read_csv(FIGURES / "country_geography.csv").to_pylist()
@@ -175,9 +214,10 @@ def serving(store: SnapshotStore, rows: Iterable[dict], years: range) -> Iterato
         ComtradePublisher(rows, key=KEY) as comtrade,
         WorldBankPublisher(figures_until(years[-1]), economies) as bank,
         FilePublisher(files) as mining,
+        FilePublisher({USGS_PATH: data_release()}) as usgs,
         FilePublisher({"/distance/geo_cepii.xls": cities}) as geodist,
     ):
-        yield Publishers(comtrade, bank, mining, geodist)
+        yield Publishers(comtrade, bank, mining, usgs, geodist)
 
 
 def figures_until(last_year: int) -> dict[str, dict[tuple[str, int], float]]:

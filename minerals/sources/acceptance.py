@@ -55,6 +55,8 @@ TOLERANCES: Mapping[str, Tolerance] = {
     "bilateral_trade": Tolerance(0.05, 0.30, 5, 5, 0, 0.10, 0.25, 0.02),
     # A new edition revises the last years of the one before.
     "production": Tolerance(0.02, 0.40, 3, 0, 0, 0.25, 0.25, 0.02),
+    # An edition is corrected now and then, and a new one brings tables of its own.
+    "mineral_summaries": Tolerance(0.02, 0.40, 3, 0, 0, 0.25, 0.25, 0.02),
     # Rows are figures here: one per economy, year and indicator.
     "country_indicators": Tolerance(0.05, 0.30, 2, 1, 0, 0.10, 0.10, 0.02),
     # Nothing in it should ever change; new economies may come.
@@ -65,6 +67,7 @@ NEW_YEARS: Mapping[str, NewYear] = {
     # those above 100 million, whose total one shipment can move.
     "bilateral_trade": NewYear(0.6, 0.6, 10.0, 3.0),
     "production": NewYear(0.7, 0.9, 2.0, 2.0),
+    "mineral_summaries": NewYear(0.7, 0.7, 3.0, 2.0),
     # The value is the population. Debt and governance come a year after the rest.
     "country_indicators": NewYear(0.8, 0.3, 1.1, 1.1),
     "country_geography": NewYear(1.0, 1.0, 1.0, 1.0),
@@ -92,6 +95,13 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
             select concat_ws(' | ', sheet, country, year) as key, null as importer, country,
                 sheet as code, year, null as revision, quantity as value, null as quantity from raw
             where country <> 'Total'""",
+    },
+    "mineral_summaries": {
+        "as_printed": """
+            select concat_ws(' | ', table_id, country, year) as key, null as importer, country,
+                table_id as code, year, null as revision,
+                try_cast(replace(ltrim(as_printed, '>'), ',', '') as double) as value,
+                null as quantity from raw""",
     },
     "country_indicators": {
         "SP.POP.TOTL": """

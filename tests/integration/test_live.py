@@ -1,4 +1,4 @@
-"""The live profile from end to end, from the ticks of its schedules to a published release: four
+"""The live profile from end to end, from the ticks of its schedules to a published release: five
 publishers and a webhook on the loopback interface.
 
 They serve the real rows of the bundle in their own formats (BACI's flows as UN Comtrade would
@@ -73,6 +73,7 @@ def test_from_the_ticks_of_the_schedules_to_one_published_release(live):
     assert {(line["job"], *line["runs"]) for line in sources} == {
         ("ingest_bilateral_trade", "succeeded"),
         ("ingest_production", "succeeded"),
+        ("ingest_mineral_summaries", "succeeded"),
         ("ingest_country_indicators", "succeeded"),
         ("ingest_country_geography", "succeeded"),
     }
@@ -89,6 +90,7 @@ def test_a_first_fetch_costs_what_the_handbook_says(live, publishers):
     assert len(publishers.comtrade.seen) == 1 + 2 * len(YEARS) + len(totals) + len(FAULTS)
     assert len(publishers.world_bank.seen) == 16 + 1  # and the groups of the geography
     assert len(publishers.world_mining_data.seen) == 2  # once to know the years
+    assert len(publishers.usgs.seen) == 1
     assert len(publishers.geodist.seen) == 1
 
 
@@ -117,6 +119,7 @@ def test_the_release_says_whose_data_it_was_made_from(live):
         ("bilateral_trade", "UN Comtrade"),
         ("country_geography", "CEPII"),
         ("country_indicators", "World Bank"),
+        ("mineral_summaries", "USGS"),
         ("production", "Austrian Federal Ministry of Finance"),
     ]
 
@@ -165,9 +168,10 @@ def test_with_one_source_down_the_others_are_ingested_and_an_alert_says_so(
     years = {seen.params["period"] for seen in publishers.comtrade.data_calls[n_calls:]}
     assert years == {"2021"}  # just what is new
     assert {line["job"] for line in monthly} == {
-        "ingest_production", "ingest_country_indicators", "ingest_country_geography",
+        "ingest_production", "ingest_mineral_summaries", "ingest_country_indicators",
+        "ingest_country_geography",
     }  # fmt: skip
-    assert [line["runs"] for line in monthly] == [["succeeded"]] * 3
+    assert [line["runs"] for line in monthly] == [["succeeded"]] * 4
     older = [f.name for f in (live.folder / "downloads" / "comtrade").glob("699-2021-*")]
     assert older == ["699-2021-H0-2"]  # the answers of the first checksum are gone
 
@@ -191,7 +195,8 @@ def test_the_age_of_a_source_that_fails_is_that_of_its_last_answer(live):
     """The failed request materialized nothing, and its check warns. The others answered twice; the
     rebuilds in between asked nobody."""
     assert {dataset: answers(live, dataset) for dataset in DATASETS} == {
-        "bilateral_trade": 2, "production": 1, "country_indicators": 2, "country_geography": 2,
+        "bilateral_trade": 2, "production": 1, "mineral_summaries": 2, "country_indicators": 2,
+        "country_geography": 2,
     }  # fmt: skip
     with dg.DagsterInstance.from_config(str(live.folder / "dagster")) as instance:
         key = dg.AssetCheckKey(dg.AssetKey("source_production"), "is_up_to_date")
