@@ -263,6 +263,16 @@ class Settings(BaseSettings, Choices):
     geodist_url: str = Field(
         "https://www.cepii.fr", description="address of CEPII's GeoDist files (live profile)"
     )
+    oecd_url: str = Field(
+        "https://sdmx.oecd.org/public/rest",
+        description="address of the OECD's SDMX service (live profile)",
+    )
+    oecd_dataflow: str = Field(
+        "OECD.TAD.ADM/DSD_QDD_TAD_EXP_RESTRIC@DF_QDD_TAD_EXP_RESTRIC/3.0",
+        pattern=r"^([\w.]+/[\w@]+(/[\d.+]+)?)?$",
+        description="dataflow of the Inventory of Export Restrictions: agency/id/version; empty: "
+        "it is not asked (live profile)",
+    )
     dbt_project_dir: Path = Field(
         PROJECT_ROOT / "dbt_project",
         description="the dbt project; its seeds map HS codes and country names",
@@ -287,7 +297,12 @@ class Settings(BaseSettings, Choices):
         return init_settings, env_settings, _KeptImporters(settings_cls)
 
     @field_validator(
-        "comtrade_url", "world_bank_url", "world_mining_data_url", "usgs_url", "geodist_url"
+        "comtrade_url",
+        "world_bank_url",
+        "world_mining_data_url",
+        "usgs_url",
+        "geodist_url",
+        "oecd_url",
     )
     @classmethod
     def _address(cls, value: str) -> str:

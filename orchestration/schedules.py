@@ -60,6 +60,7 @@ CADENCES: Mapping[str, Cadence] = {
     "country_geography": _monthly(
         "distances do not change, but the World Bank's groups of countries do, in July."
     ),
+    "export_restrictions": _monthly("the OECD publishes one Inventory a year, in spring."),
 }  # fmt: skip
 
 

@@ -24,6 +24,8 @@ from tests.integration.conftest import MINERALS
 from tests.publishers import (
     ComtradePublisher,
     FilePublisher,
+    Publisher,
+    Reply,
     WorldBankPublisher,
     geodist_workbook,
     make_workbook,
@@ -38,13 +40,14 @@ USGS_PATH = "/catalog/file/get/an-item"
 
 @dataclass
 class Publishers:
-    """The five servers."""
+    """The six servers."""
 
     comtrade: ComtradePublisher
     world_bank: WorldBankPublisher
     world_mining_data: FilePublisher
     usgs: FilePublisher
     geodist: FilePublisher
+    oecd: Publisher
 
     @property
     def environment(self) -> dict[str, str]:
@@ -54,6 +57,7 @@ class Publishers:
             "MINERALS_WORLD_MINING_DATA_URL": self.world_mining_data.url,
             "MINERALS_USGS_URL": f"{self.usgs.url}{USGS_PATH}",
             "MINERALS_GEODIST_URL": self.geodist.url,
+            "MINERALS_OECD_URL": self.oecd.url,
         }
 
 
@@ -199,9 +203,38 @@ def data_release(edition: str = "usgs_mcs_2026") -> bytes:
     return made.getvalue().encode("cp1252")
 
 
+def restrictions(year: int) -> bytes:
+    """Five measures and a country without one, as the OECD's SDMX-CSV: a row per fact."""
+    facts = [
+        ("IDN", "260400", "M4", "Export prohibition", "1",
+         {"DATI": "01/01/2020", "END": "nd", "NOD": "Regulation 11 of 2019;",
+          "LINK": "example.org/11", "VAL": "n"}),
+        ("ARG", "811020", "M1", "Export tax", "1",
+         {"DATI": "30/12/2020", "VAL": "4,5", "VAL_UNIT": "%", "VAL_CONDITION": "Tax1"}),
+        ("ARG", "811020", "M1", "Export tax", "2", {"DATI": "30/12/2020", "VAL": "12"}),
+        ("IDN", "760200", "M12", "Domestic market obligation", "1", {"DATI": "01/01/2022"}),
+        ("XYZ", "260300", "M6", "Licensing requirement", "1", {"DATI": "01/01/2021"}),
+        ("CHL", "260300", "NO_RESTRICTION", "No restriction", "1", {"DATI": "nd"}),
+    ]  # fmt: skip
+    made = io.StringIO()
+    writer = csv.writer(made)
+    writer.writerow(
+        ["STRUCTURE", "STRUCTURE_ID", "ACTION", "REF_AREA", "Reference area", "COMMODITY",
+         "Commodity", "POLICY_TYPE", "Policy type", "POLICY_VARIATION", "POLICY_DESCRIPTION",
+         "Policy description", "TIME_PERIOD", "OBS_VALUE"]
+    )  # fmt: skip
+    for actor, code, kind, label, variation, said in facts:
+        for field_, fact in said.items():
+            writer.writerow(
+                ["DATAFLOW", "OECD:DF(3.0)", "I", actor, actor, f"HS07_{code}", code, kind, label,
+                 variation, field_, field_, year, fact]
+            )  # fmt: skip
+    return made.getvalue().encode()
+
+
 @contextmanager
 def serving(store: SnapshotStore, rows: Iterable[dict], years: range) -> Iterator[Publishers]:
-    """The five publishers: rows of UN Comtrade, the production of some years, and the figures of
+    """The six publishers: rows of UN Comtrade, the production of some years, and the figures of
     this package up to the last of them."""
     production = str(store.current("production").parquet("production"))
     countries = pacsv.read_csv(FIGURES / "country_geography.csv").to_pylist()
@@ -216,8 +249,11 @@ def serving(store: SnapshotStore, rows: Iterable[dict], years: range) -> Iterato
         FilePublisher(files) as mining,
         FilePublisher({USGS_PATH: data_release()}) as usgs,
         FilePublisher({"/distance/geo_cepii.xls": cities}) as geodist,
+        Publisher(
+            lambda _, params, __: Reply(200, restrictions(int(params["startPeriod"])))
+        ) as oecd,
     ):
-        yield Publishers(comtrade, bank, mining, usgs, geodist)
+        yield Publishers(comtrade, bank, mining, usgs, geodist, oecd)
 
 
 def figures_until(last_year: int) -> dict[str, dict[tuple[str, int], float]]:

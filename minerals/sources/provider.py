@@ -18,6 +18,7 @@ DATASETS = (
     "mineral_summaries",
     "country_indicators",
     "country_geography",
+    "export_restrictions",
 )
 _ROWS_PER_GROUP = 100_000
 

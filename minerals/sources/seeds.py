@@ -66,6 +66,11 @@ def names(seeds_dir: Path, code_system: str) -> set[str]:
     return known | set(aliases(seeds_dir, code_system))
 
 
+def iso3_codes(seeds_dir: Path) -> set[str]:
+    """The ISO3 codes of all countries."""
+    return {row["iso3"] for row in _rows(seeds_dir / "countries.csv", ("iso3",))}
+
+
 def usgs_tables(seeds_dir: Path) -> list[dict[str, str]]:
     """The tables of the USGS Mineral Commodity Summaries that are read."""
     columns = ("table_id", "edition", "commodity", "statistic", "unit")

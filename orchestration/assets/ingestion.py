@@ -37,6 +37,8 @@ DESCRIPTIONS = {
     "country and year.",
     "country_geography": "Main city and coordinates, landlocked or not, region and income group "
     "of each country.",
+    "export_restrictions": "Measures that restrict exports of raw materials, as the OECD's "
+    "Inventory records them; none in the bundled profile.",
 }
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 

@@ -76,6 +76,7 @@ def test_each_live_source_has_a_schedule_of_its_own_and_says_why(live):
         "ask_for_mineral_summaries": "0 3 1 * *",
         "ask_for_country_indicators": "0 3 1 * *",
         "ask_for_country_geography": "0 3 1 * *",
+        "ask_for_export_restrictions": "0 3 1 * *",
     }
     for dataset in DATASETS:
         schedule = schedules[f"ask_for_{dataset}"]
