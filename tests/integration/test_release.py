@@ -10,6 +10,7 @@ import pytest
 
 from minerals.marts import published
 from minerals.names import MODELS
+from minerals.sources import DATASETS
 
 # Without rows when all is well, or without a UN Comtrade file.
 MAY_BE_EMPTY = {"unmapped_trade", "trade_quarantine", "trade_reconciliation"}
@@ -41,9 +42,7 @@ def test_manifest_names_inputs_and_hashes(refreshed):
     current = refreshed.release()
     manifest = json.loads((current / "manifest.json").read_text())
     assert manifest["release_id"] == refreshed.release_id()
-    assert {s["dataset"] for s in manifest["snapshots"]} == {
-        "bilateral_trade", "production", "country_indicators", "country_geography"
-    }  # fmt: skip
+    assert {s["dataset"] for s in manifest["snapshots"]} == set(DATASETS)
     assert manifest["settings"]["seed"] == refreshed.settings.seed
     assert {fit["category"] for fit in manifest["fits"]} == {"ores", "products", "scrap"}
     checks = manifest["checks"]
