@@ -19,7 +19,7 @@ registered as (
         actor_iso3,
         mineral,
         measure_type,
-        string_agg(distinct event_id, ';' order by event_id) as event_ids
+        {{ joined('event_id', separator=';', is_distinct=true) }} as event_ids
     from {{ ref('policy_events') }}
     group by actor_iso3, mineral, measure_type
 
