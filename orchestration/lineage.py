@@ -42,7 +42,7 @@ def column_lineage(
         if node.get("resource_type") == "model" and result["status"] == "success":
             try:
                 found[node["name"]] = _of_model(result["compiled_code"], known, assets, dialect)
-            except SqlglotError as error:
+            except (SqlglotError, TypeError) as error:  # a `*` of a view that `types` lacks
                 _LOG.info("no column lineage of %s: %s", node["name"], error)
     return found
 

@@ -213,11 +213,11 @@ class SparkWarehouse(Warehouse):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        with super().writing():
-            try:
+        try:
+            with super().writing():
                 yield
-            finally:
-                self._show(path for path in Path(self.tables).glob("*.db/*") if path.is_dir())
+        finally:
+            self._show(path for path in Path(self.tables).glob("*.db/*") if path.is_dir())
 
     def load_file(self, name: str, file: Path, snapshot_id: str) -> None:
         super().load_file(name, file, snapshot_id)

@@ -106,6 +106,7 @@ def _server(settings: Settings) -> Iterator[tuple[str, str]]:
             _wait_for_server(server, port, log)
             yield f"sc://localhost:{port}", token  # another name would ask for TLS
         finally:
+            _end_session()
             server.terminate()
             try:
                 server.wait(timeout=20)
@@ -141,8 +142,8 @@ def _wait_for_server(server: subprocess.Popen[bytes], port: int, log: Path) -> N
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise WarehouseError(
-                f"Spark ended while it started: {_cause(log.read_text(errors='replace'))} "
-                f"All of it: {log}"
+                f"Spark ended while it started: {_cause(log.read_text(errors='replace'))}. "
+                f"Its log: {log}"
             )
         with socket.socket() as client:
             client.settimeout(0.5)
@@ -157,7 +158,7 @@ def _cause(log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     causes = [line for line in lines if re.match(r"(Caused by:|Exception in thread)", line)]
     causes += [line for line in lines if re.search(r"(Error|Exception|ERROR)", line)]
-    return (causes or lines[-1:] or ["it said nothing"])[0]
+    return re.sub(r"^.*?(Error|Exception): ", "", (causes or lines[-1:] or ["no word why"])[0])
 
 
 def _require_answer(address: str) -> None:
@@ -167,8 +168,8 @@ def _require_answer(address: str) -> None:
         socket.create_connection((host, int(port or 15002)), timeout=10).close()
     except OSError as error:
         raise WarehouseError(
-            f"MINERALS_SPARK_REMOTE={host}:{port or 15002}: no Spark Connect server answers there "
-            f"({error}). Start it, or unset the variable to start one on this machine."
+            f"MINERALS_SPARK_REMOTE=sc://{host}:{port or 15002}: no Spark Connect server answers "
+            f"there ({error}). Start it, or unset the variable to start one on this machine."
         ) from error
 
 
@@ -181,6 +182,15 @@ def session() -> Any:
     for name, value in OPTIONS.items():
         found.conf.set(name, value)
     return found
+
+
+def _end_session() -> None:
+    """Close the session of this process, if it has one, while its server still answers."""
+    if "pyspark.sql.connect.session" in sys.modules:
+        from pyspark.sql import SparkSession
+
+        if found := SparkSession.getActiveSession():
+            found.stop()
 
 
 def grouped_map(

@@ -10,6 +10,12 @@ from tests.integration.conftest import TestWarehouse, bundle_wheel, refreshed, w
 
 __all__ = ["bundle_wheel", "refreshed"]
 
+# Hundreds of queries on few rows: compiling them takes longer than running them.
+FOR_FEW_ROWS = {
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
 HERE = Path(__file__).parent
 
 
@@ -35,5 +41,11 @@ def spark(refreshed: TestWarehouse, tmp_path_factory) -> TestWarehouse:
     shutil.copytree(refreshed.settings.downloads_dir, folder / "downloads")
     chosen = {k: v for k, v in refreshed.environment.items() if k.startswith("MINERALS_")}
     as_of = refreshed.store().manifest()["as_of"]
-    more = {"MINERALS_WAREHOUSE_DIR": str(folder), "MINERALS_AS_OF": as_of}
+    options = folder.parent / "spark-defaults.conf"
+    options.write_text("".join(f"{name} {value}\n" for name, value in FOR_FEW_ROWS.items()))
+    more = {
+        "SPARK_CONF_DIR": str(options.parent),
+        "MINERALS_WAREHOUSE_DIR": str(folder),
+        "MINERALS_AS_OF": as_of,
+    }
     return warehouse_in(folder, **{**chosen, **more, "MINERALS_ENGINE": "spark"})
