@@ -110,7 +110,10 @@ class Choices(BaseModel):
         False, description="let bans and quotas in force limit a supplier's capacity"
     )
     simulation_draws: int = Field(
-        1000, ge=100, le=100_000, description="draws behind rank intervals of published models"
+        1000,
+        ge=100,
+        le=100_000,
+        description="draws behind rank intervals of published models; of variants 200 at most",
     )
     bootstrap_replications: int = Field(
         500, ge=100, le=100_000, description="samples behind rank intervals of estimated models"

@@ -65,6 +65,16 @@ show.chart(
     "imputed",
     "Observed and imputed values of each variable of the study's Table 1",
 )  # fmt: skip
+coverage = reading.rows(
+    """
+    select study_name, year, n_countries, n_observed, observed_share, imports_covered_share
+    from marts.covariate_coverage
+    inner join marts.indicator_catalogue using (indicator_id)
+    where year = (select max(year) from marts.import_panel)
+    order by table_order
+    """
+)
+show.table(coverage, "covariate_coverage")
 
 st.header(f"Doubtful weights in the trade of {words.country(importer)}", anchor=False)
 outliers = reading.rows(

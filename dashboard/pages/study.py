@@ -179,7 +179,7 @@ variants = reading.rows(
     category=category,
 )
 st.caption(
-    "Fitted beside the base model, never used by a ranking. Supported: signs as expected, "
+    "Fitted beside the base model, never used by a portfolio. Supported: signs as expected, "
     "distinguishable from the other regressors, better in at least four of five years left out, "
     "90% intervals without zero."
 )

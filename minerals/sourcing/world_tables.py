@@ -19,9 +19,10 @@ from minerals.ppml import EstimationError
 from minerals.ppml.design import build_design, study_spec
 from minerals.ppml.estimator import fit_ppml
 from minerals.ppml.gravity import FloatArray, Gravity, ease_of, effects_given
+from minerals.ranks import effective_k, rank_evidence
 from minerals.settings import Choices
 from minerals.shares import imports_long, part_of_total, window_imports
-from minerals.sourcing.alignment import align, effective_k
+from minerals.sourcing.alignment import align
 from minerals.sourcing.backtest import Foretold, Learnt, foretell, judge, roll, skill
 from minerals.sourcing.expected import (
     COMPONENTS,
@@ -313,18 +314,14 @@ class _Served:
         imports = window_imports(panel)
         frames = []
         for model, share in self.shares.items():
-            ranks = np.array(counted[model])
-            low, high = np.quantile(ranks, [0.05, 0.95], axis=0, method="inverted_cdf")
             frames.append(
                 names.assign(
                     coefficient_source=model,
                     forward_rank=_ranks(share, self.is_candidate)[m, i, j],
                     linear_predictor=_log(share[m, i, j]),
                     model_share=share[m, i, j],
-                    rank_low=low,
-                    rank_high=high,
+                    **rank_evidence(np.stack(counted[model], axis=1), k),
                     effective_k=k,
-                    top_k_probability=(ranks <= k).mean(axis=0),
                     score_basis=np.where(
                         self.is_by_characteristics[m, i, j], FROM_CHARACTERISTICS, FROM_TRADE
                     ),

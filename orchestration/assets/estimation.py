@@ -35,6 +35,7 @@ PLOTTED = (
         mart_spec("ppml_bootstrap", ["ppml_fit"]),
         mart_spec("ppml_variants", ["import_panel_covariates"]),
         mart_spec("model_comparison", ["ppml_variants"]),
+        mart_spec("ranking_forward_variants", ["ppml_variants"]),
     ],
     check_specs=[
         dg.AssetCheckSpec(
