@@ -338,7 +338,11 @@ class Settings(BaseSettings, Choices):
     @field_validator("spark_remote")
     @classmethod
     def _connects(cls, value: str | None) -> str | None:
-        if value is not None and not re.match(r"sc://[^/:;]+(:\d+)?(/|$)", value):
+        if value is None:
+            return None
+        if "token=" in value:
+            raise ValueError("a token belongs into SPARK_CONNECT_AUTHENTICATE_TOKEN")
+        if not re.match(r"sc://[^/:;]+(:\d+)?(/|$)", value):
             raise ValueError(
                 "this is no address of a Spark Connect server, such as sc://spark:15002"
             )
@@ -548,7 +552,7 @@ def _fault(location: tuple[int | str, ...], value: object, message: str) -> str:
     if not location:
         return message.removeprefix("Value error, ")
     field = str(location[0]).lower()
-    is_secret = field == "comtrade_api_key" or field.endswith("_url")
+    is_secret = field in {"comtrade_api_key", "spark_remote"} or field.endswith("_url")
     variable = "COMTRADE_API_KEY" if field == "comtrade_api_key" else f"MINERALS_{field.upper()}"
     shown = variable if is_secret else f"{variable}={value}"
     if message.startswith("Value error, "):
