@@ -22,7 +22,7 @@ refresh: setup ## refresh the warehouse and publish a release (ARGS="--quiet" fo
 
 test: setup ## run every test: unit, then integration on the real bundle
 	@$(BIN)/python -m pytest -n 2 tests/unit $(ARGS)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/integration $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/integration $(ARGS)
 
 unit: $(INSTALLED) ## run the unit tests only
 	@$(BIN)/python -m pytest -n 2 tests/unit $(ARGS)

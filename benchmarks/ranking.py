@@ -46,7 +46,8 @@ def main() -> None:
         between = Pairs.of(pairs, countries)
         *_, (_, learnt) = roll(trade, between, chosen.origin)
         foretold = foretell(trade, between, chosen.origin, learnt)
-        tables.append(judge(foretold, trade.mean_annual(first, last), SIX, 10))
+        later = trade.mean_annual(first, last)
+        tables.append(judge(trade, chosen.origin, foretold.shares, later, SIX, 10))
     judged = pd.concat(tables)
     of_six = judged[judged["importer_iso3"].isin(SIX)]
     means = of_six.groupby(["category", "model", "importer_iso3"])[list(METRICS[:2])].mean()

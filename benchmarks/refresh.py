@@ -131,8 +131,8 @@ def floor(folder: Path) -> dict[str, float]:
         from minerals.ppml.variants import model_variants
         from minerals.sourcing.portfolio_tables import portfolio_tables
         from minerals.sourcing.ranking_tables import ranking_tables
-        from minerals.sourcing.world_tables import Inputs, fit_world
-        from minerals.sourcing.world_variants import Added
+        from minerals.sourcing.world_tables import Inputs, OfPast, fit_world
+        from minerals.sourcing.world_variants import Added, Ties
     settings = Settings(warehouse_dir=folder)
     database = duckdb.connect(str(settings.database))
     for layer in ("conformed", "marts"):
@@ -162,15 +162,17 @@ def floor(folder: Path) -> dict[str, float]:
         covariates = database.sql("from conformed.fct_country_covariates").df()
         flows = database.sql("from conformed.fct_trade_flow").df()
         pairs = database.sql("from conformed.dim_country_pair").df()
-        added = Added(
+        ties = Ties(
             votes=database.sql("from seeds.country_alignment_and_logistics").df(),
             agreements=database.sql("from seeds.register_of_agreements").df(),
             parties=database.sql("from seeds.register_of_agreement_parties").df(),
+        )
+        added = Added(
             attributes=database.sql("from conformed.int_country__attributes").df(),
             types=types,
         )
         world = fit_world(
-            Inputs(flows, pairs, production, covariates, panel, study, added),
+            Inputs(OfPast(flows, pairs, production, ties), covariates, panel, study, added),
             settings.importers,
             settings.choices,
         )

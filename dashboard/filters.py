@@ -2,7 +2,7 @@
 go with the reader from page to page.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from dashboard.words import country
 from minerals.names import CATEGORIES
 
 CHOSEN = "chosen"  # of the session: name of the choice to its text, as last written to the address
+
+UNCHOSEN = "unchosen"  # of the session: names whose default nobody has chosen
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,17 @@ def category() -> str:
     return choice("category", "Category", list(CATEGORIES), default="products")
 
 
+def offer_categories(held: Iterable[str]) -> None:
+    """Buttons that choose one of the categories for which there is something to show."""
+    for name in CATEGORIES:
+        if name in set(held):
+            st.button(f"Show {name}", on_click=_write_address, args=("category", name))
+
+
+def _write_address(name: str, text: str) -> None:
+    st.query_params[name] = text
+
+
 def market() -> Market:
     """Importer, mineral and category, as most pages need them."""
     return Market(importer(), mineral(), category())
@@ -95,9 +108,17 @@ def choices(
     default: Sequence[str] = (),
     words: Callable[[str], str] = str,
     at_most: int = 5,
+    gives_way: bool = False,
 ) -> list[str]:
-    """Up to `at_most` of `options`, kept in the address with commas between them."""
+    """Up to `at_most` of `options`, kept in the address with commas between them. A default that
+    `gives_way` leaves when the reader adds the first choice of their own."""
     asked = [text for text in _asked(name, ",".join(default)).split(",") if text]
+    unchosen = st.session_state.setdefault(UNCHOSEN, set())
+    if gives_way and name not in st.session_state[CHOSEN] and _typed(name) is None:
+        unchosen.add(name)
+    elif name in unchosen and asked != list(default):
+        unchosen.remove(name)
+        asked = [text for text in asked if text not in default] or asked
     if unknown := [text for text in asked if text not in options]:
         _refuse(name, label, ", ".join(unknown), options)
     st.session_state[_key(name)] = [text for text in asked if text in options][:at_most]

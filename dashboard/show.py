@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from html import escape
 from typing import Any
 
 import altair as alt
@@ -24,6 +25,8 @@ AMOUNT_AXIS = alt.Axis(
     labelExpr="replace(replace(format(datum.value, '~s'), 'G', ' bn'), 'M', ' m')"
 )
 """Of USD and tons: 1.2 bn, 350 m, 20k."""
+INK = {"labelColor": "#595959", "titleColor": "#595959"}
+"""Of what is written on axes and legends: 4.5 to 1 against the page, as all text."""
 YEAR_AXIS = alt.Axis(labelAngle=0, labelOverlap=True)
 TRADE = ("bilateral_trade",)
 EVERY_DATASET = ("bilateral_trade", "production", "country_indicators", "country_geography")
@@ -31,6 +34,7 @@ USGS = "USGS Mineral Commodity Summaries (public domain)"
 DOCUMENTS = "the documents named in the rows"
 WHOLE_MART = "the sources named in its rows and in marts.source_snapshots"
 LINE = 130  # characters of the source under a chart as wide as the page of a small screen
+LONGEST_CELL = 70  # characters that the widest column shows
 LABEL = {1: 240, 2: 170, 3: 110}  # pixels of a label at most, by the charts that stand side by side
 
 
@@ -88,8 +92,9 @@ def chart(
         description=description,
         autosize=alt.AutoSizeParams(type="pad" if is_faceted else "fit-x", contains="padding"),
         config={
-            "axis": {"labelLimit": LABEL[beside], "titleLimit": 400},
-            "legend": {"labelLimit": 240},
+            "axis": {"labelLimit": LABEL[beside], "titleLimit": 400, **INK},
+            "legend": {"labelLimit": 240, **INK},
+            "header": INK,
         },
     )
     st.altair_chart(drawing, width="content" if is_faceted else "stretch")
@@ -184,19 +189,47 @@ def table(
         titles = {c: (headings or {}).get(c, words.heading(c)) for c in shown.columns}
         st.table(pd.DataFrame(texts).rename(columns=titles), hide_index=True, border="horizontal")
     else:
-        config = {column: _column(column, headings or {}) for column in shown.columns}
-        st.dataframe(
-            shown,
-            hide_index=True,
-            column_config=config,
-            placeholder=missing,
-            alt=f"Table {name}",
-        )
+        _grid(shown, name, headings or {}, missing)
     if any(column.endswith("evidence_label") for column in rows.columns):
         st.caption(words.EVIDENCE_MEANING)
-    if doubtful is not None and rows[doubtful].any():
-        st.caption(f"{words.DOUBTFUL} rests on a weight that is far off for its price.")
     _downloads(rows, name, origin(datasets, also))
+
+
+def _grid(shown: pd.DataFrame, name: str, headings: Mapping[str, str], missing: str) -> None:
+    """The grid of a table. Where texts are longer than a cell, a row that is picked is written out
+    below it whole."""
+    lengths = {
+        column: int(shown[column].map(len, na_action="ignore").max())
+        for column in shown.columns
+        if shown[column].map(lambda value: isinstance(value, str)).any()
+    }
+    config = {c: _column(c, headings, lengths.get(c, 0)) for c in shown.columns}
+    given = {"hide_index": True, "column_config": config, "placeholder": missing}
+    if max(lengths.values(), default=0) <= LONGEST_CELL:
+        st.dataframe(shown, alt=f"Table {name}", **given)
+        return
+    picked = st.dataframe(
+        shown,
+        alt=f"Table {name}; a row that you pick is written out below it",
+        key=f"grid_{name}",
+        on_select="rerun",
+        selection_mode="single-row",
+        **given,
+    )
+    st.caption("Pick a row at its left edge to read it whole below.")
+    for place in picked["selection"]["rows"]:
+        if place < len(shown):
+            row = shown.iloc[place]
+            st.html(
+                "<dl class='row'>"
+                + "".join(
+                    f"<dt>{escape(headings.get(column, words.heading(column)))}</dt>"
+                    f"<dd>{escape(words.cell(column, value, missing))}</dd>"
+                    for column, value in row.items()
+                    if column != words.DOUBTFUL or value
+                )
+                + "</dl>"
+            )
 
 
 @dataclass(frozen=True)
@@ -264,6 +297,23 @@ def as_excel(rows: pd.DataFrame, origin: Origin) -> bytes:
     return book.getvalue()
 
 
+def sanctions(importer: str) -> None:
+    """Beside suppliers that one could buy from: what no mart knows, and who is left out."""
+    excluded = reading.rows(
+        """
+        select distinct exporter_iso3 from marts.portfolio_partners
+        where importer_iso3 = $importer and role = 'excluded'
+        order by 1
+        """,
+        importer=importer,
+    )["exporter_iso3"]
+    named = ", ".join(words.countries(excluded)) or "nobody"
+    st.caption(
+        "There is no register of sanctions or embargoes here: check a supplier before you buy. "
+        f"Excluded by the settings of this release: {named}."
+    )
+
+
 def years_table(cells: pd.DataFrame, name: str, unit: str, has_weight: bool) -> None:
     """Suppliers in rows, years in columns. `cells` has exporter_iso3, year, amount (USD or kg),
     is_unknown and is_doubtful. No trade, trade of unknown quantity, a doubtful weight and zero look
@@ -305,7 +355,7 @@ def values_table(
     wide = scaled.assign(text=texts).pivot(index="year", columns="country_iso3", values="text")
     wide = wide.reindex(columns=countries).sort_index(ascending=False).fillna("-")
     wide.columns = [words.country(iso3) for iso3 in wide.columns]
-    wide.index = [str(year) if year else "all years" for year in wide.index]
+    wide.index = pd.Index([str(year) if year else "all years" for year in wide.index], name="Year")
     st.table(wide, border="horizontal")
     st.caption(
         f"In {unit}. {words.IMPUTED} imputed · unknown: a row without a figure, which is not zero "
@@ -384,12 +434,14 @@ def _downloads(rows: pd.DataFrame, name: str, known: Origin, has_line: bool = Tr
             st.caption(known.line)
 
 
-def _column(name: str, headings: Mapping[str, str]) -> Any:
+def _column(name: str, headings: Mapping[str, str], length: int = 0) -> Any:
     known = reading.columns().get(name)
     label = headings.get(name, words.heading(name))
     about = {"label": label, "help": known.description if known else None}
     if name == words.DOUBTFUL:
         return st.column_config.TextColumn(name, width=30)
+    if name in words.ON_PRICES:
+        return st.column_config.TextColumn(**about)
     if words.is_share(name):
         return st.column_config.NumberColumn(**about, format="%.1f%%")
     if name.endswith(("_usd", "_kg")) and not name.endswith("_per_kg"):
@@ -400,4 +452,6 @@ def _column(name: str, headings: Mapping[str, str]) -> Any:
         return st.column_config.DateColumn(**about, format="YYYY-MM-DD")
     if name in ("year",) or name.endswith("_year"):
         return st.column_config.NumberColumn(**about, format="%d")
-    return st.column_config.Column(**about)
+    return st.column_config.Column(
+        **about, width=LONGEST_CELL * 7 if length > LONGEST_CELL else None
+    )

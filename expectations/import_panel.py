@@ -8,6 +8,7 @@ rules on countries, whatever they supply, are in `fct_country_covariates`.
 from typing import Final, NamedTuple
 
 from expectations import rules
+from expectations.fct_country_covariates import RANGES
 from expectations.previous import Previous, Tolerance, comparable, totals
 from expectations.rules import FULL_SHARE_PCT, Connection, Gate, Given, Rule, Shape, Suite
 from minerals.names import CATEGORIES
@@ -47,6 +48,8 @@ REGRESSORS: Final = (
     Regressor("wgi_average", "points of a standard normal scale", 0.85, -1.5, 1.5, 0.3),
 )
 
+# The column of fct_country_covariates, where it has another name.
+_COVARIATES: Final = {"ln_gdp": "gdp_ppp_2021_usd", "ln_population": "population"}
 
 # What the leading producer of a mineral mines in a year, in kg, measured 2019-2023. Each may be
 # thirty times less or more: far enough for any importer to be left out of its own panel, near
@@ -146,10 +149,22 @@ def minerals(given: Given) -> Suite:
     return Suite("minerals", "One row per mineral.", ("mineral",), judged, shape)
 
 
+def _is_not_carried(regressor: str) -> str:
+    """SQL: whether no figure of the row's year was carried forward. dbt says which years these are;
+    production and distance have none."""
+    covariate = _COVARIATES.get(regressor, regressor)
+    if covariate not in {name for name, *_ in RANGES}:
+        return "true"
+    return (
+        "year not in (select year from conformed.fct_country_covariates "
+        f"where {covariate}_imputation = 'carried_forward')"
+    )
+
+
 OVERALL: Final = Suite(
     "regressors",
-    "One row per regressor that can be imputed, over all rows but those of its last years, two at "
-    "most, in which it lags.",
+    "One row per regressor that can be imputed, over all rows but those of years whose figures "
+    "`fct_country_covariates` carried forward, because its indicator lags.",
     ("regressor", "unit"),
     (
         rules.at_least("observed_share", "floor_share", name="regressors_are_observed",
@@ -163,16 +178,7 @@ OVERALL: Final = Suite(
             select name as regressor, unit, avg((not is_imputed_{one.name})::int) as observed_share,
                 floor_share, median({one.name}) as median, median_low, median_high
             from marts.import_panel, regressors
-            where name = '{one.name}' and year <= (
-                select greatest(max(year) - 2, max(year) filter (share > 0 and 2 * share >= best))
-                from (
-                    select *, max(share) over () as best
-                    from (
-                        select year, avg((not is_imputed_{one.name})::int) as share
-                        from marts.import_panel group by year
-                    )
-                )
-            )
+            where name = '{one.name}' and {_is_not_carried(one.name)}
             group by all"""
             for one in REGRESSORS
         )

@@ -1,8 +1,8 @@
 """Raw country indicators (World Bank and others), before dbt reads them.
 
-Gaps are filled after staging; what may be filled is bounded here. An indicator whose last figures
-are of up to two years before the end of the window lags: these years are carried forward, and not
-judged.
+Gaps are filled after staging; what may be filled is bounded here. Years that
+`fct_country_covariates` will carry forward, because an indicator lags, are not judged. dbt has not
+run yet, so its rule stands here once more; all that runs later reads what dbt found.
 """
 
 from typing import Final, NamedTuple

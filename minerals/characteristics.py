@@ -13,6 +13,12 @@ LOG1P = frozenset({"ln_production_qty", "ln_refined_qty"})
 """Regressors that are ln(1 + x); other names that begin with ln_ are ln(x)."""
 
 
+def recent_years(panel: pd.DataFrame, years: int | None) -> pd.DataFrame:
+    """The rows of the last `years` years up to each importer's last in the panel; None: all."""
+    last = panel.groupby("importer_iso3")["year"].transform("max")
+    return panel if years is None else panel.loc[panel["year"] > last - years]
+
+
 def average_characteristics(panel: pd.DataFrame, regressors: Sequence[str]) -> pd.DataFrame:
     """Mean of each regressor over the years, per mineral and exporter, sorted by both.
 

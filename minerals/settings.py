@@ -110,7 +110,10 @@ class Choices(BaseModel):
         False, description="let bans and quotas in force limit a supplier's capacity"
     )
     simulation_draws: int = Field(
-        1000, ge=100, le=100_000, description="draws behind rank intervals of published models"
+        1000,
+        ge=100,
+        le=100_000,
+        description="draws behind rank intervals of published models; of variants 200 at most",
     )
     bootstrap_replications: int = Field(
         500, ge=100, le=100_000, description="samples behind rank intervals of estimated models"
@@ -271,8 +274,23 @@ class Settings(BaseSettings, Choices):
     world_mining_data_file: Path | None = Field(
         None, description="a downloaded workbook 6.4, instead of asking for it (live profile)"
     )
+    usgs_url: str = Field(
+        "https://www.sciencebase.gov/catalog/file/get/696a75d5d4be0228872d3bf8",
+        description="address of the data release of the USGS Mineral Commodity Summaries, or of "
+        "its CSV file (live profile)",
+    )
     geodist_url: str = Field(
         "https://www.cepii.fr", description="address of CEPII's GeoDist files (live profile)"
+    )
+    oecd_url: str = Field(
+        "https://sdmx.oecd.org/public/rest",
+        description="address of the OECD's SDMX service (live profile)",
+    )
+    oecd_dataflow: str = Field(
+        "OECD.TAD.ADM/DSD_QDD_TAD_EXP_RESTRIC@DF_QDD_TAD_EXP_RESTRIC/3.0",
+        pattern=r"^([\w.]+/[\w@]+(/[\d.+]+)?)?$",
+        description="dataflow of the Inventory of Export Restrictions: agency/id/version; empty: "
+        "it is not asked (live profile)",
     )
     dbt_project_dir: Path = Field(
         PROJECT_ROOT / "dbt_project",
@@ -297,7 +315,14 @@ class Settings(BaseSettings, Choices):
         """What is given, then the environment, then the kept importers."""
         return init_settings, env_settings, _KeptImporters(settings_cls)
 
-    @field_validator("comtrade_url", "world_bank_url", "world_mining_data_url", "geodist_url")
+    @field_validator(
+        "comtrade_url",
+        "world_bank_url",
+        "world_mining_data_url",
+        "usgs_url",
+        "geodist_url",
+        "oecd_url",
+    )
     @classmethod
     def _address(cls, value: str) -> str:
         parts = urlsplit(value)

@@ -8,7 +8,7 @@ from functools import partial
 import dagster as dg
 
 from minerals.settings import Settings, read_settings
-from orchestration.assets import SOURCES, estimation, portfolio, publication, ranking
+from orchestration.assets import estimation, portfolio, publication, ranking
 from orchestration.assets.ingestion import ingestion_assets
 from orchestration.assets.transformation import transformation_assets
 from orchestration.checks import build_checks
@@ -27,8 +27,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *transformation_assets(settings),
         *dg.load_assets_from_modules([estimation, ranking, portfolio, publication]),
     ]
-    tables = [s.key for asset in made for s in asset.specs if s.group_name != SOURCES]
-    assets = [*made, publication.release_asset(tables)]
+    assets = [*made, publication.release_asset(made)]
     return dg.Definitions(
         assets=[
             asset.map_asset_specs(partial(with_columns_and_tags, settings=settings))

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
+from graphlib import TopologicalSorter
 from types import MappingProxyType
 from typing import Any
 
@@ -98,14 +99,18 @@ def save(
             yield part
 
     warehouse.save_marts(counted())
-    for name, of_mart in totals.items():
+    made_from = dg.AssetExecutionContext.get().assets_def.asset_deps
+    for key in TopologicalSorter(made_from).static_order():
+        name = key.path[-1]
+        if name not in totals:
+            continue
         metadata = {
             "dagster/row_count": rows[name],
             CHOICES: dg.MetadataValue.json(settings.chosen.recorded),
-            **{f"total_{column}": total for column, total in of_mart.items() if total},
+            **{f"total_{column}": total for column, total in totals[name].items() if total},
             **figures.get(name, {}),
         }
-        yield dg.MaterializeResult(asset_key=name, metadata=metadata)
+        yield dg.MaterializeResult(asset_key=key, metadata=metadata)
 
 
 class Progress:

@@ -160,12 +160,14 @@ class Warehouse(dg.ConfigurableResource):
                 f"create or replace view raw.{name} as select *, '{snapshot_id}' as _snapshot_id "
                 f"from read_parquet('{quoted}')"
             )
+            connection.execute(f"comment on view raw.{name} is '{snapshot_id}'")
 
     def snapshot_id(self, table: str) -> str | None:
-        """The snapshot that `raw.<table>` shows; None when it has no rows."""
+        """The snapshot, rows or not, that `raw.<table>` shows; None when it shows none."""
+        sql = "select comment from duckdb_views() where schema_name = 'raw' and view_name = ?"
         with self.reader() as connection:
-            rows = connection.execute(f"select any_value(_snapshot_id) from raw.{table}").fetchall()
-        return rows[0][0]
+            rows = connection.execute(sql, [table]).fetchall()
+        return str(rows[0][0]) if rows and rows[0][0] else None
 
     def load_nothing(self, name: str, columns: Sequence[str]) -> None:
         """Let an optional raw table be there, without rows."""

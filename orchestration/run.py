@@ -123,6 +123,7 @@ def refresh(
     The output of dbt and of Dagster goes to a log file; nothing is printed here. Raises
     WarehouseError when the dbt project does not parse, or Spark is the engine and is not there.
     """
+    from orchestration.assets.ranking import learn_ahead
     from orchestration.definitions import build_definitions
     from orchestration.jobs import engines_for
 
@@ -130,7 +131,7 @@ def refresh(
     settings.log_dir.mkdir(parents=True, exist_ok=True)
     run_id = str(uuid4())
     log_file = settings.log_dir / f"{job}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{run_id[:8]}.log"
-    watcher = _Watcher(on_step)
+    watcher = _Watcher(on_step, partial(learn_ahead, settings))
     with (
         open_instance(settings) as instance,
         streams_into(log_file),
@@ -176,8 +177,9 @@ def _import_ahead() -> None:
 class _Watcher:
     """Turns Dagster's events into stages, failures and warnings."""
 
-    def __init__(self, on_step: StepCallback) -> None:
+    def __init__(self, on_step: StepCallback, learn_ahead: Callable[[], None]) -> None:
         self.on_step = on_step
+        self.learn_ahead = learn_ahead
         self.problems = Problems()
         self._started: dict[str, float] = {}
 
@@ -194,6 +196,9 @@ class _Watcher:
                 # Before the thread: half imported, it breaks the queries of Dagster's storage.
                 import_module("sqlalchemy.orm")
                 threading.Thread(target=_import_ahead, daemon=True).start()
+            if step == "dbt_marts":
+                with suppress(Exception):  # met again, and told, by the step itself
+                    self.learn_ahead()
             self.on_step(stage_of(step), step, "started", 0.0)
         elif outcome := _OUTCOMES.get(event.event_type):
             now = time.monotonic()

@@ -53,10 +53,14 @@ CADENCES: Mapping[str, Cadence] = {
     "production": _monthly(
         "World Mining Data publishes one edition a year, in spring, and asking costs one request."
     ),
+    "mineral_summaries": _monthly(
+        "the USGS publishes one edition a year, at the end of January, and corrects it in spring."
+    ),
     "country_indicators": _monthly("the World Bank updates its indicators every few months."),
     "country_geography": _monthly(
         "distances do not change, but the World Bank's groups of countries do, in July."
     ),
+    "export_restrictions": _monthly("the OECD publishes one Inventory a year, in spring."),
 }  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 bundle in their own formats: BACI's flows as UN Comtrade would report them, the figures of this
 package as the World Bank and GeoDist."""
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -22,6 +24,8 @@ from tests.integration.conftest import MINERALS
 from tests.publishers import (
     ComtradePublisher,
     FilePublisher,
+    Publisher,
+    Reply,
     WorldBankPublisher,
     geodist_workbook,
     make_workbook,
@@ -31,16 +35,19 @@ FIGURES = PROJECT_ROOT / "minerals" / "sources" / "figures"
 SEEDS = PROJECT_ROOT / "dbt_project" / "seeds"
 KEY = "a-key-that-nobody-may-see"
 YEARS = range(2019, 2024)
+USGS_PATH = "/catalog/file/get/an-item"
 
 
 @dataclass
 class Publishers:
-    """The four servers."""
+    """The six servers."""
 
     comtrade: ComtradePublisher
     world_bank: WorldBankPublisher
     world_mining_data: FilePublisher
+    usgs: FilePublisher
     geodist: FilePublisher
+    oecd: Publisher
 
     @property
     def environment(self) -> dict[str, str]:
@@ -48,7 +55,9 @@ class Publishers:
             "MINERALS_COMTRADE_URL": self.comtrade.url,
             "MINERALS_WORLD_BANK_URL": self.world_bank.url,
             "MINERALS_WORLD_MINING_DATA_URL": self.world_mining_data.url,
+            "MINERALS_USGS_URL": f"{self.usgs.url}{USGS_PATH}",
             "MINERALS_GEODIST_URL": self.geodist.url,
+            "MINERALS_OECD_URL": self.oecd.url,
         }
 
 
@@ -160,9 +169,72 @@ def workbook(production: str, years: range = YEARS) -> bytes:
     return make_workbook(sheets)
 
 
+def data_release(edition: str = "usgs_mcs_2026") -> bytes:
+    """The figures of this package as the USGS's data release of an edition, in Windows-1252: totals
+    are 'rounded', the last year is 'Estimated.', and other sections and commodities are there."""
+    tables = {t["table_id"]: t for t in seeds.usgs_tables(SEEDS) if t["edition"] == edition}
+    units = {"kg": "kilograms", "t": "metric tons", "kt": "thousand metric tons"}
+    with (FIGURES / "mineral_summaries.csv").open(encoding="utf-8", newline="") as file:
+        figures = [row for row in csv.DictReader(file) if row["table_id"] in tables]
+    made = io.StringIO()
+    writer = csv.writer(made)
+    writer.writerow(
+        ["MCS chapter", "Section", "Commodity", "Country", "Statistics", "Statistics_detail",
+         "Unit", "Year", "Value", "Notes", "Is critical mineral 2025", "Other notes"]
+    )  # fmt: skip
+    writer.writerow(
+        ["COPPER", "Salient Statistics—United States", "Copper", "United States", "Import",
+         "Imports", "percent", "2021–24", "45", "", "Yes", ""]
+    )  # fmt: skip
+    writer.writerow(
+        ["GOLD", "World Mine Production", "Gold", "Atlantis", "Production", "Mine production",
+         "metric tons", "2024", "330 - 390", "", "No", ""]
+    )  # fmt: skip
+    for row in figures:
+        table = tables[row["table_id"]]
+        is_total = row["country"].startswith("World")
+        statistic = table["statistic"] + (": rounded" if is_total else "")
+        notes = "Estimated." if row["is_estimated"] == "true" else ""
+        writer.writerow(
+            [table["commodity"].upper(), "World Mine Production and Reserves", table["commodity"],
+             row["country"], "", statistic, units[table["unit"]], row["year"], row["as_printed"],
+             notes, "Yes", ""]
+        )  # fmt: skip
+    return made.getvalue().encode("cp1252")
+
+
+def restrictions(year: int) -> bytes:
+    """Five measures and a country without one, as the OECD's SDMX-CSV: a row per fact."""
+    facts = [
+        ("IDN", "260400", "M4", "Export prohibition", "1",
+         {"DATI": "01/01/2020", "END": "nd", "NOD": "Regulation 11 of 2019;",
+          "LINK": "example.org/11", "VAL": "n"}),
+        ("ARG", "811020", "M1", "Export tax", "1",
+         {"DATI": "30/12/2020", "VAL": "4,5", "VAL_UNIT": "%", "VAL_CONDITION": "Tax1"}),
+        ("ARG", "811020", "M1", "Export tax", "2", {"DATI": "30/12/2020", "VAL": "12"}),
+        ("IDN", "760200", "M12", "Domestic market obligation", "1", {"DATI": "01/01/2022"}),
+        ("XYZ", "260300", "M6", "Licensing requirement", "1", {"DATI": "01/01/2021"}),
+        ("CHL", "260300", "NO_RESTRICTION", "No restriction", "1", {"DATI": "nd"}),
+    ]  # fmt: skip
+    made = io.StringIO()
+    writer = csv.writer(made)
+    writer.writerow(
+        ["STRUCTURE", "STRUCTURE_ID", "ACTION", "REF_AREA", "Reference area", "COMMODITY",
+         "Commodity", "POLICY_TYPE", "Policy type", "POLICY_VARIATION", "POLICY_DESCRIPTION",
+         "Policy description", "TIME_PERIOD", "OBS_VALUE"]
+    )  # fmt: skip
+    for actor, code, kind, label, variation, said in facts:
+        for field_, fact in said.items():
+            writer.writerow(
+                ["DATAFLOW", "OECD:DF(3.0)", "I", actor, actor, f"HS07_{code}", code, kind, label,
+                 variation, field_, field_, year, fact]
+            )  # fmt: skip
+    return made.getvalue().encode()
+
+
 @contextmanager
 def serving(store: SnapshotStore, rows: Iterable[dict], years: range) -> Iterator[Publishers]:
-    """The four publishers: rows of UN Comtrade, the production of some years, and the figures of
+    """The six publishers: rows of UN Comtrade, the production of some years, and the figures of
     this package up to the last of them."""
     production = str(store.current("production").parquet("production"))
     countries = pacsv.read_csv(FIGURES / "country_geography.csv").to_pylist()
@@ -175,9 +247,13 @@ def serving(store: SnapshotStore, rows: Iterable[dict], years: range) -> Iterato
         ComtradePublisher(rows, key=KEY) as comtrade,
         WorldBankPublisher(figures_until(years[-1]), economies) as bank,
         FilePublisher(files) as mining,
+        FilePublisher({USGS_PATH: data_release()}) as usgs,
         FilePublisher({"/distance/geo_cepii.xls": cities}) as geodist,
+        Publisher(
+            lambda _, params, __: Reply(200, restrictions(int(params["startPeriod"])))
+        ) as oecd,
     ):
-        yield Publishers(comtrade, bank, mining, geodist)
+        yield Publishers(comtrade, bank, mining, usgs, geodist, oecd)
 
 
 def figures_until(last_year: int) -> dict[str, dict[tuple[str, int], float]]:

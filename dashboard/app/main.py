@@ -61,6 +61,7 @@ def header() -> None:
         f"{age} ago · model of {facts['first_year']}-{facts['last_year']} · "
         f"importers: {facts['n_importers']} · {facts['profile']} data"
     )
+    st.caption(words.SIGNS)
     newer_release()
 
 
@@ -76,9 +77,9 @@ def pages() -> dict[str, list[st.Page]]:
     }
 
 
-st.set_page_config(page_title="Critical minerals", layout="wide")
-st.html(_STYLE)
 page = st.navigation(pages(), expanded=True)
+st.set_page_config(page_title=f"{page.title} · Critical minerals", layout="wide")
+st.html(_STYLE)
 try:
     header()
     page.run()

@@ -20,7 +20,7 @@ ATTRIBUTES = {
 SOURCES = ("CEPII GeoDist, World Bank, and votes in the UN General Assembly (Bailey, Strezhnev "
            "and Voeten); agreements: the documents named in the table")  # fmt: skip
 EVERY_FORUM = "all"
-BOUND = {True: "minerals agreement", False: "none in the register"}
+BOUND = ["bilateral agreement on minerals", "minerals forum alone", "neither in the register"]
 
 show.title(
     "Agreements and attributes",
@@ -43,18 +43,24 @@ partners = reading.rows(
 if show.empty(partners, f"partners of {words.country(importer)}"):
     st.stop()
 
-st.subheader("Who is bound by what", anchor=False)
+st.header("Who is bound by what", anchor=False)
 agreements = reading.rows(
     """
     select partner_iso3, name, mode, scope, status, partner_role, signed_date, in_force_date,
         status_checked_date, is_trade_agreement, evidence_label, citation, location, note
     from marts.partner_agreements
     where importer_iso3 = $importer
-    order by scope, name, partner_iso3
+    order by scope <> 'minerals', scope, name, partner_iso3
     """,
     importer=importer,
 )
 if not show.empty(agreements, f"agreements of {words.country(importer)} in the register"):
+    on_minerals = agreements[agreements["scope"] == "minerals"]
+    for (name, mode, status), of_name in on_minerals.groupby(["name", "mode", "status"]):
+        st.markdown(
+            f"**{name}**, {words.plain(mode)}, status {words.plain(status)}: "
+            f"{', '.join(words.countries(of_name['partner_iso3']))}."
+        )
     forum = filters.choice(
         "forum", "Agreement or forum", [EVERY_FORUM, *sorted(agreements["name"].unique())]
     )
@@ -89,18 +95,23 @@ if not show.empty(agreements, f"agreements of {words.country(importer)} in the r
     show.table(picked, "partner_agreements", (), missing="not recorded",
                also=show.DOCUMENTS)  # fmt: skip
 
-st.subheader("Partners by attribute", anchor=False)
+st.header("Partners by attribute", anchor=False)
 attribute = filters.choice("attribute", "Attribute", list(ATTRIBUTES), words=ATTRIBUTES.get)
 leading = partners[partners[attribute].notna()].head(SHOWN).sort_values(attribute)
 shown = words.readable(leading)
-shown["bound"] = shown["has_minerals_agreement"].map(BOUND)
+is_in_forum = leading["exporter_iso3"].isin(
+    agreements.loc[agreements["scope"] == "minerals", "partner_iso3"]
+)
+shown["bound"] = is_in_forum.map({True: BOUND[1], False: BOUND[2]}).mask(
+    leading["has_minerals_agreement"], BOUND[0]
+)
 show.chart(
     alt.Chart(shown, height=show.height(len(shown), 20))
     .mark_bar()
     .encode(
         alt.X(f"{attribute}:Q", title=ATTRIBUTES[attribute]),
         alt.Y("exporter_iso3:N", title=None, sort=None),
-        show.colour("bound", BOUND.values(), [show.COLOURS[2], show.GREY]),
+        show.colour("bound", BOUND, [show.COLOURS[2], show.COLOURS[5], show.GREY]),
         tooltip=show.tips("exporter_iso3", attribute, "n_agreements", "minerals_restricted"),
     ),
     leading,
@@ -127,7 +138,7 @@ show.table(
 )  # fmt: skip
 st.caption(f"{words.IMPUTED} a year of it is filled in.")
 
-st.subheader("Whose value counts under a content scheme", anchor=False)
+st.header("Whose value counts under a content scheme", anchor=False)
 schemes = reading.rows("from marts.content_requirements order by scheme, content, year_from")
 if not show.empty(schemes, "content schemes"):
     scheme = filters.choice("scheme", "Scheme", sorted(schemes["scheme"].unique()))
@@ -147,7 +158,7 @@ if not show.empty(schemes, "content schemes"):
     )
     of_scheme = schemes[schemes["scheme"] == scheme]
     status = of_scheme.iloc[0]
-    st.markdown(f"**{scheme}**: {status['status']}. {status['note'] or ''}")
+    st.markdown(f"**{scheme}**: {words.plain(status['status'])}. {status['note'] or ''}")
     left, right = st.columns(2)
     with left:
         st.markdown(f"**{mineral}, {category}: what qualifies against the threshold**")
@@ -186,5 +197,11 @@ if not show.empty(schemes, "content schemes"):
             """,
             scheme=scheme,
         )
-        show.table(eligible, "content_eligibility", (), also="public record")
+        show.table(
+            eligible,
+            "content_eligibility",
+            (),
+            headings={"exporter_iso3": "Country"},
+            also="public record",
+        )
     show.table(of_scheme.drop(columns="scheme"), "content_requirements", (), also=show.DOCUMENTS)

@@ -35,14 +35,18 @@ kinds = [kind for kind in KINDS if kind in set(scores["score_kind"])]
 kind = filters.choice("kind_of_score", "Kind of score", kinds, words=KINDS.get)
 of_kind = scores[scores["score_kind"] == kind]
 
-st.subheader(f"{words.country(importer)}, {KINDS[kind]}", anchor=False)
+st.header(f"{words.country(importer)}, {KINDS[kind]}", anchor=False)
 shown = words.readable(of_kind)
 shown["place"] = shown["chokepoint"].map(PLACES)
 named = shown["mineral"].fillna("")
 shown["chain"] = named.where(shown["sector"].isin(["", "all"]), shown["sector"] + ": " + named)
 shown["chain"] = shown["chain"].where(shown["chain"] != "", "all sectors")
 sign = shown["evidence_label"].str.split(" ").str[0]
-text = shown["score"].map(words.figure).where(shown["score"].notna(), shown["word"].fillna("-"))
+text = (
+    shown["score"]
+    .map(words.figure)
+    .where(shown["score"].notna(), shown["word"].astype("object").fillna("-"))
+)
 shown["text"] = sign + " " + text
 base = alt.Chart(shown, height=show.height(shown["chain"].nunique(), 26)).encode(
     alt.X(
@@ -81,7 +85,7 @@ st.caption(
     "and downstream (C4). The kinds of score may disagree and are never merged."
 )
 
-st.subheader("The weakest place of each chain", anchor=False)
+st.header("The weakest place of each chain", anchor=False)
 summary = reading.rows(
     """
     select sector, mineral, weakest_chokepoint, min_score, mean_score, middle_gap, n_scored,
@@ -103,7 +107,7 @@ if not show.empty(summary, f"chains of {words.country(importer)} with a score"):
         missing="not scored",
     )  # fmt: skip
 
-st.subheader("Countries compared", anchor=False)
+st.header("Countries compared", anchor=False)
 mineral = filters.mineral()
 indicators = reading.rows(
     """
@@ -137,7 +141,7 @@ if not show.empty(indicators, f"chokepoint indicators of {mineral}"):
         missing="no figure",
     )  # fmt: skip
 
-st.subheader("What would move it", anchor=False)
+st.header("What would move it", anchor=False)
 scenarios = reading.rows(
     """
     select chokepoint, sector, scenario_order, scenario, words, year, score_target,

@@ -13,7 +13,7 @@ show.title(
 )
 importer = filters.importer()
 
-st.subheader("Can supply follow?", anchor=False)
+st.header("Can supply follow?", anchor=False)
 gaps = reading.rows(
     """
     select mineral, form, stage, scenario, base_year, year, needed_cagr, achieved_cagr,
@@ -58,7 +58,7 @@ if not show.empty(gaps, "projected demand beside output"):
         also=f"{show.USGS}; demand: {show.DOCUMENTS}",
     )  # fmt: skip
 
-st.subheader("Demand of one mineral", anchor=False)
+st.header("Demand of one mineral", anchor=False)
 outlook = reading.rows(
     """
     select mineral, form, region_iso3, scenario, year, indicator, value, unit, base_year,
@@ -75,7 +75,7 @@ if show.empty(of_mineral, f"demand of {mineral}"):
 else:
     show.table(of_mineral.drop(columns="mineral"), "demand_outlook", (), also=show.DOCUMENTS)
 
-st.subheader("What recycling could save", anchor=False)
+st.header("What recycling could save", anchor=False)
 recycling = reading.rows(
     """
     select mineral, year, primary_saved_low, primary_saved_high, basis, as_printed,

@@ -71,7 +71,7 @@ scaled["country"] = words.countries(scaled["country_iso3"])
 tooltip = show.tips("country", "year", "state", "imputation", value=",.4~g")
 
 at = f" in {year}" if year else ""
-st.subheader(f"{VIEWS[view]}{at}", anchor=False)
+st.header(f"{VIEWS[view]}{at}", anchor=False)
 now = scaled[scaled["year"] == year]
 if view == "bars":
     top = now.head(SHOWN)
@@ -117,7 +117,7 @@ else:
 
 left, right = st.columns(2)
 with left:
-    st.subheader("Countries compared", anchor=False)
+    st.header("Countries compared", anchor=False)
     lines = scaled[scaled["country_iso3"].isin(compared)]
     if show.empty(lines, f"the countries chosen: {what}"):
         pass
@@ -138,7 +138,7 @@ with left:
             beside=2,
         )  # fmt: skip
 with right:
-    st.subheader(f"Distribution{at}", anchor=False)
+    st.header(f"Distribution{at}", anchor=False)
     show.chart(
         alt.Chart(now, height=300)
         .mark_bar()
@@ -156,7 +156,7 @@ with right:
         beside=2,
     )  # fmt: skip
 
-st.subheader("The values of the countries compared", anchor=False)
+st.header("The values of the countries compared", anchor=False)
 if not show.empty(lines, f"the countries chosen: {what}"):
     show.values_table(
         values[values["country_iso3"].isin(compared)], compared, "indicator_values", datasets

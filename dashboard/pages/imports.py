@@ -23,6 +23,16 @@ codes = reading.rows(
     **market.keys,
 )
 if show.empty(codes, f"{market.words}: the trade data have no flow in any year"):
+    filters.offer_categories(
+        reading.rows(
+            """
+            select distinct category from marts.trade_flows
+            where importer_iso3 = $importer and mineral = $mineral
+            """,
+            importer=market.importer,
+            mineral=market.mineral,
+        )["category"]
+    )
     st.stop()
 texts = dict(zip(codes["hs_code"], codes["hs_description"], strict=True))
 code = filters.choice(
@@ -55,7 +65,7 @@ if show.empty(flows, f"{market.words}, {first}-{last}"):
 st.markdown(f"**{market.words}**, values {' and '.join(sorted(flows['valuation'].unique()))}.")
 
 if measure == "unit_value":
-    st.subheader("Price of the importer and of the world", anchor=False)
+    st.header("Price of the importer and of the world", anchor=False)
     prices = reading.rows(
         f"""
         select year, unit_value_usd_per_kg, world_unit_value_usd_per_kg, premium_share,
@@ -94,11 +104,21 @@ if measure == "unit_value":
         )  # fmt: skip
         st.caption(
             "All HS codes of the market together; flows of unknown or doubtful weight are left "
-            "out. A unit value is no price of one quality: the mix of goods changes too."
+            "out. A unit value is no price of one quality: the mix of goods changes too. In the "
+            f"table, one more than {words.COMPARABLE} times another, or less than a hundredth of "
+            "it, is of other goods."
         )
+        now = words.readable(prices).iloc[-1]
+        st.markdown(
+            f"**In {now['year']}**: {words.figure(now['unit_value_usd_per_kg'])} USD per kg "
+            f"({now['change_on_year'] or 'no figure'} against the year before), "
+            f"{now['premium_share'] or 'no figure'} against the world's "
+            f"{words.figure(now['world_unit_value_usd_per_kg'])}."
+        )
+        prices = prices.sort_values("year", ascending=False)
         show.table(prices, "unit_value_years", show.TRADE, missing="no flow with a weight")
 else:
-    st.subheader("Suppliers through the years", anchor=False)
+    st.header("Suppliers through the years", anchor=False)
     column = {"value": "value_usd", "quantity": "qty_kg"}[measure]
     years = reading.rows(
         f"""
@@ -159,7 +179,7 @@ else:
         "value."
     )
 
-    st.subheader("Supplier by year", anchor=False)
+    st.header("Supplier by year", anchor=False)
     cells = reading.rows(
         f"""
         select exporter_iso3, year, sum({column})::double as amount,
@@ -172,12 +192,11 @@ else:
     )
     show.years_table(cells, "supplier_by_year", titles[measure], has_weight=measure == "quantity")
 
-st.subheader("Every flow", anchor=False)
+st.header("Every flow", anchor=False)
 show.table(
     flows.drop(columns="is_quantity_unknown"),
     "flows",
     show.TRADE,
-    headings={"exporter_iso3": "Supplier"},
     doubtful="is_doubtful",
     missing="unknown",
 )

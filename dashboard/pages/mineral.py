@@ -4,18 +4,9 @@ import altair as alt
 import streamlit as st
 
 from dashboard import filters, reading, show, words
-from minerals.names import CATEGORIES
 
 STAGES = {"mined": "Mined", "refined": "Refined", "reserves": "Reserves"}
 LARGEST = 6
-HEADINGS = {"headline_rank": "Rank", "exporter_iso3": "Supplier", "supplier_type": "Type",
-            "rank_low": "Rank, low", "rank_high": "high",
-            "top_k_probability": "Probability of leading",
-            "actual_share": "Today", "recommended_share": "Recommended"}  # fmt: skip
-
-COMPARED = {"importer_iso3": "Importer", "top1_exporter_iso3": "Largest supplier",
-            "top1_share": "Its share", "top3_share": "Three largest", "n_suppliers": "Suppliers",
-            "hhi_actual": "Herfindahl today", "hhi_recommended": "recommended"}  # fmt: skip
 
 importer, mineral = filters.importer(), filters.mineral()
 others = [other for other in filters.importers() if other != importer]
@@ -25,12 +16,13 @@ show.title(mineral, f"What is there to know of {mineral} for {words.country(impo
 
 markets = reading.rows(
     """
-    select category, strategy, rationale, c.hhi_actual, top1_exporter_iso3, top1_share,
-        n_suppliers, n_candidates, is_narrow_pool
+    select category, s.strategy, rationale, instruments, author, o.location
     from marts.portfolio_concentration as c
-    inner join marts.portfolio_strategy using (importer_iso3, mineral, category)
+    inner join marts.portfolio_strategy as s using (importer_iso3, mineral, category)
+    left join marts.policy_options as o using (importer_iso3, mineral, category)
+    left join marts.cited_sources using (source_id)
     where importer_iso3 = $importer and mineral = $mineral
-    order by category
+    order by c.hhi_actual is null, category
     """,
     **asked,
 )
@@ -41,7 +33,7 @@ if markets.empty:
     st.info(f"No ranking and no portfolio of {mineral} in this release: no line of the trade data "
             "and no sheet of production is its own.")  # fmt: skip
 
-st.subheader("Where it is mined and refined", anchor=False)
+st.header("Where it is mined and refined", anchor=False)
 world = reading.rows(
     """
     with newest as (
@@ -98,7 +90,26 @@ if not show.empty(world, f"mining, refining or reserves of {mineral}"):
             f"New with 1% or more: {row.entrants or 'none'}. *{row.evidence_label}*"
         )
 
-st.subheader(f"What {words.country(importer)} buys", anchor=False)
+measures = reading.rows(
+    """
+    select event, any_value(is_in_force) as is_in_force, any_value(status) as status,
+        min(from_date) as from_date, max(end_date) as end_date, measure_type, evidence_label
+    from marts.policy_events
+    where mineral = $mineral and direction = 'restricts'
+    group by event, measure_type, evidence_label
+    order by is_in_force desc, from_date desc nulls last, event
+    """,
+    mineral=mineral,
+)
+for row in words.readable(measures).itertuples():
+    state = "in force" if row.is_in_force else f"not in force, {row.status}"
+    st.markdown(
+        f"**Measure: {row.event}.** {str(row.measure_type).capitalize()}, {state}, from "
+        f"{words.cell('from_date', row.from_date, 'a day not recorded')} to "
+        f"{words.cell('end_date', row.end_date, 'no end recorded')}. *{row.evidence_label}*"
+    )
+
+st.header(f"What {words.country(importer)} buys", anchor=False)
 bought = reading.rows(
     """
     select category, year, sum(value_usd)::double as value_usd, sum(qty_kg) as qty_kg,
@@ -121,7 +132,7 @@ if not show.empty(bought, f"imports of {mineral} by {words.country(importer)}"):
     )
 
 if beside:
-    st.subheader("Beside other importers", anchor=False)
+    st.header("Beside other importers", anchor=False)
     compared = reading.rows(
         """
         select category, c.importer_iso3, top1_exporter_iso3, top1_share, top3_share, n_suppliers,
@@ -129,17 +140,25 @@ if beside:
         from marts.portfolio_concentration as c
         inner join marts.portfolio_strategy using (importer_iso3, mineral, category)
         where mineral = $mineral and list_contains($importers, c.importer_iso3)
-        order by category, list_position($importers, c.importer_iso3)
+        order by max(c.hhi_actual) over (partition by category) is null, category,
+            list_position($importers, c.importer_iso3)
         """,
         mineral=mineral,
         importers=(importer, *beside),
     )
-    show.table(compared, "beside", headings=COMPARED, missing="no imports")
+    show.table(compared, "beside", missing="no imports")
 
 with st.container(key="second_sheet"):
-    st.subheader("From whom to buy", anchor=False)
+    st.header("From whom to buy", anchor=False)
+    show.sanctions(importer)
     for row in words.readable(markets).itertuples():
         st.markdown(f"**{row.category.capitalize()}: {row.strategy}.** {row.rationale}")
+    if len(named := markets[markets["instruments"].notna()]):
+        first = named.iloc[0]
+        st.markdown(
+            f"**Instruments that a source names for such {first['category']}**: "
+            f"{first['instruments']}. *{first['author']}, {first['location']}*"
+        )
     suppliers = reading.rows(
         """
         select category, headline_rank, exporter_iso3, supplier_type, rank_low, rank_high,
@@ -151,19 +170,18 @@ with st.container(key="second_sheet"):
         """,
         **asked,
     )
-    for category in CATEGORIES:
+    for category in markets["category"]:
         of_category = suppliers[suppliers["category"] == category]
         if len(of_category):
             st.markdown(f"**First suppliers of {category}**")
             show.table(
                 of_category.drop(columns="category"),
                 f"first_suppliers_{category}",
-                headings=HEADINGS,
                 doubtful="is_doubtful",
                 on_paper=True,
-            )  # fmt: skip
+            )
 
-    st.subheader("What if a supplier falls away?", anchor=False)
+    st.header("What if a supplier falls away?", anchor=False)
     shocks = reading.rows(
         """
         select category, shock, lost_share, replaceable_share, next_best
@@ -175,9 +193,4 @@ with st.container(key="second_sheet"):
         **asked,
     )
     if not show.empty(shocks, f"losses of 1% or more of the imports of {mineral}"):
-        show.table(
-            shocks,
-            "shocks",
-            headings={"next_best": "Who replaces", "shock": "Loss"},
-            on_paper=True,
-        )
+        show.table(shocks, "shocks", headings={"shock": "Loss"}, on_paper=True)

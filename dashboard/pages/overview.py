@@ -5,9 +5,11 @@ import streamlit as st
 
 from dashboard import filters, reading, show, words
 
-HEADINGS = {"hhi_actual": "HHI", "top1_exporter_iso3": "Largest supplier",
-            "top1_share": "Its share", "top3_share": "Three largest", "n_suppliers": "Suppliers",
-            "n_candidates": "Candidates"}  # fmt: skip
+FIRST = 6  # markets with their reasons
+HEADINGS = {"priority_rank": "Priority", "lost_share": "Lost without the largest",
+            "unreplaceable_share": "Nobody can replace",
+            "largest_expected_loss_share": "Lost by a measure in force, as judged",
+            "n_events_in_force": "Measures in force", "rationale": "Why"}  # fmt: skip
 
 show.title("Overview", "Where is this importer exposed, and what changed since the last release?")
 importer = filters.importer()
@@ -22,10 +24,13 @@ markets = reading.rows(
 
     select
         c.mineral, c.category, strategy, c.hhi_actual, top1_exporter_iso3, top1_share, top3_share,
-        n_suppliers, n_candidates, is_concentrated, is_narrow_pool, is_doubtful, rationale
+        n_suppliers, n_candidates, is_concentrated, is_narrow_pool, is_doubtful, rationale,
+        priority_rank, lost_share, unreplaceable_share, largest_expected_loss_share,
+        n_events_in_force
     from marts.portfolio_concentration as c
     inner join marts.portfolio_strategy using (importer_iso3, mineral, category)
     left join doubtful using (importer_iso3, mineral, category)
+    left join marts.contingency_priorities using (importer_iso3, mineral, category)
     where importer_iso3 = $importer
     order by c.hhi_actual desc nulls last, mineral, category
     """,
@@ -61,7 +66,7 @@ show.tiles(
     }
 )
 
-st.subheader("The most concentrated markets", anchor=False)
+st.header("The most concentrated markets", anchor=False)
 risky = bought.head(12).sort_values("top1_share", ascending=False)
 shown = words.readable(risky)
 shown["market"] = words.markets(shown)
@@ -82,9 +87,21 @@ show.chart(
     f"Share of the largest supplier in the twelve most concentrated markets of {importer}",
 )
 
+st.header("What to prepare for first, and why", anchor=False)
+first = markets[markets["priority_rank"].notna()].sort_values("priority_rank").head(FIRST)
+show.table(
+    first[["priority_rank", "mineral", "category", "lost_share", "unreplaceable_share",
+           "largest_expected_loss_share", "rationale"]],
+    "contingency_priorities",
+    headings=HEADINGS,
+    missing="no measure in force",
+    on_paper=True,
+)  # fmt: skip
+st.caption("In the order of what the loss of the largest supplier costs and nobody replaces.")
+
 left, right = st.columns(2)
 with left:
-    st.subheader("What to do, in how many markets", anchor=False)
+    st.header("What to do, in how many markets", anchor=False)
     strategies = bought.groupby("strategy").size().reset_index(name="n_markets")
     shown = words.readable(strategies)
     show.chart(
@@ -100,7 +117,7 @@ with left:
         beside=2,
     )
 with right:
-    st.subheader("Largest partners", anchor=False)
+    st.header("Largest partners", anchor=False)
     top = partners.head(8)
     show.chart(
         alt.Chart(words.readable(top), height=show.height(len(top)))
@@ -116,7 +133,7 @@ with right:
         beside=2,
     )
 
-st.subheader("What changed since the release before", anchor=False)
+st.header("What changed since the release before", anchor=False)
 older = reading.before()
 if older is None:
     st.info("There is no release before this one.")
@@ -133,6 +150,6 @@ elif filters.switch("changes", f"Compare with {older.name}"):
                       "source_after": "Model now"},
         )  # fmt: skip
 
-st.subheader("All markets", anchor=False)
+st.header("All markets", anchor=False)
 if filters.switch("markets", f"Show the table of all {len(markets)} markets"):
     show.table(markets, "markets", headings=HEADINGS, doubtful="is_doubtful", missing="no imports")

@@ -12,10 +12,7 @@ TYPES = {
     "regular": "Regular partner",
     "mineral_specific": "For a few minerals",
 }
-HEADINGS = {"actual_share": "Today", "recommended_share": "Recommended", "change_share": "Change",
-            "headline_rank": "Rank", "rank_low": "from", "rank_high": "to",
-            "actual_rank": "Rank of purchases", "supplier_type": "Type",
-            "annual_qty_kg": "Bought a year (t)", "years_in_top_k": "Years among the leading",
+HEADINGS = {"years_in_top_k": "Years among the leading",
             "years_observed": "of", "persistence": "Over the years",
             "headline_model": "Model"}  # fmt: skip
 
@@ -77,7 +74,7 @@ flows = reading.rows(
     **pair,
 )
 
-st.subheader(f"{words.country(partner)} to {words.country(importer)}", anchor=False)
+st.header(f"{words.country(partner)} to {words.country(importer)}", anchor=False)
 of_model = core.iloc[0] if len(core) else None
 show.tiles(
     {
@@ -107,7 +104,7 @@ show.tiles(
 
 left, right = st.columns(2)
 with left:
-    st.subheader("Today and recommended", anchor=False)
+    st.header("Today and recommended", anchor=False)
     weighty = markets[
         (markets["actual_share"] > 0.005) | (markets["recommended_share"] > 0.005)
     ].head(SHOWN)
@@ -139,7 +136,7 @@ with left:
         )
         st.caption(f"{len(weighty)} of {len(markets)} markets, the largest first.")
 with right:
-    st.subheader("What is bought, year by year", anchor=False)
+    st.header("What is bought, year by year", anchor=False)
     if not show.empty(flows, f"imports from {words.country(partner)}"):
         by_year = flows.groupby(["year", "category"], as_index=False)["value_usd"].sum()
         show.chart(
@@ -153,7 +150,7 @@ with right:
 
 if len(flows):
     newest = flows["year"].max()
-    st.subheader(f"Bought in {newest}", anchor=False)
+    st.header(f"Bought in {newest}", anchor=False)
     show.table(
         flows[flows["year"] == newest].drop(columns="year"),
         "bought_now",
@@ -164,10 +161,10 @@ if len(flows):
         missing="unknown",
     )  # fmt: skip
 
-st.subheader("Every market where it could sell", anchor=False)
+st.header("Every market where it could sell", anchor=False)
 show.table(markets, "partner_markets", headings=HEADINGS, doubtful="is_doubtful")
 
-st.subheader("Does it make what it sells?", anchor=False)
+st.header("Does it make what it sells?", anchor=False)
 types = reading.rows(
     """
     select mineral, category, supplier_type, mines, refines, exports_qty_kg, imports_qty_kg,
@@ -189,7 +186,7 @@ if not show.empty(types, f"exports of {words.country(partner)}"):
         missing="no figure",
     )  # fmt: skip
 
-st.subheader("Agreements, restrictions and signals", anchor=False)
+st.header("Agreements, restrictions and signals", anchor=False)
 agreements = reading.rows(
     """
     select name, scope, mode, status, signed_date, in_force_date, evidence_label, citation
@@ -222,10 +219,11 @@ signals = reading.rows(
     """,
     **pair,
 )
+show.sanctions(importer)
 if not show.empty(signals, f"signals of {words.country(partner)}"):
     show.table(signals, "partner_signals", (), also=show.DOCUMENTS)
 
-st.subheader("Beside the median partner", anchor=False)
+st.header("Beside the median partner", anchor=False)
 attributes = reading.rows(
     """
     with here as (

@@ -17,15 +17,25 @@ market = filters.market()
 plan = reading.rows(
     f"""
     select
-        strategy, rationale, o.* exclude (importer_iso3, mineral, category, release_id),
-        s.hhi_actual
+        s.strategy, rationale, o.* exclude (importer_iso3, mineral, category, release_id),
+        s.hhi_actual, instruments, author, p.location
     from marts.portfolio_strategy as s
     inner join marts.portfolio_optimization as o using (importer_iso3, mineral, category)
+    left join marts.policy_options as p using (importer_iso3, mineral, category)
+    left join marts.cited_sources using (source_id)
     where {filters.OF_MARKET}
     """,
     **market.keys,
 )
 if show.empty(plan, market.words):
+    filters.offer_categories(
+        reading.rows(
+            "select distinct category from marts.portfolio_strategy "
+            "where importer_iso3 = $importer and mineral = $mineral",
+            importer=market.importer,
+            mineral=market.mineral,
+        )["category"]
+    )
     st.stop()
 plan = plan.iloc[0]
 partners = reading.rows(
@@ -46,6 +56,12 @@ partners = reading.rows(
 st.markdown(
     f"**{market.words}: {words.strategy(plan['strategy'])}.** {words.named(plan['rationale'])}"
 )
+if isinstance(plan["instruments"], str):
+    st.markdown(
+        f"**Instruments that a source names for it**: {plan['instruments']}. "
+        f"*{plan['author']}, {plan['location']}*"
+    )
+show.sanctions(market.importer)
 show.tiles(
     {
         "HHI today": (
@@ -64,16 +80,14 @@ show.tiles(
             words.percent(plan["change_share"]),
             "Part of the imports that changes its supplier.",
         ),
-        "What binds": (
-            plan["binding_constraints"] or "nothing",
-            "Constraints that are met exactly.",
-        ),
     }
 )
+binds = words.named(plan["binding_constraints"]) or "nothing"
+st.caption(f"What binds, as it is met exactly: {binds}.")
 if not plan["is_feasible"]:
     st.warning(f"No portfolio meets the constraints: {plan['infeasible_because']}")
 
-st.subheader("Today, by the model, recommended", anchor=False)
+st.header("Today, by the model, recommended", anchor=False)
 top = partners.head(SHOWN)
 shown = words.readable(top)
 shown["exporter"] = words.marked(shown["exporter_iso3"], shown["is_doubtful"])
@@ -98,7 +112,7 @@ if plan["hhi_actual"] != plan["hhi_actual"]:
 
 left, right = st.columns(2)
 with left:
-    st.subheader("What less concentration costs", anchor=False)
+    st.header("What less concentration costs", anchor=False)
     frontier = reading.rows(
         f"""
         select concentration_penalty, is_recommended, hhi, effective_suppliers, divergence,
@@ -110,7 +124,8 @@ with left:
         **market.keys,
     )
     if not show.empty(frontier, f"frontier of {market.words}"):
-        base = alt.Chart(frontier, height=300).encode(
+        which = frontier["is_recommended"].map({True: "in use", False: "other penalties"})
+        base = alt.Chart(frontier.assign(which=which), height=300).encode(
             alt.X("hhi:Q", title="Concentration (HHI)"),
             alt.Y("divergence:Q", title="Distance from the model, nats"),
             tooltip=show.tips("concentration_penalty", "hhi", "effective_suppliers", "divergence"),
@@ -118,9 +133,7 @@ with left:
         show.chart(
             base.mark_line(color=show.GREY)
             + base.mark_point(filled=True, size=110, opacity=1).encode(
-                show.colour(
-                    "is_recommended", [True, False], [show.COLOURS[4], show.GREY], "Recommended"
-                )
+                show.colour("which", ["in use", "other penalties"], [show.COLOURS[4], show.GREY])
             )
             + base.mark_text(dy=-12).encode(alt.Text("concentration_penalty:Q")),
             frontier,
@@ -130,7 +143,7 @@ with left:
         )
         st.caption("The figure at each point is the penalty on concentration.")
 with right:
-    st.subheader("Where to buy more and less", anchor=False)
+    st.header("Where to buy more and less", anchor=False)
     moved = partners[partners["action"].isin(["more", "less"])].head(SHOWN)
     if not show.empty(moved, f"recommended changes of {market.words}"):
         shown = words.readable(moved)
@@ -149,11 +162,9 @@ with right:
             beside=2,
         )
 
-st.subheader("Every candidate, with the evidence", anchor=False)
+st.header("Every candidate, with the evidence", anchor=False)
 show.table(
     partners,
     "partners",
-    headings={"exporter_iso3": "Supplier", "actual_share": "Today", "model_share": "By the model",
-              "change_share": "Change", "is_at_capacity": "At capacity"},
     doubtful="is_doubtful",
-)  # fmt: skip
+)

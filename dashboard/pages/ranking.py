@@ -20,6 +20,14 @@ forward = reading.rows(
     **market.keys,
 )
 if show.empty(forward, market.words):
+    filters.offer_categories(
+        reading.rows(
+            "select distinct category from marts.ranking_forward "
+            "where importer_iso3 = $importer and mineral = $mineral",
+            importer=market.importer,
+            mineral=market.mineral,
+        )["category"]
+    )
     st.stop()
 headline = forward.loc[forward["is_headline"], "coefficient_source"].iloc[0]
 models = [model for model in MODEL_DESCRIPTIONS if model in set(forward["coefficient_source"])]
@@ -33,6 +41,12 @@ st.markdown(
         if model == headline
         else f"For this market the model *{headline}* speaks."
     )
+)
+first = ranked.iloc[0]
+st.markdown(
+    f"First: **{words.country(first['exporter_iso3'])}**, with 90% between rank "
+    f"{first['rank_low']} and {first['rank_high']}; among the first {first['effective_k']} with a "
+    f"probability of {words.percent(first['top_k_probability'])}."
 )
 top = ranked.head(SHOWN)
 shown = words.readable(top)
@@ -49,7 +63,7 @@ base = alt.Chart(shown, height=show.height(len(shown))).encode(
     ],
 )
 rank_axis = alt.X("rank_low:Q", title="Rank with its 90% interval", scale=alt.Scale(domainMin=1))
-st.subheader("Rank and how sure it is", anchor=False)
+st.header("Rank and how sure it is", anchor=False)
 show.chart(
     base.mark_rule(strokeWidth=4, color=show.GREY, opacity=0.5).encode(rank_axis, x2="rank_high:Q")
     + base.mark_point(filled=True, size=90, opacity=1).encode(
@@ -66,7 +80,8 @@ show.chart(
     f"Suppliers ranked by the model {model} with 90% intervals: {market.words}",
 )
 
-st.subheader("The models side by side", anchor=False)
+show.sanctions(market.importer)
+st.header("The models side by side", anchor=False)
 beside = reading.rows(
     f"""
     select
@@ -82,10 +97,8 @@ beside = reading.rows(
 show.table(
     beside,
     "models_side_by_side",
-    headings={"exporter_iso3": "Supplier", "supplier_type": "Type", "actual_share": "Share today",
-              "model_share": "Share by the model"},
     doubtful="is_doubtful",
-)  # fmt: skip
+)
 
 annual = reading.rows(
     f"""
@@ -100,7 +113,7 @@ annual = reading.rows(
 )
 left, right = st.columns(2)
 with left:
-    st.subheader("Bought against expected", anchor=False)
+    st.header("Bought against expected", anchor=False)
     if not show.empty(annual, f"yearly ranks of the model {model}: {market.words}"):
         all_years = sorted(annual["year"].unique(), reverse=True)
         year = filters.choice("year", "Year of the comparison", [int(y) for y in all_years])
@@ -125,7 +138,7 @@ with left:
                 beside=2,
             )
 with right:
-    st.subheader("Ranks through the years", anchor=False)
+    st.header("Ranks through the years", anchor=False)
     if not show.empty(annual, f"yearly ranks of the model {model}: {market.words}"):
         leading = annual[annual["exporter_iso3"].isin(ranked["exporter_iso3"].head(8))]
         lines = words.readable(leading)
@@ -148,7 +161,7 @@ with right:
             beside=2,
         )
 
-st.subheader("How well did each model foretell purchases?", anchor=False)
+st.header("How well did each model foretell purchases?", anchor=False)
 skill = reading.rows(
     """
     select scope, model, metric, mean_score, n_markets, difference_to_past, conf_low, conf_high

@@ -15,10 +15,7 @@ KINDS = {
     "partner": "One of the ten largest",
     "event": "A decreed restriction",
 }
-HEADINGS = {"lost_share": "Lost", "lost_qty_kg": "Lost a year (t)",
-            "replaceable_share": "Others can replace", "next_best": "Who replaces",
-            "n_candidates_left": "Candidates left", "hhi_before": "HHI before",
-            "hhi_after": "HHI after", "shock": "Loss"}  # fmt: skip
+HEADINGS = {"lost_qty_kg": "Lost a year (t)", "shock": "Loss"}
 
 show.title(
     "Shocks and policy events",
@@ -42,7 +39,12 @@ if show.empty(supplied, f"imports of {words.country(importer)} with a known quan
 supplies = sorted(supplied["exporter_iso3"].unique(), key=words.country)
 largest = [iso3 for iso3 in sellers["exporter_iso3"] if iso3 in supplies]
 lost = filters.choices(
-    "lose", "Suppliers to lose (up to five)", supplies, largest[:1], words.country
+    "lose",
+    "Suppliers to lose (up to five)",
+    supplies,
+    largest[:1],
+    words.country,
+    gives_way=True,
 )
 without = ", ".join(words.country(iso3) for iso3 in lost) or "nobody"
 of_lost = partners[partners["exporter_iso3"].isin(lost)]
@@ -54,7 +56,7 @@ hit = losses(partners, lost)[[
 hit["is_doubtful"] = hit.set_index(["mineral", "category"]).index.isin(doubtful.index)
 
 st.markdown("Below: [measures of other countries](#measures), [what past measures did](#past).")
-st.subheader(f"{words.country(importer)} without {without}", anchor=False)
+st.header(f"{words.country(importer)} without {without}", anchor=False)
 if hit.empty:
     st.info("Nothing of known quantity is lost. Pick the suppliers to lose in the side bar.")
 else:
@@ -113,6 +115,7 @@ else:
         headings=HEADINGS,
         doubtful="is_doubtful",
     )
+    show.sanctions(importer)
     unknown = of_lost[(of_lost["n_unknown_qty"] > 0) & ~(of_lost["annual_qty_kg"] > 0)]
     st.caption(
         "Computed now from the published portfolio: the loss is shared among the other candidates "
@@ -120,7 +123,7 @@ else:
         f"known quantity is left out: in {len(unknown)} further markets all of it is."
     )
 
-st.subheader("Standing cases", anchor=False)
+st.header("Standing cases", anchor=False)
 st.markdown("The same, computed with each release for a fixed list of losses.")
 kind = filters.choice("kind", "Standing cases", list(KINDS), words=KINDS.__getitem__)
 standing = reading.rows(
@@ -139,7 +142,7 @@ if kind != "event":
 if not show.empty(standing, f"{KINDS[kind]}, {words.country(importer)}"):
     show.table(standing, "standing_shocks", headings=HEADINGS)
 
-st.subheader("Measures of other countries", anchor="measures")
+st.header("Measures of other countries", anchor="measures")
 exposure = reading.rows(
     """
     select event, x.mineral, x.category, lost_share_full, lost_share_expected, exposure_basis,
@@ -165,8 +168,7 @@ if not show.empty(exposure, f"measures that touch {words.country(importer)}"):
                   "lost_share_expected": "Lost as judged", "exposure_basis": "Measured by",
                   "severity": "Severity, judged", "severity_label": "Support of the severity",
                   "import_share_window": "Share of imports", "from_date": "From",
-                  "import_share_latest": "in the last year", "evidence_label": "Support",
-                  "is_in_force": "In force", "is_status_outdated": "Look again",
+                  "import_share_latest": "in the last year", "is_status_outdated": "Look again",
                   **HEADINGS},
         also=show.USGS,
     )  # fmt: skip
@@ -194,7 +196,6 @@ events = reading.rows(
 )
 if not show.empty(events, "dated measures"):
     shown = words.readable(events)
-    shown["measure_type"] = shown["measure_type"].str.replace("_", " ")
     shown["state"] = shown["is_in_force"].map({True: "in force", False: "not in force"})
     base = alt.Chart(shown, height=show.height(shown["event"].nunique(), 20))
     show.chart(
@@ -223,7 +224,7 @@ if not show.empty(events, "dated measures"):
         "not in force, and its last day is not recorded."
     )
 
-st.subheader("What past measures did", anchor="past")
+st.header("What past measures did", anchor="past")
 with_effects = reading.rows(
     """
     select event_id, any_value(event) as event, min(from_date) as from_date

@@ -33,7 +33,7 @@ picked = signals[
     & ((signals["evidence_label"] == support) | (support == ALL))
 ]
 st.caption("A signal never moves a portfolio: it is shown beside it.")
-st.subheader("Reported", anchor=False)
+st.header("Reported", anchor=False)
 if not show.empty(picked, "signals of this direction and support"):
     show.table(
         picked,
@@ -43,7 +43,7 @@ if not show.empty(picked, "signals of this direction and support"):
         also=show.DOCUMENTS,
     )
 
-    st.subheader("Markets that one signal affects", anchor=False)
+    st.header("Markets that one signal affects", anchor=False)
     subjects = dict(zip(picked["signal_id"], picked["subject"], strict=True))
     signal = filters.choice("signal", "Signal", list(subjects), words=subjects.get)
     about = words.readable(picked[picked["signal_id"] == signal]).iloc[0]
@@ -67,8 +67,8 @@ if not show.empty(picked, "signals of this direction and support"):
         show.table(
             exposure,
             "signal_exposure",
-            headings={"exporter_iso3": "Supplier", "actual_share": "Share of imports",
-                      "import_share_latest": "in the last year", "forward_rank": "Rank",
+            headings={"actual_share": "Share of imports",
+                      "import_share_latest": "in the last year",
                       "actor_world_share": "Share of the world's output",
                       "has_event": "Restriction in force", "is_named": "Named by the signal"},
             also=show.USGS,

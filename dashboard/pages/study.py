@@ -13,7 +13,7 @@ HEADINGS = {"figure_id": "Figure", "as_printed": "As printed", "cited_value": "C
             "cited_evidence_label": "Support of the cited", "dataset": "Computed from",
             "computed_evidence_label": "Support of the computed",
             "our_rank": "Rank here", "rank": "Printed rank",
-            "our_rank_as_served": "as served", "exporter_iso3": "Supplier",
+            "our_rank_as_served": "as served",
             "country_as_printed": "As printed", "overlap_share": "In both lists",
             "spearman_rho": "Rank correlation", "is_top1_match": "Same first",
             "n_years_better_than_base": "Years better than the base",
@@ -27,14 +27,14 @@ HEADINGS = {"figure_id": "Figure", "as_printed": "As printed", "cited_value": "C
 
 show.title("Study and check figures", "What did the sources print, and what do we compute?")
 importer = filters.importer()
-st.subheader("Cited figures, checked", anchor=False)
+st.header("Cited figures, checked", anchor=False)
 checks = reading.rows(
     """
-    select f.subject, c.verdict, f.as_printed, c.cited_evidence_label, c.computed_value, c.unit,
-        c.computed_evidence_label, nullif(c.dataset, '') as dataset, c.explanation, c.cited_value,
-        c.cited_low, c.cited_high, c.relative_difference, f.qualifier, f.mineral, f.stage,
-        f.country_iso3, f.year, f.source_id, f.location, f.cited_source, f.edition, f.citation,
-        f.figure_id
+    select f.subject, c.verdict, f.as_printed, c.cited_value, c.computed_value, c.unit,
+        c.explanation, c.cited_evidence_label, c.computed_evidence_label,
+        nullif(c.dataset, '') as dataset, c.cited_low, c.cited_high,
+        c.relative_difference, f.qualifier, f.mineral, f.stage, f.country_iso3,
+        f.year, f.source_id, f.location, f.cited_source, f.edition, f.citation, f.figure_id
     from marts.figure_checks as c
     inner join marts.cited_figures as f using (figure_id)
     order by f.figure_id, dataset
@@ -93,7 +93,7 @@ with st.expander("The sources"):
         st.markdown(f"**{row.source_id}** {row.author} ({row.year}). *{row.title}*.{link}")
         st.caption(f"{row.licence}. {row.note}")
 
-st.subheader("The study's model and ours", anchor=False)
+st.header("The study's model and ours", anchor=False)
 category = filters.category()
 fits = reading.rows(
     """
@@ -165,7 +165,7 @@ with right:
         if (terms["coefficient_source"] == "estimated").sum() == 0:
             st.caption(f"Nothing is estimated here for {category}: the trade data have none.")
 
-st.subheader("What the study would add to its model", anchor=False)
+st.header("What the study would add to its model", anchor=False)
 variants = reading.rows(
     """
     select variant, is_supported, n_years_better_than_base, n_years_left_out, not_supported_by,
@@ -179,7 +179,7 @@ variants = reading.rows(
     category=category,
 )
 st.caption(
-    "Fitted beside the base model, never used by a ranking. Supported: signs as expected, "
+    "Fitted beside the base model, never used by a portfolio. Supported: signs as expected, "
     "distinguishable from the other regressors, better in at least four of five years left out, "
     "90% intervals without zero."
 )
@@ -201,7 +201,7 @@ if not show.empty(of_world, f"variants of the world model of {category}"):
     show.table(of_world, "world_variants", headings=HEADINGS, also=show.USGS, missing="none")
     st.caption("A difference in divergence below zero helps; its interval is of 90%.")
 
-st.subheader("The study's rankings of ores, place by place", anchor=False)
+st.header("The study's rankings of ores, place by place", anchor=False)
 mineral = filters.mineral()
 scores = reading.rows(
     """

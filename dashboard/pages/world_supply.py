@@ -13,7 +13,8 @@ show.title("World supply", "Who mines, who refines, and how concentrated is each
 importer, mineral = filters.importer(), filters.mineral()
 held = reading.rows(
     """
-    select source_dataset, year, count(distinct stage) as n_stages
+    select source_dataset, year, count(distinct stage) as n_stages,
+        bool_or(stage = 'refined') as has_refined
     from marts.world_production_shares
     where mineral = $mineral and share is not null
     group by all
@@ -41,11 +42,35 @@ shares = reading.rows(
     source=source,
     year=year,
 )
+told = reading.rows(
+    """
+    select stage, form, top1_iso3, top1_share, top3_share, hhi, hhi_is_lower_bound
+    from marts.world_production_concentration
+    where mineral = $mineral and source_dataset = $source and year = $year and hhi is not null
+    order by stage, form
+    """,
+    mineral=mineral,
+    source=source,
+    year=year,
+)
+for row in words.readable(told).itertuples():
+    least = "at least " if row.hhi_is_lower_bound else ""
+    st.markdown(
+        f"**{' '.join(filter(None, [row.stage.capitalize(), row.form]))}, {year}**: "
+        f"{row.top1_iso3} has {words.percent(row.top1_share)}, the three largest "
+        f"{words.percent(row.top3_share)}; the Herfindahl index is {least}{row.hhi:.2f}, "
+        "where 1 is a single country."
+    )
+if not held["has_refined"].any():
+    st.caption(
+        f"No source here has refining of {mineral} by country. Who sells products of it is on the "
+        "page Imports."
+    )
 also = show.USGS if source.startswith("usgs") else ""
 datasets = () if also else ("production",)
 
 stages = dict.fromkeys(shares.loc[shares["share"] > 0, "stage"])
-st.subheader(f"{' beside '.join(stages).capitalize()}, {year}", anchor=False)
+st.header(f"{' beside '.join(stages).capitalize()}, {year}", anchor=False)
 shown = words.readable(shares[shares["share"] > 0])
 shown["step"] = shown["stage"].where(shown["form"] == "", shown["stage"] + ": " + shown["form"])
 leaders = shown.sort_values("share", ascending=False)["country_iso3"].unique()[:NAMED]
@@ -69,7 +94,7 @@ show.chart(
     also,
 )  # fmt: skip
 st.caption("What a bar lacks to 100% the source does not split by country.")
-if len(steps) == 1:
+if len(steps) == 1 and held["n_stages"].max() > 1:
     st.caption(
         f"{words.source(source)} has {steps[0]} alone for {mineral} in {year}: of other stages no "
         "figure by country is available here. Another source may have one."
@@ -77,7 +102,7 @@ if len(steps) == 1:
 
 stage = filters.choice("stage", "Stage on the map", list(steps))
 view = filters.choice("map", "Draw it as", list(maps.DRAWINGS), words=maps.DRAWINGS.get)
-st.subheader(f"Where in the world: {stage}", anchor=False)
+st.header(f"Where in the world: {stage}", anchor=False)
 of_stage = shown[shown["step"] == stage].index
 by_country = shares.loc[of_stage].groupby("country_iso3", as_index=False)["share"].sum()
 show.chart(
@@ -92,7 +117,7 @@ st.caption("Grey: the source has no figure of the country.")
 if view == "boundaries":
     st.caption(maps.DISCLAIMER)
 
-st.subheader("Concentration through the years", anchor=False)
+st.header("Concentration through the years", anchor=False)
 concentration = reading.rows(
     """
     select stage, form, source_dataset, year, hhi, hhi_is_lower_bound, hhi_governance,
@@ -131,7 +156,7 @@ for column, measure, heading in (
             beside=2,
         )  # fmt: skip
 
-st.subheader(f"Where {words.country(importer)} stands", anchor=False)
+st.header(f"Where {words.country(importer)} stands", anchor=False)
 position = reading.rows(
     """
     select stage, form, source_dataset, year, own_share, own_rank, own_quantity_kg,
@@ -164,10 +189,10 @@ outlook = reading.rows(
     mineral=mineral,
 )
 if len(outlook):
-    st.subheader("Is the leader's share opening?", anchor=False)
+    st.header("Is the leader's share opening?", anchor=False)
     show.table(outlook, "contestability", datasets=("production",))
 
-st.subheader("Every country", anchor=False)
+st.header("Every country", anchor=False)
 show.table(
     shares,
     "world_production_shares",

@@ -86,13 +86,16 @@ def fit_gravity(y: FloatArray, x: FloatArray, start: FloatArray | None = None) -
         raise EstimationError(f"regressors {np.flatnonzero(scale == 0)} are the same for all pairs")
     standard, unit = x / scale[:, None, None], bought.sum()
     d = np.zeros(len(x)) if start is None else start * scale
-    a, b = effects_given(bought / unit, sold, ease_of(standard, d), (sold > 0) * 1.0, _ROUNDS)
+    a, b = effects_given(
+        bought / unit, sold / unit, ease_of(standard, d), (sold > 0) * 1.0, _ROUNDS
+    )
     markets = [
-        _Market.of(int(m), standard, y[m] / unit, a[m], b[m]) for m in np.flatnonzero(informative)
+        _Market.of(int(m), standard, y[m] / unit, a[m], b[m], d)
+        for m in np.flatnonzero(informative)
     ]
     likelihood = sum(market.likelihood(d) for market in markets)
     for _ in range(_MOST_STEPS):
-        steps = [market.step(d) for market in markets]
+        steps = [market.step() for market in markets]
         bread = np.linalg.inv(_identified(np.sum([step.hessian for step in steps], axis=0)))
         move, length = bread @ np.sum([step.gradient for step in steps], axis=0), 1.0
         while True:
@@ -110,7 +113,7 @@ def fit_gravity(y: FloatArray, x: FloatArray, start: FloatArray | None = None) -
         raise EstimationError(f"the gravity model did not converge in {_MOST_STEPS} steps")
     scores = np.zeros((y.shape[1], len(x)))
     for market in markets:
-        scores[market.rows] += market.scores(d)
+        scores[market.rows] += market.scores()
         a[market.mineral, market.rows] = np.exp(market.u)
         b[market.mineral, market.columns] = np.exp(market.v)
     influence = scores @ bread
@@ -186,7 +189,8 @@ class _Step:
 
 @dataclass(frozen=True)
 class _Market:
-    """One mineral's buyers (rows) and sellers (columns), with logarithms u, v of their effects."""
+    """One mineral's buyers (rows) and sellers (columns), with logarithms u, v of their effects and
+    the fitted values mu, whose sum over buyers is what each seller sold."""
 
     mineral: int
     rows: NDArray[np.intp]
@@ -194,32 +198,55 @@ class _Market:
     x: FloatArray
     y: FloatArray
     is_own: NDArray[np.bool_]
+    bought: FloatArray
+    sold: FloatArray
+    y_of_x: FloatArray
     u: FloatArray
     v: FloatArray
+    mu: FloatArray
 
     @classmethod
     def of(
-        cls, mineral: int, x: FloatArray, y: FloatArray, a: FloatArray, b: FloatArray
+        cls,
+        mineral: int,
+        x: FloatArray,
+        y: FloatArray,
+        a: FloatArray,
+        b: FloatArray,
+        d: FloatArray,
     ) -> _Market:
         rows, columns = np.flatnonzero(y.any(axis=1)), np.flatnonzero(y.any(axis=0))
         own = rows[:, None] == columns
         x, y = x[:, rows[:, None], columns], y[rows[:, None], columns]
-        return cls(mineral, rows, columns, x, y, own, np.log(a[rows]), np.log(b[columns]))
+        market = cls(
+            mineral=mineral,
+            rows=rows,
+            columns=columns,
+            x=x,
+            y=y,
+            is_own=own,
+            bought=y.sum(axis=1),
+            sold=y.sum(axis=0),
+            y_of_x=x.reshape(len(x), -1) @ y.ravel(),
+            u=np.log(a[rows]),
+            v=np.log(b[columns]),
+            mu=y,
+        )
+        return replace(market, mu=a[rows, None] * market._ease(d) * b[columns])
 
-    def _mu(self, d: FloatArray) -> tuple[FloatArray, FloatArray]:
-        eta = np.tensordot(d, self.x, axes=1) + self.u[:, None] + self.v
-        mu = np.exp(np.minimum(eta, 700.0))
-        mu[self.is_own] = 0.0
-        return eta, mu
+    def _ease(self, d: FloatArray) -> FloatArray:
+        ease = np.exp(np.tensordot(d, self.x, axes=1))
+        ease[self.is_own] = 0.0
+        return np.asarray(ease)
 
     def likelihood(self, d: FloatArray) -> float:
-        eta, mu = self._mu(d)
-        return float((self.y * eta).sum() - mu.sum())
+        """Of slopes d, with which mu was made."""
+        return float(d @ self.y_of_x + self.u @ self.bought + self.v @ self.sold - self.sold.sum())
 
-    def step(self, d: FloatArray) -> _Step:
+    def step(self) -> _Step:
         """The normal equations of the effects are D u + W v = c, W'u + E v = e with W the fitted
         values; u is eliminated, and of v one is zero, as only sums u + v are identified."""
-        mu = self._mu(d)[1]
+        mu = self.mu
         residual, weighted = self.y - mu, self.x * mu
         over_rows, over_columns = np.ones(len(self.rows)), np.ones(len(self.columns))
         c = np.vstack([weighted @ over_columns, residual @ over_columns])
@@ -231,8 +258,8 @@ class _Market:
         v = np.zeros_like(e)
         v[:, 1:] = np.linalg.solve(S[1:, 1:], (e - (c / D) @ mu)[:, 1:].T).T
         u = (c - v @ mu.T) / D
-        flat = self.x.reshape(len(d), -1)
-        own = weighted.reshape(len(d), -1) @ flat.T
+        flat = self.x.reshape(len(self.x), -1)
+        own = weighted.reshape(len(self.x), -1) @ flat.T
         projected = c[:-1] @ u.T + e[:-1] @ v.T
         return _Step(
             hessian=own - projected[:, :-1],
@@ -243,16 +270,15 @@ class _Market:
         )
 
     def moved(self, step: _Step, d: FloatArray, length: float, move: FloatArray) -> _Market:
-        """After a step of some length; a round of the closed form restores the totals, from which
-        a step on logarithms strays."""
-        market = replace(self, v=self.v + length * (step.v - move @ step.v_of_x))
-        ease = np.exp(np.tensordot(d, self.x, axes=1))
-        ease[self.is_own] = 0.0
-        a = self.y.sum(axis=1) / (ease @ np.exp(market.v))
-        return replace(market, u=np.log(a), v=np.log(self.y.sum(axis=0) / (a @ ease)))
+        """After a step of some length to slopes d; a round of the closed form restores the totals,
+        from which a step on logarithms strays."""
+        ease = self._ease(d)
+        a = self.bought / (ease @ np.exp(self.v + length * (step.v - move @ step.v_of_x)))
+        b = self.sold / (a @ ease)
+        return replace(self, u=np.log(a), v=np.log(b), mu=a[:, None] * ease * b)
 
-    def scores(self, d: FloatArray) -> FloatArray:
+    def scores(self) -> FloatArray:
         """Each buyer's part of the gradient of the slopes, the effects taken out: (buyers, K)."""
-        step, residual = self.step(d), self.y - self._mu(d)[1]
+        step, residual = self.step(), self.y - self.mu
         within = self.x - step.u_of_x[:, :, None] - step.v_of_x[:, None, :]
         return np.einsum("kij,ij->ik", within, residual)

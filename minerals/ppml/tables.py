@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from minerals import marts, names
 from minerals.frames import require_columns
@@ -112,7 +113,11 @@ def estimation_tables(
         "ppml_fit": [e.fit for e in estimates],
     }
     for importer in importers:
-        for name, frame in model_variants(panel, covariates, importer, choices).items():
+        variants = model_variants(panel, covariates, importer, choices)
+        ranked = variants["ranking_forward_variants"]
+        is_rankable = _is_publishable(ranked, found[importer].fit)
+        variants["ranking_forward_variants"] = ranked.loc[is_rankable]
+        for name, frame in variants.items():
             tables.setdefault(name, []).append(frame)
     models = {f"{i}, {c}": model for i, e in found.items() for c, model in e.models.items()}
     return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}, models
@@ -204,11 +209,16 @@ def published_coefficients_frame(importer: str, published: pd.DataFrame) -> pd.D
 def publishable_coefficients(coefficients: pd.DataFrame, fit: pd.DataFrame) -> pd.DataFrame:
     """The rows of `ppml_coefficients` that may be ranked on: published ones, and estimated ones
     whose row of `ppml_fit` is publishable."""
+    is_published = (coefficients["coefficient_source"] == names.PUBLISHED).to_numpy()
+    is_allowed = is_published | _is_publishable(coefficients, fit)
+    return coefficients.loc[is_allowed].reset_index(drop=True)
+
+
+def _is_publishable(rows: pd.DataFrame, fit: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether the model of each row's importer and category is publishable."""
     keys = ["importer_iso3", "category"]
     allowed = pd.MultiIndex.from_frame(fit.loc[fit["is_publishable"], keys])
-    is_allowed = pd.MultiIndex.from_frame(coefficients[keys]).isin(allowed)
-    is_published = (coefficients["coefficient_source"] == names.PUBLISHED).to_numpy()
-    return coefficients.loc[is_published | is_allowed].reset_index(drop=True)
+    return np.asarray(pd.MultiIndex.from_frame(rows[keys]).isin(allowed))
 
 
 def unpublishable_reasons(fit: Fit, bootstrap: Bootstrap, comparison: Comparison) -> list[str]:

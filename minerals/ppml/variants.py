@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from minerals import marts
-from minerals.characteristics import average_characteristics
+from minerals.characteristics import average_characteristics, recent_years
 from minerals.names import CATEGORIES
 from minerals.ppml import EstimationError
 from minerals.ppml.bootstrap import cluster_bootstrap
@@ -25,6 +26,7 @@ from minerals.ppml.diagnostics import diagnose, top_k_kept, variance_inflation
 from minerals.ppml.estimator import Fit, NormalEquations, fit_ppml, irls, standardise
 from minerals.ppml.separation import separated_rows
 from minerals.ppml.terms import terms_frame
+from minerals.ranks import effective_k, krinsky_robb, rank_evidence, ranks_within
 
 if TYPE_CHECKING:
     from minerals.settings import Choices
@@ -37,7 +39,7 @@ inflation below MAX_VIF and 90% intervals (clustered and bootstrap) without zero
 MIN_BETTER_SHARE of the years left out are predicted better than by the base fit."""
 _FAILURES = (EstimationError, ValueError, ArithmeticError, np.linalg.LinAlgError)
 _Z = 1.6448536269514722  # 0.95 of the normal distribution
-_MOST_REPLICATIONS = 200  # are enough for an interval of 90%
+_MOST_SAMPLES = 200  # are enough for an interval of 90%
 
 
 @dataclass(frozen=True)
@@ -125,12 +127,13 @@ class _Tried:
     fit: Fit | None = None
     left_out: dict[str, float] = field(default_factory=dict)
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    ranked: pd.DataFrame | None = None
 
 
 def model_variants(
     panel: pd.DataFrame, covariates: pd.DataFrame, importer: str, choices: Choices
 ) -> dict[str, pd.DataFrame]:
-    """`ppml_variants` and `model_comparison` of one importer.
+    """`ppml_variants`, `model_comparison` and `ranking_forward_variants` of one importer.
 
     panel: `import_panel`; covariates: `import_panel_covariates`, a row for each of its rows. A
     variant that cannot be estimated has a row of the comparison that says why. ValueError when a
@@ -146,16 +149,20 @@ def model_variants(
         )
     tried = [t for category in CATEGORIES for t in _category(joined, category, choices)]
     coefficients = [_coefficients(t) for t in tried if t.fit is not None]
+    ranked = [t.ranked for t in tried if t.ranked is not None]
     names = [column.name for column in marts.python_marts()["model_comparison"].columns]
     comparison = pd.DataFrame([t.row for t in tried], columns=names)
     comparison["importer_iso3"] = importer
+
+    def table(name: str, frames: list[pd.DataFrame]) -> pd.DataFrame:
+        if not frames:
+            return marts.empty(name)
+        return marts.conform(pd.concat(frames).assign(importer_iso3=importer), name)
+
     return {
-        "ppml_variants": marts.conform(
-            pd.concat(coefficients).assign(importer_iso3=importer), "ppml_variants"
-        )
-        if coefficients
-        else marts.empty("ppml_variants"),
+        "ppml_variants": table("ppml_variants", coefficients),
         "model_comparison": marts.conform(comparison, "model_comparison"),
+        "ranking_forward_variants": table("ranking_forward_variants", ranked),
     }
 
 
@@ -230,9 +237,11 @@ def _n_observed(panel: pd.DataFrame, added: Mapping[str, int]) -> int:
 
 
 def _compare(panel: pd.DataFrame, base: _Tried, estimated: list[_Tried], choices: Choices) -> None:
-    """Write into the rows how each variant does beside the base fit, on the years both predict."""
+    """Write into the rows how each variant does beside the base fit, on the years both predict, and
+    rank the candidates by each."""
     every = list(dict.fromkeys(name for t in estimated for name in t.spec.regressors))
-    means = average_characteristics(panel.dropna(subset=every), every)
+    recent = recent_years(panel, choices.forward_years)
+    means = average_characteristics(recent.dropna(subset=every), every)
     groups = [np.asarray(rows) for rows in means.groupby("mineral", sort=True).indices.values()]
     scores = {t.variant: _scores(means, t) for t in estimated}
     for t in estimated:
@@ -249,6 +258,40 @@ def _compare(panel: pd.DataFrame, base: _Tried, estimated: list[_Tried], choices
             t.row["deviance_left_out"] = float(f"{deviance:.9g}")  # a fit ends near its optimum
         if t is not base:
             _judge(t, bool(years) and n_better >= MIN_BETTER_SHARE * len(years), choices)
+    candidates = means.groupby("mineral")["exporter_iso3"].transform("size")
+    k = effective_k(candidates, choices.top_k).to_numpy()
+    ranks = {name: ranks_within(score[:, None], groups)[:, 0] for name, score in scores.items()}
+    for t in estimated:
+        t.ranked = means[["mineral", "exporter_iso3"]].assign(
+            category=t.category,
+            variant=t.variant,
+            forward_rank=ranks[t.variant],
+            rank_change_from_base=ranks[BASE] - ranks[t.variant],
+            **_evidence(means, t, scores[t.variant], groups, k, choices),
+        )
+
+
+def _evidence(
+    means: pd.DataFrame,
+    tried: _Tried,
+    scores: FloatArray,
+    groups: list[IntArray],
+    k: IntArray,
+    choices: Choices,
+) -> Mapping[str, NDArray[np.number] | None]:
+    """How sure the candidates' ranks are, over draws from the exporter-clustered covariance; null
+    where the fit has none."""
+    assert tried.design is not None and tried.fit is not None
+    names = list(tried.design.covariates)
+    p = len(names)
+    cov = tried.fit.cov_clustered[:p, :p]
+    if not (tried.fit.is_full_rank and np.isfinite(cov).all()):
+        return dict.fromkeys(("rank_low", "rank_high", "top_k_probability"))
+    draws = min(choices.simulation_draws, _MOST_SAMPLES)
+    drawn = krinsky_robb(tried.fit.coefficients[:p], cov, draws, choices.seed)
+    eta = means[names].to_numpy(dtype=np.float64) @ drawn.T
+    eta[np.isneginf(scores)] = -np.inf
+    return rank_evidence(ranks_within(eta, groups), k)
 
 
 def _scores(means: pd.DataFrame, tried: _Tried) -> FloatArray:
@@ -282,7 +325,7 @@ def _judge(tried: _Tried, is_better: bool, choices: Choices) -> None:
         "interval": bool((np.abs(estimates) > margin).all()),
     }
     if all(conditions.values()):
-        replications = min(choices.bootstrap_replications, _MOST_REPLICATIONS)
+        replications = min(choices.bootstrap_replications, _MOST_SAMPLES)
         bootstrap = cluster_bootstrap(tried.design, fit, replications, choices.seed)
         low, high = np.full((2, len(places)), np.nan)
         if bootstrap.usable_share > 0.5:

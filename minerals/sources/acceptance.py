@@ -55,19 +55,25 @@ TOLERANCES: Mapping[str, Tolerance] = {
     "bilateral_trade": Tolerance(0.05, 0.30, 5, 5, 0, 0.10, 0.25, 0.02),
     # A new edition revises the last years of the one before.
     "production": Tolerance(0.02, 0.40, 3, 0, 0, 0.25, 0.25, 0.02),
+    # An edition is corrected now and then, and a new one brings tables of its own.
+    "mineral_summaries": Tolerance(0.02, 0.40, 3, 0, 0, 0.25, 0.25, 0.02),
     # Rows are figures here: one per economy, year and indicator.
     "country_indicators": Tolerance(0.05, 0.30, 2, 1, 0, 0.10, 0.10, 0.02),
     # Nothing in it should ever change; new economies may come.
     "country_geography": Tolerance(0.0, 0.05, 0, 0, 0, 0.01, 0.01, 0.0),
+    # The Inventory of one year replaces that of the year before. The value is the number of rows.
+    "export_restrictions": Tolerance(0.2, 1.0, 10, 50, 1, 1.0, 1.0, 0.2),
 }
 NEW_YEARS: Mapping[str, NewYear] = {
     # In BACI these refuse 0.4% of the years 2018-2023 of importers above USD 1 billion, and 2.5% of
     # those above 100 million, whose total one shipment can move.
     "bilateral_trade": NewYear(0.6, 0.6, 10.0, 3.0),
     "production": NewYear(0.7, 0.9, 2.0, 2.0),
+    "mineral_summaries": NewYear(0.7, 0.7, 3.0, 2.0),
     # The value is the population. Debt and governance come a year after the rest.
     "country_indicators": NewYear(0.8, 0.3, 1.1, 1.1),
     "country_geography": NewYear(1.0, 1.0, 1.0, 1.0),
+    "export_restrictions": NewYear(0.7, 0.7, 3.0, 10.0),
 }
 # A year of one importer below this value (USD) is too small to be judged by itself.
 _SMALL_YEAR: Mapping[str, float] = {"bilateral_trade": 1e8}
@@ -93,6 +99,13 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
                 sheet as code, year, null as revision, quantity as value, null as quantity from raw
             where country <> 'Total'""",
     },
+    "mineral_summaries": {
+        "as_printed": """
+            select concat_ws(' | ', table_id, country, year) as key, null as importer, country,
+                table_id as code, year, null as revision,
+                try_cast(replace(ltrim(as_printed, '>'), ',', '') as double) as value,
+                null as quantity from raw""",
+    },
     "country_indicators": {
         "SP.POP.TOTL": """
             select concat_ws(' ', iso3, year, indicator) as key, null as importer,
@@ -107,6 +120,12 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
                 null as revision,
                 area_km2 as value, main_city_lat_deg * 1000 + main_city_lon_deg as quantity
             from raw""",
+    },
+    "export_restrictions": {
+        "policy_type": """
+            select concat_ws(' ', actor_code, hs_code, policy_type, variation) as key,
+                null as importer, actor_code as country, hs_code as code, year, null as revision,
+                cast(1 as double) as value, null as quantity from raw""",
     },
 }
 # The importers and years of both, and which they share with codes of one revision: only these are

@@ -36,7 +36,7 @@ from minerals.errors import (
 )
 from minerals.files import write_atomically
 
-Expected = Literal["json", "workbook"]
+Expected = Literal["json", "workbook", "csv"]
 USER_AGENT = "mineral-sourcing-warehouse"
 _WORKBOOK_STARTS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx, .xls
 _TRANSIENT_STATUS = frozenset({408, 425, 429})
@@ -344,6 +344,8 @@ def _check_content(body: bytes, expected: Expected, request: str) -> None:
                 f"{request}: the answer is not an .xlsx or .xls workbook; it begins with "
                 f"{body[:8]!r}."
             )
+        return
+    if expected == "csv":  # who reads it looks at its header and rows
         return
     try:
         json.loads(body, parse_constant=_refuse_constant)

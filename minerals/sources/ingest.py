@@ -5,7 +5,7 @@ last accepted snapshot in use, and the reason is reported with it; the bundled p
 files, so a failure there is an error.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from minerals.errors import SnapshotDamagedError, SourceError
@@ -98,7 +98,11 @@ def _keep_last(
     try:
         last = store.current(dataset)
     except SnapshotDamagedError:
-        raise error from None
+        if provider.stand_in is None:
+            raise error from None
+        snapshot, _ = replace(provider, fetch=provider.stand_in).ingest(store)
+        why = "The source failed, and there is no snapshot of it: "
+        return Ingested(snapshot, "failed", f"{why}{error}")
     missing = set(provider.source.tables) - {table.name for table in last.tables}
     if missing or last.provider != provider.source.provider:
         raise SourceError(

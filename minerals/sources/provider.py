@@ -8,10 +8,18 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from minerals.files import sha256_of
 from minerals.sources.snapshots import Original, Snapshot, SnapshotStore
 from minerals.sources.tables import Source
 
-DATASETS = ("bilateral_trade", "production", "country_indicators", "country_geography")
+DATASETS = (
+    "bilateral_trade",
+    "production",
+    "mineral_summaries",
+    "country_indicators",
+    "country_geography",
+    "export_restrictions",
+)
 _ROWS_PER_GROUP = 100_000
 
 
@@ -32,9 +40,12 @@ class Fetched:
         originals: Sequence[tuple[Original, Path]],
         read_tables: Callable[[], Mapping[str, pa.Table]],
         notes: Sequence[str] = (),
+        read_with: Iterable[Path] = (),
     ) -> "Fetched":
-        """What these files hold; the hash is of their names and hashes."""
+        """What these files hold; the hash is of their names and hashes, and of those of our own
+        files which they are `read_with`."""
         lines = sorted(f"{original.name} {original.sha256}" for original, _ in originals)
+        lines += [f"{file.name} {sha256_of(file)}" for file in read_with]
         return cls(_sha256("\n".join(lines)), read_tables, originals, notes)
 
     @property
@@ -45,11 +56,13 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Provider:
-    """A source and the way to ask it; `origin` names the file or service in messages."""
+    """A source and the way to ask it; `origin` names the file or service in messages. `stand_in` is
+    what there is without the source, when there is no snapshot of it either."""
 
     source: Source
     fetch: Callable[[], Fetched]
     origin: str
+    stand_in: Callable[[], Fetched] | None = None
 
     def ingest(self, store: SnapshotStore) -> tuple[Snapshot, bool]:
         """Make (or find) the snapshot of what the source holds now; and whether it is new.

@@ -59,11 +59,27 @@ def aliases(seeds_dir: Path, code_system: str) -> Mapping[str, str]:
     return {row["code"]: row["iso3"] for row in rows if row["code_system"] == code_system}
 
 
+def names(seeds_dir: Path, code_system: str) -> set[str]:
+    """Every code or name of one source that is known, of countries or not."""
+    others = _rows(seeds_dir / "non_country_partners.csv", ("code_system", "code"))
+    known = {row["code"] for row in others if row["code_system"] == code_system}
+    return known | set(aliases(seeds_dir, code_system))
+
+
+def iso3_codes(seeds_dir: Path) -> set[str]:
+    """The ISO3 codes of all countries."""
+    return {row["iso3"] for row in _rows(seeds_dir / "countries.csv", ("iso3",))}
+
+
+def usgs_tables(seeds_dir: Path) -> list[dict[str, str]]:
+    """The tables of the USGS Mineral Commodity Summaries that are read."""
+    columns = ("table_id", "edition", "commodity", "statistic", "unit")
+    return _rows(seeds_dir / "usgs_tables.csv", columns)
+
+
 def partner_codes(seeds_dir: Path) -> tuple[str, ...]:
     """Every partner code of UN Comtrade that is known, countries or not, World (0) among them."""
-    others = _rows(seeds_dir / "non_country_partners.csv", ("code_system", "code"))
-    codes = {row["code"] for row in others if row["code_system"] == "comtrade"}
-    return tuple(sorted(codes | set(aliases(seeds_dir, "comtrade")), key=int))
+    return tuple(sorted(names(seeds_dir, "comtrade"), key=int))
 
 
 def reporter_code(seeds_dir: Path, iso3: str) -> str:

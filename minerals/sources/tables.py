@@ -38,6 +38,7 @@ class RawTable(BaseModel):
     non_negative: tuple[str, ...] = ()
     optional: Columns = {}
     ignored: tuple[str, ...] = ()
+    may_be_empty: bool = False
 
     @property
     def kinds(self) -> Columns:
@@ -79,7 +80,7 @@ class RawTable(BaseModel):
                 f"{', '.join(rows.column_names)}. The publisher's layout may have changed, or a "
                 "header was edited; restore the header or adapt the source module."
             )
-        if rows.num_rows == 0:
+        if rows.num_rows == 0 and not self.may_be_empty:
             raise SourceError(f"{where} has no rows. An empty file is never used; fetch it again.")
         with duckdb.connect() as connection:
             connection.register("raw_table", rows)

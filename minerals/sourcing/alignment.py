@@ -12,15 +12,6 @@ from minerals.names import ALIGNMENTS, MARKET
 _KEY = [*MARKET, "year", "coefficient_source"]
 
 
-def effective_k(n_candidates: pd.Series, top_k: int) -> pd.Series:
-    """How many suppliers count as leading in markets of (n,) candidates: min(top_k, ceil(n / 2)).
-
-    Without the second limit every candidate of a market of ten or fewer would lead in it, always
-    and with probability 1. A single candidate still does.
-    """
-    return ((n_candidates + 1) // 2).clip(upper=top_k)
-
-
 def align(
     predicted_rank: pd.Series, actual_rank: pd.Series, k: pd.Series | int
 ) -> NDArray[np.object_]:

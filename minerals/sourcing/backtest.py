@@ -178,26 +178,34 @@ def roll(trade: Trade, pairs: Pairs, last: int) -> Iterator[tuple[Foretold, Lear
             yield foretold, learnt
 
 
-def judge(foretold: Foretold, later: FloatArray, importers: Sequence[str], k: int) -> pd.DataFrame:
-    """Rows of `ranking_backtest` of one origin: markets with five suppliers or more in the window,
-    and all of `importers`, in which anything was bought afterwards.
+def judge(
+    trade: Trade,
+    origin: int,
+    by_model: Mapping[str, FloatArray],
+    later: FloatArray,
+    importers: Sequence[str],
+    k: int,
+) -> pd.DataFrame:
+    """Rows of `ranking_backtest` of one origin and the shares (M, N, N) of some models: markets
+    with five suppliers or more in the window, and all of `importers`, in which anything was bought
+    afterwards (M, N, N).
 
     A model that says nothing of an importer (NaN) has no row there.
     """
-    trade, window = foretold.window.trade, foretold.window
-    is_candidate = candidates(window.bought)
-    n_suppliers = (window.bought > 0).sum(axis=2)
+    bought = trade.mean_annual(origin - WINDOW_YEARS + 1, origin)
+    is_candidate = candidates(bought)
+    n_suppliers = (bought > 0).sum(axis=2)
     is_chosen = np.isin(trade.countries, list(importers))
     is_judged = (n_suppliers >= MIN_SUPPLIERS) | is_chosen
     is_judged &= np.where(is_candidate, later, 0.0).any(axis=2)
     m, i = np.nonzero(is_judged)
     frames = []
-    for model, all_shares in foretold.shares.items():
+    for model, all_shares in by_model.items():
         score = all_shares[m, i]
         known = np.isfinite(score).all(axis=1)
         found = metrics(
             score[known],
-            shares(window.bought)[m[known], i[known]],
+            shares(bought)[m[known], i[known]],
             later[m[known], i[known]],
             is_candidate[m[known], i[known]],
             k,
@@ -215,8 +223,8 @@ def judge(foretold: Foretold, later: FloatArray, importers: Sequence[str], k: in
         )
     return pd.concat(frames, ignore_index=True).assign(
         category=trade.category,
-        origin_year=window.last,
-        last_test_year=window.last + TEST_YEARS,
+        origin_year=origin,
+        last_test_year=origin + TEST_YEARS,
     )
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from minerals import marts
-from minerals.characteristics import average_characteristics, require_regressors
+from minerals.characteristics import average_characteristics, recent_years, require_regressors
 from minerals.frames import require_columns
 from minerals.names import (
     PUBLISHED,
@@ -25,9 +25,10 @@ from minerals.names import (
     SUPPLIER,
     quantity_column,
 )
+from minerals.ranks import effective_k, krinsky_robb, rank_evidence, ranks_within
 from minerals.settings import Choices
 from minerals.shares import implied_shares, part_of_total, window_imports
-from minerals.sourcing.alignment import align, effective_k
+from minerals.sourcing.alignment import align
 
 FloatArray = NDArray[np.float64]
 
@@ -134,19 +135,15 @@ def forward_ranking(
 
     Intervals of ranks of estimated models are over the coefficients in `bootstrap`
     (`ppml_bootstrap`): one vector a sample of exporters. For published models, and without
-    `bootstrap` for all, they are over `simulation_draws` from N(b, V) (Krinsky and Robb, "On
-    approximating the statistical properties of elasticities", 1986), each model from the seed anew;
-    V of estimated
-    models is the exporter-clustered one in `covariance` (`ppml_covariance`). The study prints
-    standard errors only: V of published models is diagonal, so that their intervals disregard the
-    correlation between coefficients and are indicative.
+    `bootstrap` for all, they are over `simulation_draws` from N(b, V) (`krinsky_robb`), each model
+    from the seed anew; V of estimated models is the exporter-clustered one in `covariance`
+    (`ppml_covariance`). The study prints standard errors only: V of published models is diagonal,
+    so that their intervals disregard the correlation between coefficients and are indicative.
 
     Raises ValueError when the bootstrap or the covariance of an estimated model is missing.
     """
     imports = window_imports(panel)
-    years = choices.forward_years
-    last = panel.groupby("importer_iso3")["year"].transform("max")
-    recent = panel if years is None else panel.loc[panel["year"] > last - years]
+    recent = recent_years(panel, choices.forward_years)
     frames = [
         _forward(
             recent.loc[recent["importer_iso3"] == model.importer],
@@ -162,20 +159,6 @@ def forward_ranking(
     keys = [ranked[name] for name in (*SET_KEY, "mineral")]
     ranked["model_share"] = implied_shares(ranked["linear_predictor"], keys)
     return ranked.assign(score_basis=FROM_CHARACTERISTICS)
-
-
-def krinsky_robb(mean: FloatArray, cov: FloatArray, draws: int, seed: int) -> FloatArray:
-    """Draws (draws, k) from N(mean, cov) by the symmetric square root of cov's correlation matrix.
-
-    cov may be singular; negative eigenvalues from rounding count as zero. The symmetric root does
-    not depend on the sign of eigenvectors, so that a seed gives the same draws on every machine.
-    """
-    sd = np.sqrt(np.clip(np.diag(cov), 0.0, None))
-    safe = np.where(sd > 0, sd, 1.0)
-    values, vectors = np.linalg.eigh(cov / np.outer(safe, safe))
-    root = (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
-    normal = np.random.default_rng(seed).standard_normal((draws, len(mean)))
-    return mean + (normal @ root) * sd
 
 
 def _annual(panel: pd.DataFrame, model: CoefficientSet, top_k: int) -> pd.DataFrame:
@@ -214,13 +197,10 @@ def _forward(
     frame["linear_predictor"] = np.where(np.isfinite(eta), eta, np.nan)
     frame["predicted_qty_kg"] = _quantity(linear_predictor(frame, model, include_mineral=True))
     frame["forward_rank"] = _rank(frame, ["mineral"], attractiveness(frame, model))
-    ranks = _simulated_ranks(frame, model, others)
-    quantiles = np.quantile(ranks, [0.05, 0.95], axis=1, method="inverted_cdf")
-    frame["rank_low"], frame["rank_high"] = quantiles
     candidates = frame.groupby("mineral")["exporter_iso3"].transform("size")
     frame["effective_k"] = effective_k(candidates, top_k)
-    frame["top_k_probability"] = (ranks <= frame[["effective_k"]].to_numpy()).mean(axis=1)
-    return frame
+    ranks = _simulated_ranks(frame, model, others)
+    return frame.assign(**rank_evidence(ranks, frame["effective_k"].to_numpy()))
 
 
 def _simulated_ranks(
@@ -230,11 +210,8 @@ def _simulated_ranks(
     sorted by mineral and exporter."""
     eta = frame[list(model.regressors)].to_numpy(dtype=np.float64) @ drawn.T
     eta[_is_separated(frame, model)] = -np.inf
-    ranks = np.empty(eta.shape, dtype=np.int64)
-    for rows in frame.groupby("mineral", sort=True).indices.values():
-        order = np.argsort(-eta[rows], axis=0, kind="stable")
-        ranks[rows] = np.argsort(order, axis=0) + 1
-    return ranks
+    groups = frame.groupby("mineral", sort=True).indices.values()
+    return ranks_within(eta, [np.asarray(rows) for rows in groups])
 
 
 def _other_coefficients(

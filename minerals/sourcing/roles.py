@@ -102,7 +102,8 @@ _OF_EVIDENCE = ("effective_k", "forward_rank", "rank_low", "rank_high", "top_k_p
                 "n_unknown_qty", "is_excluded", "recommended_share", "is_at_capacity",
                 "capacity_share", "action")  # fmt: skip
 _OF_RATIONALE = ("exporter_iso3", "annual_qty_kg", "doubtful_qty_kg", "is_excluded", "forward_rank",
-                 "change_share")  # fmt: skip
+                 "change_share", "actual_share", "model_share", "recommended_share",
+                 "is_at_capacity", "capacity_share")  # fmt: skip
 _WORDS = {
     "persistent": "every year among the {k} leading",
     "recent_entrant": "among the {k} leading only of late",
@@ -210,7 +211,27 @@ def _moves(row: Mapping[Any, Any], partners: Columns) -> list[str]:
         return ["Today's shares are the recommended ones."]
     return [
         f"The recommended portfolio moves {row['change_share']:.0%}, mostly from {less} to {more}, "
-        f"and brings the index to {row['hhi_recommended']:.2f}."
+        f"and brings the index to {row['hhi_recommended']:.2f}.",
+        *_leader_that_stays(row, partners),
+    ]
+
+
+def _leader_that_stays(row: Mapping[Any, Any], partners: Columns) -> list[str]:
+    """Whether a concentrated market spreads among the others only, which the strategy's name does
+    not tell."""
+    is_leader = partners["exporter_iso3"] == row["top1_exporter_iso3"]
+    if not row["is_concentrated"] or (partners["change_share"][is_leader] <= -MIN_CHANGE).any():
+        return []
+    today, by_model, then = (
+        float(partners[name][is_leader].sum())
+        for name in ("actual_share", "model_share", "recommended_share")
+    )
+    can_sell = partners["capacity_share"] > 0
+    n_full = int((partners["is_at_capacity"] & can_sell)[~is_leader].sum())
+    return [
+        f"It does not lower the share of {row['top1_exporter_iso3']}: {today:.0%} today, "
+        f"{then:.0%} recommended, {by_model:.0%} by the model; others at their capacity: {n_full}. "
+        "Only the others are spread."
     ]
 
 

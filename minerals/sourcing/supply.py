@@ -2,7 +2,9 @@
 
 A mine that never exported has no exporter effect in a gravity model. A second stage explains the
 effects of those that did export (zero for producers that did not) by the study's characteristics of
-suppliers, distance left out, with an effect per mineral (PPML), and predicts the others'.
+suppliers, distance left out, with an effect per mineral (PPML), and predicts the others'. The
+effects of a mineral are known up to a factor: they are taken as parts of their sum, so that every
+mineral counts the same.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from minerals.ppml import EstimationError
 from minerals.ppml.design import ModelSpec, build_design
 from minerals.ppml.estimator import fit_ppml
 from minerals.ppml.gravity import FloatArray, Gravity
+from minerals.sourcing.world import shares
 
 CHARACTERISTICS = tuple(name for name in REGRESSORS if name != "ln_distance")
 
@@ -66,8 +69,9 @@ def known_effects(
     model: Gravity, supply: Supply
 ) -> tuple[pd.DataFrame, NDArray[np.intp], NDArray[np.intp]]:
     """What the second stage is fitted on: CHARACTERISTICS, `mineral` and `exporter_iso3` (their
-    numbers as text) and `effect`, exp(b) or zero, of those that sold or mine; and these numbers."""
-    sold, effects = np.asarray((model.y > 0).any(axis=1)), model.exporter_effects
+    numbers as text) and `effect`, the part that exp(b) is of the mineral's sum, or zero, of those
+    that sold or mine; and these numbers."""
+    sold, effects = np.asarray((model.y > 0).any(axis=1)), shares(model.exporter_effects)
     known = np.isfinite(supply.x).all(axis=0) & model.is_informative[:, None]
     m, j = np.nonzero(known & (sold | (supply.production_kg > 0)))
     frame = pd.DataFrame(supply.x[:, m, j].T, columns=list(CHARACTERISTICS))
@@ -93,4 +97,5 @@ def predicted_effects(model: Gravity, supply: Supply) -> FloatArray:
     by_mineral = [b.get(("mineral", str(number)), 0.0) for number in range(len(known))]
     constant = next(value for (kind, _), value in b.items() if kind == "constant")
     eta = np.tensordot(slopes, np.nan_to_num(supply.x), axes=1) + np.array(by_mineral)[:, None]
-    return np.where(known, np.exp(eta + constant), 0.0)
+    total = model.exporter_effects.sum(axis=1, keepdims=True)
+    return np.where(known, total * np.exp(eta + constant), 0.0)

@@ -19,9 +19,10 @@ from minerals.ppml import EstimationError
 from minerals.ppml.design import build_design, study_spec
 from minerals.ppml.estimator import fit_ppml
 from minerals.ppml.gravity import FloatArray, Gravity, ease_of, effects_given
+from minerals.ranks import effective_k, rank_evidence
 from minerals.settings import Choices
 from minerals.shares import imports_long, part_of_total, window_imports
-from minerals.sourcing.alignment import align, effective_k
+from minerals.sourcing.alignment import align
 from minerals.sourcing.backtest import Foretold, Learnt, foretell, judge, roll, skill
 from minerals.sourcing.expected import (
     COMPONENTS,
@@ -52,6 +53,7 @@ from minerals.sourcing.world import REGRESSORS as PAIR_REGRESSORS
 from minerals.sourcing.world_variants import (
     Added,
     Dyads,
+    Ties,
     dyad_rows,
     second_stage_rows,
     try_dyads,
@@ -62,15 +64,34 @@ _ROUNDS = 6  # of the closed form of the effects in a sample; they start from th
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """What the models see. flows: `fct_trade_flow` of all importers and years. pairs:
-    `dim_country_pair`. production, covariates: `fct_production`, `fct_country_covariates`, of the
-    window. panel: `import_panel`. published: the study's rows of `ppml_coefficients`. added: what
-    the variants add; without it there are none."""
+class OfPast:
+    """What the models see of the past. flows: `fct_trade_flow` of all importers and years. pairs:
+    `dim_country_pair`. production: `fct_production` of the window. ties: what the variants of dyads
+    add; without it there are none."""
 
     flows: pd.DataFrame
     pairs: pd.DataFrame
     production: pd.DataFrame
+    ties: Ties | None
+
+    def trade(self, importers: Sequence[str]) -> tuple[Pairs, dict[str, Trade]]:
+        """The pairs of all countries, and the trade of each category."""
+        flows = self.flows[self.flows["value_usd"] > 0]
+        producers = self.production.loc[self.production["production_kg"] > 0, "country_iso3"]
+        traders = (flows["importer_iso3"], flows["exporter_iso3"], producers)
+        countries = sorted(set(importers).union(*(column.unique() for column in traders)))
+        categories = sorted(flows["category"].unique())
+        trade = {category: Trade.of(flows, category, countries) for category in categories}
+        return Pairs.of(self.pairs, countries), trade
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the models see. covariates: `fct_country_covariates`, of the window. panel:
+    `import_panel`. published: the study's rows of `ppml_coefficients`. added: what the variants of
+    the second stage add; without it, or without ties, there are no variants."""
+
+    past: OfPast
     covariates: pd.DataFrame
     panel: pd.DataFrame
     published: pd.DataFrame
@@ -128,38 +149,34 @@ def fit_world(
     A category in which fewer than 30 countries import (as when only the trade of the chosen
     importers is at hand), whose trade cannot be estimated, or that no origin can judge, has none.
     """
-    flows = inputs.flows[inputs.flows["value_usd"] > 0]
-    producers = inputs.production.loc[inputs.production["production_kg"] > 0, "country_iso3"]
-    traders = (flows["importer_iso3"], flows["exporter_iso3"], producers)
-    countries = sorted(set(importers).union(*(column.unique() for column in traders)))
-    pairs = Pairs.of(inputs.pairs, countries)
+    pairs, trades = inputs.past.trade(importers)
+    last = int(inputs.panel["year"].max())
 
-    def of(category: str) -> tuple[Foretold, pd.DataFrame, list[Dyads]] | str:
-        trade = Trade.of(flows, category, countries)
+    def of(trade: Trade) -> tuple[Foretold, pd.DataFrame, list[Dyads]] | str:
         if trade.n_importers < MIN_IMPORTERS:
             return f"{trade.n_importers} countries import in the data, fewer than {MIN_IMPORTERS}"
         try:
-            last = int(inputs.panel["year"].max())
             past = memory.cache(_past)(
-                trade, pairs, last, inputs.panel, inputs.published, list(importers), choices.top_k,
-                inputs.added,
-            )  # fmt: skip
-            found = past and (foretell(trade, pairs, last, past[1]), past[0], past[2])
+                trade, pairs, last, list(importers), choices.top_k, inputs.past.ties
+            )
+            if past is None:
+                return "there are too few years before the window to judge a model by"
+            judged, learnt, dyads = past
+            study = _judged_study(trade, last - TEST_YEARS, inputs, importers, choices.top_k)
+            return foretell(trade, pairs, last, learnt), pd.concat([judged, *study]), dyads
         except EstimationError as error:
             return str(error)
-        return found or "there are too few years before the window to judge a model by"
 
-    categories = sorted(flows["category"].unique())
     with ThreadPoolExecutor() as pool:
-        tried = dict(zip(categories, pool.map(of, categories), strict=True))
+        tried = dict(zip(trades, pool.map(of, trades.values()), strict=True))
     without = {category: found for category, found in tried.items() if isinstance(found, str)}
     made = [found for found in tried.values() if not isinstance(found, str)]
     if not made:
         names = ("world_coefficients", "ranking_backtest", "ranking_skill", "world_variants")
         return World(without, [], *(marts.empty(name) for name in names))
     supplies = [
-        Supply.of(inputs.production, inputs.covariates, foretold.window.trade.minerals, countries)
-        for foretold, *_ in made
+        Supply.of(inputs.past.production, inputs.covariates, trade.minerals, trade.countries)
+        for trade in (foretold.window.trade for foretold, *_ in made)
     ]
     models = [(foretold, supply) for (foretold, *_), supply in zip(made, supplies, strict=True)]
     backtest = pd.concat([judged for _, judged, _ in made], ignore_index=True)
@@ -198,26 +215,32 @@ def _variants(
     return marts.conform(pd.DataFrame(rows, columns=columns), "world_variants")
 
 
+def learn_ahead(
+    past: OfPast, last: int, importers: Sequence[str], choices: Choices, memory: Memory
+) -> None:
+    """Have in `memory` what `fit_world` will ask of past origins."""
+    pairs, trades = past.trade(importers)
+    for trade in trades.values():
+        if trade.n_importers >= MIN_IMPORTERS:
+            memory.cache(_past)(trade, pairs, last, list(importers), choices.top_k, past.ties)
+
+
 def _past(
     trade: Trade,
     pairs: Pairs,
     last: int,
-    panel: pd.DataFrame,
-    published: pd.DataFrame,
     importers: Sequence[str],
     top_k: int,
-    added: Added | None,
+    ties: Ties | None,
 ) -> tuple[pd.DataFrame, Learnt, list[Dyads]] | None:
-    """Rows of `ranking_backtest` of the origins before `last`, what they teach for it, and the
-    variants of dyads at them."""
+    """Rows of `ranking_backtest` of the origins before `last` and the models that need trade alone,
+    what they teach for it, and the variants of dyads at them."""
     rows, dyads = [], []
     for foretold, after in roll(trade, pairs, last):
         learnt, origin = after, foretold.window.last
-        if origin + TEST_YEARS == last:
-            foretold = _with_study(foretold, panel, published, importers)
         later = trade.mean_annual(origin + 1, origin + TEST_YEARS)
-        rows.append(judge(foretold, later, importers, top_k))
-        if tried := added and try_dyads(foretold, pairs, added, later, top_k):
+        rows.append(judge(trade, origin, foretold.shares, later, importers, top_k))
+        if tried := ties and try_dyads(foretold, pairs, ties, later, top_k):
             dyads.append(tried)
     return (pd.concat(rows, ignore_index=True), learnt, dyads) if rows else None
 
@@ -291,18 +314,14 @@ class _Served:
         imports = window_imports(panel)
         frames = []
         for model, share in self.shares.items():
-            ranks = np.array(counted[model])
-            low, high = np.quantile(ranks, [0.05, 0.95], axis=0, method="inverted_cdf")
             frames.append(
                 names.assign(
                     coefficient_source=model,
                     forward_rank=_ranks(share, self.is_candidate)[m, i, j],
                     linear_predictor=_log(share[m, i, j]),
                     model_share=share[m, i, j],
-                    rank_low=low,
-                    rank_high=high,
+                    **rank_evidence(np.stack(counted[model], axis=1), k),
                     effective_k=k,
-                    top_k_probability=(ranks <= k).mean(axis=0),
                     score_basis=np.where(
                         self.is_by_characteristics[m, i, j], FROM_CHARACTERISTICS, FROM_TRADE
                     ),
@@ -445,20 +464,18 @@ def _log(share: FloatArray) -> FloatArray:
     return np.log(np.where(share > 0, share, np.nan))
 
 
-def _with_study(
-    foretold: Foretold, panel: pd.DataFrame, published: pd.DataFrame, importers: Sequence[str]
-) -> Foretold:
-    """With the shares that models of the study's kind give the chosen importers, NaN for others.
+def _judged_study(
+    trade: Trade, origin: int, inputs: Inputs, importers: Sequence[str], top_k: int
+) -> Iterator[pd.DataFrame]:
+    """Rows of `ranking_backtest` of models of the study's kind, for the chosen importers.
 
     They see the panel's years up to the origin, and as candidates who produced, or sold to the
     importer, in these years.
     """
-    window = foretold.window
-    trade = window.trade
-    if trade.category not in set(published["category"]):
-        return foretold
-    panel = panel[panel["year"] <= window.last]
-    found = {model: np.full(window.bought.shape, np.nan) for model in (ESTIMATED, PUBLISHED)}
+    if trade.category not in set(inputs.published["category"]):
+        return
+    panel = inputs.panel[inputs.panel["year"] <= origin]
+    found = {model: np.full(trade.shape, np.nan) for model in (ESTIMATED, PUBLISHED)}
     for importer in importers:
         own = panel[panel["importer_iso3"] == importer]
         quantities = [name for name in own.columns if name.endswith("_qty_kg")]
@@ -467,9 +484,10 @@ def _with_study(
         own = own[key.isin(key[was_there])]
         if own.empty or importer not in trade.countries:
             continue
-        for model, eta in _study_predictors(own, trade.category, importer, published):
+        for model, eta in _study_predictors(own, trade.category, importer, inputs.published):
             found[model][:, trade.countries.index(importer)] = _placed(eta, trade)
-    return replace(foretold, shares={**foretold.shares, **found})
+    later = trade.mean_annual(origin + 1, origin + TEST_YEARS)
+    yield judge(trade, origin, found, later, importers, top_k)
 
 
 def _study_predictors(

@@ -34,16 +34,13 @@ _Z = 1.6448536269514722  # 0.95 of the normal distribution
 
 
 @dataclass(frozen=True)
-class Added:
-    """What the variants add. votes: `country_alignment_and_logistics`; agreements, parties:
-    `register_of_agreements`, `register_of_agreement_parties`; attributes:
-    `int_country__attributes`; types: `supplier_types`."""
+class Ties:
+    """What the variants of dyads add. votes: `country_alignment_and_logistics`; agreements,
+    parties: `register_of_agreements`, `register_of_agreement_parties`."""
 
     votes: pd.DataFrame
     agreements: pd.DataFrame
     parties: pd.DataFrame
-    attributes: pd.DataFrame
-    types: pd.DataFrame
 
     def of_pairs(self, countries: Sequence[str], first: int, last: int) -> dict[str, FloatArray]:
         """(N, N) of each variant of dyads in a window of years, NaN where unknown; none when fewer
@@ -79,6 +76,15 @@ class Added:
             found += bound
         return found
 
+
+@dataclass(frozen=True)
+class Added:
+    """What the variants of the second stage add. attributes: `int_country__attributes`; types:
+    `supplier_types`."""
+
+    attributes: pd.DataFrame
+    types: pd.DataFrame
+
     def of_exporters(
         self, supply: Supply, minerals: Sequence[str], countries: Sequence[str]
     ) -> dict[str, FloatArray]:
@@ -113,13 +119,13 @@ class Dyads:
 
 
 def try_dyads(
-    foretold: Foretold, pairs: Pairs, added: Added, later: FloatArray, top_k: int
+    foretold: Foretold, pairs: Pairs, ties: Ties, later: FloatArray, top_k: int
 ) -> Dyads | None:
     """The variants of dyads at one origin, judged by what was bought after it; with the weights of
     the features that the base has. None where there are none, or none can be estimated."""
     base = foretold.window
     models, slopes = {WORLD: foretold.shares[WORLD]}, []
-    for name, known in added.of_pairs(base.trade.countries, base.first, base.last).items():
+    for name, known in ties.of_pairs(base.trade.countries, base.first, base.last).items():
         between = ~np.eye(len(known), dtype=bool)
         x = np.where(np.isnan(known), np.nanmean(known[between]), known) * between
         starts = [np.append(model.slopes, 0.0) for model in (base.any_trade, base.value)]
@@ -141,7 +147,7 @@ def try_dyads(
         )
     if not slopes:
         return None
-    judged = judge(replace(foretold, shares=models), later, (), top_k)
+    judged = judge(base.trade, base.last, models, later, (), top_k)
     return Dyads(judged, pd.DataFrame(slopes))
 
 

@@ -29,12 +29,13 @@ PLOTTED = (
     group_name="estimation",
     pool=WRITER_POOL,
     specs=[
-        mart_spec("ppml_coefficients", ["import_panel", "published_ppml_coefficients"]),
-        mart_spec("ppml_covariance", ["import_panel"]),
-        mart_spec("ppml_bootstrap", ["import_panel"]),
         mart_spec("ppml_fit", ["import_panel"]),
-        mart_spec("ppml_variants", ["import_panel", "import_panel_covariates"]),
-        mart_spec("model_comparison", ["import_panel", "import_panel_covariates"]),
+        mart_spec("ppml_coefficients", ["ppml_fit", "published_ppml_coefficients"]),
+        mart_spec("ppml_covariance", ["ppml_fit"]),
+        mart_spec("ppml_bootstrap", ["ppml_fit"]),
+        mart_spec("ppml_variants", ["import_panel_covariates"]),
+        mart_spec("model_comparison", ["ppml_variants"]),
+        mart_spec("ranking_forward_variants", ["ppml_variants"]),
     ],
     check_specs=[
         dg.AssetCheckSpec(

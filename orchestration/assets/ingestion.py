@@ -1,4 +1,4 @@
-"""Stage 1: the four raw datasets, from whichever provider the profile names, as snapshots.
+"""Stage 1: the raw datasets, from whichever provider the profile names, as snapshots.
 
 Each dataset has two assets, made by one step. `source_<dataset>` asks the source and decides which
 snapshot is in use; an unchanged source makes no new snapshot. `raw_<dataset>` shows the snapshot in
@@ -31,10 +31,14 @@ UP_TO_DATE = "is_up_to_date"
 DESCRIPTIONS = {
     "bilateral_trade": "Who sold which HS code to whom, each year: value and quantity.",
     "production": "Mine and smelter production of each mineral by country and year.",
+    "mineral_summaries": "World output and reserves of each mineral by country and stage, "
+    "as the USGS prints them.",
     "country_indicators": "Income, population, electricity, debt, investment and governance by "
     "country and year.",
     "country_geography": "Main city and coordinates, landlocked or not, region and income group "
     "of each country.",
+    "export_restrictions": "Measures that restrict exports of raw materials, as the OECD's "
+    "Inventory records them; none in the bundled profile.",
 }
 Results = Iterator[dg.MaterializeResult | dg.AssetCheckResult]
 
@@ -201,5 +205,5 @@ def _origin(snapshot: Snapshot) -> Metadata:
 
 
 def ingestion_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """The assets of the four datasets, and the optional fifth table."""
+    """The assets of all datasets, and the optional table of reports."""
     return [*(dataset_assets(d, settings) for d in DATASETS), reported_trade_asset(settings)]

@@ -10,27 +10,31 @@ from orchestration.assets import WRITER_POOL, importers_of, mart_spec
 from orchestration.metadata import Metadata, Progress, every_importer, save, step
 from orchestration.resources import RunSettings, Warehouse
 
-UPSTREAM = [
-    "import_panel",
-    "fct_production",
-    "fct_country_covariates",
-    "ranking_forward",
-    "ranking_persistence",
-    "policy_events",
-    "partner_attributes",
-    "supplier_types",
-]
-MARTS = (
-    "portfolio_concentration",
-    "portfolio_concentration_annual",
-    "portfolio_partners",
-    "portfolio_optimization",
-    "portfolio_frontier",
-    "portfolio_sensitivity",
-    "portfolio_strategy",
-    "portfolio_core_partners",
-    "portfolio_shocks",
-)
+# Of each mart what it is made from.
+FROM = {
+    "portfolio_concentration": [
+        "import_panel",
+        "ranking_forward",
+        "fct_production",
+        "fct_country_covariates",
+    ],
+    "portfolio_concentration_annual": ["import_panel"],
+    "portfolio_optimization": [
+        "import_panel",
+        "ranking_forward",
+        "ranking_persistence",
+        "fct_country_covariates",
+        "policy_events",
+        "partner_attributes",
+        "supplier_types",
+    ],
+    "portfolio_frontier": ["portfolio_optimization"],
+    "portfolio_partners": ["portfolio_optimization", "portfolio_concentration"],
+    "portfolio_sensitivity": ["portfolio_optimization", "policy_events"],
+    "portfolio_strategy": ["portfolio_partners"],
+    "portfolio_core_partners": ["portfolio_partners"],
+    "portfolio_shocks": ["portfolio_partners", "policy_events"],
+}
 OF_STUDY = f"importer_iso3 = '{STUDY_IMPORTER}'"
 EXPOSED = ["policy_events", "portfolio_shocks", "trade_flows"]
 OF_POLICY = {
@@ -58,14 +62,13 @@ COMPARED = [
     "published_forward_ranking",
     "country_aliases",
 ]
-TABLES_OF_STUDY = ["published_rankings", "replication_scorecard", "replication_differences"]
 
 
 @dg.multi_asset(
     name="portfolio",
     group_name="portfolio",
     pool=WRITER_POOL,
-    specs=[mart_spec(name, UPSTREAM) for name in MARTS],
+    specs=[mart_spec(name, made_from) for name, made_from in FROM.items()],
     check_specs=[every_importer("portfolio_partners")],
 )
 @step
@@ -225,7 +228,9 @@ def policy(warehouse: Warehouse, settings: RunSettings) -> Iterator[dg.Materiali
     pool=WRITER_POOL,
     specs=[
         mart_spec("published_fit", ["published_model_fit", "ppml_fit"]),
-        *(mart_spec(name, COMPARED) for name in TABLES_OF_STUDY),
+        mart_spec("published_rankings", COMPARED),
+        mart_spec("replication_scorecard", ["published_rankings"]),
+        mart_spec("replication_differences", ["published_rankings"]),
     ],
 )
 @step

@@ -17,13 +17,13 @@ from minerals.marts import conform, published, python_marts
 from minerals.releases import PublishedMart
 from minerals.releases.reproduction import code_version
 from minerals.sources import DATASETS
-from orchestration.assets import OWNERS, WRITER_POOL, mart_spec
+from orchestration.assets import OWNERS, SOURCES, WRITER_POOL, mart_spec
 from orchestration.failures import is_not_compared, name_of
 from orchestration.metadata import save, step
 from orchestration.recovery import SETTINGS_TAG
 from orchestration.resources import Releases, RunSettings, Snapshots, Warehouse
 
-LAST_BUILT = [*(f"raw_{dataset}" for dataset in DATASETS), "import_panel"]
+RAW = [f"raw_{dataset}" for dataset in DATASETS]
 ROOT_TAG = "dagster/root_run_id"  # of a run that is executed again: the first of its group
 
 
@@ -31,7 +31,10 @@ ROOT_TAG = "dagster/root_run_id"  # of a run that is executed again: the first o
     name="source_snapshots",
     group_name="publication",
     pool=WRITER_POOL,
-    specs=[mart_spec(name, LAST_BUILT) for name in ("source_snapshots", "dim_release")],
+    specs=[
+        mart_spec("source_snapshots", RAW),
+        mart_spec("dim_release", ["source_snapshots", "import_panel"]),
+    ],
 )
 @step
 def source_snapshots(
@@ -58,8 +61,20 @@ def source_snapshots(
     )
 
 
-def release_asset(tables: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
-    """The asset `release`. `tables` are all tables of the warehouse, raw to mart."""
+def release_asset(made: Sequence[dg.AssetsDefinition]) -> dg.AssetsDefinition:
+    """The asset `release`, of all other assets.
+
+    It reads every published mart. In the graph it hangs on those that no other step reads, so that
+    it waits for every gate, and through them on the rest.
+    """
+    tables = [s.key for asset in made for s in asset.specs if s.group_name != SOURCES]
+    read_on = {
+        dep.asset_key
+        for asset in made
+        for spec in asset.specs
+        for dep in spec.deps
+        if dep.asset_key not in asset.keys
+    }
 
     @dg.asset(
         group_name="publication",
@@ -67,7 +82,7 @@ def release_asset(tables: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         kinds={"parquet", "duckdb"},
         owners=OWNERS,
         pool=WRITER_POOL,
-        deps=list(published()),
+        deps=[mart for mart in published() if dg.AssetKey(mart) not in read_on],
     )
     @step
     def release(

@@ -1,51 +1,61 @@
 """Stage 4: suppliers ranked, each year and forward, compared with actual imports and over time."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import pandas as pd
 
 from minerals.files import remove
+from minerals.names import EVERY_IMPORTER
 from minerals.releases.reproduction import code_version
 from minerals.settings import Settings
 from orchestration.assets import WRITER_POOL, importers_of, mart_spec
 from orchestration.metadata import Metadata, Progress, every_importer, save, step
-from orchestration.resources import RunSettings, Warehouse
+from orchestration.resources import RunSettings, Warehouse, warehouse_of
 
-UPSTREAM = [
-    "import_panel",
-    "fct_trade_flow",
-    "fct_production",
-    "fct_country_covariates",
-    "dim_country_pair",
-    "ppml_coefficients",
-    "ppml_covariance",
-    "ppml_bootstrap",
-    "ppml_fit",
-]
-ADDED = [
-    "country_alignment_and_logistics",
-    "register_of_agreements",
-    "register_of_agreement_parties",
-    "int_country__attributes",
-    "supplier_types",
-]
-MARTS = (
-    "ranking_annual",
-    "ranking_forward",
-    "ranking_headline",
-    "ranking_persistence",
-    "portfolio_alignment",
-    "world_coefficients",
-    "ranking_backtest",
-    "ranking_skill",
-    "world_variants",
-)
+if TYPE_CHECKING:
+    from minerals.sourcing.world_tables import OfPast
+
+# Of each mart what it is made from, so that the graph reads from left to right.
+FROM = {
+    "world_coefficients": [
+        "fct_trade_flow",
+        "fct_production",
+        "fct_country_covariates",
+        "dim_country_pair",
+    ],
+    "ranking_backtest": ["world_coefficients", "import_panel", "ppml_coefficients"],
+    "ranking_skill": ["ranking_backtest"],
+    "world_variants": [
+        "world_coefficients",
+        "country_alignment_and_logistics",
+        "register_of_agreements",
+        "register_of_agreement_parties",
+        "int_country__attributes",
+        "supplier_types",
+    ],
+    "ranking_annual": ["world_coefficients", "import_panel", "ppml_coefficients"],
+    "ranking_forward": [
+        "world_coefficients",
+        "ranking_skill",
+        "import_panel",
+        "ppml_coefficients",
+        "ppml_covariance",
+        "ppml_bootstrap",
+    ],
+    "ranking_headline": ["ranking_forward"],
+    "ranking_persistence": ["ranking_annual"],
+    "portfolio_alignment": ["ranking_annual"],
+}
 REMEMBERED = 8  # categories, times the settings that they were judged with
 SERVED_AT_ONCE = 32  # importers; a multiple of `parallel.GROUP`
+_AHEAD: list[threading.Thread] = []
 FLOW = ["importer_iso3", "exporter_iso3", "mineral", "category", "year", "value_usd"]
 
 
@@ -53,10 +63,7 @@ FLOW = ["importer_iso3", "exporter_iso3", "mineral", "category", "year", "value_
     name="rankings",
     group_name="ranking",
     pool=WRITER_POOL,
-    specs=[
-        mart_spec(name, UPSTREAM + ADDED if name == "world_variants" else UPSTREAM)
-        for name in MARTS
-    ],
+    specs=[mart_spec(name, made_from) for name, made_from in FROM.items()],
     check_specs=[every_importer("ranking_forward")],
 )
 @step
@@ -72,20 +79,16 @@ def rankings(
     from minerals.sourcing.world_tables import Inputs, fit_world
     from minerals.sourcing.world_variants import Added
 
+    while _AHEAD:
+        _AHEAD.pop().join()
     chosen = settings.chosen
     coefficients = warehouse.frame("marts.ppml_coefficients")
-    years = f"year between {chosen.first_year} and {chosen.last_year}"
     inputs = Inputs(
-        flows=warehouse.frame("conformed.fct_trade_flow", FLOW),
-        pairs=warehouse.frame("conformed.dim_country_pair"),
-        production=warehouse.frame("conformed.fct_production", where=years),
+        past=of_past(warehouse, chosen),
         covariates=warehouse.frame("conformed.fct_country_covariates"),
         panel=warehouse.frame("marts.import_panel"),
         published=coefficients.query("coefficient_source == 'published'"),
         added=Added(
-            votes=warehouse.frame("seeds.country_alignment_and_logistics"),
-            agreements=warehouse.frame("seeds.register_of_agreements"),
-            parties=warehouse.frame("seeds.register_of_agreement_parties"),
             attributes=warehouse.frame("conformed.int_country__attributes"),
             types=warehouse.frame("marts.supplier_types"),
         ),
@@ -139,6 +142,44 @@ def rankings(
 
     yield from save(warehouse, settings, parts(), figures)
     yield progress.check("ranking_forward")
+
+
+def of_past(warehouse: Warehouse, settings: Settings) -> "OfPast":
+    """What the models see of the past: complete once the conformed tables are built."""
+    from minerals.sourcing.world_tables import OfPast
+    from minerals.sourcing.world_variants import Ties
+
+    years = f"year between {settings.first_year} and {settings.last_year}"
+    return OfPast(
+        flows=warehouse.frame("conformed.fct_trade_flow", FLOW),
+        pairs=warehouse.frame("conformed.dim_country_pair"),
+        production=warehouse.frame("conformed.fct_production", where=years),
+        ties=Ties(
+            votes=warehouse.frame("seeds.country_alignment_and_logistics"),
+            agreements=warehouse.frame("seeds.register_of_agreements"),
+            parties=warehouse.frame("seeds.register_of_agreement_parties"),
+        ),
+    )
+
+
+def learn_ahead(settings: Settings) -> None:
+    """Judge the past origins while this process only waits for dbt to build the marts; `rankings`
+    then finds what they say. What fails here fails again there, with a message."""
+    from joblib import Memory
+
+    from minerals.sourcing.world_tables import learn_ahead
+
+    if settings.importers == (EVERY_IMPORTER,):
+        return  # who they are, the marts say
+    past = of_past(warehouse_of(settings), settings)
+    memory = Memory(past_origins(settings), verbose=0)
+
+    def learn() -> None:
+        with suppress(Exception):
+            learn_ahead(past, settings.last_year, settings.importers, settings.choices, memory)
+
+    _AHEAD.append(threading.Thread(target=learn, daemon=True))
+    _AHEAD[-1].start()
 
 
 def past_origins(settings: Settings) -> Path:

@@ -31,7 +31,8 @@ def ui(
     common.console().print(
         f"Dagster UI: {address}  (Ctrl-C stops it)\n"
         f"  runs of a refresh: {code}/jobs/refresh/runs\n"
-        f"  the rankings and their checks: {code}/asset-groups/ranking",
+        f"  the rankings and their checks: {code}/asset-groups/ranking/lineage\n"
+        f"  the whole graph: {address}/asset-groups (Alt-E opens its groups)",
         soft_wrap=True,
     )
     os.execve(command[0], command, child_environment(settings))

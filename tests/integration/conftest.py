@@ -32,7 +32,21 @@ IMPORTERS = "IND,JPN"
 # Real rows of UN Comtrade, which may not be passed on with the project.
 COMTRADE_FILE = PROJECT_ROOT.parent / "shared/data/comtrade/india_imports_2019_2021.csv"
 MINERALS = str(Path(sys.executable).with_name("minerals"))
+# Each makes refreshes of its own: they start first, so that no worker ends long after the other.
+# The first needs no shared warehouse.
+LONGEST = (
+    "test_live_years",
+    "test_scrap",
+    "test_hs_preview",
+    "test_live",
+    "test_damages",
+    "test_rebuild",
+)
 KEPT = 3  # shared warehouses, of the states of the code that were tested last
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: (*LONGEST, item.path.stem).index(item.path.stem))
 
 
 @dataclass

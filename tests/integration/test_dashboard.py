@@ -134,6 +134,54 @@ def test_every_page_opens_without_an_error(own, reader, page, importer):
     playwright.expect(pictures).to_have_count(charts.count(), timeout=PATIENCE)
 
 
+# Streamlit's own menu has its groups between list and items.
+_OF_STREAMLIT = {"list", "listitem"}
+# What is drawn anew is pale for a moment.
+_STANDS_STILL = """() => !document.querySelector('[data-stale="true"]')
+    && document.getAnimations().every(one => one.playState !== 'running')"""
+_WRITTEN = """() => [...document.querySelectorAll(
+    '.role-axis-label text, .role-axis-title text, .role-legend-label text, .role-title text')
+].map(text => getComputedStyle(text).fill)"""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_is_accessible(reader, page):
+    """By axe-core: headings in order, labels of inputs, language and contrast of text, among the
+    rest; and what it cannot see: the alternatives of charts and grids, and the ink of charts."""
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="`make setup-dashboard`"
+    )
+    reader.open(page, importer="IND", mineral="Copper")
+    pictures = reader.page.get_by_role("button", name="Download as PNG")
+    charts = reader.page.locator('[data-testid="stVegaLiteChart"]')
+    playwright.expect(pictures).to_have_count(charts.count(), timeout=PATIENCE)
+    reader.page.wait_for_function(_STANDS_STILL)
+    found = axe.Axe().run(reader.page).response["violations"]
+    broken = {
+        f"{rule['id']}: {node['target']}" for rule in found if rule["id"] not in _OF_STREAMLIT
+        for node in rule["nodes"]
+    }  # fmt: skip
+    assert broken == set()
+    menu = [node["target"][0] for rule in found for node in rule["nodes"]]
+    inside = "s => document.querySelector(s).closest('[data-testid=stSidebarNav]') !== null"
+    assert all(reader.page.evaluate(inside, target) for target in menu)
+    told = charts.evaluate_all("all => all.map(c => c.role === 'graphics-document' && c.ariaLabel)")
+    assert all(isinstance(text, str) and len(text) > 10 for text in told)
+    for grid in reader.page.locator('[data-testid="stDataFrame"]').all():
+        if grid.is_visible():  # not in a tab that is closed
+            assert re.search('region "(Table|Columns of) ', grid.aria_snapshot())
+    inks = set(reader.page.evaluate(_WRITTEN))
+    assert [ink for ink in inks if contrast_to_white(ink) < 4.5] == []
+    assert inks or charts.count() == 0
+
+
+def contrast_to_white(colour: str) -> float:
+    """Of 'rgb(89, 89, 89)', by WCAG 2."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 1.05 / (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
+
+
 @pytest.mark.parametrize(
     ("page", "choices", "words"),
     [
@@ -187,6 +235,38 @@ def test_the_years_stay_when_the_market_changes(own, reader):
     assert began > first
     reader.open("imports", importer="IND", mineral=mineral, category=category)
     assert reader.choices()["years"] == f"{first}-{last}"
+
+
+def test_a_picked_row_is_written_out_whole(own, reader):
+    """The evidence of a supplier is longer than a cell."""
+    reader.open("portfolio", importer="JPN", mineral="Nickel", category="ores")
+    grid = reader.page.locator(".st-key-grid_partners .dvn-scroller").first
+    grid.scroll_into_view_if_needed()
+    grid.click(position={"x": 15, "y": 55})  # the mark of the first row
+    row = reader.page.locator("dl.row")
+    row.wait_for()
+    ((evidence,),) = own.served(
+        "select evidence from marts.portfolio_partners where importer_iso3 = 'JPN' "
+        "and mineral = 'Nickel' and category = 'ores' order by greatest(coalesce(actual_share, 0), "
+        "coalesce(recommended_share, model_share, 0)) desc, exporter_iso3 limit 1"
+    )
+    assert evidence in row.inner_text()
+    assert reader.errors() == []
+
+
+def test_a_category_without_trade_offers_those_with_some(own, reader):
+    reader.open("imports", importer="IND", mineral="Lithium", category="scrap")
+    reader.page.get_by_role("button", name="Show products").click()
+    reader.page.wait_for_url("**category=products**")
+    reader.settled()
+    assert "Lithium, products, imports of India (IND)" in reader.text()
+    assert reader.errors() == []
+
+
+@pytest.mark.parametrize("page", ["mineral", "ranking", "portfolio", "shocks", "partner"])
+def test_pages_that_name_suppliers_say_what_is_not_known_of_them(reader, page):
+    reader.open(page, importer="IND", mineral="Copper", category="ores")
+    assert "There is no register of sanctions or embargoes here" in reader.text()
 
 
 def test_downloads_equal_the_mart(own, reader):
@@ -419,6 +499,60 @@ def test_a_page_shows_every_row_of_its_mart(own, reader, page, choices, download
         sorted(value for value in expected if value is not None)
     )
     assert len(shown) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("page", "choices", "sql"),
+    [
+        (
+            "overview", {},
+            "select regexp_extract(rationale, 'index is [0-9.]+, as of [0-9.]+ equal suppliers') "
+            "from marts.contingency_priorities "
+            "inner join marts.portfolio_strategy using (importer_iso3, mineral, category) "
+            "where importer_iso3 = 'IND' and priority_rank = 1",
+        ),
+        (
+            "mineral", {"mineral": "Gallium"},
+            "select distinct event from marts.policy_events "
+            "where mineral = 'Gallium' and direction = 'restricts'",
+        ),
+        (
+            "mineral", {"mineral": "Germanium"},
+            "select instruments from marts.policy_options "
+            "where importer_iso3 = 'IND' and mineral = 'Germanium' and category = 'ores'",
+        ),
+        (
+            "ranking", {"mineral": "Lithium", "category": "products"},
+            "select 'First: ' || exporter_name || ' (' || exporter_iso3 || ')' "
+            "from marts.supplier_overview where importer_iso3 = 'IND' and mineral = 'Lithium' "
+            "and category = 'products' and headline_rank = 1",
+        ),
+        (
+            "world_supply", {"mineral": "Cobalt", "source": "world_mining_data", "year": "2024"},
+            "select top1_country || ' (' || top1_iso3 || ') has ' || round(100 * top1_share)::int "
+            "|| '%' from marts.world_production_concentration where mineral = 'Cobalt' "
+            "and source_dataset = 'world_mining_data' and year = 2024 and stage = 'mined'",
+        ),
+        (
+            "imports", {"mineral": "Nickel", "category": "ores", "measure": "unit_value"},
+            "select 'In ' || max(year) || ': ' from marts.trade_unit_values "
+            "where importer_iso3 = 'IND' and mineral = 'Nickel' and category = 'ores'",
+        ),
+        (
+            "agreements", {},
+            "select distinct name from marts.partner_agreements "
+            "where importer_iso3 = 'IND' and scope = 'minerals'",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_asked_first_is_said_in_words(own, reader, page, choices, sql):
+    reader.open(page, importer="IND", **choices)
+    expected = own.served(sql)
+    assert expected
+    main = reader.page.locator('[data-testid="stMain"]')
+    for (words,) in expected:
+        playwright.expect(main).to_contain_text(words, timeout=PATIENCE)
+    assert reader.errors() == []
 
 
 def test_a_signal_shows_whom_it_touches(own, reader):

@@ -1,4 +1,4 @@
-"""The live profile from end to end, from the ticks of its schedules to a published release: four
+"""The live profile from end to end, from the ticks of its schedules to a published release: six
 publishers and a webhook on the loopback interface.
 
 They serve the real rows of the bundle in their own formats (BACI's flows as UN Comtrade would
@@ -73,8 +73,10 @@ def test_from_the_ticks_of_the_schedules_to_one_published_release(live):
     assert {(line["job"], *line["runs"]) for line in sources} == {
         ("ingest_bilateral_trade", "succeeded"),
         ("ingest_production", "succeeded"),
+        ("ingest_mineral_summaries", "succeeded"),
         ("ingest_country_indicators", "succeeded"),
         ("ingest_country_geography", "succeeded"),
+        ("ingest_export_restrictions", "succeeded"),
     }
     assert (published["job"], published["runs"]) == ("rebuild", ["succeeded"])
     assert again["runs"] == []
@@ -89,7 +91,9 @@ def test_a_first_fetch_costs_what_the_handbook_says(live, publishers):
     assert len(publishers.comtrade.seen) == 1 + 2 * len(YEARS) + len(totals) + len(FAULTS)
     assert len(publishers.world_bank.seen) == 16 + 1  # and the groups of the geography
     assert len(publishers.world_mining_data.seen) == 2  # once to know the years
+    assert len(publishers.usgs.seen) == 1
     assert len(publishers.geodist.seen) == 1
+    assert len(publishers.oecd.seen) == 1
 
 
 def test_it_comes_to_the_panel_of_the_bundle(live, refreshed):
@@ -117,6 +121,8 @@ def test_the_release_says_whose_data_it_was_made_from(live):
         ("bilateral_trade", "UN Comtrade"),
         ("country_geography", "CEPII"),
         ("country_indicators", "World Bank"),
+        ("export_restrictions", "OECD"),
+        ("mineral_summaries", "USGS"),
         ("production", "Austrian Federal Ministry of Finance"),
     ]
 
@@ -127,6 +133,24 @@ def test_reports_are_not_reconciled_with_themselves(live):
         ((reported,),) = connection.execute("select count(*) from raw.reported_trade").fetchall()
     assert reported == 1612
     assert live.served("select count(*) from marts.trade_reconciliation") == [(0,)]
+
+
+def test_what_the_oecd_records_is_a_candidate_and_judges_nothing(live, refreshed):
+    rows = live.served(
+        "select actor_name, hs_code, mineral, category, measure_type, registered_event_ids "
+        "from marts.policy_event_candidates order by actor_iso3, hs_code, variation"
+    )
+    assert rows == [
+        ("Argentina", "811020", "Antimony", "scrap", "export_tax", None),
+        ("Argentina", "811020", "Antimony", "scrap", "export_tax", None),
+        ("Indonesia", "260400", "Nickel", "ores", "ban", "IDN-NICKEL-2014;IDN-NICKEL-2020"),
+        ("Indonesia", "760200", "", "", None, None),
+        (None, "260300", "Copper", "ores", "licence", None),
+    ]
+    severities = "select event_id, actor_iso3, mineral, category, severity from marts.policy_events"
+    assert live.served(f"{severities} order by all") == refreshed.served(
+        f"{severities} order by all"
+    )
 
 
 def test_a_backfill_is_used_and_asks_for_nothing_twice(live, publishers):
@@ -165,9 +189,10 @@ def test_with_one_source_down_the_others_are_ingested_and_an_alert_says_so(
     years = {seen.params["period"] for seen in publishers.comtrade.data_calls[n_calls:]}
     assert years == {"2021"}  # just what is new
     assert {line["job"] for line in monthly} == {
-        "ingest_production", "ingest_country_indicators", "ingest_country_geography",
+        "ingest_production", "ingest_mineral_summaries", "ingest_country_indicators",
+        "ingest_country_geography", "ingest_export_restrictions",
     }  # fmt: skip
-    assert [line["runs"] for line in monthly] == [["succeeded"]] * 3
+    assert [line["runs"] for line in monthly] == [["succeeded"]] * 5
     older = [f.name for f in (live.folder / "downloads" / "comtrade").glob("699-2021-*")]
     assert older == ["699-2021-H0-2"]  # the answers of the first checksum are gone
 
@@ -191,7 +216,8 @@ def test_the_age_of_a_source_that_fails_is_that_of_its_last_answer(live):
     """The failed request materialized nothing, and its check warns. The others answered twice; the
     rebuilds in between asked nobody."""
     assert {dataset: answers(live, dataset) for dataset in DATASETS} == {
-        "bilateral_trade": 2, "production": 1, "country_indicators": 2, "country_geography": 2,
+        "bilateral_trade": 2, "production": 1, "mineral_summaries": 2, "country_indicators": 2,
+        "country_geography": 2, "export_restrictions": 2,
     }  # fmt: skip
     with dg.DagsterInstance.from_config(str(live.folder / "dagster")) as instance:
         key = dg.AssetCheckKey(dg.AssetKey("source_production"), "is_up_to_date")

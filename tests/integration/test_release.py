@@ -10,6 +10,7 @@ import pytest
 
 from minerals.marts import published
 from minerals.names import MODELS
+from minerals.sources import DATASETS
 
 # Without rows when all is well, or without a UN Comtrade file.
 MAY_BE_EMPTY = {"unmapped_trade", "trade_quarantine", "trade_reconciliation"}
@@ -41,9 +42,7 @@ def test_manifest_names_inputs_and_hashes(refreshed):
     current = refreshed.release()
     manifest = json.loads((current / "manifest.json").read_text())
     assert manifest["release_id"] == refreshed.release_id()
-    assert {s["dataset"] for s in manifest["snapshots"]} == {
-        "bilateral_trade", "production", "country_indicators", "country_geography"
-    }  # fmt: skip
+    assert {s["dataset"] for s in manifest["snapshots"]} == set(DATASETS)
     assert manifest["settings"]["seed"] == refreshed.settings.seed
     assert {fit["category"] for fit in manifest["fits"]} == {"ores", "products", "scrap"}
     checks = manifest["checks"]
@@ -94,6 +93,34 @@ def test_ranks_are_whole_and_intervals_hold_them_apart(refreshed):
         "where rank_low > rank_high or top_k_probability not between 0 and 1"
     )
     assert odd == [(0,)]
+
+
+def test_variants_rank_the_candidates_of_the_forward_ranking_and_the_base_as_it_does(refreshed):
+    """Only what is estimated; every candidate once by each variant, ranks whole."""
+    by_variant = refreshed.served(
+        "select importer_iso3, category, variant, count(v.forward_rank), count(f.forward_rank), "
+        "count(*) filter (where v.forward_rank + v.rank_change_from_base <> f.forward_rank), "
+        "count(*) filter (where v.rank_low > v.rank_high "
+        "or v.top_k_probability not between 0 and 1) "
+        "from marts.ranking_forward_variants as v full join (from marts.ranking_forward "
+        "where coefficient_source = 'estimated') as f "
+        "using (importer_iso3, category, mineral, exporter_iso3) group by all order by all"
+    )
+    compared = refreshed.served(
+        "select importer_iso3, category, variant from marts.model_comparison "
+        "semi join (from marts.ppml_fit where is_publishable) using (importer_iso3, category) "
+        "where n_parameters is not null order by all"
+    )
+    assert [row[:3] for row in by_variant] == compared
+    assert len(compared) >= 12
+    for *_, n_ranked, n_candidates, n_moved_base, n_odd in by_variant:
+        assert (n_ranked, n_moved_base, n_odd) == (n_candidates, 0, 0)
+    gaps = refreshed.served(
+        "select count(*) from (select max(forward_rank) as m, count(*) as n, "
+        "count(distinct forward_rank) as d from marts.ranking_forward_variants "
+        "group by importer_iso3, category, mineral, variant) where m <> n or d <> n"
+    )
+    assert gaps == [(0,)]
 
 
 def test_alignment_follows_its_definition(refreshed):

@@ -73,8 +73,10 @@ def test_each_live_source_has_a_schedule_of_its_own_and_says_why(live):
     assert {name: s.cron_schedule for name, s in schedules.items()} == {
         "ask_for_bilateral_trade": "0 3 * * 1",
         "ask_for_production": "0 3 1 * *",
+        "ask_for_mineral_summaries": "0 3 1 * *",
         "ask_for_country_indicators": "0 3 1 * *",
         "ask_for_country_geography": "0 3 1 * *",
+        "ask_for_export_restrictions": "0 3 1 * *",
     }
     for dataset in DATASETS:
         schedule = schedules[f"ask_for_{dataset}"]
@@ -120,7 +122,7 @@ def test_a_week_has_one_tick_of_trade_and_a_month_one_of_the_others(live):
         )
         (request,) = schedule.evaluate_tick(ticks).run_requests
         counted[schedule.job_name] = request.run_key
-    assert len(counted) == 4
+    assert len(counted) == len(DATASETS)
 
 
 @pytest.mark.parametrize("profile", ["bundled", "live"])

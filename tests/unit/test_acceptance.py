@@ -241,7 +241,7 @@ def test_the_first_snapshot_and_one_of_another_layout_are_accepted(store):
 class Source:
     """A provider whose rows a test may change, or that fails; what happens `meanwhile`."""
 
-    source = SimpleNamespace(tables={}, provider="A publisher")
+    source, stand_in = SimpleNamespace(tables={}, provider="A publisher"), None
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, store: SnapshotStore) -> None:
         self.rows, self.store, self.error = trade(), store, ""

@@ -156,7 +156,7 @@ def complete(line: str, shell: str = "bash") -> list[str]:
         ("minerals shock --lose Chi", ["Chile", "China"]),
         ("minerals shock --lose china,jap", ["china,japan"]),
         ("minerals compare --importers CHN,JP", ["CHN,JPN"]),
-        ("minerals export ranking_f", ["ranking_forward"]),
+        ("minerals export ranking_f", ["ranking_forward", "ranking_forward_variants"]),
         ("minerals export trade_b", ["trade_balance"]),
         ("minerals export ranking_forward --category s", ["scrap"]),
         ("minerals list ", ["minerals", "countries", "marts"]),

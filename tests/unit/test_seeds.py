@@ -58,14 +58,14 @@ def test_damaged_seeds_are_told_all_at_once_with_file_row_and_byte(tmp_path):
     events = (seeds / "register_of_events.csv").read_text(encoding="utf-8").splitlines()
     events[1] += ",one,two"
     (seeds / "register_of_events.csv").write_text("\n".join(events), encoding="utf-8")
-    figures = (seeds / "usgs_figures.csv").read_text(encoding="utf-8").splitlines()
-    without = "\n".join(line.rpartition(",")[0] for line in figures)
-    (seeds / "usgs_figures.csv").write_text(without, encoding="utf-8")
+    tables = (seeds / "usgs_tables.csv").read_text(encoding="utf-8").splitlines()
+    tables[0] = tables[0].replace("counts", "what")
+    (seeds / "usgs_tables.csv").write_text("\n".join(tables), encoding="utf-8")
     with pytest.raises(SourceError) as caught:
         check_seeds(seeds)
     first, *lines = str(caught.value).splitlines()
     assert str(seeds) in first and len(lines) == 4
-    assert "usgs_figures.csv, row 1: column is_estimated is missing" in lines[3]
+    assert "usgs_tables.csv, row 1: column counts is missing" in lines[3]
     row, byte = next(
         (row, line.index(b"\xf4") + 1)
         for row, line in enumerate(countries.read_bytes().splitlines(), start=1)

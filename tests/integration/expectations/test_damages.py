@@ -120,6 +120,24 @@ def test_an_indicator_that_lags_two_years_passes(bench):
     assert bench.caught_by(Damage("two years late", INDICATORS, "", late)) == []
 
 
+@pytest.mark.parametrize("imputation", ["carried_forward", "region_median"])
+def test_the_panel_is_not_judged_on_years_that_dbt_carried_forward(bench, imputation):
+    """Two years of governance filled in fail, unless dbt says that the indicator lags."""
+    with copy_of(bench.settings.database) as connection:
+        for table, column, value in (
+            ("marts.import_panel", "is_imputed_wgi_average", "true"),
+            ("conformed.fct_country_covariates", "wgi_average_imputation", f"'{imputation}'"),
+        ):
+            late = f"if(year >= 2022, {value}, {column}) as {column}"
+            connection.execute(f"drop view {table}")
+            connection.execute(
+                f"create view {table} as select * replace ({late}) from warehouse.{table}"
+            )
+        rule = "regressors_are_observed"
+        reports = judged("import_panel", bench.given, connection, bench.previous, rule)
+        assert (rule in not_passed(reports)) == (imputation != "carried_forward")
+
+
 def test_every_rule_is_seen_to_fail(bench, caught):
     """A rule that no damage breaks says nothing, or misses a damage in the list."""
     failing = {gate.table: set() for gate in GATES}

@@ -56,6 +56,43 @@ def test_going_back_in_the_browser_changes_the_choice():
     assert page.selectbox[0].value == "plum"
 
 
+def losing():
+    from dashboard import filters
+
+    filters.choices("lose", "Lose", ["CHN", "RUS", "USA"], default=["CHN"], gives_way=True)
+
+
+def test_a_preset_gives_way_to_the_first_choice_and_a_choice_stays():
+    page = testing.AppTest.from_function(losing).run()
+    assert address_of(page) == {"lose": "CHN"}
+    page.multiselect[0].select("RUS").run()
+    assert page.multiselect[0].value == ["RUS"]
+    assert address_of(page) == {"lose": "RUS"}
+    page.multiselect[0].select("CHN").run()
+    assert address_of(page) == {"lose": "RUS,CHN"}
+
+    asked_for = testing.AppTest.from_function(losing)
+    asked_for.query_params["lose"] = "CHN"
+    asked_for.run()
+    asked_for.multiselect[0].select("RUS").run()
+    assert address_of(asked_for) == {"lose": "CHN,RUS"}
+
+
+def offering():
+    from dashboard import filters
+
+    if filters.choice("category", "Category", ["ores", "products", "scrap"]) == "ores":
+        filters.offer_categories(["scrap", "products"])
+
+
+def test_a_category_with_data_is_a_click_away():
+    page = testing.AppTest.from_function(offering).run()
+    assert [button.label for button in page.button] == ["Show products", "Show scrap"]
+    page.button[1].click().run()
+    assert page.selectbox[0].value == "scrap"
+    assert address_of(page) == {"category": "scrap"}
+
+
 def test_an_empty_choice_of_several_stays_empty():
     page = run(colours="")
     assert page.multiselect[0].value == []

@@ -57,6 +57,38 @@ def test_large_amounts_are_in_words(value, text):
 
 
 def test_headings_have_units():
-    assert words.heading("annual_qty_kg") == "Annual qty (t)"
-    assert words.heading("actual_share") == "Actual"
+    assert words.heading("exports_qty_kg") == "Exports quantity (t)"
+    assert words.heading("own_reserves_share") == "Own reserves"
     assert words.heading("unit_value_usd_per_kg") == "Unit value (USD/kg)"
+
+
+def test_names_are_shown_as_words():
+    assert words.heading("hs_code") == "HS code"
+    assert words.heading("is_in_force") == "In force"
+    assert words.heading("n_candidates") == "Number of candidates"
+    assert words.heading("has_minerals_agreement") == "Bilateral minerals agreement"
+    assert words.plain("in_force") == "in force"
+    assert words.plain("fdi_pct_gdp") == "FDI % of GDP"
+    frame = pd.DataFrame({"status": ["in_force", None], "event_id": ["chn_gallium", "x_y"]})
+    shown = words.readable(frame)
+    assert shown["status"][0] == "in force" and pd.isna(shown["status"][1])
+    assert list(shown["event_id"]) == ["chn_gallium", "x_y"]
+    assert (
+        words.plain("a_b in a sentence, MVA_GRAPHITE.PDF") == "a_b in a sentence, MVA_GRAPHITE.PDF"
+    )
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.12, "+12%"), (-0.5, "-50%"), (2.4, "3.4 times"), (1863.5, "other goods"),
+     (-0.995, "other goods"), (float("nan"), None)],
+)  # fmt: skip
+def test_a_unit_value_far_from_another_is_of_other_goods(share, text):
+    assert words.on_price(share) == text
+    shown = words.readable(pd.DataFrame({"premium_share": [share]}))
+    assert shown["premium_share"][0] == text or pd.isna(shown["premium_share"][0])
+
+
+def test_flags_and_years_are_written_as_people_write_them():
+    assert words.cell("is_in_force", True) == "yes"
+    assert words.cell("lpi_year", 2023.0) == "2023"

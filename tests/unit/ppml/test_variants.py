@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from minerals.names import REGRESSORS
+from minerals import marts
+from minerals.names import CATEGORIES, REGRESSORS
+from minerals.ppml.tables import estimation_tables
 from minerals.ppml.variants import ALL, BASE, VARIANTS, model_variants
 from minerals.settings import Choices
 
@@ -126,6 +128,71 @@ def test_the_deviance_of_a_year_is_that_of_a_fit_without_it(
         y = panel.loc[~seen, "products_qty_kg"]
         deviances.append(sm.families.Poisson().deviance(y, mu * y.sum() / mu.sum()) / len(y))
     assert products.loc[BASE, "deviance_left_out"] == pytest.approx(np.mean(deviances), rel=1e-6)
+
+
+def test_candidates_are_ranked_by_each_variant(
+    made: tuple[pd.DataFrame, pd.DataFrame], tables: dict[str, pd.DataFrame]
+) -> None:
+    """What is sold is exp(3 + 0.5 refined - distance of votes): 'all', which knows both, ranks by
+    that; the base fit, which knows neither, does not. Nothing is sold of ores."""
+    covariates = made[1]
+    ranked = tables["ranking_forward_variants"].set_index(["mineral", "exporter_iso3"])
+    comparison = tables["model_comparison"]
+    estimated = comparison.loc[comparison["n_parameters"].notna(), "variant"]
+    assert set(ranked["category"]) == {"products"}
+    assert ranked["variant"].value_counts().to_dict() == dict.fromkeys(estimated, 60 * 3)
+    by = dict(list(ranked.groupby("variant")))
+    truth = covariates.assign(score=covariates.eval("0.5 * ln_refined_qty - ideal_point_distance"))
+    score = truth.groupby(["mineral", "exporter_iso3"])["score"].mean()
+    best = score.groupby("mineral").rank(ascending=False)
+    assert (by[ALL]["forward_rank"] - best).abs().max() <= 3
+    assert (by[BASE]["forward_rank"] - best).abs().mean() > 10
+    assert (by[BASE]["rank_change_from_base"] == 0).all()
+    moved = by[BASE]["forward_rank"] - by[ALL]["forward_rank"]
+    pd.testing.assert_series_equal(by[ALL]["rank_change_from_base"], moved, check_names=False)
+    places = ranked["rank_high"] - ranked["rank_low"]
+    assert places.min() >= 0
+    assert places[ranked["variant"] == ALL].mean() < places[ranked["variant"] == BASE].mean() / 3
+    sums = ranked.groupby(["variant", "mineral"])["top_k_probability"].sum()
+    assert sums.to_numpy() == pytest.approx(CHOICES.top_k)
+
+
+def test_variants_of_a_model_that_is_not_publishable_rank_nobody(
+    made: tuple[pd.DataFrame, pd.DataFrame],
+) -> None:
+    """Of products 25 flows are left, too few to publish the fit; the variants are compared."""
+    panel, covariates = made
+    sold = panel.groupby("mineral")["products_qty_kg"].rank(ascending=False, method="first")
+    few = panel["products_qty_kg"].where((sold <= 25) & (panel["mineral"] == "Tin"), 0.0)
+    panel = panel.assign(products_qty_kg=few, **{f"{c}_estimated_qty_kg": 0.0 for c in CATEGORIES})
+    assert len(model_variants(panel, covariates, "IND", CHOICES)["ranking_forward_variants"])
+    printed = marts.empty("ppml_coefficients").rename(columns={"z_value": "t_value"})
+    tables, _ = estimation_tables(panel, ["IND"], CHOICES, printed, covariates)
+    assert (
+        "25 positive quantities"
+        in tables["ppml_fit"].set_index("category").loc["products", "reason"]
+    )
+    assert tables["model_comparison"]["n_parameters"].notna().any()
+    assert tables["ranking_forward_variants"].empty
+
+
+def test_a_variant_ranks_on_the_last_years_as_the_forward_ranking_does(
+    made: tuple[pd.DataFrame, pd.DataFrame], tables: dict[str, pd.DataFrame]
+) -> None:
+    """Votes turn round in the last year, which the fit hardly sees and the ranking sees alone."""
+    panel, covariates = made
+    last = covariates["year"] == 2022
+    turned = covariates["ideal_point_distance"].where(~last, -covariates["ideal_point_distance"])
+    covariates = covariates.assign(ideal_point_distance=turned)
+    panel = panel.assign(products_qty_kg=panel["products_qty_kg"].where(~last, 0.0))
+    choices = CHOICES.model_copy(update={"forward_years": 1})
+
+    def first(choices: Choices) -> pd.Series:
+        ranked = model_variants(panel, covariates, "IND", choices)["ranking_forward_variants"]
+        own = ranked[(ranked["variant"] == "alignment") & (ranked["mineral"] == "Copper")]
+        return own.set_index("exporter_iso3")["forward_rank"]
+
+    assert first(choices).corr(first(CHOICES)) < 0
 
 
 def test_a_panel_and_covariates_of_other_rows_are_refused(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from minerals.names import ALIGNMENTS
-from minerals.sourcing.alignment import align, alignment_by_year, effective_k
+from minerals.sourcing.alignment import align, alignment_by_year
 from minerals.sourcing.ranking import annual_ranking
 
 
@@ -22,11 +22,6 @@ def test_words() -> None:
         "aligned",
         "underutilized",  # no imports, so no actual rank
     ]
-
-
-def test_at_most_half_of_the_candidates_lead() -> None:
-    candidates = pd.Series([1, 2, 5, 18, 19, 20, 80])
-    assert effective_k(candidates, top_k=10).tolist() == [1, 1, 3, 9, 10, 10, 10]
 
 
 def test_share_at_stake_of_a_year(market: pd.DataFrame, copper_model: pd.DataFrame) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import Memory
 
 from minerals.settings import Choices
 from minerals.sourcing.backtest import METRICS, Foretold, foretell, judge, metrics, roll, skill
 from minerals.sourcing.world import Pairs, Trade, shares
-from minerals.sourcing.world_tables import Inputs, fit_world
+from minerals.sourcing.world_tables import Inputs, OfPast, fit_world, learn_ahead
 
 
 def of(score: list[float], before: list[float], later: list[float], k: int = 2, **changes):
@@ -144,10 +147,10 @@ def test_shares_sum_to_one_over_candidates(flows: pd.DataFrame, pairs: Pairs) ->
 def test_rows_of_a_model_and_their_skill(flows: pd.DataFrame, pairs: Pairs) -> None:
     trade = trade_of(flows)
     found = [foretold for foretold, _ in roll(trade, pairs, 2019)]
-    rows = [
-        judge(f, trade.mean_annual(f.window.last + 1, f.window.last + 3), ["C07"], 10)
-        for f in found
-    ]
+    rows = []
+    for origin, by_model in ((f.window.last, f.shares) for f in found):
+        later = trade.mean_annual(origin + 1, origin + 3)
+        rows.append(judge(trade, origin, by_model, later, ["C07"], 10))
     backtest = pd.concat(rows, ignore_index=True)
     assert set(backtest["model"]) == {"world", "expected", "persistence"}
     assert sorted(set(backtest["origin_year"])) == [2013, 2016]
@@ -165,11 +168,10 @@ def test_a_model_that_says_nothing_of_an_importer_has_no_row(
     flows: pd.DataFrame, pairs: Pairs
 ) -> None:
     trade = trade_of(flows)
-    found, learnt = next(iter(roll(trade, pairs, 2019)))
+    found, _ = next(iter(roll(trade, pairs, 2019)))
     half = shares(found.window.bought)
     half[:, 1:] = np.nan
-    told = Foretold(found.window, learnt, found.components, {"estimated": half})
-    rows = judge(told, trade.mean_annual(2014, 2016), [], 10)
+    rows = judge(trade, 2013, {"estimated": half}, trade.mean_annual(2014, 2016), [], 10)
     assert set(rows["importer_iso3"]) == {"C00"}
 
 
@@ -181,7 +183,7 @@ def test_a_category_without_a_world_model_says_why(
     panel = pd.DataFrame({"year": [2018, 2019]})
 
     def why(of: pd.DataFrame) -> str:
-        inputs = Inputs(of, pair_frame, nothing, nothing, panel, nothing)
+        inputs = Inputs(OfPast(of, pair_frame, nothing, None), nothing, panel, nothing)
         world = fit_world(inputs, ["C00"], Choices())
         assert not world.models and world.backtest.empty and world.skill.empty
         assert world.served(panel, ["C00"], Choices()).forward.empty
@@ -192,3 +194,17 @@ def test_a_category_without_a_world_model_says_why(
     )
     assert "one country buys or sells all" in why(flows[flows["exporter_iso3"] == "C00"])
     assert "too few years" in why(flows[flows["year"] >= 2015])
+
+
+def test_what_was_learnt_ahead_is_not_learnt_again(
+    flows: pd.DataFrame, pair_frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    nothing = pd.DataFrame(columns=["country_iso3", "mineral", "year", "production_kg"])
+    past, memory = OfPast(flows, pair_frame, nothing, None), Memory(tmp_path, verbose=0)
+    learn_ahead(past, 2019, ["C07"], Choices(), memory)
+    (learnt,) = memory.store_backend.get_items()
+    panel, published = pd.DataFrame({"year": [2018, 2019]}), pd.DataFrame(columns=["category"])
+    measures = dict.fromkeys(["gdp_ppp_2021_usd", "population", "is_landlocked"], 1.0)
+    covariates = pd.DataFrame([{"country_iso3": "C07", **measures}])
+    fit_world(Inputs(past, covariates, panel, published), ["C07"], Choices(), memory)
+    assert [item.path for item in memory.store_backend.get_items()] == [learnt.path]

@@ -256,6 +256,26 @@ def test_strategies(change, annual, expected, words) -> None:
     assert words in table["rationale"].iloc[0]
 
 
+@pytest.mark.parametrize(
+    ("annual", "is_concentrated", "told"),
+    [
+        # BRA can sell no more than 2%, and the model expects more of AUS than of CHL
+        ((80, 0, 120), True, "of AUS: 40% today, 70% recommended, 50% by the model; others at "
+         "their capacity: 1."),
+        ((80, 0, 120), False, ""),
+        ((200, 0, 0), True, ""),
+    ],
+)  # fmt: skip
+def test_a_leader_whose_share_does_not_fall_is_told(annual, is_concentrated, told) -> None:
+    roomy = ceilings(*annual).assign(capacity_qty_kg=[400.0, 4.0, 400.0])
+    result = recommend(rated(roomy), Weights(0.0, 0.0, 0.9))
+    concentration = measured(top1_exporter_iso3="AUS", is_concentrated=is_concentrated)
+    frame = partners(result.suppliers, concentration)
+    (rationale,) = strategies(frame, result.optimization, concentration)["rationale"]
+    assert ("It does not lower the share" in rationale) == bool(told)
+    assert told in rationale
+
+
 def test_share_at_stake_over_the_window() -> None:
     result = recommended((0.0, 50.0, 150.0))
     frame = partners(result.suppliers, measured())

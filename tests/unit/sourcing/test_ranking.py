@@ -16,11 +16,7 @@ from minerals.characteristics import average_characteristics
 from minerals.settings import Choices
 from minerals.sourcing import ranking
 from minerals.sourcing.persistence import persistence
-from minerals.sourcing.ranking import (
-    coefficient_sets,
-    krinsky_robb,
-    linear_predictor,
-)
+from minerals.sourcing.ranking import coefficient_sets, linear_predictor
 
 Build = Callable[..., pd.DataFrame]
 
@@ -296,16 +292,6 @@ def test_an_estimated_model_without_a_covariance_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="no covariance of IND, ores, estimated"):
         forward_ranking(market, copper_model, covariance.iloc[:0])
-
-
-def test_draws_have_the_given_mean_and_covariance() -> None:
-    mean = np.array([1.0, -2.0, 0.5])
-    cov = np.array([[4.0, 1.2, 0.0], [1.2, 1.0, 0.0], [0.0, 0.0, 0.0]])
-    draws = krinsky_robb(mean, cov, draws=200_000, seed=0)
-    np.testing.assert_allclose(draws.mean(axis=0), mean, atol=0.02)
-    np.testing.assert_allclose(np.cov(draws.T), cov, atol=0.04)
-    assert (draws[:, 2] == 0.5).all()
-    np.testing.assert_array_equal(draws, krinsky_robb(mean, cov, draws=200_000, seed=0))
 
 
 def test_characteristics_are_averaged_in_their_own_unit() -> None:

@@ -11,14 +11,21 @@ from minerals.ppml.gravity import Gravity
 from minerals.sourcing.backtest import roll
 from minerals.sourcing.supply import CHARACTERISTICS, Supply
 from minerals.sourcing.world import REGRESSORS, TEST_YEARS, Pairs, Trade
-from minerals.sourcing.world_variants import Added, Dyads, dyad_rows, second_stage_rows, try_dyads
+from minerals.sourcing.world_variants import (
+    Added,
+    Dyads,
+    Ties,
+    dyad_rows,
+    second_stage_rows,
+    try_dyads,
+)
 
 COUNTRIES = [f"C{n:02d}" for n in range(36)]
 MINERALS = ("Copper", "Tin", "Zinc")
 YEARS = range(2005, 2020)
 
 
-def added(**changes: pd.DataFrame) -> Added:
+def of_pairs(**changes: pd.DataFrame) -> Ties:
     rng = np.random.default_rng(3)
     frames = {
         "votes": pd.DataFrame(
@@ -36,6 +43,13 @@ def added(**changes: pd.DataFrame) -> Added:
             [(name, c) for name in ("CLUB", "WHEEL", "LATE", "ENDED") for c in COUNTRIES[:3]],
             columns=["agreement_id", "country_iso3"],
         ),
+    }  # fmt: skip
+    return Ties(**(frames | changes))
+
+
+def added(**changes: pd.DataFrame) -> Added:
+    rng = np.random.default_rng(3)
+    frames = {
         "attributes": pd.DataFrame({"country_iso3": COUNTRIES}).assign(
             logistics_performance_index=rng.uniform(1, 5, 36),
             wgi_political_stability=rng.normal(size=36),
@@ -51,24 +65,26 @@ def added(**changes: pd.DataFrame) -> Added:
 
 
 def test_an_agreement_binds_its_parties_from_its_date_and_a_hub_with_each() -> None:
-    found = added().of_pairs(COUNTRIES, 2014, 2018)["agreements"]
+    found = of_pairs().of_pairs(COUNTRIES, 2014, 2018)["agreements"]
     assert found[0, 1] == found[1, 0] == 2  # the club and the wheel
     assert found[1, 2] == 1  # both are rims of the wheel
     assert found[0, 3] == 0
-    later = added().of_pairs(COUNTRIES, 2015, 2019)["agreements"]
+    later = of_pairs().of_pairs(COUNTRIES, 2015, 2019)["agreements"]
     assert (later[0, 1], later[1, 2]) == (3, 2)
 
 
 def test_windows_of_few_votes_have_no_variants() -> None:
-    assert added().of_pairs(COUNTRIES, 2009, 2013) == {}
-    assert set(added().of_pairs(COUNTRIES, 2010, 2014)) == {"alignment", "agreements"}
+    assert of_pairs().of_pairs(COUNTRIES, 2009, 2013) == {}
+    assert set(of_pairs().of_pairs(COUNTRIES, 2010, 2014)) == {"alignment", "agreements"}
 
 
 @pytest.fixture(scope="module")
 def tried() -> list[Dyads]:
     """Trade falls by e^-1 for each point that two countries vote apart, and knows no agreement."""
     rng = np.random.default_rng(7)
-    votes = added().votes.drop_duplicates("country_iso3").set_index("country_iso3")["ideal_point"]
+    votes = (
+        of_pairs().votes.drop_duplicates("country_iso3").set_index("country_iso3")["ideal_point"]
+    )
     point = votes.loc[COUNTRIES].to_numpy()
     km = np.exp(rng.normal(7, 0.8, (36, 36)))
     eta = -np.log(km) - np.abs(point[:, None] - point)
@@ -97,7 +113,7 @@ def tried() -> list[Dyads]:
     for foretold, _ in roll(trade, pairs, YEARS[-1]):
         origin = foretold.window.last
         later = trade.mean_annual(origin + 1, origin + TEST_YEARS)
-        if made := try_dyads(foretold, pairs, added(), later, 10):
+        if made := try_dyads(foretold, pairs, of_pairs(), later, 10):
             found.append(made)
     return found
 

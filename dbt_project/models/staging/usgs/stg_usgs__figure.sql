@@ -1,6 +1,6 @@
 with figures as (
 
-    select * from {{ ref('usgs_figures') }}
+    select * from {{ source('raw', 'mineral_summaries') }}
 
 ),
 
@@ -20,7 +20,7 @@ renamed as (
         coalesce(tables.form, '') as form,
         tables.stage,
         figures.country as country_name,
-        figures.year,
+        cast(figures.year as bigint) as year,
 
         -- measures: a dash is zero; a letter or a blank is no figure
         case
@@ -32,7 +32,7 @@ renamed as (
 
         -- how it is printed
         figures.as_printed,
-        figures.is_estimated,
+        cast(figures.is_estimated as boolean) as is_estimated,
         tables.counts
     from figures
     inner join tables on figures.table_id = tables.table_id

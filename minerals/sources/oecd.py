@@ -1,0 +1,168 @@
+"""OECD Inventory of Export Restrictions: measures on raw materials, by country and HS 2007 code.
+
+The OECD's SDMX service needs no key. Its answer is SDMX-CSV, one row per measure and fact about it
+(`POLICY_DESCRIPTION`); here a measure is one row. `registers/oecd_columns.csv` says which column,
+fact and kind of measure is which: an operator changes it there when the OECD renames one. The
+Inventory is made once a year for a year that has ended; the newest year is taken.
+
+Its rows are candidates for the register of events and judge nothing. So a refresh goes on without
+them: where they cannot be had, and in the bundled profile, there are none.
+"""
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache, partial
+from importlib.resources import files
+
+from minerals.errors import PermanentSourceError, SourceError
+from minerals.settings import Settings
+from minerals.sources import seeds
+from minerals.sources.downloads import Downloads
+from minerals.sources.http import Client, RetryPolicy
+from minerals.sources.provider import Fetched, Provider
+from minerals.sources.tables import sources
+
+SOURCE, DATASET = "oecd", "export_restrictions"
+YEARS_BACK = 3  # the Inventory of a year comes in the second year after it
+_NAME = "OECD Inventory of Export Restrictions"
+_SAMPLE = 5
+_DAY = re.compile(r"(\d{2})/(\d{2})/(\d{4})")
+_NOTHING = frozenset({"", "n", "na", "nd"})
+
+
+@cache
+def register(kind: str) -> Mapping[str, str]:
+    """{our name: the OECD's} of `column`, `field`, `measure` or `none`."""
+    text = files("minerals.sources").joinpath("registers/oecd_columns.csv")
+    with text.open(encoding="utf-8") as lines:
+        return {r["ours"]: r["theirs"] for r in csv.DictReader(lines) if r["kind"] == kind}
+
+
+def read_measures(content: bytes, where: str) -> list[dict[str, object]]:
+    """The measures of the newest year, one row each.
+
+    Raises SourceError when a column is missing, a row is cut short, or a commodity has no HS code.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{where} is not UTF-8 text: {error}. Nothing of it is used.") from error
+    reader, columns = csv.reader(text.splitlines(keepends=True)), register("column")
+    header = next(reader, [])
+    if missing := [theirs for theirs in columns.values() if theirs not in header]:
+        raise SourceError(
+            f"{where}, row 1: no column {', '.join(missing)}; there are: "
+            f"{', '.join(header)[:300] or 'none'}. If the OECD renamed one, correct "
+            "minerals/sources/registers/oecd_columns.csv. Nothing of it is used."
+        )
+    at = {ours: header.index(theirs) for ours, theirs in columns.items()}
+    facts: dict[tuple[str, ...], dict[str, str]] = {}
+    for cells in reader:
+        if cells and len(cells) != len(header):
+            raise SourceError(
+                f"{where}, row {reader.line_num}: {len(cells)} values, where the header has "
+                f"{len(header)}: the answer is cut short or damaged. Nothing of it is used."
+            )
+        row = {ours: cells[place].strip() for ours, place in at.items()}
+        if row["policy_type"] in register("none").values():
+            continue
+        names = ("year", "actor", "commodity", "policy_type", "variation", "policy_label")
+        facts.setdefault(tuple(row[name] for name in names), {})[row["field"]] = row["fact"]
+    newest = max((key[0] for key in facts), default="")
+    return [_measure(key, said, where) for key, said in sorted(facts.items()) if key[0] == newest]
+
+
+def _measure(key: Sequence[str], said: Mapping[str, str], where: str) -> dict[str, object]:
+    year, actor, commodity, policy_type, variation, label = key
+    code = re.search(r"\d{6}$", commodity)
+    if not code or not re.fullmatch(r"\d{4}", year):
+        raise SourceError(
+            f"{where}: commodity {commodity!r} in {year!r} has no six-digit HS code, or no year. "
+            "Nothing of it is used."
+        )
+    facts = {ours: _said(said.get(theirs, "")) for ours, theirs in register("field").items()}
+    measures = {theirs: ours for ours, theirs in register("measure").items()}
+    return {
+        "actor_code": actor,
+        "hs_code": code.group(),
+        "policy_type": policy_type,
+        "variation": variation,
+        "year": int(year),
+        "policy_label": label,
+        "measure_type": measures.get(policy_type),
+        **facts,
+        "introduced": _day(facts["introduced"]),
+        "ends": _day(facts["ends"]),
+    }
+
+
+def _said(text: str) -> str | None:
+    text = text.strip().rstrip(";").strip()
+    return None if text.lower() in _NOTHING else text
+
+
+def _day(text: str | None) -> str | None:
+    found = _DAY.fullmatch(text or "")
+    return "-".join(reversed(found.groups())) if found else None
+
+
+def unknown_countries(measures: Sequence[Mapping[str, object]], settings: Settings) -> list[str]:
+    """A sentence on the countries that `countries.csv` does not know, if there are any."""
+    known = seeds.iso3_codes(settings.seeds_dir)
+    rows = [str(m["actor_code"]) for m in measures if m["actor_code"] not in known]
+    if not (names := sorted(set(rows))):
+        return []
+    more = f" and {len(names) - _SAMPLE} more" if len(names) > _SAMPLE else ""
+    return [
+        f"{len(rows):,} measures are of {len(names)} codes that countries.csv does not know: "
+        f"{', '.join(names[:_SAMPLE])}{more}."
+    ]
+
+
+def restrictions_provider(settings: Settings, policy: RetryPolicy | None = None) -> Provider:
+    """The measures of the newest year; none where MINERALS_OECD_DATAFLOW is empty."""
+    if not settings.oecd_dataflow:
+        return no_restrictions_provider()
+    fetch = partial(_fetch, settings, policy or RetryPolicy(read_timeout=300.0))
+    note = f"The {_NAME} could not be had, so there are no candidates of it."
+    return Provider(sources()[SOURCE], fetch, _NAME, stand_in=partial(_nothing, [note]))
+
+
+def no_restrictions_provider() -> Provider:
+    """No measure: nobody is asked."""
+    return Provider(sources()[SOURCE], _nothing, _NAME)
+
+
+def _nothing(notes: Sequence[str] = ()) -> Fetched:
+    table = sources()[SOURCE].tables[DATASET]
+    return Fetched.from_files([], lambda: {DATASET: table.read([], _NAME)}, notes)
+
+
+def _fetch(settings: Settings, policy: RetryPolicy) -> Fetched:
+    downloads = Downloads(settings.downloads_dir / SOURCE)
+    client = Client(settings.oecd_url, _NAME, policy)
+    this_year = datetime.now(UTC).year
+    for year in range(this_year - 1, this_year - 1 - YEARS_BACK, -1):
+        name = f"{DATASET}-{year}.csv"
+        params = {
+            "startPeriod": str(year),
+            "endPeriod": str(year),
+            "dimensionAtObservation": "AllDimensions",
+            "format": "csvfilewithlabels",
+        }
+        path = f"data/{settings.oecd_dataflow.replace('/', ',')}/all"
+        try:
+            answer = downloads.fetch(client, name, path, params, expected="csv")
+        except PermanentSourceError:  # the service answers 404 where there is no record
+            if year == this_year - YEARS_BACK:
+                raise
+            continue
+        measures = read_measures(downloads.read(answer), name)
+        if measures:
+            break
+    notes = unknown_countries(measures, settings)
+    table = sources()[SOURCE].tables[DATASET]
+    originals = [(answer, downloads.path(name))]
+    return Fetched.from_files(originals, lambda: {DATASET: table.read(measures, name)}, notes)
