@@ -43,7 +43,8 @@ def register(kind: str) -> Mapping[str, str]:
 def read_measures(content: bytes, where: str) -> list[dict[str, object]]:
     """The measures of the newest year, one row each.
 
-    Raises SourceError when a column is missing, a row is cut short, or a commodity has no HS code.
+    A commodity without a six-digit code keeps the OECD's own. Raises SourceError when a column is
+    missing, a row is cut short, or a measure has no year.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -77,16 +78,16 @@ def read_measures(content: bytes, where: str) -> list[dict[str, object]]:
 def _measure(key: Sequence[str], said: Mapping[str, str], where: str) -> dict[str, object]:
     year, actor, commodity, policy_type, variation, label = key
     code = re.search(r"\d{6}$", commodity)
-    if not code or not re.fullmatch(r"\d{4}", year):
+    if not re.fullmatch(r"\d{4}", year):
         raise SourceError(
-            f"{where}: commodity {commodity!r} in {year!r} has no six-digit HS code, or no year. "
+            f"{where}: a measure of {actor} on {commodity} has {year!r} where a year is expected. "
             "Nothing of it is used."
         )
     facts = {ours: _said(said.get(theirs, "")) for ours, theirs in register("field").items()}
     measures = {theirs: ours for ours, theirs in register("measure").items()}
     return {
         "actor_code": actor,
-        "hs_code": code.group(),
+        "hs_code": code.group() if code else commodity,
         "policy_type": policy_type,
         "variation": variation,
         "year": int(year),
@@ -108,16 +109,24 @@ def _day(text: str | None) -> str | None:
     return "-".join(reversed(found.groups())) if found else None
 
 
-def unknown_countries(measures: Sequence[Mapping[str, object]], settings: Settings) -> list[str]:
-    """A sentence on the countries that `countries.csv` does not know, if there are any."""
+def unknown_codes(measures: Sequence[Mapping[str, object]], settings: Settings) -> list[str]:
+    """A sentence on the countries that `countries.csv` does not know, and one on the commodities
+    without an HS code, if there are any."""
     known = seeds.iso3_codes(settings.seeds_dir)
-    rows = [str(m["actor_code"]) for m in measures if m["actor_code"] not in known]
+    actors = [str(m["actor_code"]) for m in measures if m["actor_code"] not in known]
+    goods = [code for m in measures if not re.fullmatch(r"\d{6}", code := str(m["hs_code"]))]
+    return [
+        *_counted(actors, "codes that countries.csv does not know"),
+        *_counted(goods, "commodities without a six-digit HS code"),
+    ]
+
+
+def _counted(rows: Sequence[str], what: str) -> list[str]:
     if not (names := sorted(set(rows))):
         return []
     more = f" and {len(names) - _SAMPLE} more" if len(names) > _SAMPLE else ""
     return [
-        f"{len(rows):,} measures are of {len(names)} codes that countries.csv does not know: "
-        f"{', '.join(names[:_SAMPLE])}{more}."
+        f"{len(rows):,} measures are of {len(names)} {what}: {', '.join(names[:_SAMPLE])}{more}."
     ]
 
 
@@ -162,7 +171,7 @@ def _fetch(settings: Settings, policy: RetryPolicy) -> Fetched:
         measures = read_measures(downloads.read(answer), name)
         if measures:
             break
-    notes = unknown_countries(measures, settings)
+    notes = unknown_codes(measures, settings)
     table = sources()[SOURCE].tables[DATASET]
     originals = [(answer, downloads.path(name))]
     return Fetched.from_files(originals, lambda: {DATASET: table.read(measures, name)}, notes)

@@ -98,7 +98,10 @@ def changed(**columns: str) -> bytes:
         (changed(POLICY_DESCRIPTION="POLICY_FACT"),
          ["row 1: no column POLICY_DESCRIPTION", "oecd_columns.csv"]),
         (restrictions(LAST)[:-12], ["values, where the header has", "cut short"]),
-        (changed(HS07_811020="antimony"), ["commodity 'antimony'", "no six-digit HS code"]),
+        (
+            restrictions(LAST).replace(f",{LAST},".encode(), b",soon,"),
+            ["a measure of ARG on HS07_811020 has 'soon' where a year is expected"],
+        ),
         (b"\xff\xfe", ["not UTF-8"]),
     ],
 )  # fmt: skip
@@ -107,6 +110,18 @@ def test_another_layout_is_refused_by_name(content, words):
         oecd.read_measures(content, "the answer")
     for word in ["the answer", "Nothing of it is used", *words]:
         assert word in str(caught.value)
+
+
+def test_a_commodity_without_an_hs_code_is_kept_counted_and_named(server, asked, store):
+    content = restrictions(LAST).replace(b"HS07_811020", b"antimony")
+    server.years[str(LAST)] = content
+    snapshot, _ = asked.ingest(store)
+    assert sorted(row["hs_code"] for row in rows(snapshot)) == [
+        "260300", "260400", "760200", "antimony", "antimony"
+    ]  # fmt: skip
+    assert snapshot.notes[1:] == (
+        "2 measures are of 1 commodities without a six-digit HS code: antimony.",
+    )
 
 
 def test_it_never_stops_a_refresh(server, settings, asked, store):
