@@ -147,10 +147,11 @@ def test_what_the_oecd_records_is_a_candidate_and_judges_nothing(live, refreshed
         ("Indonesia", "760200", "", "", None, None),
         (None, "260300", "Copper", "ores", "licence", None),
     ]
-    severities = "select event_id, actor_iso3, mineral, category, severity from marts.policy_events"
-    assert live.served(f"{severities} order by all") == refreshed.served(
-        f"{severities} order by all"
-    )
+    acts = """
+        select event_id, actor_iso3, mineral, category, severity from marts.policy_events
+        where measure_type <> 'quota' order by all
+    """  # a quota is set against the output of a year that the live window may lack
+    assert live.served(acts) == refreshed.served(acts)
 
 
 def test_a_backfill_is_used_and_asks_for_nothing_twice(live, publishers):
