@@ -22,12 +22,12 @@ import duckdb
 
 from benchmarks.refresh import PeakMemory
 from minerals.settings import Settings
-from minerals.sources import DATASETS
 from minerals.sources.snapshots import SnapshotStore
 from orchestration.resources import dbt_variables, warehouse_of
 from orchestration.spark import spark_running
 
 DBT = str(Path(sys.executable).with_name("dbt"))
+READ = ("bilateral_trade", "production", "country_indicators", "country_geography")
 REPORTED = ["refYear", "reporterCode", "flowCode", "partnerCode", "partner2Code", "netWgt",
             "classificationCode", "cmdCode", "customsCode", "motCode", "primaryValue"]  # fmt: skip
 
@@ -58,7 +58,7 @@ def measured(folder: Path, engine: str, trade: Path) -> str:
     store = SnapshotStore(given.raw_dir)
     with spark_running(settings):
         warehouse = warehouse_of(settings)
-        for dataset in DATASETS:
+        for dataset in READ:
             warehouse.load_snapshot(store.current(dataset))
         warehouse.load_file("bilateral_trade", trade, "multiplied")
         warehouse.load_nothing("reported_trade", REPORTED)

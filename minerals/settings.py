@@ -598,6 +598,12 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def spark_address() -> tuple[str, int]:
+    """Host and port of the Spark that `environment` names to this process (SPARK_REMOTE)."""
+    host, _, port = os.environ["SPARK_REMOTE"].removeprefix("sc://").split("/")[0].partition(":")
+    return host, int(port or 15002)
+
+
 def spark_server_environment(home: Path, token: str) -> dict[str, str]:
     """The environment of a Spark Connect server from this folder: its workers are this Python, its
     clients show the token, and it is no client itself."""

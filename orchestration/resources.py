@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -192,6 +192,10 @@ class Warehouse(dg.ConfigurableResource):
             connection.execute("create schema if not exists marts")
             _save_parts(connection, parts)
 
+    def watching(self, process: subprocess.Popen[bytes]) -> AbstractContextManager[None]:
+        """What looks after dbt while it runs; with DuckDB nothing need."""
+        return nullcontext()
+
     def sample(self, sql: str, n_rows: int) -> list[dict[str, Any]]:
         """The first rows of a query that dbt compiled."""
         with self.reader() as connection:
@@ -232,8 +236,16 @@ class SparkWarehouse(Warehouse):
         spark.session().sql("create schema if not exists raw")
         spark.session().sql(f"create or replace view raw.{name} as select {query}")
 
+    def watching(self, process: subprocess.Popen[bytes]) -> AbstractContextManager[None]:
+        return spark.watching(process)
+
     def sample(self, sql: str, n_rows: int) -> list[dict[str, Any]]:
-        return [row.asDict() for row in spark.session().sql(sql).limit(n_rows).collect()]
+        from pyspark.errors import PySparkException
+
+        try:
+            return [row.asDict() for row in spark.session().sql(sql).limit(n_rows).collect()]
+        except PySparkException:  # Spark is gone, which is told elsewhere
+            return []
 
     def growth(self) -> int:
         return size_of(Path(self.tables))

@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from uuid import uuid4
 import pandas as pd
 
 from minerals.errors import WarehouseError
-from minerals.settings import Settings, environment, spark_server_environment
+from minerals.settings import Settings, environment, spark_address, spark_server_environment
 from orchestration.dbt_server import give_up_soon
 
 START_SECONDS = 180.0
@@ -163,14 +164,47 @@ def _cause(log: str) -> str:
 
 def _require_answer(address: str) -> None:
     """Raise WarehouseError when no Connect server answers at this address."""
-    host, _, port = address.removeprefix("sc://").split("/")[0].partition(":")
+    with environment({"SPARK_REMOTE": address}):
+        host, port = spark_address()
     try:
-        socket.create_connection((host, int(port or 15002)), timeout=10).close()
+        socket.create_connection((host, port), timeout=10).close()
     except OSError as error:
         raise WarehouseError(
-            f"MINERALS_SPARK_REMOTE=sc://{host}:{port or 15002}: no Spark Connect server answers "
-            f"there ({error}). Start it, or unset the variable to start one on this machine."
+            f"MINERALS_SPARK_REMOTE=sc://{host}:{port}: no Spark Connect server answers there "
+            f"({error}). Start it, or unset the variable to start one on this machine."
         ) from error
+
+
+@contextmanager
+def watching(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End a process that works with Spark as soon as Spark is gone: it would ask again for each of
+    its queries. Raises WarehouseError then."""
+    address, is_over, is_lost = spark_address(), threading.Event(), threading.Event()
+
+    def watch() -> None:
+        refusals = 0
+        while refusals < 3 and not is_over.wait(1):
+            try:
+                socket.create_connection(address, timeout=10).close()
+                refusals = 0
+            except OSError:
+                refusals += 1
+        if refusals == 3:
+            is_lost.set()
+            process.terminate()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watcher.join()
+        if is_lost.is_set():
+            raise WarehouseError(
+                f"Spark at {address[0]}:{address[1]} ended while dbt worked with it: its own log "
+                "says why (logs/spark.log). Run it again."
+            )
 
 
 def session() -> Any:

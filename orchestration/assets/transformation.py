@@ -78,7 +78,8 @@ def layer_assets(
             with one_sentence(), warehouse.writing():
                 invocation = dbt.cli(arguments, context=context, target_path=target)
                 try:
-                    events.extend(invocation.stream())
+                    with warehouse.watching(invocation.process):
+                        events.extend(invocation.stream())
                 finally:  # never leave a dbt process behind: it would hold the warehouse
                     if invocation.process.poll() is None:
                         invocation.process.terminate()
