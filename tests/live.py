@@ -203,8 +203,8 @@ def data_release(edition: str = "usgs_mcs_2026") -> bytes:
     return made.getvalue().encode("cp1252")
 
 
-def restrictions(year: int) -> bytes:
-    """Five measures and a country without one, as the OECD's SDMX-CSV: a row per fact."""
+def restrictions(year: int, third: str = "ZMB") -> bytes:
+    """Five measures, and a country without one, as the OECD's SDMX-CSV: a row per fact."""
     facts = [
         ("IDN", "260400", "M4", "Export prohibition", "1",
          {"DATI": "01/01/2020", "END": "nd", "NOD": "Regulation 11 of 2019;",
@@ -213,7 +213,7 @@ def restrictions(year: int) -> bytes:
          {"DATI": "30/12/2020", "VAL": "4,5", "VAL_UNIT": "%", "VAL_CONDITION": "Tax1"}),
         ("ARG", "811020", "M1", "Export tax", "2", {"DATI": "30/12/2020", "VAL": "12"}),
         ("IDN", "760200", "M12", "Domestic market obligation", "1", {"DATI": "01/01/2022"}),
-        ("XYZ", "260300", "M6", "Licensing requirement", "1", {"DATI": "01/01/2021"}),
+        (third, "260300", "M6", "Licensing requirement", "1", {"DATI": "01/01/2021"}),
         ("CHL", "260300", "NO_RESTRICTION", "No restriction", "1", {"DATI": "nd"}),
     ]  # fmt: skip
     made = io.StringIO()

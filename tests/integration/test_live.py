@@ -145,7 +145,7 @@ def test_what_the_oecd_records_is_a_candidate_and_judges_nothing(live, refreshed
         ("Argentina", "811020", "Antimony", "scrap", "export_tax", None),
         ("Indonesia", "260400", "Nickel", "ores", "ban", "IDN-NICKEL-2014;IDN-NICKEL-2020"),
         ("Indonesia", "760200", "", "", None, None),
-        (None, "260300", "Copper", "ores", "licence", None),
+        ("Zambia", "260300", "Copper", "ores", "licence", None),
     ]
     acts = """
         select event_id, actor_iso3, mineral, category, severity from marts.policy_events
