@@ -1,6 +1,7 @@
 """Apache Spark as the engine, beside the shared warehouse that DuckDB made: `make test-spark`."""
 
 import shutil
+import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,6 +33,13 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if missing and HERE in item.path.parents:
             item.add_marker(pytest.mark.skip(reason="; ".join(missing)))
+
+
+def children(pid: int, words: str) -> list[int]:
+    """The processes that this one started, with these words in their command line."""
+    command = ["ps", "-o", "pid=,args=", "--ppid", str(pid)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return [int(line.split()[0]) for line in listed.splitlines() if words in line]
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,9 @@ from contextlib import suppress
 
 import pytest
 
-from orchestration.spark import grouped_map, spark_running
+from orchestration.spark import SERVER, grouped_map, spark_running
 from tests.integration.conftest import warehouse_in
+from tests.spark.conftest import children
 
 
 @pytest.fixture
@@ -61,14 +62,12 @@ def test_a_killed_executor_costs_time_and_no_result(empty):
     cluster = empty.settings.model_copy(update={"spark_master": "local-cluster[2,1,1024]"})
 
     def kill_one() -> None:
-        time.sleep(8)
-        listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True)
-        ours = str(cluster.spark_dir)
-        for line in listed.stdout.splitlines():
-            if "CoarseGrainedExecutorBackend" in line and ours in line:
-                killed.append(int(line.split()[0]))
-                os.kill(killed[0], signal.SIGKILL)
-                return
+        (server,) = children(os.getpid(), SERVER)
+        while not (executors := children(server, "CoarseGrainedExecutorBackend")):
+            time.sleep(0.5)
+        time.sleep(5)
+        killed.append(executors[0])
+        os.kill(executors[0], signal.SIGKILL)
 
     killed: list[int] = []
     with spark_running(cluster):

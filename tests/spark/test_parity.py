@@ -4,7 +4,6 @@ so that the second one recovers."""
 
 import os
 import signal
-import subprocess
 import time
 
 import duckdb
@@ -13,6 +12,7 @@ import pytest
 from minerals.releases.contract import CONTRACT, RELEASE_ID, read_contract
 from orchestration.spark import SERVER
 from tests.integration.conftest import TestWarehouse
+from tests.spark.conftest import children
 
 APART = 1e-9  # of the larger of two numbers
 NOTHING = 1e-11  # of shares and coefficients: what is left of a difference of equal numbers
@@ -26,15 +26,6 @@ GRAM = "abs(a.qty_kg - b.qty_kg) < 0.0011"
 OF_A_RUN = {"dim_release": {"made_at"}, "source_snapshots": {"retrieved_at"}}
 
 
-def _server_of(process: subprocess.Popen[str]) -> int:
-    listed = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(process.pid)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    (line,) = [line for line in listed.stdout.splitlines() if SERVER in line]
-    return int(line.split()[0])
-
-
 @pytest.fixture(scope="session")
 def recovered(spark: TestWarehouse) -> TestWarehouse:
     """Filled by a run after one whose Spark was killed while dbt built the tables."""
@@ -44,7 +35,8 @@ def recovered(spark: TestWarehouse) -> TestWarehouse:
         said.append(line)
         if "dbt_conformed started" in line:
             time.sleep(15)
-            os.kill(_server_of(process), signal.SIGKILL)
+            (server,) = children(process.pid, SERVER)
+            os.kill(server, signal.SIGKILL)
     assert process.wait() == 1, "".join(said)
     assert "Traceback" not in "".join(said)
     assert "Nothing was published" in "".join(said)
