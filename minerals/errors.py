@@ -4,6 +4,13 @@ A message says what is wrong, where (file, row, column), and what to do. Errors 
 defined beside it.
 """
 
+from collections.abc import Sequence
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first of many names, as a message lists them: 'a, b and 3 more'."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if names[most:] else "")
+
 
 class MineralsError(Exception):
     """Base of the errors whose message is for the operator; any other exception is a bug."""

@@ -15,7 +15,7 @@ from dagster._core.definitions.executor_definition import multiple_process_execu
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
-from minerals.errors import ReleaseError, WarehouseError
+from minerals.errors import ReleaseError, WarehouseError, some
 from minerals.files import free_space, in_megabytes, refuses_to_write, size_of
 from minerals.names import EVERY_IMPORTER
 from minerals.releases import ReleaseStore
@@ -139,9 +139,8 @@ def importers_that_leave(settings: Settings) -> str | None:
     gone = sorted(held - set(settings.importers))
     if not gone or settings.importers == (EVERY_IMPORTER,):
         return None
-    more = f" and {len(gone) - 5} more" if gone[5:] else ""
     return (
-        f"{', '.join(gone[:5])}{more} will leave the release: the importers of this run are "
+        f"{some(gone)} will leave the release: the importers of this run are "
         f"{', '.join(settings.importers)}. `minerals importers add {' '.join(gone[:5])}` keeps "
         "them in the next one."
     )

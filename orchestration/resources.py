@@ -37,6 +37,8 @@ from minerals.sources.window import settled
 from orchestration import dbt_server, spark
 from orchestration.dbt_server import DBT
 
+DESCRIBED = "described.sha256"  # of the files of the dbt project, beside what dbt made of them
+
 
 class Warehouse(dg.ConfigurableResource):
     """The DuckDB file and the folders around it."""
@@ -480,11 +482,22 @@ def dbt_loaded(settings: Settings) -> Iterator[None]:
     ensure_manifest(settings)
     folder, project = _dbt_dir(settings), dbt_project(settings)
     folder.mkdir(parents=True, exist_ok=True)
+    _forget_other_files(folder, _hash_of(Path(project.project_dir)))
     command = [sys.executable, "-uP", "-W", "ignore", dbt_server.__file__, "serve", str(folder)]
     command += ["--quiet", "--no-write-json", "--log-level-file", "none"]
     command += [*_parse(settings), "--target-path", str(folder)]
     with subprocess.Popen(command, cwd=project.project_dir, stdin=subprocess.PIPE):
         yield
+
+
+def _forget_other_files(folder: Path, content: str) -> None:
+    """Let dbt read all files of the project when one changed since it last did so in this folder:
+    of a model that did not change it misses that a macro now names another table."""
+    described = folder / DESCRIBED
+    if not described.exists() or described.read_text() != content:
+        for parsed in folder.rglob("partial_parse.msgpack"):
+            parsed.unlink()
+        described.write_text(content)
 
 
 def _parse(settings: Settings) -> list[str]:
@@ -499,13 +512,14 @@ def ensure_manifest(settings: Settings) -> None:
     """
     project = dbt_project(settings)
     folder, manifest = Path(project.project_dir), project.manifest_path
-    described = manifest.with_name("described.sha256")
+    described = manifest.with_name(DESCRIBED)
     content = _hash_of(folder)
     # Compared under the lock: who waited for another process to parse need not parse again.
     with FileLock(folder / ".parse.lock"):
         if manifest.exists() and described.exists() and described.read_text() == content:
             return
-        command = [DBT, "--quiet", *_parse(settings), "--target-path", str(manifest.parent)]
+        command = [DBT, "--quiet", *_parse(settings), "--no-partial-parse"]
+        command += ["--target-path", str(manifest.parent)]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise WarehouseError(

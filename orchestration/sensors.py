@@ -14,7 +14,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from minerals import alerts
-from minerals.errors import SourceError
+from minerals.errors import SourceError, some
 from minerals.releases import ReleaseStore
 from minerals.settings import Settings
 from minerals.sources import DATASETS, comtrade
@@ -86,7 +86,10 @@ def publish_what_is_new(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason(f"Waiting for the runs in progress: {names}.")
         in_use = {dataset: snapshots.current_id(dataset) for dataset in DATASETS}
         if missing := [dataset for dataset, snapshot in in_use.items() if snapshot is None]:
-            return dg.SkipReason(f"There is no snapshot of {', '.join(missing)} yet.")
+            return dg.SkipReason(
+                f"There is no snapshot of {', '.join(missing)} yet: the job refresh or "
+                f"ingest_{missing[0]} asks for it now, its schedule does when it is due."
+            )
         newest = (releases.list() or [None])[-1]
         manifest = (releases.manifest(newest) if newest else None) or {}
         published = {s["dataset"]: s["snapshot_id"] for s in manifest.get("snapshots", [])}
@@ -164,8 +167,7 @@ def _refused(snapshots: SnapshotStore, news: Sequence[Published]) -> str | None:
 
 
 def _named(years: Collection[str]) -> str:
-    few = sorted(years)[:10]
-    return ", ".join(few) + (f" and {len(years) - 10} more" if len(years) > 10 else "")
+    return some(sorted(years), 10)
 
 
 def _digest(content: Mapping[str, str | None]) -> str:

@@ -8,12 +8,14 @@
 
 
 {# The importers whose panels are built, as a subquery with one column `importer_iso3`: those of the
-   settings, or, for ALL, every country with imports in the window. #}
+   settings, or, for ALL, every country with imports in the window. The trade is named in both cases: the
+   graph of tables must not hang on who was refreshed last. #}
 {% macro importers() -%}
+    {%- set trade = ref('fct_trade_flow') -%}
     (
         {% if var('importers') | list == ['ALL'] -%}
             select distinct importer_iso3
-            from {{ ref('fct_trade_flow') }}
+            from {{ trade }}
             where
                 value_usd > 0
                 and year between {{ var('first_year') }} and {{ var('last_year') }}

@@ -5,8 +5,9 @@ a well-written code may be mapped so belongs to `rules`.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from minerals.errors import some
 from minerals.mapping.reference import REVISIONS, HsLists
 
 _YEARS = {"92": "H0", "96": "H1", "02": "H2", "07": "H3", "12": "H4", "17": "H5", "22": "H6"}
@@ -62,7 +63,8 @@ def about_code(written: str, revision: str, lists: HsLists) -> tuple[str, str]:
     if re.fullmatch(r"[0-9]{2}|[0-9]{4}", written):
         what = f"{written!r} is a {'chapter' if len(written) == 2 else 'heading'}, not a line"
         under = lists.under(revision, written)
-        return what, f"write its lines one by one: {_some(under)}" if under else "write six digits"
+        cure = f"write its lines one by one: {some(under, 8)}" if under else "write six digits"
+        return what, cure
     digits = re.sub(r"[^0-9]", "", written)
     form = next((form for form in _FORMS if re.fullmatch(form[0], written)), None)
     if form is None:
@@ -71,7 +73,7 @@ def about_code(written: str, revision: str, lists: HsLists) -> tuple[str, str]:
     if lists.exists(revision, meant):
         return f"{written!r} {what}", f"write {meant}"
     if "five digits" in what and (longer := lists.under(revision, written[:5])):
-        return f"{written!r} has five digits: one is lost", f"write one of {_some(longer)}"
+        return f"{written!r} has five digits: one is lost", f"write one of {some(longer, 8)}"
     if "spreadsheet shows" in what and len(digits) < 6:
         return f"{written!r} {what}", "write the six digits; some of them are lost here"
     known = "is not in the list" if lists.has(revision) else "cannot be looked up"
@@ -84,9 +86,5 @@ def other_codes(revision: str, code: str, lists: HsLists) -> str:
     under = lists.under(revision, code[:4])
     words = f"it is a code of {', '.join(elsewhere)} only; " if elsewhere else ""
     if under:
-        return f"{words}heading {code[:4]} has in {revision}: {_some(under)}"
+        return f"{words}heading {code[:4]} has in {revision}: {some(under, 8)}"
     return f"{words}no code of {revision} begins with {code[:4]}: correct it, or delete the line"
-
-
-def _some(codes: Sequence[str], most: int = 8) -> str:
-    return ", ".join(codes[:most]) + (f" and {len(codes) - most} more" if codes[most:] else "")

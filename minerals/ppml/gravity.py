@@ -162,8 +162,12 @@ def _ratio(total: FloatArray, per_unit: FloatArray) -> FloatArray:
 
 def ease_of(x: FloatArray, d: FloatArray) -> FloatArray:
     """exp(x_ij'd) (N, N) of x (K, N, N), zero for a country and itself."""
+    return _ease(x, d, np.eye(x.shape[1], dtype=bool))
+
+
+def _ease(x: FloatArray, d: FloatArray, is_own: NDArray[np.bool_]) -> FloatArray:
     ease = np.exp(np.tensordot(d, x, axes=1))
-    np.fill_diagonal(ease, 0.0)
+    ease[is_own] = 0.0
     return np.asarray(ease)
 
 
@@ -218,7 +222,7 @@ class _Market:
         rows, columns = np.flatnonzero(y.any(axis=1)), np.flatnonzero(y.any(axis=0))
         own = rows[:, None] == columns
         x, y = x[:, rows[:, None], columns], y[rows[:, None], columns]
-        market = cls(
+        return cls(
             mineral=mineral,
             rows=rows,
             columns=columns,
@@ -230,14 +234,8 @@ class _Market:
             y_of_x=x.reshape(len(x), -1) @ y.ravel(),
             u=np.log(a[rows]),
             v=np.log(b[columns]),
-            mu=y,
+            mu=a[rows, None] * _ease(x, d, own) * b[columns],
         )
-        return replace(market, mu=a[rows, None] * market._ease(d) * b[columns])
-
-    def _ease(self, d: FloatArray) -> FloatArray:
-        ease = np.exp(np.tensordot(d, self.x, axes=1))
-        ease[self.is_own] = 0.0
-        return np.asarray(ease)
 
     def likelihood(self, d: FloatArray) -> float:
         """Of slopes d, with which mu was made."""
@@ -272,7 +270,7 @@ class _Market:
     def moved(self, step: _Step, d: FloatArray, length: float, move: FloatArray) -> _Market:
         """After a step of some length to slopes d; a round of the closed form restores the totals,
         from which a step on logarithms strays."""
-        ease = self._ease(d)
+        ease = _ease(self.x, d, self.is_own)
         a = self.bought / (ease @ np.exp(self.v + length * (step.v - move @ step.v_of_x)))
         b = self.sold / (a @ ease)
         return replace(self, u=np.log(a), v=np.log(b), mu=a[:, None] * ease * b)

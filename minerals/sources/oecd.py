@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from importlib.resources import files
 
-from minerals.errors import PermanentSourceError, SourceError
+from minerals.errors import PermanentSourceError, SourceError, some
 from minerals.settings import Settings
 from minerals.sources import seeds
 from minerals.sources.downloads import Downloads
@@ -27,7 +27,6 @@ from minerals.sources.tables import sources
 SOURCE, DATASET = "oecd", "export_restrictions"
 YEARS_BACK = 3  # the Inventory of a year comes in the second year after it
 _NAME = "OECD Inventory of Export Restrictions"
-_SAMPLE = 5
 _DAY = re.compile(r"(\d{2})/(\d{2})/(\d{4})")
 _NOTHING = frozenset({"", "n", "na", "nd"})
 
@@ -124,10 +123,7 @@ def unknown_codes(measures: Sequence[Mapping[str, object]], settings: Settings) 
 def _counted(rows: Sequence[str], what: str) -> list[str]:
     if not (names := sorted(set(rows))):
         return []
-    more = f" and {len(names) - _SAMPLE} more" if len(names) > _SAMPLE else ""
-    return [
-        f"{len(rows):,} measures are of {len(names)} {what}: {', '.join(names[:_SAMPLE])}{more}."
-    ]
+    return [f"{len(rows):,} measures are of {len(names)} {what}: {some(names)}."]
 
 
 def restrictions_provider(settings: Settings, policy: RetryPolicy | None = None) -> Provider:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from minerals.errors import SourceError
+from minerals.errors import SourceError, some
 from minerals.files import sha256_of
 from minerals.settings import Settings
 from minerals.sources import seeds
@@ -34,7 +34,6 @@ _COLUMNS = ("Section", "Commodity", "Country", "Statistics_detail", "Unit", "Yea
 _UNITS = {"kg": "kilograms", "t": "metric tons", "kt": "thousand metric tons"}
 _ROUNDED = re.compile(r"[:,] rounded$")  # ends the statistic of a world total
 _PRINTED = re.compile(r">?[\d,]+(\.\d+)?|—|W|s|Large|")
-_SAMPLE = 5
 
 Row = Mapping[str, str | None]
 
@@ -87,7 +86,7 @@ def read_release(content: bytes, where: str, seeds_dir: Path) -> list[dict[str, 
     found = {figure["table_id"] for figure in figures}
     if lacking := [t["table_id"] for t in tables.values() if t["table_id"] not in found]:
         raise SourceError(
-            f"{where} has no row of {_some(lacking)}, of {len(tables)} tables of usgs_tables.csv: "
+            f"{where} has no row of {some(lacking)}, of {len(tables)} tables of usgs_tables.csv: "
             f"it is cut short, or a heading changed. {_adapt()}"
         )
     check_figures(figures, where, seeds_dir)
@@ -107,13 +106,13 @@ def check_figures(figures: Iterable[Row], where: str, seeds_dir: Path) -> None:
     ):
         if unknown := sorted({str(row[column]) for row in rows} - known[column]):
             raise SourceError(
-                f"{where}: the {column} {_some(unknown)} is not in {seed}. Add a row for each. "
+                f"{where}: the {column} {some(unknown)} is not in {seed}. Add a row for each. "
                 "Nothing of it is used."
             )
     signs = {str(row["as_printed"]) for row in rows if row["as_printed"]}
     if strange := sorted(sign for sign in signs if not _PRINTED.fullmatch(sign)):
         raise SourceError(
-            f"{where}: {_some(strange)} is no figure: one is a number, a dash (zero), W, s, Large "
+            f"{where}: {some(strange)} is no figure: one is a number, a dash (zero), W, s, Large "
             "or empty. Nothing of it is used."
         )
 
@@ -144,11 +143,6 @@ def _adapt() -> str:
     return (
         "If the publisher's layout changed, adapt minerals/sources/usgs.py. Nothing of it is used."
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SAMPLE} more" if len(names) > _SAMPLE else ""
-    return ", ".join(names[:_SAMPLE]) + more
 
 
 def figures_provider(settings: Settings) -> Provider:

@@ -215,7 +215,7 @@ def _variants(
     return marts.conform(pd.DataFrame(rows, columns=columns), "world_variants")
 
 
-def learn_ahead(
+def remember_past(
     past: OfPast, last: int, importers: Sequence[str], choices: Choices, memory: Memory
 ) -> None:
     """Have in `memory` what `fit_world` will ask of past origins."""

@@ -12,7 +12,7 @@ import dagster as dg
 import duckdb
 import pandas as pd
 
-from minerals.errors import ReleaseError
+from minerals.errors import ReleaseError, some
 from minerals.marts import conform, published, python_marts
 from minerals.releases import PublishedMart
 from minerals.releases.reproduction import code_version
@@ -94,7 +94,7 @@ def release_asset(made: Sequence[dg.AssetsDefinition]) -> dg.AssetsDefinition:
         if others := built_by_others(context.instance, context.run_id, tables):
             raise ReleaseError(
                 "Nothing is published, and the previous release stays served, because this run did "
-                f"not build all tables: {_listed(others)}. Run the job `refresh` or `rebuild`."
+                f"not build all tables: {some(others, 3)}. Run the job `refresh` or `rebuild`."
             )
         reported_trade = warehouse.snapshot_id("reported_trade")
         with warehouse.reader() as connection:
@@ -145,11 +145,6 @@ def built_by_others(
     latest = instance.get_latest_materialization_events(tables)
     built = {key for key, entry in latest.items() if entry and entry.run_id in group}
     return sorted(key.to_user_string() for key in set(tables) - built)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
 
 
 def _pages(release: Path, gates: Path) -> dict[str, dg.MetadataValue]:

@@ -167,7 +167,7 @@ def learn_ahead(settings: Settings) -> None:
     then finds what they say. What fails here fails again there, with a message."""
     from joblib import Memory
 
-    from minerals.sourcing.world_tables import learn_ahead
+    from minerals.sourcing.world_tables import remember_past
 
     if settings.importers == (EVERY_IMPORTER,):
         return  # who they are, the marts say
@@ -176,7 +176,7 @@ def learn_ahead(settings: Settings) -> None:
 
     def learn() -> None:
         with suppress(Exception):
-            learn_ahead(past, settings.last_year, settings.importers, settings.choices, memory)
+            remember_past(past, settings.last_year, settings.importers, settings.choices, memory)
 
     _AHEAD.append(threading.Thread(target=learn, daemon=True))
     _AHEAD[-1].start()

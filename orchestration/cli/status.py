@@ -126,7 +126,9 @@ def _read_sources(settings: Settings, manifest: dict[str, Any], found: Status) -
         try:
             snapshot = store.current(dataset)
         except SnapshotDamagedError as error:
-            found.damaged_sources.append(f"{dataset}: {error}")
+            is_there = store.current_id(dataset) is not None
+            words = found.damaged_sources if is_there else found.stale
+            words.append(f"{dataset}: {error}")
             continue
         names = ("dataset", "provider", "snapshot_id", "row_count", "retrieved_at")
         facts = {name: getattr(snapshot, name) for name in names}

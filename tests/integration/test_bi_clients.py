@@ -20,18 +20,10 @@ from minerals.marts import published
 from minerals.releases import ReleaseStore
 from minerals.releases.serving import locked_down
 from minerals.settings import PROJECT_ROOT
+from tests.integration.conftest import MAY_BE_EMPTY
 
-PAGES = ("bi.md", "policy.md")
-BI_PAGE = "".join((PROJECT_ROOT / "docs" / page).read_text("utf-8") for page in PAGES)
-POLICY_PAGE = (PROJECT_ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
-QUESTIONS = re.findall(r"```sql\n(.+?)```", BI_PAGE + POLICY_PAGE, flags=re.DOTALL)
-# Their answer is that there is nothing, for the bundle.
-MAY_BE_EMPTY = (
-    "policy_event_candidates",
-    "trade_quarantine",
-    "trade_reconciliation",
-    "unmapped_trade",
-)
+PAGES = [(PROJECT_ROOT / "docs" / page).read_text("utf-8") for page in ("bi.md", "policy.md")]
+QUESTIONS = re.findall(r"```sql\n(.+?)```", "".join(PAGES), flags=re.DOTALL)
 
 QUESTION = (
     "select exporter_iso3, forward_rank from marts.ranking_forward where importer_iso3 = 'IND' "

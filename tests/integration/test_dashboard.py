@@ -19,8 +19,8 @@ from minerals.settings import PROJECT_ROOT
 from tests.integration.conftest import TestWarehouse
 
 pytest.importorskip("streamlit", reason="`make setup-dashboard` installs the dashboard's packages")
-playwright = pytest.importorskip("playwright.sync_api", reason="`make setup-dashboard`")
-maps = pytest.importorskip("dashboard.maps", reason="`make setup-dashboard`")
+playwright = pytest.importorskip("playwright.sync_api", reason="run `make setup-dashboard`")
+maps = pytest.importorskip("dashboard.maps", reason="run `make setup-dashboard`")
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 
@@ -149,7 +149,8 @@ def test_every_page_is_accessible(reader, page):
     """By axe-core: headings in order, labels of inputs, language and contrast of text, among the
     rest; and what it cannot see: the alternatives of charts and grids, and the ink of charts."""
     axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="`make setup-dashboard`"
+        "axe_playwright_python.sync_playwright",
+        reason="run `make setup-dashboard`",
     )
     reader.open(page, importer="IND", mineral="Copper")
     pictures = reader.page.get_by_role("button", name="Download as PNG")

@@ -1,6 +1,8 @@
 """dbt loaded once and forked for each command: on a small project, with real dbt processes."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +13,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from minerals.settings import Settings
 from orchestration import dbt_server
+from orchestration.resources import dbt_loaded, ensure_manifest
 
 PROGRAM = [sys.executable, "-P", dbt_server.__file__]
 MODELS = {
@@ -91,11 +95,9 @@ def test_a_command_that_is_ended_gives_the_database_back(project, server):
 
 
 def is_held(project: Path) -> bool:
-    try:
-        duckdb.connect(str(project / "small.duckdb"), read_only=True).close()
-    except duckdb.IOException:
-        return True
-    return False
+    """By the kernel's list: a connection to find out would itself keep dbt from the database."""
+    inode = (project / "small.duckdb").stat().st_ino
+    return f":{inode} " in Path("/proc/locks").read_text()
 
 
 def test_without_a_server_it_is_dbt_itself(project, tmp_path):
@@ -133,3 +135,32 @@ def is_running(pid: int) -> bool:
         return False
     status = Path(f"/proc/{pid}/stat")
     return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_changed_macro_is_seen_in_models_that_did_not_change(tmp_path):
+    """dbt's own partial parsing misses that it names another table, and then fails in the run."""
+    source = Settings().dbt_project_dir
+    copy = Path(
+        shutil.copytree(source, tmp_path / "dbt", ignore=shutil.ignore_patterns("target", "logs"))
+    )
+    settings = Settings(warehouse_dir=tmp_path / "warehouse", dbt_project_dir=copy)
+
+    def made_from() -> list[str]:
+        ensure_manifest(settings)
+        manifest = json.loads((copy / "target" / "manifest.json").read_text())
+        return manifest["nodes"]["model.minerals.partner_agreements"]["depends_on"]["nodes"]
+
+    def is_kept() -> bool:
+        with dbt_loaded(settings):
+            kept = parsed.exists()
+            parsed.touch()
+            return kept
+
+    parsed = settings.warehouse_dir / "dbt" / "marts" / "partial_parse.msgpack"
+    parsed.parent.mkdir(parents=True)
+    assert "model.minerals.fct_trade_flow" in made_from()
+    assert [is_kept(), is_kept()] == [False, True]
+    macro = copy / "macros" / "window.sql"
+    macro.write_text(macro.read_text().replace("ref('fct_trade_flow')", "ref('dim_country')"))
+    assert "model.minerals.dim_country" in made_from()
+    assert is_kept() is False

@@ -11,14 +11,7 @@ import pytest
 from minerals.marts import published
 from minerals.names import MODELS
 from minerals.sources import DATASETS
-
-# Without rows when all is well, or without a UN Comtrade file.
-MAY_BE_EMPTY = {
-    "policy_event_candidates",
-    "trade_quarantine",
-    "trade_reconciliation",
-    "unmapped_trade",
-}
+from tests.integration.conftest import MAY_BE_EMPTY
 
 
 def test_release_holds_every_mart_with_unique_keys(refreshed):

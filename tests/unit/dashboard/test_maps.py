@@ -7,7 +7,7 @@ import pytest
 
 from minerals.settings import PROJECT_ROOT
 
-maps = pytest.importorskip("dashboard.maps", reason="`make setup-dashboard`")
+maps = pytest.importorskip("dashboard.maps", reason="run `make setup-dashboard`")
 
 SEEDS = PROJECT_ROOT / "dbt_project" / "seeds"
 

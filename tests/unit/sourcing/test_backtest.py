@@ -12,7 +12,7 @@ from joblib import Memory
 from minerals.settings import Choices
 from minerals.sourcing.backtest import METRICS, Foretold, foretell, judge, metrics, roll, skill
 from minerals.sourcing.world import Pairs, Trade, shares
-from minerals.sourcing.world_tables import Inputs, OfPast, fit_world, learn_ahead
+from minerals.sourcing.world_tables import Inputs, OfPast, fit_world, remember_past
 
 
 def of(score: list[float], before: list[float], later: list[float], k: int = 2, **changes):
@@ -201,7 +201,7 @@ def test_what_was_learnt_ahead_is_not_learnt_again(
 ) -> None:
     nothing = pd.DataFrame(columns=["country_iso3", "mineral", "year", "production_kg"])
     past, memory = OfPast(flows, pair_frame, nothing, None), Memory(tmp_path, verbose=0)
-    learn_ahead(past, 2019, ["C07"], Choices(), memory)
+    remember_past(past, 2019, ["C07"], Choices(), memory)
     (learnt,) = memory.store_backend.get_items()
     panel, published = pd.DataFrame({"year": [2018, 2019]}), pd.DataFrame(columns=["category"])
     measures = dict.fromkeys(["gdp_ppp_2021_usd", "population", "is_landlocked"], 1.0)
