@@ -1,11 +1,11 @@
 """How far one machine goes: the trade rows many times over, from raw to the panel, by DuckDB and by
 Spark on this machine.
 
-    python -m benchmarks.scale [--quick] [--times 1,10,100]
+    python -m benchmarks.scale [--quick] [--times 1,10,100] [--memory 2] [--engines duckdb,spark]
 
 `--quick` takes the rows once. Each copy of the rows has its importers moved on by one. Both engines
-run the same dbt models (those of `import_panel`, no tests) in 1 GB, as a refresh does: DuckDB's
-memory limit, Spark's heap. The seconds are of dbt; the memory is the most that all processes held.
+run the same dbt models (those of `import_panel`, no tests) in as many GB: DuckDB's memory limit,
+Spark's heap. The seconds are of dbt; the memory is the most that all processes held.
 Needs `make setup-spark`, and the snapshots of a refresh.
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.refresh import PeakMemory
-from minerals.settings import Settings
+from minerals.settings import Settings, environment
 from minerals.sources.snapshots import SnapshotStore
 from orchestration.resources import dbt_variables, warehouse_of
 from orchestration.spark import spark_running
@@ -51,12 +51,13 @@ def multiplied(source: Path, target: Path, times: int) -> int:
     return int(copied[0][0])
 
 
-def measured(folder: Path, engine: str, trade: Path) -> str:
+def measured(folder: Path, engine: str, trade: Path, memory_gb: int) -> str:
     """Seconds and memory of dbt with this engine, or why it stopped."""
     given = Settings()
-    settings = given.model_copy(update={"warehouse_dir": folder / engine, "engine": engine})
+    choices = {"engine": engine, "duckdb_memory": f"{memory_gb}GB"}
+    settings = given.model_copy(update={"warehouse_dir": folder / engine, **choices})
     store = SnapshotStore(given.raw_dir)
-    with spark_running(settings):
+    with environment({"SPARK_DRIVER_MEMORY": f"{memory_gb}g"}), spark_running(settings):
         warehouse = warehouse_of(settings)
         for dataset in READ:
             warehouse.load_snapshot(store.current(dataset))
@@ -83,14 +84,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--times", default="1,10,100")
+    parser.add_argument("--memory", type=int, default=2, help="GB of each engine")
+    parser.add_argument("--engines", default="duckdb,spark")
     chosen = parser.parse_args()
+    engines = chosen.engines.split(",")
     source = SnapshotStore(Settings().raw_dir).current("bilateral_trade").parquet("bilateral_trade")
-    print("| trade rows | DuckDB | Spark |\n|---:|---|---|", flush=True)
+    print(f"| trade rows | {' | '.join(engines)} |\n|---:|{'---|' * len(engines)}", flush=True)
     for times in [1] if chosen.quick else map(int, chosen.times.split(",")):
         with tempfile.TemporaryDirectory(prefix="scale-") as name:
             folder, trade = Path(name), Path(name, "trade.parquet")
             n_rows = multiplied(source, trade, times)
-            cells = [measured(folder, engine, trade) for engine in ("duckdb", "spark")]
+            cells = [measured(folder, engine, trade, chosen.memory) for engine in engines]
             print(f"| {n_rows:,} | {' | '.join(cells)} |", flush=True)
 
 

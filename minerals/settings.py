@@ -187,6 +187,11 @@ class Settings(BaseSettings, Choices):
         "duckdb",
         description="what computes the tables: DuckDB on this machine, or Apache Spark",
     )
+    duckdb_memory: str = Field(
+        "1GB",
+        description="memory of DuckDB while dbt builds the tables, such as 4GB; it writes to disk "
+        "what does not fit, but for medians",
+    )
     spark_remote: str | None = Field(
         None,
         description="address of a Spark Connect server, sc://host:15002; default: one is started "
@@ -314,6 +319,13 @@ class Settings(BaseSettings, Choices):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What is given, then the environment, then the kept importers."""
         return init_settings, env_settings, _KeptImporters(settings_cls)
+
+    @field_validator("duckdb_memory")
+    @classmethod
+    def _memory(cls, value: str) -> str:
+        if not re.fullmatch(r"\d+(\.\d+)?(MB|GB)", value):
+            raise ValueError("this is no amount of memory such as 500MB or 4GB")
+        return value
 
     @field_validator(
         "comtrade_url",

@@ -19,6 +19,7 @@ from minerals.errors import MineralsError
 _DBT_ERRORS = "Errors parsed from dbt logs:"  # before it, dagster-dbt repeats the whole command
 _FAILURE = "dagster._core.definitions.events.Failure: "  # what `one_sentence` raises
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_DUCKDB_ADVICE = re.compile(r"Possible solutions:.*memory limit.*", re.DOTALL)
 
 
 class RunFailedError(MineralsError):
@@ -110,4 +111,5 @@ def cause_of(event: dg.DagsterEvent) -> str:
 
 
 def _plain(words: str) -> str:
-    return _ANSI.sub("", words.rpartition(_DBT_ERRORS)[2]).strip()
+    plain = _ANSI.sub("", words.rpartition(_DBT_ERRORS)[2]).strip()
+    return _DUCKDB_ADVICE.sub("Give DuckDB more with MINERALS_DUCKDB_MEMORY.", plain)

@@ -441,7 +441,11 @@ def dbt_project(settings: Settings) -> DbtProject:
 
 def dbt_variables(settings: Settings) -> dict[str, object]:
     """The variables of every dbt command: with others, dbt would parse the project again."""
-    return {**settled(settings).dbt_vars, "warehouse_path": str(settings.database)}
+    return {
+        **settled(settings).dbt_vars,
+        "warehouse_path": str(settings.database),
+        "duckdb_memory": settings.duckdb_memory,
+    }
 
 
 def build_resources(settings: Settings) -> dict[str, object]:

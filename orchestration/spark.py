@@ -14,10 +14,12 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from ctypes import CDLL
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
@@ -32,6 +34,7 @@ from orchestration.dbt_server import give_up_soon
 START_SECONDS = 180.0
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 LEAST_JAVA = 17
+AT_ONCE = 64  # groups that are sent to Spark together
 # Of each session, as dbt's are by dbt_project/profiles.yml.
 OPTIONS = {"spark.sql.session.timeZone": "UTC", "spark.sql.timestampType": "TIMESTAMP_NTZ"}
 
@@ -228,29 +231,40 @@ def _end_session() -> None:
 
 
 def grouped_map(
-    compute: Callable[..., Any], jobs: Iterable[tuple[Any, ...]], n_jobs: int
+    compute: Callable[..., Any],
+    jobs: Iterable[tuple[Any, ...]],
+    n_jobs: int,
+    at_once: int = AT_ONCE,
 ) -> Iterator[Any]:
     """`compute(*job)` of each job, in their order, as `minerals.parallel.side_by_side` gives it:
     here each job is a group that a worker of Spark computes. One job alone is computed here.
 
-    The workers need this project installed. `compute` is a function of a module.
+    The workers need this project installed. `compute` is a function of a module. Jobs are made
+    `at_once` together, so that few are in memory.
     """
+    remaining = iter(jobs)
     if n_jobs < 2:
-        yield from (compute(*job) for job in jobs)
+        yield from (compute(*job) for job in remaining)
         return
 
     def computed(rows: pd.DataFrame) -> pd.DataFrame:
-        made = pickle.dumps(compute(*pickle.loads(rows["pickled"].iloc[0])))
-        return pd.DataFrame({"number": rows["number"], "pickled": [made]})
+        made = _packed(compute(*_unpacked(rows["packed"].iloc[0])))
+        return pd.DataFrame({"number": rows["number"], "packed": [made]})
 
-    table = pd.DataFrame(
-        [(number, pickle.dumps(job)) for number, job in enumerate(jobs)],
-        columns=["number", "pickled"],
-    )
-    schema = "number long, pickled binary"
-    groups = (
-        session().createDataFrame(table, schema).repartition(n_jobs, "number").groupBy("number")
-    )
-    answers = groups.applyInPandas(computed, schema).orderBy("number")
-    for row in answers.toLocalIterator():
-        yield pickle.loads(row["pickled"])
+    schema = "number long, packed binary"
+    while batch := [_packed(job) for job in islice(remaining, at_once)]:
+        table = pd.DataFrame(enumerate(batch), columns=["number", "packed"])
+        groups = session().createDataFrame(table, schema)
+        groups = groups.repartition(len(batch), "number").groupBy("number")
+        # Sorted here: to sort them Spark would compute each group twice.
+        answers = groups.applyInPandas(computed, schema).toLocalIterator()
+        for _, packed in sorted((row["number"], row["packed"]) for row in answers):
+            yield _unpacked(packed)
+
+
+def _packed(value: Any) -> bytes:
+    return zlib.compress(pickle.dumps(value), 1)  # frames become eight times smaller
+
+
+def _unpacked(packed: bytes) -> Any:
+    return pickle.loads(zlib.decompress(packed))

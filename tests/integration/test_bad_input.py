@@ -43,6 +43,16 @@ def test_a_failing_gate_stops_publication_and_names_the_check(own, tmp_path):
     assert own.release_id() == before
 
 
+def test_a_memory_too_small_for_dbt_says_which_setting_gives_more(own):
+    before = own.release_id()
+    done = own.command("refresh", "--quiet", MINERALS_DUCKDB_MEMORY="40MB")
+    assert done.returncode == 1
+    assert "Out of Memory Error" in done.stdout
+    assert "Give DuckDB more with MINERALS_DUCKDB_MEMORY." in done.stdout
+    assert "SET memory_limit" not in done.stdout
+    assert own.release_id() == before
+
+
 def test_a_figures_file_without_a_column_is_refused_by_name(own, tmp_path):
     figures = tmp_path / "figures"
     shutil.copytree(own.settings.figures_dir, figures)

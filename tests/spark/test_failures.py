@@ -75,7 +75,9 @@ def test_a_killed_executor_costs_time_and_no_result(empty):
         killer.start()
         made = list(grouped_map(doubled, [(n, 12.0) for n in range(2)], 2))
         killer.join()
-    assert killed and made == [0, 2]
+        assert killed and made == [0, 2]
+        more = [(n, 0.0) for n in range(5)]
+        assert list(grouped_map(doubled, more, len(more), at_once=2)) == [0, 2, 4, 6, 8]
 
 
 def test_a_full_disk_is_told(empty):
