@@ -618,11 +618,13 @@ def spark_address() -> tuple[str, int]:
 
 def spark_server_environment(home: Path, token: str) -> dict[str, str]:
     """The environment of a Spark Connect server from this folder: its workers are this Python, its
-    clients show the token, and it is no client itself."""
+    clients show the token, and it is no client itself. Without memory it ends: else it would live
+    on with threads lost, and its clients wait for ever."""
     others = {k: v for k, v in os.environ.items() if k not in ("SPARK_REMOTE", "SPARK_HOME")}
     return {
         **others,
         **ONE_THREAD,
+        "JDK_JAVA_OPTIONS": f"{others.get('JDK_JAVA_OPTIONS', '')} -XX:+ExitOnOutOfMemoryError",
         "SPARK_HOME": str(home),
         "SPARK_SCALA_VERSION": "2.13",
         "PYSPARK_PYTHON": sys.executable,

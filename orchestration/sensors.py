@@ -7,7 +7,7 @@ from. The bundle does not change between two daily refreshes, so these two are n
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -147,7 +147,8 @@ def ask_comtrade_what_is_new(settings: Settings) -> dg.SensorDefinition:
             )
         # The day is in the key, so that what failed or was stopped by the quota is asked for again.
         return dg.RunRequest(
-            run_key=f"{_digest(years)}:{today}", tags={"minerals/published_anew": _named(years)}
+            run_key=f"{_digest(years)}:{today}",
+            tags={"minerals/published_anew": some(sorted(years), 10)},
         )
 
     return evaluate
@@ -164,10 +165,6 @@ def _refused(snapshots: SnapshotStore, news: Sequence[Published]) -> str | None:
             if wanted <= {(r["reporterCode"], r["period"], r["datasetChecksum"]) for r in rows}:
                 return snapshot_id
     return None
-
-
-def _named(years: Collection[str]) -> str:
-    return some(sorted(years), 10)
 
 
 def _digest(content: Mapping[str, str | None]) -> str:

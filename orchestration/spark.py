@@ -240,8 +240,10 @@ def grouped_map(
     here each job is a group that a worker of Spark computes. One job alone is computed here.
 
     The workers need this project installed. `compute` is a function of a module. Jobs are made
-    `at_once` together, so that few are in memory.
+    `at_once` together, so that few are in memory. Raises WarehouseError when Spark fails.
     """
+    from pyspark.errors import PySparkException
+
     remaining = iter(jobs)
     if n_jobs < 2:
         yield from (compute(*job) for job in remaining)
@@ -258,8 +260,22 @@ def grouped_map(
         groups = groups.repartition(len(batch), "number").groupBy("number")
         # Sorted here: to sort them Spark would compute each group twice.
         answers = groups.applyInPandas(computed, schema).toLocalIterator()
-        for _, packed in sorted((row["number"], row["packed"]) for row in answers):
+        try:
+            made = sorted((row["number"], row["packed"]) for row in answers)
+        except PySparkException as error:
+            raise WarehouseError(
+                f"Spark failed in the computation of importers: {_first_line(error)}. Its own log "
+                "says why (logs/spark.log). Where it lacked memory, give it more "
+                "(spark.driver.memory in spark-defaults.conf), and run it again."
+            ) from error
+        for _, packed in made:
             yield _unpacked(packed)
+
+
+def _first_line(error: Exception) -> str:
+    """Of Spark's text, without a client's name around what it says."""
+    said = re.search(r'details = "(.+?)"', str(error))
+    return (said[1] if said else str(error).partition("\n")[0])[:300]
 
 
 def _packed(value: Any) -> bytes:

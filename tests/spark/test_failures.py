@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import pytest
 
+from minerals.errors import WarehouseError
 from orchestration.spark import SERVER, grouped_map, spark_running
 from tests.integration.conftest import warehouse_in
 from tests.spark.conftest import children
@@ -78,6 +79,18 @@ def test_a_killed_executor_costs_time_and_no_result(empty):
         assert killed and made == [0, 2]
         more = [(n, 0.0) for n in range(5)]
         assert list(grouped_map(doubled, more, len(more), at_once=2)) == [0, 2, 4, 6, 8]
+
+
+def bytes_of(number: int) -> bytes:
+    return os.urandom(90_000_000)  # nothing makes them smaller
+
+
+def test_a_spark_without_memory_ends_and_is_told(empty, monkeypatch):
+    """It would live on with threads lost, and its clients wait."""
+    monkeypatch.setenv("SPARK_DRIVER_MEMORY", "600m")
+    with spark_running(empty.settings), pytest.raises(WarehouseError, match="give it more"):
+        list(grouped_map(bytes_of, [(n,) for n in range(8)], 8))
+    assert "OutOfMemoryError" in (empty.settings.log_dir / "spark.log").read_text()
 
 
 def test_a_full_disk_is_told(empty):
