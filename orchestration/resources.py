@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import dagster as dg
@@ -29,7 +30,7 @@ from pydantic import Field
 from minerals import marts
 from minerals.errors import WarehouseError
 from minerals.files import size_of
-from minerals.parallel import side_by_side
+from minerals.parallel import groups, side_by_side
 from minerals.releases import ReleaseStore
 from minerals.settings import Choices, Settings
 from minerals.sources.snapshots import Snapshot, SnapshotStore
@@ -209,6 +210,10 @@ class Warehouse(dg.ConfigurableResource):
         """`compute(*job)` of each job, in their order: see `minerals.parallel.side_by_side`."""
         return side_by_side(compute, jobs, n_jobs)
 
+    def groups(self, importers: Sequence[str]) -> list[list[str]]:
+        """The importers whose tables `side_by_side` computes together."""
+        return groups(importers)
+
 
 class SparkWarehouse(Warehouse):
     """The tables that Spark makes, each a folder of Parquet files, and a DuckDB file with a view
@@ -253,24 +258,29 @@ class SparkWarehouse(Warehouse):
         return size_of(Path(self.tables))
 
     def save_marts(self, parts: Iterable[Mapping[str, pd.DataFrame]]) -> None:
-        """Replace marts made in Python by the rows of all parts. When this fails halfway, old and
-        new marts stand side by side; such a run publishes nothing."""
-        with duckdb.connect() as typed:
+        """Replace marts made in Python by the rows of all parts, handed to Spark as files, so that
+        none is whole in its memory. When this fails halfway, old and new marts stand side by side;
+        such a run publishes nothing."""
+        Path(self.tables).mkdir(parents=True, exist_ok=True)
+        with duckdb.connect() as typed, TemporaryDirectory(dir=self.tables, prefix=".") as folder:
             typed.execute("create schema marts")
             begun = _save_parts(typed, parts)
+            for name in begun:
+                typed.table(f"marts.{name}").write_parquet(str(Path(folder, f"{name}.parquet")))
             with self._alone():
                 spark.session().sql("create schema if not exists marts")
                 for name in begun:
-                    rows = spark.session().createDataFrame(
-                        typed.table(f"marts.{name}").to_arrow_table()
-                    )
-                    rows.coalesce(1).write.saveAsTable(f"marts.{name}", "parquet", "overwrite")
+                    rows = spark.session().read.parquet(str(Path(folder, f"{name}.parquet")))
+                    rows.write.saveAsTable(f"marts.{name}", "parquet", "overwrite")
         self._show(Path(self.tables, "marts.db", name) for name in begun)
 
     def side_by_side(
         self, compute: Callable[..., Any], jobs: Iterable[tuple[Any, ...]], n_jobs: int
     ) -> Iterator[Any]:
         return spark.grouped_map(compute, jobs, n_jobs)
+
+    def groups(self, importers: Sequence[str]) -> list[list[str]]:
+        return groups(importers, 1)
 
     def _show(self, folders: Iterable[Path]) -> None:
         """Make tables of Spark visible as views, with the words about them."""

@@ -355,8 +355,8 @@ def left_out_predictions(
     """Each group (n,) of rows, predicted by the fit of the others: its code, the rows, their x'b.
 
     The first effect of the design is the mineral: rows of minerals that the others do not tell are
-    left out, and so is a group whose fit fails. Another effect of the group's own is unknown and
-    counts as zero.
+    left out, and so is a group whose fit fails, or without which a regressor does not vary. Another
+    effect of the group's own is unknown and counts as zero.
     """
     minerals = design.columns.codes[0]
     standard, back = standardise(design.columns)
@@ -368,7 +368,7 @@ def left_out_predictions(
         try:
             seen = rows[~separated_rows(design.y[rows], design.columns.take(rows))]
             others = standard.take(seen)
-            if len(seen) <= others.shape[1]:
+            if len(seen) <= others.shape[1] or not others.present().is_surely_full_rank():
                 continue
             warm = start, others.predict(start)
             fitted = irls(design.y[seen] / mean, NormalEquations(others), warm)

@@ -51,7 +51,6 @@ PLOTTED = (
 def ppml(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    from minerals.parallel import groups
     from minerals.ppml.plots import coefficient_plot, fitted_plot
     from minerals.ppml.tables import estimation_tables
 
@@ -60,6 +59,7 @@ def ppml(
     covariates = warehouse.frame("marts.import_panel_covariates")
     chosen = settings.chosen
     importers = importers_of(chosen, panel)
+    grouped = warehouse.groups(importers)
     progress, fits = Progress(context, importers), []
     figures: dict[str, Metadata] = {"ppml_coefficients": {}, "ppml_fit": {}}
 
@@ -72,11 +72,11 @@ def ppml(
                 published,
                 covariates[covariates["importer_iso3"].isin(group)],
             )
-            for group in groups(importers)
+            for group in grouped
         )
         for group, made in zip(
-            groups(importers),
-            warehouse.side_by_side(estimation_tables, jobs, len(groups(importers))),
+            grouped,
+            warehouse.side_by_side(estimation_tables, jobs, len(grouped)),
             strict=True,
         ):
             tables, models = made

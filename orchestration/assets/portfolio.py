@@ -75,7 +75,7 @@ COMPARED = [
 def portfolio(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    from minerals.parallel import groups, one_by_one_on_failure
+    from minerals.parallel import one_by_one_on_failure
     from minerals.sourcing.portfolio_tables import portfolio_tables
 
     chosen = settings.chosen
@@ -91,6 +91,7 @@ def portfolio(
         warehouse.frame("marts.supplier_types"),
     )
     importers = importers_of(chosen, panel)
+    grouped = warehouse.groups(importers)
     progress, figures = Progress(context, importers), _Figures()
 
     def parts() -> Iterator[Mapping[str, pd.DataFrame]]:
@@ -104,10 +105,10 @@ def portfolio(
                     *shared,
                 ],
             )
-            for group in groups(importers)
+            for group in grouped
         )
-        made = warehouse.side_by_side(one_by_one_on_failure, jobs, len(groups(importers)))
-        for group, (tables, failures) in zip(groups(importers), made, strict=True):
+        made = warehouse.side_by_side(one_by_one_on_failure, jobs, len(grouped))
+        for group, (tables, failures) in zip(grouped, made, strict=True):
             progress.done(len(group), failures)
             if not tables:
                 continue

@@ -108,6 +108,7 @@ def rankings(
         context.log.info(f"{category}: {model or 'no model'} leads{why and ', '}{why}")
     for category, why in world.without.items():
         context.log.warning(f"{category}: no world model, so the study's kind leads: {why}")
+    grouped = warehouse.groups(importers)
     progress, labels, misallocated = Progress(context, importers), Counter[str](), []
     figures: dict[str, Metadata] = {}
 
@@ -116,7 +117,7 @@ def rankings(
         for many in groups(importers, SERVED_AT_ONCE):
             panel = inputs.panel[inputs.panel["importer_iso3"].isin(many)]
             served = world.served(panel, many, chosen.choices)
-            for group in groups(many):
+            for group in warehouse.groups(many):
                 own = (f[f["importer_iso3"].isin(group)] for f in (panel, *of_importers))
                 arguments = [*own, served.of(group), world.skill, chosen.choices]
                 yield ranking_tables, group, arguments
@@ -128,8 +129,8 @@ def rankings(
             "ranking_skill": world.skill,
             "world_variants": world.variants,
         }
-        made = warehouse.side_by_side(one_by_one_on_failure, jobs(), len(groups(importers)))
-        for group, (tables, failures) in zip(groups(importers), made, strict=True):
+        made = warehouse.side_by_side(one_by_one_on_failure, jobs(), len(grouped))
+        for group, (tables, failures) in zip(grouped, made, strict=True):
             progress.done(len(group), failures)
             if not tables:
                 continue

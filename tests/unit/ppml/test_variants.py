@@ -130,6 +130,16 @@ def test_the_deviance_of_a_year_is_that_of_a_fit_without_it(
     assert products.loc[BASE, "deviance_left_out"] == pytest.approx(np.mean(deviances), rel=1e-6)
 
 
+def test_a_year_without_which_a_regressor_does_not_vary_is_not_predicted(
+    made: tuple[pd.DataFrame, pd.DataFrame],
+) -> None:
+    panel, covariates = made
+    severity = covariates["logistics_performance_index"].where(covariates["year"] == 2021, 0.0)
+    restricted = covariates.assign(products_restriction_severity=severity)
+    row = _row(model_variants(panel, restricted, "IND", CHOICES), "restrictions")
+    assert row["n_years_left_out"] == 3
+
+
 def test_candidates_are_ranked_by_each_variant(
     made: tuple[pd.DataFrame, pd.DataFrame], tables: dict[str, pd.DataFrame]
 ) -> None:
