@@ -536,10 +536,11 @@ def _unknown_variables() -> Iterator[str]:
 
 def _unknown_countries() -> Iterator[str]:
     default = Settings.model_fields["dbt_project_dir"].default
-    seeds_dir = Path(os.environ.get("MINERALS_DBT_PROJECT_DIR", default)) / "seeds"
+    environ = {name.upper(): value for name, value in os.environ.items()}
+    seeds_dir = Path(environ.get("MINERALS_DBT_PROJECT_DIR", default)).expanduser() / "seeds"
     names = country_names(seeds_dir)
     for variable in ("MINERALS_IMPORTERS", "MINERALS_EXCLUDED_SUPPLIERS"):
-        given = os.environ.get(variable, "")
+        given = environ.get(variable, "")
         codes = [code for code in re.split(r"[,\s]+", given.upper()) if len(code) == 3]
         known = {*names, EVERY_IMPORTER} if variable == "MINERALS_IMPORTERS" else set(names)
         if names and (unknown := [code for code in codes if code not in known]):

@@ -124,7 +124,7 @@ if not show.empty(indicators, f"chokepoint indicators of {mineral}"):
     every = sorted(indicators["country_iso3"].unique(), key=words.country)
     default = [iso3 for iso3 in (importer, "IND", "JPN", "USA", "CHN") if iso3 in every]
     peers = filters.choices(
-        "countries",
+        "peers",
         "Countries compared (up to five)",
         every,
         list(dict.fromkeys(default)),

@@ -109,10 +109,12 @@ if measure == "unit_value":
             "it, is of other goods."
         )
         now = words.readable(prices).iloc[-1]
+        changed, premium = (
+            words.cell(name, now[name], "no figure") for name in ("change_on_year", "premium_share")
+        )
         st.markdown(
             f"**In {now['year']}**: {words.figure(now['unit_value_usd_per_kg'])} USD per kg "
-            f"({now['change_on_year'] or 'no figure'} against the year before), "
-            f"{now['premium_share'] or 'no figure'} against the world's "
+            f"({changed} against the year before), {premium} against the world's "
             f"{words.figure(now['world_unit_value_usd_per_kg'])}."
         )
         prices = prices.sort_values("year", ascending=False)

@@ -117,10 +117,13 @@ else:
     )
     show.sanctions(importer)
     unknown = of_lost[(of_lost["n_unknown_qty"] > 0) & ~(of_lost["annual_qty_kg"] > 0)]
+    further = {(m, c) for m, c in zip(unknown["mineral"], unknown["category"], strict=True)} - {
+        (m, c) for m, c in zip(hit["mineral"], hit["category"], strict=True)
+    }
     st.caption(
         "Computed now from the published portfolio: the loss is shared among the other candidates "
         "in proportion to what the model expects of each, within its headroom. Trade without a "
-        f"known quantity is left out: in {len(unknown)} further markets all of it is."
+        f"known quantity is left out: in {len(further)} further markets all of it is."
     )
 
 st.header("Standing cases", anchor=False)

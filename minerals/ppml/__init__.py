@@ -28,3 +28,7 @@ class EstimationError(MineralsError):
     def __init__(self, message: str, dropped: "Dropped | None" = None) -> None:
         super().__init__(message)
         self.dropped = dropped
+
+
+FAILURES: Final = (EstimationError, ValueError, ArithmeticError)
+"""What one importer's data may do to a fit; it must not stop the others'."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from minerals import marts, names
 from minerals.frames import require_columns
-from minerals.ppml import MIN_NONZERO_OBSERVATIONS, EstimationError
+from minerals.ppml import FAILURES, MIN_NONZERO_OBSERVATIONS, EstimationError
 from minerals.ppml.bootstrap import Bootstrap
 from minerals.ppml.design import Dropped, Term, study_spec
 from minerals.ppml.estimator import Fit
@@ -69,8 +69,7 @@ def estimate_categories(panel: pd.DataFrame, importer: str, choices: Choices) ->
             results[category] = estimate_model(own, study_spec(category), choices)
         except EstimationError as error:
             results[category] = error
-        except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
-            # One importer's data must not stop the others': the reason is in its row of `fit`.
+        except FAILURES as error:
             results[category] = EstimationError(f"the fit failed: {error}")
     models = {c: result for c, result in results.items() if isinstance(result, Model)}
 

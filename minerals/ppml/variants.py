@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from minerals import marts
 from minerals.characteristics import average_characteristics, recent_years
 from minerals.names import CATEGORIES
-from minerals.ppml import EstimationError
+from minerals.ppml import FAILURES, EstimationError
 from minerals.ppml.bootstrap import cluster_bootstrap
 from minerals.ppml.columns import FloatArray, IntArray
 from minerals.ppml.design import Design, ModelSpec, build_design, study_spec
@@ -37,7 +37,6 @@ INTERVAL = (0.05, 0.95)
 """A variant is supported when each regressor that it adds has the sign expected of it, a variance
 inflation below MAX_VIF and 90% intervals (clustered and bootstrap) without zero, and at least
 MIN_BETTER_SHARE of the years left out are predicted better than by the base fit."""
-_FAILURES = (EstimationError, ValueError, ArithmeticError, np.linalg.LinAlgError)
 _Z = 1.6448536269514722  # 0.95 of the normal distribution
 _MOST_SAMPLES = 200  # are enough for an interval of 90%
 
@@ -213,7 +212,7 @@ def _try(panel: pd.DataFrame, category: str, variant: Variant) -> _Tried:
         if not fit.is_converged:
             raise EstimationError("the fit did not converge")
         diagnostics = diagnose(design, fit)
-    except _FAILURES as error:
+    except FAILURES as error:
         row["reason"] = str(error)
         return tried
     found = [r for r in diagnostics.rank_correlations.values() if np.isfinite(r)]
@@ -326,9 +325,12 @@ def _judge(tried: _Tried, is_better: bool, choices: Choices) -> None:
     }
     if all(conditions.values()):
         replications = min(choices.bootstrap_replications, _MOST_SAMPLES)
-        bootstrap = cluster_bootstrap(tried.design, fit, replications, choices.seed)
         low, high = np.full((2, len(places)), np.nan)
-        if bootstrap.usable_share > 0.5:
+        try:
+            bootstrap = cluster_bootstrap(tried.design, fit, replications, choices.seed)
+        except FAILURES:
+            bootstrap = None
+        if bootstrap and bootstrap.usable_share > 0.5:
             low, high = np.quantile(bootstrap.draws[:, places], INTERVAL, axis=0)
         tried.interval = dict(zip(tried.signs, zip(low, high, strict=True), strict=True))
         conditions["interval"] = bool((low * high > 0).all())
@@ -372,7 +374,7 @@ def left_out_predictions(
                 continue
             warm = start, others.predict(start)
             fitted = irls(design.y[seen] / mean, NormalEquations(others), warm)
-        except _FAILURES:
+        except FAILURES:
             continue
         if fitted.is_converged:
             (told,) = np.nonzero((groups == group) & np.isin(minerals, minerals[seen]))

@@ -4,6 +4,7 @@ A file is read as text; the check of its table (`tables.py`) types it as `source
 """
 
 import csv
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -48,6 +49,25 @@ def csv_provider(source: str, file: Path, remedy: str) -> Provider:
         return Fetched(sha256_of(file), lambda: {name: read_csv(file, table, remedy)})
 
     return Provider(declared, fetch, file.name)
+
+
+def csv_rows(text: str, where: str, needed: Iterable[str], adapt: str) -> Iterator[dict[str, str]]:
+    """The rows of a publisher's CSV text by column, empty lines left out. Raises SourceError for a
+    `needed` column that is not there (`adapt` says what to do) and a row that is cut short."""
+    reader = csv.reader(text.splitlines(keepends=True))
+    header = next(reader, [])
+    if missing := [column for column in needed if column not in header]:
+        raise SourceError(
+            f"{where}, row 1: no column {', '.join(missing)}; there are: "
+            f"{', '.join(header)[:300] or 'none'}. {adapt}"
+        )
+    for cells in filter(None, reader):
+        if len(cells) != len(header):
+            raise SourceError(
+                f"{where}, row {reader.line_num}: {len(cells)} values, where the header has "
+                f"{len(header)}: the file is cut short or damaged. Nothing of it is used."
+            )
+        yield dict(zip(header, cells, strict=True))
 
 
 def read_csv(file: Path, table: RawTable, remedy: str) -> pa.Table:

@@ -65,8 +65,11 @@ class Downloads:
         expected: Expected = "json",
         check: Callable[[Answer], object] | None = None,
     ) -> Original:
-        """Ask whether the stored answer is still valid; fetch the new one if it is not."""
-        stored = self.find(name)
+        """Ask whether the stored answer is still valid; fetch the new one if it is not, or if what
+        is stored came from another address."""
+        stored, asked = self.find(name), (client.url(path), dict(params or {}))
+        if stored and (stored.url, dict(stored.params)) != asked:
+            stored = None
         answer = client.get(
             path,
             params,

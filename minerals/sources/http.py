@@ -209,6 +209,10 @@ class Client:
             ) from None
         return answer
 
+    def url(self, path: str) -> str:
+        """The address of a path, without parameters."""
+        return f"{self.base_url.rstrip('/')}/{path.lstrip('/')}" if path else self.base_url
+
     def _wait(self, state: tenacity.RetryCallState) -> float:
         """Twice as long each time, with jitter; longer when the publisher asks for it."""
         first = self.policy.first_wait
@@ -226,7 +230,7 @@ class Client:
     ) -> Answer:
         if self.allowance:
             self.allowance.take()
-        url = f"{self.base_url.rstrip('/')}/{path.lstrip('/')}" if path else self.base_url
+        url = self.url(path)
         request = f"{self.name}: GET {httpx.URL(url, params=dict(params) or None)}"
         problem = None
         try:
@@ -245,7 +249,7 @@ class Client:
         elif expected == "json" and (status := _status_in(body)):
             self._refuse_status(status, body, request)
         answer = Answer(
-            url=str(httpx.URL(url)),
+            url=url,
             params=dict(params),
             status=response.status_code,
             body=body,

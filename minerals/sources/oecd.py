@@ -19,6 +19,7 @@ from importlib.resources import files
 from minerals.errors import PermanentSourceError, SourceError, some
 from minerals.settings import Settings
 from minerals.sources import seeds
+from minerals.sources.csv_files import csv_rows
 from minerals.sources.downloads import Downloads
 from minerals.sources.http import Client, RetryPolicy
 from minerals.sources.provider import Fetched, Provider
@@ -49,23 +50,13 @@ def read_measures(content: bytes, where: str) -> list[dict[str, object]]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SourceError(f"{where} is not UTF-8 text: {error}. Nothing of it is used.") from error
-    reader, columns = csv.reader(text.splitlines(keepends=True)), register("column")
-    header = next(reader, [])
-    if missing := [theirs for theirs in columns.values() if theirs not in header]:
-        raise SourceError(
-            f"{where}, row 1: no column {', '.join(missing)}; there are: "
-            f"{', '.join(header)[:300] or 'none'}. If the OECD renamed one, correct "
-            "minerals/sources/registers/oecd_columns.csv. Nothing of it is used."
-        )
-    at = {ours: header.index(theirs) for ours, theirs in columns.items()}
-    facts: dict[tuple[str, ...], dict[str, str]] = {}
-    for cells in reader:
-        if cells and len(cells) != len(header):
-            raise SourceError(
-                f"{where}, row {reader.line_num}: {len(cells)} values, where the header has "
-                f"{len(header)}: the answer is cut short or damaged. Nothing of it is used."
-            )
-        row = {ours: cells[place].strip() for ours, place in at.items()}
+    columns, facts = register("column"), dict[tuple[str, ...], dict[str, str]]()
+    adapt = (
+        "If the OECD renamed one, correct minerals/sources/registers/oecd_columns.csv. Nothing of "
+        "it is used."
+    )
+    for cells in csv_rows(text, where, columns.values(), adapt):
+        row = {ours: cells[theirs].strip() for ours, theirs in columns.items()}
         if row["policy_type"] in register("none").values():
             continue
         names = ("year", "actor", "commodity", "policy_type", "variation", "policy_label")

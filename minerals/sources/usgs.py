@@ -9,7 +9,6 @@ The file holds one edition. The others come from the figures of this package, wh
 the bundled profile, and stand in where the file was never had.
 """
 
-import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -21,7 +20,7 @@ from minerals.errors import SourceError, some
 from minerals.files import sha256_of
 from minerals.settings import Settings
 from minerals.sources import seeds
-from minerals.sources.csv_files import read_csv
+from minerals.sources.csv_files import csv_rows, read_csv
 from minerals.sources.downloads import Downloads
 from minerals.sources.http import Answer, Client, RetryPolicy
 from minerals.sources.provider import Fetched, Provider
@@ -123,20 +122,7 @@ def _rows(content: bytes, where: str) -> Iterator[dict[str, str]]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("cp1252", "replace")
-    reader = csv.reader(text.splitlines(keepends=True))
-    header = next(reader, [])
-    if missing := [column for column in _COLUMNS if column not in header]:
-        raise SourceError(
-            f"{where}, row 1: no column {', '.join(missing)}; there are: "
-            f"{', '.join(header)[:200] or 'none'}. {_adapt()}"
-        )
-    for cells in reader:
-        if cells and len(cells) != len(header):
-            raise SourceError(
-                f"{where}, row {reader.line_num}: {len(cells)} values, where the header has "
-                f"{len(header)}: the file is cut short or damaged. Nothing of it is used."
-            )
-        yield dict(zip(header, cells, strict=False))
+    return csv_rows(text, where, _COLUMNS, _adapt())
 
 
 def _adapt() -> str:

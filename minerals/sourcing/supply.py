@@ -17,9 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from minerals.names import REGRESSORS
-from minerals.ppml import EstimationError
-from minerals.ppml.design import ModelSpec, build_design
-from minerals.ppml.estimator import fit_ppml
+from minerals.ppml import MIN_NONZERO_OBSERVATIONS, EstimationError
+from minerals.ppml.design import Design, ModelSpec, build_design
+from minerals.ppml.estimator import Fit, fit_ppml
 from minerals.ppml.gravity import FloatArray, Gravity
 from minerals.sourcing.world import shares
 
@@ -79,18 +79,26 @@ def known_effects(
     return frame, m, j
 
 
+def fit_effects(frame: pd.DataFrame, regressors: Sequence[str]) -> tuple[Design, Fit]:
+    """The second stage: effects of exporters by what they are. Raises EstimationError."""
+    design = build_design(frame, ModelSpec("effect", tuple(regressors), ("mineral",), {}))
+    fit = fit_ppml(design)
+    if not fit.is_converged:
+        raise EstimationError("the fit did not converge")
+    return design, fit
+
+
 def predicted_effects(model: Gravity, supply: Supply) -> FloatArray:
     """exp(b) (M, N) as characteristics predict it; zero where they are unknown or nothing can be
-    estimated (fewer than 30 exporters)."""
+    estimated (too few exporters, no convergence)."""
     frame, _, _ = known_effects(model, supply)
     known = np.isfinite(supply.x).all(axis=0) & model.is_informative[:, None]
     out = np.zeros(known.shape)
     try:
-        design = build_design(frame, ModelSpec("effect", CHARACTERISTICS, ("mineral",), {}))
-        if (design.y > 0).sum() < 30:
-            return out
-        fit = fit_ppml(design)
+        _, fit = fit_effects(frame, CHARACTERISTICS)
     except EstimationError:
+        return out
+    if fit.n_nonzero < MIN_NONZERO_OBSERVATIONS:
         return out
     b = dict(zip(((t.term_type, t.name) for t in fit.terms), fit.coefficients, strict=True))
     slopes = np.array([b.get(("covariate", name), 0.0) for name in CHARACTERISTICS])

@@ -16,13 +16,13 @@ import pandas as pd
 
 from minerals.names import WORLD
 from minerals.ppml import EstimationError
-from minerals.ppml.design import Design, ModelSpec, build_design
+from minerals.ppml.design import Design
 from minerals.ppml.diagnostics import variance_inflation
-from minerals.ppml.estimator import Fit, fit_ppml
+from minerals.ppml.estimator import Fit
 from minerals.ppml.gravity import FloatArray, Gravity
 from minerals.ppml.variants import MAX_VIF, VARIANTS, Variant, left_out_predictions
 from minerals.sourcing.backtest import Foretold, interval, judge
-from minerals.sourcing.supply import CHARACTERISTICS, Supply, known_effects
+from minerals.sourcing.supply import CHARACTERISTICS, Supply, fit_effects, known_effects
 from minerals.sourcing.world import Pairs, Window, candidates
 
 DYADS, SECOND_STAGE = "dyads", "second_stage"
@@ -197,7 +197,7 @@ def second_stage_rows(
     extra = added.of_exporters(supply, minerals, countries)
     base: pd.Series | str
     try:
-        base = _divergence(*_fit(frame, CHARACTERISTICS))
+        base = _divergence(*fit_effects(frame, CHARACTERISTICS))
     except EstimationError as error:
         base = str(error)
     for variant in _declared(_OF_EXPORTERS):
@@ -218,7 +218,7 @@ def second_stage_rows(
                 raise EstimationError(base)
             if not is_known.any():
                 raise EstimationError(f"the data hold no {', '.join(known)} of any exporter")
-            design, fit = _fit(frame.assign(**filled), (*kept, *known))
+            design, fit = fit_effects(frame.assign(**filled), (*kept, *known))
             if missing := [term for term in known if term not in design.covariates]:
                 raise EstimationError(f"{', '.join(missing)} varies only with other regressors")
         except EstimationError as error:
@@ -245,14 +245,6 @@ def _standing_in(term: str, values: FloatArray, frame: pd.DataFrame) -> FloatArr
         return frame["ln_production_qty"].to_numpy(dtype=np.float64)
     known = values[np.isfinite(values)]
     return np.full(len(values), np.median(known) if len(known) else np.nan)
-
-
-def _fit(frame: pd.DataFrame, regressors: Sequence[str]) -> tuple[Design, Fit]:
-    design = build_design(frame, ModelSpec("effect", tuple(regressors), ("mineral",), {}))
-    fit = fit_ppml(design)
-    if not fit.is_converged:
-        raise EstimationError("the fit did not converge")
-    return design, fit
 
 
 def _divergence(design: Design, fit: Fit) -> pd.Series:

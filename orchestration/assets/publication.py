@@ -127,24 +127,30 @@ def release_asset(made: Sequence[dg.AssetsDefinition]) -> dg.AssetsDefinition:
 def built_by_others(
     instance: dg.DagsterInstance, run_id: str, tables: Sequence[dg.AssetKey]
 ) -> list[str]:
-    """The tables that another run built last. A run with the same settings of which this one is a
-    new execution (from failure, in the UI) counts as this run."""
-    run = instance.get_run_by_id(run_id)
-    assert run is not None
-    group = {run_id}
-    if root := run.tags.get(ROOT_TAG):
-        same = [instance.get_run_by_id(root)]
-        same += instance.get_runs(dg.RunsFilter(tags={ROOT_TAG: root}))
-        group |= {
-            r.run_id
-            for r in same
-            if r is not None
-            and r.run_config == run.run_config
-            and r.tags.get(SETTINGS_TAG) == run.tags.get(SETTINGS_TAG)
-        }
+    """The tables that another run built last."""
+    group = as_one_run(instance, run_id)
     latest = instance.get_latest_materialization_events(tables)
     built = {key for key, entry in latest.items() if entry and entry.run_id in group}
     return sorted(key.to_user_string() for key in set(tables) - built)
+
+
+def as_one_run(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """This run after those with the same settings of which it is a new execution (from failure, in
+    the UI): together they count as one."""
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    if not (root := run.tags.get(ROOT_TAG)):
+        return [run_id]
+    same = [*instance.get_runs(dg.RunsFilter(tags={ROOT_TAG: root})), instance.get_run_by_id(root)]
+    before = [
+        r.run_id
+        for r in reversed(same)
+        if r is not None
+        and r.run_id != run_id
+        and r.run_config == run.run_config
+        and r.tags.get(SETTINGS_TAG) == run.tags.get(SETTINGS_TAG)
+    ]
+    return [*before, run_id]
 
 
 def _pages(release: Path, gates: Path) -> dict[str, dg.MetadataValue]:
@@ -156,11 +162,15 @@ def _pages(release: Path, gates: Path) -> dict[str, dg.MetadataValue]:
 
 
 def _checks(context: dg.AssetExecutionContext) -> dict[str, object]:
-    """The outcome of each check of this run, and the sentences of those that did not pass or had
-    nothing to compare with."""
-    entries = context.instance.all_logs(
-        context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    )
+    """The last outcome of each check of this run, and the sentences of those that did not pass or
+    had nothing to compare with."""
+    entries = [
+        entry
+        for run_id in as_one_run(context.instance, context.run_id)
+        for entry in context.instance.all_logs(
+            run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        )
+    ]
     checks = [entry.get_dagster_event().asset_check_evaluation_data for entry in entries]
     outcomes = {name_of(check): _outcome(check) for check in checks}
     sentences = {name_of(check): check.description or check.severity.value for check in checks}

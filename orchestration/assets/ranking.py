@@ -168,8 +168,10 @@ def learn_ahead(settings: Settings) -> None:
     then finds what they say. What fails here fails again there, with a message."""
     from joblib import Memory
 
+    from minerals.sources.window import settled
     from minerals.sourcing.world_tables import remember_past
 
+    settings = settled(settings)
     if settings.importers == (EVERY_IMPORTER,):
         return  # who they are, the marts say
     past = of_past(warehouse_of(settings), settings)

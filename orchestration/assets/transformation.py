@@ -67,6 +67,8 @@ def layer_assets(
     )
     def build(context: dg.AssetExecutionContext, dbt: Dbt, warehouse: Warehouse) -> Iterator[Any]:
         target = settings.warehouse_dir / "dbt" / layer
+        results = target / "run_results.json"
+        results.unlink(missing_ok=True)  # of the run before; dbt writes its own at its end
         arguments = ["build", "--exclude-resource-type", "unit_test"]
         # The tests between the two run in the last one, where all that they compare is built.
         selection = "eager" if layer == "marts" else "buildable"
@@ -100,7 +102,8 @@ def _metadata(
     """What the UI shows of each table that dbt built: rows, totals, columns and their lineage."""
     names = {name for event in events if (name := _table_built(event))}
     found, types = table_metadata(warehouse, names)
-    lineages = column_lineage(target, types, settings.engine) if names else {}
+    is_ended = (target / "run_results.json").exists()  # not where dbt was killed
+    lineages = column_lineage(target, types, settings.engine) if is_ended else {}
     for name, own in found.items():
         own[CHOICES] = dg.MetadataValue.json(settled(settings).dbt_vars)
         if name in lineages:

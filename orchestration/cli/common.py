@@ -257,6 +257,12 @@ class Marts(AbstractContextManager["Marts"]):
             mineral = names.known_mineral(mineral, self.settings, minerals, made_with)
         return importer, mineral, category
 
+    def require(self, found: Sequence[object], what: str, markets: Markets) -> None:
+        """Raise ReleaseError when the release has nothing of these markets."""
+        if not found:
+            named = " ".join(filter(None, markets[1:])) or "any mineral"
+            raise ReleaseError(f"There is no {what} of {named} for {self.country(markets[0])}.")
+
 
 def _open_marts(settings: Settings) -> "duckdb.DuckDBPyConnection":
     import duckdb

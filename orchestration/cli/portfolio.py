@@ -48,6 +48,7 @@ def portfolio(
             """,
             *markets,
         )
+        marts.require(strategies, "portfolio", markets)
         if markets[1] is None:
             _print_strategies(marts, strategies)
         for strategy in strategies if markets[1] is not None else ():
@@ -122,6 +123,7 @@ def risk(
             """,
             *markets,
         )
+        marts.require(found, "concentration", markets)
         known = [row for row in found if row["hhi_actual"] is not None]
         rows = [
             {

@@ -47,11 +47,7 @@ def rank(
             """,
             *market, source, source,
         )  # fmt: skip
-        if not rankings:
-            what = " ".join(filter(None, market[1:]))
-            raise ReleaseError(
-                f"There is no {source or ''} ranking of {what} for {marts.country(market[0])}."
-            )
+        marts.require(rankings, f"{source or ''} ranking".strip(), market)
         for number, ranking in enumerate(rankings):
             if number:
                 marts.console.print()
@@ -126,6 +122,7 @@ def compare(
             f"select distinct category from marts.ranking_forward where {OF_MARKETS} order by all",
             *market,
         )
+        marts.require(rankings, "ranking", market)
         most = top or (TOP if len(rankings) == 1 else TOP_OF_EACH)
         for row in rankings:
             _compare_suppliers(marts, chosen, market[1], row["category"], most)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from minerals.errors import AnotherRefreshRunsError
 from minerals.settings import Settings, limit_linear_algebra_threads
@@ -82,11 +83,11 @@ def _refresh(settings: Settings, quiet: bool, job: str, wait: int) -> None:
     with run.terminal() as stream:
         console = common.console(file=stream, no_color=quiet)
         for found in run.recovered(settings):
-            console.print(f"[yellow]warning[/] {found}")
+            console.print(f"[yellow]warning[/] {escape(found)}")
         _wait_for_holder(settings, console, wait)
         with run.open_instance(settings) as instance:
             for found in jobs.before_a_run(settings, instance, job):
-                console.print(f"[yellow]warning[/] {found}")
+                console.print(f"[yellow]warning[/] {escape(found)}")
         with progress(console, quiet) as on_step:
             result = run.refresh(settings, on_step, job=job)
         if not result.succeeded:
@@ -127,10 +128,10 @@ def _print_failure(console: Console, settings: Settings, result: "RefreshResult"
     first, *others = result.problems.failures or ["no step gave a reason; see the log"]
     if state := refusal_of_disk(settings, first):
         first, others = no_room(settings, state, first), []
-    console.print(f"\n[bold red]failed[/] {first}")
+    console.print(f"\n[bold red]failed[/] {escape(first)}")
     console.print(f"The run stopped after {result.seconds:.0f} s.")
     for failure in others:
-        console.print(f"  [red]✗[/] {failure}")
+        console.print(f"  [red]✗[/] {escape(failure)}")
     served = common.releases(settings).manifest()
     still = f"release {served['release_id']} is still the one served" if served else ""
     console.print(f"Nothing was published: {still or 'there is no earlier release'}.")
@@ -161,12 +162,12 @@ def _print_success(console: Console, settings: Settings, result: "RefreshResult"
     console.print(f"years: {made['first_year']}-{made['last_year']}{_why_these(settings)}")
     console.print(f"trade rows: {trade}")
     for warning in result.problems.warnings:
-        console.print(f"[yellow]warning[/] {warning}")
+        console.print(f"[yellow]warning[/] {escape(warning)}")
     if result.problems.not_compared:
         checks = common.count(len(result.problems.not_compared), "check")
         console.print(f"{checks} had no earlier release to compare with")
     for change in manifest["contract_changes"]:
-        console.print(f"[yellow]changed for BI[/] {change}")
+        console.print(f"[yellow]changed for BI[/] {escape(change)}")
     console.print(f"\n[bold green]Released[/] {manifest['release_id']} in {result.seconds:.0f} s")
     console.print(f"  {store.current()}")
     console.print("\nnext:  [bold]make ui[/]   the asset graph and run history")

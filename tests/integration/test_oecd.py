@@ -112,6 +112,13 @@ def test_another_layout_is_refused_by_name(content, words):
         assert word in str(caught.value)
 
 
+def test_empty_lines_are_nothing():
+    lines = restrictions(LAST).splitlines(keepends=True)
+    assert oecd.read_measures(b"\n".join([lines[0], b"".join(lines[1:]), b"\n"]), "it") == (
+        oecd.read_measures(restrictions(LAST), "it")
+    )
+
+
 def test_a_commodity_without_an_hs_code_is_kept_counted_and_named(server, asked, store):
     content = restrictions(LAST).replace(b"HS07_811020", b"antimony")
     server.years[str(LAST)] = content

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from orchestration.assets.publication import ROOT_TAG, built_by_others
+from orchestration.assets.publication import ROOT_TAG, as_one_run, built_by_others
 from orchestration.recovery import SETTINGS_TAG
 
 TABLES = [dg.AssetKey("panel"), dg.AssetKey("ranks")]
@@ -58,6 +58,7 @@ def test_executions_from_failure_belong_to_the_run_they_continue(instance):
     assert built_by_others(instance, second, TABLES) == []
     third = build(instance, other, **{ROOT_TAG: first})
     assert built_by_others(instance, third, TABLES) == []
+    assert as_one_run(instance, second) == [first, third, second]
 
 
 def test_not_when_the_settings_changed_in_between(instance):

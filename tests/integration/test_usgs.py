@@ -85,6 +85,19 @@ def test_a_corrected_figure_is_taken_over(server, settings, asked, store):
     assert changed == {("mcs2026_copper_mined", "Chile", "2024", "5,520", "false")}
 
 
+def test_empty_lines_are_nothing():
+    spaced = data_release() + b"\r\n\r\n"
+    assert usgs.read_release(spaced, "it", SEEDS) == usgs.read_release(data_release(), "it", SEEDS)
+
+
+def test_of_another_address_the_whole_file_is_asked_for(server, settings, asked, store):
+    asked.ingest(store)
+    elsewhere = settings.model_copy(update={"usgs_url": f"{server.url}/elsewhere"})
+    with pytest.raises(SourceError):
+        usgs.summaries_provider(elsewhere, POLICY).ingest(store)
+    assert "If-None-Match" not in server.seen[-1].headers
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -140,6 +140,7 @@ def test_a_wrong_value_is_refused_with_the_field_and_what_is_allowed(
         ("MINERALS_SCHEDULES_ON", "maybe", "=maybe: must be true or false"),
         ("MINERALS_IMPORTERS", "IND,XXX", "=IND,XXX: XXX must be the ISO3 code of a country of"),
         ("MINERALS_EXCLUDED_SUPPLIERS", "RUZ", "RUZ must be the ISO3 code of a country"),
+        ("minerals_importers", "XXX", "MINERALS_IMPORTERS=XXX: XXX must be the ISO3 code"),
         ("MINERALS_FIRST_YEAR", "2024", "FIRST_YEAR, MINERALS_LAST_YEAR: last_year 2023 is before"),
         ("MINERALS_DAGSTER_CONFIG", "/no/such.yaml", "there is no file /no/such.yaml"),
         ("MINERALS_COMTRADE_FILE", "/no/such.csv", "there is no file /no/such.csv"),
