@@ -7,7 +7,6 @@ release stays served; with WARN it is shown and the run goes on. A suite with no
 with passes and says so. Rules and frames live in `expectations/`; nothing here writes a table.
 """
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -20,6 +19,7 @@ from expectations.report import HEADS, Report, add_to_page, folder_of_run, markd
 from expectations.rules import Given, Stage
 from expectations.validation import judge
 from minerals.errors import ReleaseError
+from minerals.mapping.seeds import MINERALS, read_seed
 from minerals.names import EVERY_IMPORTER
 from minerals.releases import ReleaseStore
 from minerals.settings import Settings
@@ -112,12 +112,11 @@ def previous_release(store: ReleaseStore, settings: Settings) -> Previous:
 
 def given(settings: Settings) -> Given:
     """What the gates are told about a run."""
-    with (settings.seeds_dir / "minerals.csv").open(encoding="utf-8") as file:
-        sheets = {row["mineral"]: row["production_sheet"] for row in csv.DictReader(file)}
+    minerals = read_seed(settings.seeds_dir / MINERALS).rows
     return Given(
         years=list(settings.years),
         importers=[] if settings.importers == (EVERY_IMPORTER,) else list(settings.importers),
-        sheets={mineral: sheet for mineral, sheet in sheets.items() if sheet},
+        sheets={row["mineral"]: sheet for row in minerals if (sheet := row["production_sheet"])},
         top_k=settings.top_k,
         of_few_importers=settings.profile == "live",
     )

@@ -134,6 +134,17 @@ class Progress:
             seconds = time.monotonic() - self.started
             self.log.info(f"{self.n_done} of {self.n_all} importers, {seconds:.0f} s")
 
+    def tables(
+        self,
+        groups: Iterable[Sequence[str]],
+        made: Iterable[tuple[Mapping[str, pd.DataFrame], Mapping[str, str]]],
+    ) -> Iterator[Mapping[str, pd.DataFrame]]:
+        """The tables of each group that has any; see `minerals.parallel.one_by_one_on_failure`."""
+        for group, (tables, failures) in zip(groups, made, strict=True):
+            self.done(len(group), failures)
+            if tables:
+                yield tables
+
     def check(self, asset: str) -> dg.AssetCheckResult:
         """Whether all importers have rows; a warning, since the others are published."""
         return dg.AssetCheckResult(

@@ -105,18 +105,7 @@ def recovered(settings: Settings) -> list[str]:
     return said
 
 
-def existing_instance(settings: Settings) -> dg.DagsterInstance:
-    """The Dagster instance for those who only read: with the configuration that it has, even if
-    these settings name another one."""
-    home = settings.dagster_home
-    if "orchestration.event_log" in (home / "dagster.yaml").read_text():
-        return open_instance(settings)  # an earlier version named a class that is gone
-    return dg.DagsterInstance.from_config(str(home))
-
-
-def refresh(
-    settings: Settings, on_step: StepCallback, log_level: str = "INFO", job: str = "refresh"
-) -> RefreshResult:
+def refresh(settings: Settings, on_step: StepCallback, job: str = "refresh") -> RefreshResult:
     """Run the refresh job, or another one, to its end.
 
     `on_step(stage, step, event, seconds)` is called when a step is 'started', 'done' or 'failed'.
@@ -149,7 +138,7 @@ def refresh(
             run_id=run_id,
             raise_on_error=False,
             tags={**run_tags(settings, run_id), "importers": ",".join(settings.importers)},
-            run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
+            run_config={"loggers": {"console": {"config": {"log_level": "INFO"}}}},
         )
         if watcher.problems.failures:
             # The page of a run opens at its last event; Dagster's own names no cause.

@@ -1,5 +1,6 @@
 """Stage 5: what the ranks mean for the import portfolio, and how near we are to the study."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 import dagster as dg
@@ -92,7 +93,9 @@ def portfolio(
     )
     importers = importers_of(chosen, panel)
     grouped = warehouse.groups(importers)
-    progress, figures = Progress(context, importers), _Figures()
+    progress = Progress(context, importers)
+    figures: dict[str, Metadata] = defaultdict(dict)
+    recommended: list[pd.Series] = []
 
     def parts() -> Iterator[Mapping[str, pd.DataFrame]]:
         jobs = (
@@ -108,59 +111,41 @@ def portfolio(
             for group in grouped
         )
         made = warehouse.side_by_side(one_by_one_on_failure, jobs, len(grouped))
-        for group, (tables, failures) in zip(grouped, made, strict=True):
-            progress.done(len(group), failures)
-            if not tables:
-                continue
+        for tables in progress.tables(grouped, made):
             for row in tables["portfolio_optimization"].query("not is_feasible").to_dict("records"):
                 market = f"{row['importer_iso3']} {row['category']} {row['mineral']}"
                 context.log.warning(f"no portfolio for {market}: {row['infeasible_because']}")
-            figures.add(tables)
+            for mart, counts in _counts(tables).items():
+                for name, n in counts.items():
+                    figures[mart][name] = figures[mart].get(name, 0) + int(n)
+            recommended.append(tables["portfolio_optimization"]["hhi_recommended"])
+            mean = float(pd.concat(recommended).mean())
+            figures["portfolio_optimization"]["mean_hhi_recommended"] = mean
             yield tables
 
-    yield from save(warehouse, settings, parts(), figures.of_marts)
+    yield from save(warehouse, settings, parts(), figures)
     yield progress.check("portfolio_partners")
 
 
-class _Figures:
-    """Numbers that the UI plots over runs, added up over groups of importers."""
+def _counts(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, int]]:
+    """Numbers of each mart that the UI plots over runs."""
 
-    def __init__(self) -> None:
-        self.of_marts: dict[str, Metadata] = {
-            "portfolio_concentration": {"concentrated": 0, "narrow_pools": 0},
-            "portfolio_optimization": {"infeasible": 0},
-            "portfolio_partners": {},
-            "portfolio_strategy": {},
-        }
-        self._recommended: list[pd.Series] = []
+    def counted(mart: str, column: str, of_what: str) -> dict[str, int]:
+        return {f"{word}_{of_what}": n for word, n in tables[mart][column].value_counts().items()}
 
-    def add(self, tables: Mapping[str, pd.DataFrame]) -> None:
-        concentration = tables["portfolio_concentration"]
-        counts = {
-            "portfolio_concentration": {
-                "concentrated": concentration["is_concentrated"].fillna(False).sum(),
-                "narrow_pools": concentration["is_narrow_pool"].sum(),
-            },
-            "portfolio_optimization": {
-                "infeasible": (~tables["portfolio_optimization"]["is_feasible"]).sum()
-            },
-            "portfolio_partners": {
-                name: n
-                for column in ("action", "role")
-                for name, n in _counted(tables["portfolio_partners"][column], "rows").items()
-            },
-            "portfolio_strategy": _counted(tables["portfolio_strategy"]["strategy"], "markets"),
-        }
-        for mart, figures in counts.items():
-            for name, value in figures.items():
-                self.of_marts[mart][name] = self.of_marts[mart].get(name, 0) + int(value)
-        self._recommended.append(tables["portfolio_optimization"]["hhi_recommended"])
-        mean = float(pd.concat(self._recommended).mean())
-        self.of_marts["portfolio_optimization"]["mean_hhi_recommended"] = mean
-
-
-def _counted(words: pd.Series, of_what: str) -> dict[str, int]:
-    return {f"{word}_{of_what}": int(n) for word, n in words.value_counts().items()}
+    concentration = tables["portfolio_concentration"]
+    return {
+        "portfolio_concentration": {
+            "concentrated": concentration["is_concentrated"].fillna(False).sum(),
+            "narrow_pools": concentration["is_narrow_pool"].sum(),
+        },
+        "portfolio_optimization": {
+            "infeasible": (~tables["portfolio_optimization"]["is_feasible"]).sum()
+        },
+        "portfolio_partners": counted("portfolio_partners", "action", "rows")
+        | counted("portfolio_partners", "role", "rows"),
+        "portfolio_strategy": counted("portfolio_strategy", "strategy", "markets"),
+    }
 
 
 @dg.multi_asset(

@@ -14,7 +14,6 @@ import pandas as pd
 
 from minerals.errors import ReleaseError, some
 from minerals.marts import conform, published, python_marts
-from minerals.releases import PublishedMart
 from minerals.releases.reproduction import code_version
 from minerals.sources import DATASETS
 from orchestration.assets import OWNERS, SOURCES, WRITER_POOL, mart_spec
@@ -117,7 +116,9 @@ def release_asset(made: Sequence[dg.AssetsDefinition]) -> dg.AssetsDefinition:
                 "contract_changes": list(published.contract_changes),
                 "dagster/row_count": sum(mart.row_count for mart in published.marts),
                 **_pages(published.path, Path(releases.data_docs) / context.run_id),
-                "contents": dg.MetadataValue.md(_contents(published.marts)),
+                "contents": dg.MetadataValue.table(
+                    [dg.TableRecord({"mart": m.name, "rows": m.row_count}) for m in published.marts]
+                ),
             }
         )
 
@@ -197,9 +198,3 @@ def _outcome(check: dg.AssetCheckEvaluation) -> str:
 def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
     plain = frame.astype(object).where(frame.notna(), None)
     return [{str(k): v for k, v in row.items()} for row in plain.to_dict("records")]
-
-
-def _contents(marts: Sequence[PublishedMart]) -> str:
-    lines = ["| mart | rows |", "|---|---:|"]
-    lines += [f"| {m.name} | {m.row_count:,} |" for m in marts]
-    return "\n".join(lines)

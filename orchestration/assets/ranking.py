@@ -130,10 +130,7 @@ def rankings(
             "world_variants": world.variants,
         }
         made = warehouse.side_by_side(one_by_one_on_failure, jobs(), len(grouped))
-        for group, (tables, failures) in zip(grouped, made, strict=True):
-            progress.done(len(group), failures)
-            if not tables:
-                continue
+        for tables in progress.tables(grouped, made):
             labels.update(tables["ranking_annual"]["alignment"].value_counts().to_dict())
             figures["ranking_annual"] = {f"{label}_rows": n for label, n in labels.items()}
             misallocated.append(tables["portfolio_alignment"]["misallocated_share"])

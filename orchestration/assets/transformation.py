@@ -30,10 +30,6 @@ LAYERS = {
 class Translator(dagster_dbt.DagsterDbtTranslator):
     """dbt names are the asset names; the group is the layer, of marts their subject: the folder."""
 
-    def __init__(self) -> None:
-        options = {"enable_duplicate_source_asset_keys": True}
-        super().__init__(dagster_dbt.DagsterDbtTranslatorSettings(**options))
-
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         if dbt_resource_props["resource_type"] == "source":
             return super().get_asset_key(dbt_resource_props)
@@ -62,7 +58,9 @@ def layer_assets(
         select=select,
         project=project,
         name=f"dbt_{layer}",
-        dagster_dbt_translator=Translator(),
+        dagster_dbt_translator=Translator(
+            dagster_dbt.DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True)
+        ),
         pool=WRITER_POOL,
     )
     def build(context: dg.AssetExecutionContext, dbt: Dbt, warehouse: Warehouse) -> Iterator[Any]:

@@ -18,7 +18,6 @@ from minerals.names import CATEGORIES, MODELS
 from minerals.settings import Settings, country_names, read_settings
 
 _NEAR = 0.75  # how like a name a word is that is taken for it
-Completions = Callable[[str], list[tuple[str, str]]]
 
 
 def known(kind: str, word: str, names: Collection[str]) -> str:

@@ -134,24 +134,16 @@ def _compare_suppliers(
 ) -> None:
     found = marts.rows(
         """
-        select country(exporter_iso3) as supplier, importer_iso3, forward_rank,
+        select country(exporter_iso3) as supplier, importer_iso3,
             format('{} ({})', forward_rank, pct(actual_share)) as shown
         from marts.ranking_forward
         where is_headline and list_contains(?, importer_iso3) and mineral = ? and category = ?
+        qualify min(forward_rank) over (partition by exporter_iso3) <= ?
         order by forward_rank, exporter_iso3
         """,
-        importers, mineral, category,
+        importers, mineral, category, most,
     )  # fmt: skip
-    suppliers = dict.fromkeys(row["supplier"] for row in found if row["forward_rank"] <= most)
-    places = {(row["supplier"], row["importer_iso3"]): row["shown"] for row in found}
-    rows = [
-        {
-            "supplier": supplier,
-            **{marts.country(code): places.get((supplier, code), "") for code in importers},
-        }
-        for supplier in suppliers
-    ]
-    common.show(marts.console, rows, f"{mineral} {category}")
+    _side_by_side(marts, importers, found, ["supplier"], f"{mineral} {category}")
 
 
 def _compare_concentration(marts: common.Marts, importers: list[str], category: str | None) -> None:
@@ -166,14 +158,26 @@ def _compare_concentration(marts: common.Marts, importers: list[str], category: 
         """,
         importers, category,
     )  # fmt: skip
-    shown = {(row["mineral"], row["category"], row["importer_iso3"]): row["shown"] for row in found}
-    rows = [
-        {
-            "mineral": mineral,
-            "category": category,
-            **{marts.country(code): shown.get((mineral, category, code), "") for code in importers},
-        }
-        for mineral, category in dict.fromkeys((row["mineral"], row["category"]) for row in found)
-    ]
-    common.show(marts.console, rows, "Concentration (HHI, 0 to 1) and largest supplier")
+    title = "Concentration (HHI, 0 to 1) and largest supplier"
+    _side_by_side(marts, importers, found, ["mineral", "category"], title)
     marts.console.print("The suppliers of one mineral: minerals compare lithium products.")
+
+
+def _side_by_side(
+    marts: common.Marts,
+    importers: list[str],
+    found: list[dict[str, Any]],
+    keys: list[str],
+    title: str,
+) -> None:
+    """A line for each value of the keys, in their order, and a column for each importer."""
+    lines: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in found:
+        line = lines.setdefault(tuple(row[key] for key in keys), {})
+        line[row["importer_iso3"]] = row["shown"]
+    rows = [
+        dict(zip(keys, of, strict=True))
+        | {marts.country(code): line.get(code, "") for code in importers}
+        for of, line in lines.items()
+    ]
+    common.show(marts.console, rows, title)

@@ -4,6 +4,7 @@ Reads the manifest of the served release, the snapshots and Dagster's records; c
 """
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 FINE, FAILED, STALE = 0, 1, 2  # exit codes
+MOST_MODELS = 30  # told one by one
 
 
 @dataclass
@@ -148,10 +150,9 @@ def _read_runs(settings: Settings, found: Status) -> None:
 
     from orchestration.failures import problems_of_run
     from orchestration.jobs import BUILD_ALL
-    from orchestration.run import existing_instance
 
-    try:
-        opened = existing_instance(settings)
+    try:  # with the configuration that is there, even if these settings name another one
+        opened = dg.DagsterInstance.from_config(str(settings.dagster_home))
     except (dg.DagsterError, CheckError) as error:
         raise MineralsError(
             f"The run history cannot be read ({error}): `minerals instance` writes its "
@@ -165,7 +166,8 @@ def _read_runs(settings: Settings, found: Status) -> None:
             found.last_run = _run_of(last[0], problems.failures)
         if records := [record for of_job in publishing for record in of_job]:
             record = max(records, key=lambda record: record.create_timestamp)
-            problems = problems_of_run(instance, record.dagster_run.run_id)
+            if record.dagster_run.run_id != last[0].dagster_run.run_id:
+                problems = problems_of_run(instance, record.dagster_run.run_id)
             found.last_publishing_run = _run_of(record, problems.failures)
             found.checks_failed, found.checks_warned = problems.failures, problems.warnings
             found.checks_not_comparable = len(problems.not_compared)
@@ -204,7 +206,13 @@ def _lines(settings: Settings, found: Status) -> list[tuple[str, str]]:
     else:
         release = f"none yet under {settings.releases_dir}: run `minerals refresh`"
     lines = [("release", release)]
-    for model in found.models:
+    estimated = Counter(model["category"] for model in found.models if model["is_publishable"])
+    if len(found.models) > MOST_MODELS:
+        n_importers = len({model["importer_iso3"] for model in found.models})
+        counts = ", ".join(f"{n} {category}" for category, n in estimated.items())
+        why = "marts.ppml_fit has the reasons of the others"
+        lines.append(("models", f"{n_importers} importers, estimated {counts}; {why}"))
+    for model in found.models if len(found.models) <= MOST_MODELS else ():
         verdict = "estimated" if model["is_publishable"] else f"published only: {model['reason']}"
         importer = common.country(settings, model["importer_iso3"])
         lines.append(("model", f"{importer}, {model['category']}: {verdict}"))
