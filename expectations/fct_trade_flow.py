@@ -96,8 +96,8 @@ TOTALS: Final = totals(
             count(distinct importer_iso3) as n_importers
         from {file} where disposition = 'conformed'""",
     now="""
-        select count(*) as n_rows, sum(value_usd)::double as value_usd, sum(qty_kg) as qty_kg,
-            count(distinct importer_iso3) as n_importers
+        select count(*) as n_rows, sum(value_usd)::double as value_usd,
+            sum(reported_qty_kg) as qty_kg, count(distinct importer_iso3) as n_importers
         from conformed.fct_trade_flow""",
 )
 GATE: Final = Gate(

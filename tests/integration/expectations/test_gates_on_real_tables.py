@@ -39,6 +39,15 @@ def test_real_tables_pass_against_their_own_release(refreshed):
     assert {n: r.sentence() for n, r in found.items() if r.status != "passed"} == {}
 
 
+def test_a_figure_of_the_previous_release_is_the_same_figure(refreshed):
+    """What is compared with a release is what that release says of the same tables."""
+    previous = previous_release(refreshed.store(), refreshed.settings)
+    for name, report in reports(refreshed.settings, previous, COMPARING).items():
+        if name.endswith(".totals"):
+            judged = report.frame.set_index("figure")
+            assert judged["now"].to_dict() == pytest.approx(judged["previous"].to_dict()), name
+
+
 OF_TRADE = {"raw_bilateral_trade.totals", "fct_trade_flow.totals"}
 OF_PANEL = {"import_panel.totals", "import_panel.suppliers"}
 OF_MODELS, OF_RANKS = {"ppml_coefficients.previous"}, {"ranking_forward.churn"}
