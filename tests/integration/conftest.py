@@ -22,11 +22,12 @@ import duckdb
 import pytest
 from filelock import FileLock
 
-from minerals.files import remove
+from minerals.files import remove, sha256_of
 from minerals.releases import ReleaseStore
 from minerals.releases.reproduction import code_version
 from minerals.settings import PROJECT_ROOT, Settings
 from minerals.sources import bundle
+from tests import mini_bundle
 
 IMPORTERS = "IND,JPN"
 # Real rows of UN Comtrade, which may not be passed on with the project.
@@ -49,7 +50,7 @@ MAY_BE_EMPTY = (
     "trade_reconciliation",
     "unmapped_trade",
 )
-KEPT = 3  # shared warehouses, of the states of the code that were tested last
+KEPT = 4  # shared warehouses, of the states of the code that were tested last
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -177,6 +178,19 @@ def refreshed(bundle_wheel: Path) -> TestWarehouse:
     variables = {}
     if COMTRADE_FILE.exists():
         variables["MINERALS_COMTRADE_FILE"] = str(COMTRADE_FILE)
+    return _shared(bundle_wheel, variables)
+
+
+@pytest.fixture(scope="session")
+def mini(bundle_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> TestWarehouse:
+    """The shared warehouse of the small bundle, for tests that make refreshes of their own."""
+    wheel = tmp_path_factory.mktemp("mini") / bundle_wheel.name
+    mini_bundle.cut(bundle_wheel, wheel)
+    return _shared(wheel, {"MINERALS_BUNDLE_HASH": sha256_of(wheel)})
+
+
+def _shared(wheel: Path, variables: dict[str, str]) -> TestWarehouse:
+    """The warehouse that holds one refresh of this bundle by this state of the code."""
     lock_file = (PROJECT_ROOT / "requirements.lock").read_text()
     state = hashlib.sha256(f"{code_version()} {lock_file} {variables}".encode()).hexdigest()
     root = PROJECT_ROOT / ".pytest_cache" / "warehouses"
@@ -187,7 +201,7 @@ def refreshed(bundle_wheel: Path) -> TestWarehouse:
             _forget_old(root)
             remove(folder)
             (folder / "downloads").mkdir(parents=True)
-            shutil.copy(bundle_wheel, folder / "downloads")
+            shutil.copy(wheel, folder / "downloads")
             ran = warehouse_in(folder, **variables).command("refresh", "--quiet")
             assert ran.returncode == 0, ran.stdout + ran.stderr
             (folder / "refresh.out").write_text(ran.stdout)

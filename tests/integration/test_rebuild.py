@@ -2,9 +2,16 @@
 
 import shutil
 
+import pytest
+
 from minerals.marts import published
 from minerals.settings import PROJECT_ROOT
-from tests.integration.conftest import warehouse_in
+from tests.integration.conftest import TestWarehouse, warehouse_in
+
+
+@pytest.fixture(scope="module")
+def refreshed(mini: TestWarehouse) -> TestWarehouse:
+    return mini
 
 
 def test_a_second_run_from_the_manifest_makes_the_same_release(refreshed, tmp_path):

@@ -147,6 +147,7 @@ def test_a_wrong_value_is_refused_with_the_field_and_what_is_allowed(
         ("MINERALS_FIGURES_DIR", "/no/such", "there is no folder /no/such"),
         ("MINERALS_DBT_PROJECT_DIR", "/no/such", "there is no folder /no/such"),
         ("MINERALS_DUCKDB_MEMORY", "lots", "=lots: this is no amount of memory such as"),
+        ("MINERALS_BUNDLE_HASH", "e2", "=e2: this is no SHA-256 in hexadecimal"),
         ("MINERALS_ENGINE", "flink", "=flink: must be duckdb or spark"),
         ("MINERALS_SPARK_REMOTE", "spark:7077", "this is no address of a Spark Connect server"),
         ("MINERALS_SPARK_REMOTE", "sc://h/;token=x", "REMOTE: a token belongs into SPARK_CONNECT"),
