@@ -2,7 +2,7 @@
 go with the reader from page to page.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,10 +61,16 @@ def category() -> str:
     return choice("category", "Category", list(CATEGORIES), default="products")
 
 
-def offer_categories(held: Iterable[str]) -> None:
-    """Buttons that choose one of the categories for which there is something to show."""
+def offer_categories(market: Market, mart: str) -> None:
+    """Buttons that choose one of the categories for which a mart has the importer and mineral."""
+    held = reading.rows(
+        f"select distinct category from marts.{mart} "
+        "where importer_iso3 = $importer and mineral = $mineral",
+        importer=market.importer,
+        mineral=market.mineral,
+    )
     for name in CATEGORIES:
-        if name in set(held):
+        if name in set(held["category"]):
             st.button(f"Show {name}", on_click=_write_address, args=("category", name))
 
 

@@ -118,17 +118,13 @@ def bars(rows: pd.DataFrame, share: str, title: str, by: str) -> alt.Chart:
 
 
 def colour(
-    column: str,
-    names: Iterable[Any] = (),
-    palette: Sequence[str] = COLOURS,
-    title: str | None = None,
-    **legend: Any,
+    column: str, names: Iterable[Any] = (), palette: Sequence[str] = COLOURS, **legend: Any
 ) -> alt.Color:
     """The colours of a column's values, of `names` in their order, with the legend on top."""
     domain = list(names) or alt.Undefined
     return alt.Color(
         f"{column}:N",
-        title=title,
+        title=None,
         scale=alt.Scale(domain=domain, range=palette),
         legend=alt.Legend(**{"orient": "top", **legend}),
     )
@@ -373,14 +369,14 @@ def whole_mart(name: str, n_rows: int, where: str, asked: Mapping[str, Any]) -> 
     forms: dict[str, tuple[str, Callable[[pd.DataFrame], bytes]]] = {
         "csv": ("CSV", partial(as_csv, origin=known)),
         "xlsx": ("Excel", partial(as_excel, origin=known)),
-        "parquet": ("Parquet", as_parquet),
+        "parquet": ("Parquet", partial(pd.DataFrame.to_parquet, index=False)),
     }
     with st.container(key="files_whole_mart", horizontal=True, gap="small"):
         for ending, (label, make) in forms.items():
             is_too_long = ending == "xlsx" and n_rows > LONGEST_WORKBOOK
             st.download_button(
                 label,
-                data=partial(_written, ask, make),
+                data=lambda make=make: make(ask()),
                 file_name=f"{name}-{known.release_id}.{ending}",
                 key=f"whole_mart_{ending}",
                 on_click="ignore",
@@ -391,17 +387,6 @@ def whole_mart(name: str, n_rows: int, where: str, asked: Mapping[str, Any]) -> 
                 else f"Every row of {name}",
             )
     st.caption(known.line)
-
-
-def _written(ask: Callable[[], pd.DataFrame], make: Callable[[pd.DataFrame], bytes]) -> bytes:
-    return make(ask())
-
-
-def as_parquet(rows: pd.DataFrame) -> bytes:
-    """The rows with the columns of the mart, as a release holds them."""
-    file = io.BytesIO()
-    rows.to_parquet(file, index=False)
-    return file.getvalue()
 
 
 def meanings(name: str) -> None:

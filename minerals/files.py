@@ -10,7 +10,6 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-_CHUNK = 1 << 20
 _FULL = [*map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)), "disk is full"]
 _READ_ONLY = [
     *map(os.strerror, (errno.EROFS, errno.EACCES)),
@@ -21,11 +20,8 @@ _READ_ONLY = [
 
 def sha256_of(path: Path) -> str:
     """Hex sha256 of a file."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_yaml(path: Traversable) -> Any:

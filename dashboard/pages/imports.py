@@ -23,16 +23,7 @@ codes = reading.rows(
     **market.keys,
 )
 if show.empty(codes, f"{market.words}: the trade data have no flow in any year"):
-    filters.offer_categories(
-        reading.rows(
-            """
-            select distinct category from marts.trade_flows
-            where importer_iso3 = $importer and mineral = $mineral
-            """,
-            importer=market.importer,
-            mineral=market.mineral,
-        )["category"]
-    )
+    filters.offer_categories(market, "trade_flows")
     st.stop()
 texts = dict(zip(codes["hs_code"], codes["hs_description"], strict=True))
 code = filters.choice(

@@ -28,14 +28,7 @@ plan = reading.rows(
     **market.keys,
 )
 if show.empty(plan, market.words):
-    filters.offer_categories(
-        reading.rows(
-            "select distinct category from marts.portfolio_strategy "
-            "where importer_iso3 = $importer and mineral = $mineral",
-            importer=market.importer,
-            mineral=market.mineral,
-        )["category"]
-    )
+    filters.offer_categories(market, "portfolio_strategy")
     st.stop()
 plan = plan.iloc[0]
 partners = reading.rows(

@@ -20,14 +20,7 @@ forward = reading.rows(
     **market.keys,
 )
 if show.empty(forward, market.words):
-    filters.offer_categories(
-        reading.rows(
-            "select distinct category from marts.ranking_forward "
-            "where importer_iso3 = $importer and mineral = $mineral",
-            importer=market.importer,
-            mineral=market.mineral,
-        )["category"]
-    )
+    filters.offer_categories(market, "ranking_forward")
     st.stop()
 headline = forward.loc[forward["is_headline"], "coefficient_source"].iloc[0]
 models = [model for model in MODEL_DESCRIPTIONS if model in set(forward["coefficient_source"])]

@@ -184,7 +184,7 @@ st.caption(
     "90% intervals without zero."
 )
 if not show.empty(variants, f"variants of the model of {category}"):
-    show.table(variants, "model_comparison", headings=HEADINGS, also=show.USGS, missing="none")
+    show.table(variants, "model_comparison", headings=HEADINGS, also=show.USGS)
 st.markdown("**The same in the world model: between two countries, and of who has not sold yet**")
 of_world = reading.rows(
     """
@@ -198,7 +198,7 @@ of_world = reading.rows(
     category=category,
 )
 if not show.empty(of_world, f"variants of the world model of {category}"):
-    show.table(of_world, "world_variants", headings=HEADINGS, also=show.USGS, missing="none")
+    show.table(of_world, "world_variants", headings=HEADINGS, also=show.USGS)
     st.caption("A difference in divergence below zero helps; its interval is of 90%.")
 
 st.header("The study's rankings of ores, place by place", anchor=False)

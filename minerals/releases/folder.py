@@ -51,12 +51,13 @@ def write_release(
     write_contract(folder / CONTRACT, contract)
     _write_readme(folder, contract, marts)
     write_release_database(folder, target, contract)
+    hashed = {f"{mart.name}.parquet": mart.sha256 for mart in marts}
     content = {
         "release_id": folder.name,
         "created_at": _now(),
         "code_version": code_version(),
         **facts,
-        "files": {file.name: sha256_of(file) for file in sorted(folder.iterdir())},
+        "files": {f.name: hashed.get(f.name) or sha256_of(f) for f in sorted(folder.iterdir())},
         "marts": [asdict(mart) for mart in marts],
     }
     (folder / MANIFEST).write_text(json.dumps(content, indent=2, default=str) + "\n")
@@ -125,9 +126,8 @@ def _export(warehouse: duckdb.DuckDBPyConnection, mart: Mart, folder: Path) -> P
     columns = ", ".join(f'"{c.name}"' for c in mart.columns if c != RELEASE_ID)
     rows = f"select {columns}, '{folder.name}' as {RELEASE_ID.name} from {table} order by {key}"
     file = folder / f"{mart.name}.parquet"
-    n_rows = warehouse.execute(
-        f"copy ({rows}) to '{quoted(file)}' (format parquet, compression zstd)"
-    ).fetchall()[0][0]
+    copy = f"copy ({rows}) to '{quoted(file)}' (format parquet, compression zstd)"
+    ((n_rows,),) = warehouse.execute(copy).fetchall()
     return PublishedMart(mart.name, n_rows, sha256_of(file))
 
 

@@ -20,9 +20,6 @@ not listed, and goes at the start of the next run (`remove_leftovers`). After a 
 step it is served and listed, and the next run writes `published.json`. To roll back is to do steps
 2 to 4 with an older release.
 
-Releases of the layout before this one (`releases/<release_id>/`) are not listed; a publication
-removes them when they are older than a day.
-
 What goes into a mart, and whether it may be published, is decided before this module is called.
 """
 
@@ -50,7 +47,6 @@ from minerals.releases.contract import (
     read_contract,
 )
 from minerals.releases.folder import (
-    MANIFEST,
     PUBLISHED,
     PublishedMart,
     mark_served,
@@ -290,7 +286,7 @@ class ReleaseStore:
         """Repair what an interruption left. The caller holds the lock, so nobody else writes."""
         for leftover in self.serving_database.parent.glob(".serving-*.duckdb*"):
             leftover.unlink()
-        patterns = [".writing-*", ".removing-*", f".{CURRENT}-*", ".serving-contract"]
+        patterns = [".writing-*", ".removing-*", f".{CURRENT}-*"]
         for pattern in (*patterns, f"{_CONTRACTS}/.*", f"{_CONTRACTS}/*/.*"):
             for leftover in self.root.glob(pattern):
                 remove(leftover)
@@ -319,9 +315,6 @@ class ReleaseStore:
             old = [r for r in releases if r.name not in kept and _is_old(r / PUBLISHED)]
             for folder in [contract] if old == releases else [r for r in old if r != releases[0]]:
                 self._remove(folder)
-        for manifest in self.root.glob(f"*/{MANIFEST}"):  # the layout before this one
-            if not manifest.parent.is_symlink() and _is_old(manifest):
-                self._remove(manifest.parent)
 
     def _remove(self, folder: Path) -> None:
         """Remove a release, or a contract with its releases: readers never list a part of it."""

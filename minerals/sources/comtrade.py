@@ -139,7 +139,7 @@ class Comtrade:
 
         Of several classifications of one year the original one counts, else the newest revision.
         """
-        found, rows = [], []
+        rows: list[dict[str, Any]] = []
         asked: list[str | None] = [None]
         if len(reporters) <= ONE_BY_ONE:
             asked = [*reporters]
@@ -154,17 +154,15 @@ class Comtrade:
                     check=partial(_check_envelope, what=what),
                 )
                 rows += answer.json()["data"]
-        of_place: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for row in rows:
-            place = str(row.get("reporterCode")), str(row.get("period"))
-            of_place.setdefault(place, []).append(row)
-        for reporter in reporters:
-            for year in years:
-                of_year = of_place.get((reporter, str(year)), [])
-                of_year.sort(key=lambda row: str(row.get("classificationCode")))
-                of_year.sort(key=lambda row: bool(row.get("isOriginalClassification")))
-                found += [_published(reporter, year, row) for row in of_year[-1:]]
-        return found
+        rows.sort(key=lambda row: str(row.get("classificationCode")))
+        rows.sort(key=lambda row: bool(row.get("isOriginalClassification")))
+        best = {(str(row.get("reporterCode")), str(row.get("period"))): row for row in rows}
+        return [
+            _published(reporter, year, best[reporter, str(year)])
+            for reporter in reporters
+            for year in years
+            if (reporter, str(year)) in best
+        ]
 
     def answers(self, published: Published) -> list[tuple[Original, Path]]:
         """All answers that hold the mapped codes of one reporter and year, fetching only those

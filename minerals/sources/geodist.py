@@ -7,10 +7,8 @@ corrected here, from a register with reasons, and the economies that it lacks ar
 figures of this package. Regions and income groups are the World Bank's.
 """
 
-import csv
 from collections.abc import Iterable, Mapping
 from functools import partial
-from importlib.resources import files
 from typing import Any
 
 import pyarrow as pa
@@ -78,13 +76,6 @@ def _value(cell: workbooks.Cell) -> Any:
     return None if value in {".", ""} else value
 
 
-def corrections() -> list[dict[str, str]]:
-    """The register of GeoDist's known errors: iso3, column, value, reason, status."""
-    text = files("minerals.sources").joinpath("registers/geodist_corrections.csv")
-    with text.open(encoding="utf-8") as lines:
-        return list(csv.DictReader(lines))
-
-
 def complete(
     geography: Mapping[str, Mapping[str, Any]],
     economies: Mapping[str, Mapping[str, str | None]],
@@ -96,7 +87,7 @@ def complete(
     """
     ours = {row["iso3"]: row for row in own_figures}
     rows = {iso3: dict(row) for iso3, row in {**ours, **geography}.items()}
-    for correction in corrections():
+    for correction in seeds.register("geodist_corrections"):
         if correction["iso3"] in geography:
             rows[correction["iso3"]][correction["column"]] = int(correction["value"])
     for iso3, row in rows.items():

@@ -9,12 +9,10 @@ Its rows are candidates for the register of events and judge nothing. So a refre
 them: where they cannot be had, and in the bundled profile, there are none.
 """
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
-from importlib.resources import files
 
 from minerals.errors import PermanentSourceError, SourceError, some
 from minerals.settings import Settings
@@ -35,9 +33,7 @@ _NOTHING = frozenset({"", "n", "na", "nd"})
 @cache
 def register(kind: str) -> Mapping[str, str]:
     """{our name: the OECD's} of `column`, `field`, `measure` or `none`."""
-    text = files("minerals.sources").joinpath("registers/oecd_columns.csv")
-    with text.open(encoding="utf-8") as lines:
-        return {r["ours"]: r["theirs"] for r in csv.DictReader(lines) if r["kind"] == kind}
+    return {r["ours"]: r["theirs"] for r in seeds.register("oecd_columns") if r["kind"] == kind}
 
 
 def read_measures(content: bytes, where: str) -> list[dict[str, object]]:

@@ -1,4 +1,5 @@
-"""The parts of the dbt seeds that a client needs before it can ask: codes and names to know."""
+"""The parts of the dbt seeds that a client needs before it can ask: codes and names to know; and
+the registers of this package."""
 
 import csv
 from collections import defaultdict
@@ -97,6 +98,11 @@ def reporter_code(seeds_dir: Path, iso3: str) -> str:
             "cannot be requested. Correct MINERALS_IMPORTERS, or valid_until in that seed."
         )
     return in_use[0]
+
+
+def register(name: str) -> list[dict[str, str]]:
+    """The rows of `registers/<name>.csv`, beside this module."""
+    return _rows(Path(__file__).parent / "registers" / f"{name}.csv", ())
 
 
 def _rows(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:

@@ -21,9 +21,10 @@ falling function of one number. Many programmes are solved side by side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,17 +178,27 @@ class _Dual:
         free = self._given(np.zeros_like(self.penalty))
         rows = (self._over(free) > EXACT_WITHIN)[:, 0]
         if rows.any():
-            bound = self._take(rows)
-            found = _root(
-                lambda tau, left: bound._take(left)._over(bound._take(left)._given(tau)),
-                np.zeros_like(bound.penalty),
-                bound._far,
-            )
-            free[rows] = bound._given(found)
-        off = np.abs(free.sum(axis=1) - 1.0).max()
+            free[rows] = self._take(rows)._bound()
+        off = max(np.abs(free.sum(axis=1) - 1.0).max(), self._over(free).max())
         if not off < 1e-8:
-            raise ProgrammeError(f"the shares of a portfolio sum to one only within {off:.0e}")
+            raise ProgrammeError(f"a portfolio meets its constraints only within {off:.0e}")
         return free / free.sum(axis=1, keepdims=True)
+
+    def _bound(self) -> FloatArray:
+        """The shares (P, n) whose change meets its limit, as near to it as capacities allow."""
+        from scipy.optimize.elementwise import find_root
+
+        def over(tau: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
+            part = self._take(rows)
+            return part._over(part._given(tau[:, None]))[:, 0]
+
+        far = self._far[:, 0]
+        exact = {"fatol": 1e-12, "frtol": 0.0, "xatol": 0.0, "xrtol": 1e-15}
+        bracket, rows = (np.zeros_like(far), far), np.arange(len(far))
+        found = find_root(over, bracket, args=(rows,), tolerances=exact)
+        if not np.isin(found.status, (0, -1)).all():  # -1: not even `far` is within the limit
+            raise ProgrammeError(f"no root for a limit on change: status {found.status.min()}")
+        return self._given(np.where(found.success, found.x, far)[:, None])
 
     @cached_property
     def _far(self) -> FloatArray:
@@ -195,9 +206,9 @@ class _Dual:
         finite = np.where(np.isfinite(self.q), self.q, 0.0)
         return np.abs(finite).max(axis=1, keepdims=True) + 4.0 * self.penalty + 64.0
 
-    def _take(self, rows: NDArray[np.bool_]) -> _Dual:
+    def _take(self, rows: NDArray[Any]) -> _Dual:
         parts = (self.q, self.ceiling, self.today, self.penalty, self.twice_limit)
-        return self if rows.all() else _Dual(*(part[rows] for part in parts))
+        return _Dual(*(part[rows] for part in parts))
 
     def _over(self, w: FloatArray) -> FloatArray:
         """Twice by how much the change is above its limit (P, 1)."""
@@ -210,7 +221,7 @@ class _Dual:
         nu, w = np.zeros_like(tau), np.zeros_like(self.q)
         left = np.ones(len(tau), dtype=bool)
         for _ in range(_MOST_STEPS):
-            part = self._take(left)
+            part = self if left.all() else self._take(left)
             w[left], slope = part._at(nu[left], tau[left])
             excess = w[left].sum(axis=1, keepdims=True) - 1.0
             low[left] = np.where(excess > 0, nu[left], low[left])
@@ -251,38 +262,6 @@ class _Dual:
             today, ceiling = np.log(self.today), np.log(self.ceiling)
         double = 2.0 * self.penalty
         return today + double * self.today, ceiling + double * self.ceiling
-
-
-def _root(
-    falling: Callable[[FloatArray, NDArray[np.bool_]], FloatArray],
-    low: FloatArray,
-    high: FloatArray,
-) -> FloatArray:
-    """Where a falling function of (P, 1) numbers is zero in each row, between `low` and `high`.
-
-    `falling(x, rows)` takes the numbers of some of the rows. Regula falsi with halved ends
-    (Illinois; Dowell and Jarratt 1971), bisection every fourth time.
-    """
-    low, high, left = low.copy(), high.copy(), np.ones(len(low), dtype=bool)
-    at_low, at_high = falling(low, left), falling(high, left)
-    found = high.copy()
-    for step in range(_MOST_STEPS):
-        a, b, fa, fb = (part[left] for part in (low, high, at_low, at_high))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            cut = (a * fb - b * fa) / (fb - fa)
-        is_cut = np.isfinite(cut) & (cut > a) & (cut < b) & (step % 4 < 3)
-        middle = np.where(is_cut, cut, (a + b) / 2)
-        value = falling(middle, left)
-        above = value > 0
-        at_high[left] = np.where(above, fb / 2, value)
-        at_low[left] = np.where(above, value, fa / 2)
-        low[left], high[left] = np.where(above, middle, a), np.where(above, b, middle)
-        found[left] = middle
-        done = (np.abs(value) < 1e-12) | (high[left] - low[left] < 1e-14 * np.abs(b))
-        left[left] = ~done[:, 0]
-        if not left.any():
-            break
-    return found
 
 
 def describe(shares: FloatArray, market: Market, weights: Weights) -> Solution:

@@ -35,15 +35,16 @@ MIN_COMMON_FOR_RHO = 3
 """A rank correlation of fewer common suppliers than this is not reported."""
 
 
-def scorecard(
+def comparison(
     panel: pd.DataFrame,
     published_coefficients: pd.DataFrame,
     published_ranking: pd.DataFrame,
     country_names: Mapping[str, str],
     ranking_forward: pd.DataFrame,
     top_k: int,
-) -> pd.DataFrame:
-    """`replication_scorecard`: one row per category and mineral of the study's printed ranking.
+) -> dict[str, pd.DataFrame]:
+    """`published_rankings` (every printed place with our ranks), `replication_scorecard` and
+    `replication_differences`, by name.
 
     panel: `import_panel`; rows of India, by `average_characteristics`. published_coefficients:
     `ppml_coefficients`, of which India's of source published are used. published_ranking: category,
@@ -54,13 +55,32 @@ def scorecard(
     candidate's predictor (`without_imputed`). Raises ValueError for a printed name that has no ISO3
     code, naming it.
     """
-    both = _side_by_side(panel, published_coefficients, published_ranking, country_names)
-    if both.empty:
-        return marts.empty("replication_scorecard")
+    require_columns(published_ranking, [*_MARKET, "rank", "country"], "the ranking")
+    printed = published_ranking.rename(columns={"country": "country_as_printed"})
+    printed["exporter_iso3"] = printed["country_as_printed"].map(country_names)
+    unknown = printed.loc[printed["exporter_iso3"].isna(), "country_as_printed"].unique()
+    if len(unknown):
+        names = ", ".join(sorted(unknown))
+        raise ValueError(f"no ISO3 code for the study's {names}; add a country alias")
     is_served = (ranking_forward["importer_iso3"] == STUDY_IMPORTER) & (
         ranking_forward["coefficient_source"] == PUBLISHED
     )
     served = ranking_forward.loc[is_served, [*_SUPPLIER, "forward_rank"]]
+    both = _side_by_side(panel, published_coefficients, printed)
+    ranked = printed.merge(both[[*_SUPPLIER, "our_rank"]], how="left", on=_SUPPLIER)
+    ranked = ranked.merge(served, how="left", on=_SUPPLIER)
+    ranked = ranked.rename(columns={"forward_rank": "our_rank_as_served"})
+    return {
+        "published_rankings": marts.conform(ranked, "published_rankings"),
+        "replication_scorecard": _scorecard(both, served, top_k),
+        "replication_differences": _differences(both, top_k),
+    }
+
+
+def _scorecard(both: pd.DataFrame, served: pd.DataFrame, top_k: int) -> pd.DataFrame:
+    """One row per category and mineral of the study's printed ranking."""
+    if both.empty:
+        return marts.empty("replication_scorecard")
     both = both.merge(served.merge(both[_MARKET].drop_duplicates()), how="outer", on=_SUPPLIER)
     rows = []
     for key, market in both.sort_values("published_rank").groupby(_MARKET, sort=True):
@@ -85,21 +105,13 @@ def scorecard(
     return marts.conform(pd.DataFrame(rows), "replication_scorecard")
 
 
-def differences(
-    panel: pd.DataFrame,
-    published_coefficients: pd.DataFrame,
-    published_ranking: pd.DataFrame,
-    country_names: Mapping[str, str],
-    top_k: int,
-) -> pd.DataFrame:
-    """`replication_differences`: the suppliers whose place in the printed list is not ours.
+def _differences(both: pd.DataFrame, top_k: int) -> pd.DataFrame:
+    """The suppliers whose place in the printed list is not ours.
 
-    Arguments and candidates as in `scorecard`. driver: of the regressors' contributions b (x -
-    median of the mineral's candidates), the most negative where we rank the supplier too low, else
-    the most positive; null when none has that sign. It says what put the supplier where it is here,
-    not that this figure is wrong.
+    driver: of the regressors' contributions b (x - median of the mineral's candidates), the most
+    negative where we rank the supplier too low, else the most positive; null when none has that
+    sign. It says what put the supplier where it is here, not that this figure is wrong.
     """
-    both = _side_by_side(panel, published_coefficients, published_ranking, country_names)
     if both.empty:
         return marts.empty("replication_differences")
     in_published, in_ours = both["published_rank"] <= top_k, both["our_rank"] <= top_k
@@ -116,29 +128,6 @@ def differences(
     both["predictor_gap"] = both["score_at_rank"] - both["score"]
     is_shown = (in_published | in_ours) & (both["our_rank"] != both["published_rank"])
     return marts.conform(_with_driver(both.loc[is_shown]), "replication_differences")
-
-
-def rankings_beside_ours(
-    panel: pd.DataFrame,
-    published_coefficients: pd.DataFrame,
-    published_ranking: pd.DataFrame,
-    country_names: Mapping[str, str],
-    ranking_forward: pd.DataFrame,
-) -> pd.DataFrame:
-    """`published_rankings`: every printed place with our ranks. Arguments as in `scorecard`."""
-    printed = published_ranking.rename(columns={"country": "country_as_printed"})
-    printed["exporter_iso3"] = printed["country_as_printed"].map(country_names)
-    both = _side_by_side(panel, published_coefficients, published_ranking, country_names)
-    if both.empty:
-        ranked = printed.assign(our_rank=np.nan)
-    else:
-        ranked = printed.merge(both[[*_SUPPLIER, "our_rank"]], how="left", on=_SUPPLIER)
-    is_served = (ranking_forward["importer_iso3"] == STUDY_IMPORTER) & (
-        ranking_forward["coefficient_source"] == PUBLISHED
-    )
-    served = ranking_forward.loc[is_served, [*_SUPPLIER, "forward_rank"]]
-    served = served.rename(columns={"forward_rank": "our_rank_as_served"})
-    return marts.conform(ranked.merge(served, how="left", on=_SUPPLIER), "published_rankings")
 
 
 def fit_beside_ours(published_fit: pd.DataFrame, ppml_fit: pd.DataFrame) -> pd.DataFrame:
@@ -204,23 +193,15 @@ def summary(scorecard_frame: pd.DataFrame, top_k: int) -> pd.DataFrame:
 
 
 def _side_by_side(
-    panel: pd.DataFrame,
-    published_coefficients: pd.DataFrame,
-    published_ranking: pd.DataFrame,
-    country_names: Mapping[str, str],
+    panel: pd.DataFrame, published_coefficients: pd.DataFrame, printed: pd.DataFrame
 ) -> pd.DataFrame:
     """The printed suppliers (published_rank) and our candidates (`_standings`) of each printed
     category and mineral; empty without the study's importer in the panel."""
-    require_columns(published_ranking, [*_MARKET, "rank", "country"], "the ranking")
-    codes = published_ranking["country"].map(country_names)
-    unknown = sorted(published_ranking.loc[codes.isna(), "country"].unique())
-    if unknown:
-        raise ValueError(f"no ISO3 code for the study's {', '.join(unknown)}; add a country alias")
-    if published_ranking.empty or not (panel["importer_iso3"] == STUDY_IMPORTER).any():
-        return pd.DataFrame()
-    printed = published_ranking[[*_MARKET, "rank"]].assign(exporter_iso3=codes)
+    printed = printed[[*_SUPPLIER, "rank"]].rename(columns={"rank": "published_rank"})
+    if printed.empty or not (panel["importer_iso3"] == STUDY_IMPORTER).any():
+        return printed.iloc[:0].assign(our_rank=np.nan)
     ours = _standings(panel, published_coefficients).merge(printed[_MARKET].drop_duplicates())
-    return printed.rename(columns={"rank": "published_rank"}).merge(ours, "outer", on=_SUPPLIER)
+    return printed.merge(ours, "outer", on=_SUPPLIER)
 
 
 def _standings(panel: pd.DataFrame, published_coefficients: pd.DataFrame) -> pd.DataFrame:

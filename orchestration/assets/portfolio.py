@@ -223,32 +223,24 @@ def policy(warehouse: Warehouse, settings: RunSettings) -> Iterator[dg.Materiali
 def replication(
     context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
 ) -> Iterator[dg.MaterializeResult]:
-    from minerals.sourcing.replication import (
-        differences,
-        fit_beside_ours,
-        rankings_beside_ours,
-        scorecard,
-        summary,
-    )
+    from minerals.sourcing.replication import comparison, fit_beside_ours, summary
 
     top_k = settings.chosen.top_k
     aliases = warehouse.frame("seeds.country_aliases").query("code_system == 'study_name'")
     coefficients = warehouse.frame("marts.ppml_coefficients", where=OF_STUDY)
-    compared = (
-        warehouse.frame("marts.import_panel", where=OF_STUDY),
-        coefficients.query("coefficient_source == 'published'"),
-        warehouse.frame("seeds.published_forward_ranking"),
-        dict(zip(aliases["code"], aliases["iso3"], strict=True)),
-    )
-    served = warehouse.frame("marts.ranking_forward", where=OF_STUDY)
     tables = {
         "published_fit": fit_beside_ours(
             warehouse.frame("seeds.published_model_fit"),
             warehouse.frame("marts.ppml_fit", where=OF_STUDY),
         ),
-        "published_rankings": rankings_beside_ours(*compared, served),
-        "replication_scorecard": scorecard(*compared, served, top_k),
-        "replication_differences": differences(*compared, top_k),
+        **comparison(
+            warehouse.frame("marts.import_panel", where=OF_STUDY),
+            coefficients.query("coefficient_source == 'published'"),
+            warehouse.frame("seeds.published_forward_ranking"),
+            dict(zip(aliases["code"], aliases["iso3"], strict=True)),
+            warehouse.frame("marts.ranking_forward", where=OF_STUDY),
+            top_k,
+        ),
     }
     figures: Metadata = {}
     for row in summary(tables["replication_scorecard"], top_k).to_dict("records"):

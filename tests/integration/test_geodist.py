@@ -79,7 +79,7 @@ def test_known_errors_are_corrected_from_the_register_and_the_flag_is_kept():
     assert rows["ROU"]["region"] == "Europe & Central Asia"
     assert rows["BOL"]["region"] is None
     assert (rows["MNE"]["name"], rows["MNE"]["income_group"]) == ("Montenegro", None)
-    assert all(line["reason"] and line["status"] for line in geodist.corrections())
+    assert all(line["reason"] and line["status"] for line in seeds.register("geodist_corrections"))
 
 
 def test_the_real_files_give_the_figures_of_the_bundled_profile(tmp_path):

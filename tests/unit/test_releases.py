@@ -655,25 +655,6 @@ def test_a_release_killed_after_it_was_served_counts(store, warehouse):
     assert (store.folder(killed) / PUBLISHED).exists()
 
 
-def test_the_layout_before_is_neither_listed_nor_in_the_way(tmp_path, warehouse):
-    """Releases side by side, a link to one of them, a database that reads through the link."""
-    old = tmp_path / "releases" / "20251126T104723630100Z-70de"
-    (old / "served").mkdir(parents=True)
-    (old / MANIFEST).write_text("{}")
-    (old.parent / CURRENT).symlink_to(old.name)
-    (old.parent / ".serving-contract").write_text("x y")
-    (tmp_path / "serving.duckdb").write_bytes(b"old")
-    store = store_in(tmp_path, warehouse)
-    assert (store.current(), store.list(), store.manifest()) == (None, [], None)
-    publish(store, warehouse, 2)
-    assert served(store) == [(2,)]
-    assert old.exists(), "it was served until now"
-    then = time.time() - DAY - 60
-    os.utime(old / MANIFEST, (then, then))
-    publish(store, warehouse, 3)
-    assert not old.exists() and leftovers(store) == []
-
-
 def test_going_back_serves_the_older_release_and_the_next_publication_a_new_one(store, warehouse):
     first, second = served_id(store), publish(store, warehouse, 2)
     with reader_of(store) as reader:

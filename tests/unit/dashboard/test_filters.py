@@ -1,5 +1,6 @@
 """The choices in the address, by Streamlit's own test of a script: no browser, no release."""
 
+import pandas as pd
 import pytest
 
 testing = pytest.importorskip("streamlit.testing.v1", reason="`make setup-dashboard`")
@@ -82,10 +83,16 @@ def offering():
     from dashboard import filters
 
     if filters.choice("category", "Category", ["ores", "products", "scrap"]) == "ores":
-        filters.offer_categories(["scrap", "products"])
+        filters.offer_categories(filters.Market("IND", "Lithium", "ores"), "trade_flows")
 
 
-def test_a_category_with_data_is_a_click_away():
+def test_a_category_with_data_is_a_click_away(monkeypatch):
+    def held(sql, **market):
+        assert "from marts.trade_flows" in sql
+        assert market == {"importer": "IND", "mineral": "Lithium"}
+        return pd.DataFrame({"category": ["scrap", "products"]})
+
+    monkeypatch.setattr("dashboard.reading.rows", held)
     page = testing.AppTest.from_function(offering).run()
     assert [button.label for button in page.button] == ["Show products", "Show scrap"]
     page.button[1].click().run()

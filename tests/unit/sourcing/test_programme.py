@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+from scipy.optimize import elementwise
 
 from minerals.sourcing.programme import (
     Market,
+    ProgrammeError,
     Solution,
     Weights,
     describe,
@@ -88,7 +91,17 @@ def test_infeasible_programmes_say_which_constraint() -> None:
     forced = Market(ATTRACTIVE, NO_RISK, np.array([0.2, 1.0, 1.0]), today)
     assert why_infeasible(forced, replace(DEFAULT, change_limit=0.71)) == ""
     assert "force 70% of the imports to move, 30% may" in why_infeasible(forced, DEFAULT)
-    assert solve(forced, replace(DEFAULT, change_limit=0.7)).shares is not None
+    held, rounded = solve_all(
+        [(forced, replace(DEFAULT, change_limit=0.7 - d)) for d in (0, 5e-10)]
+    )
+    assert held.change == pytest.approx(0.7, abs=1e-9)
+    assert shares(rounded) == pytest.approx(shares(held), abs=1e-9)
+
+
+def test_a_root_that_is_not_found_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elementwise, "find_root", partial(elementwise.find_root, maxiter=2))
+    with pytest.raises(ProgrammeError, match="no root"):
+        solve(random_market(3), DEFAULT)
 
 
 def random_market(seed: int) -> Market:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from minerals.sourcing.replication import (
-    differences,
+    comparison,
     fit_beside_ours,
     producer_only_minerals,
-    rankings_beside_ours,
-    scorecard,
     summary,
     without_imputed,
 )
@@ -61,8 +60,13 @@ def printed(*countries: str) -> pd.DataFrame:
     )
 
 
+def scorecard(*inputs: pd.DataFrame, **chosen: Any) -> pd.DataFrame:
+    chosen = {"country_names": NAMES, "ranking_forward": SERVED, "top_k": 10, **chosen}
+    return comparison(*inputs, **chosen)["replication_scorecard"]
+
+
 def score(market: pd.DataFrame, published: pd.DataFrame, *countries: str) -> pd.Series:
-    frame = scorecard(market, published, printed(*countries), NAMES, SERVED, top_k=3)
+    frame = scorecard(market, published, printed(*countries), top_k=3)
     assert len(frame) == 1
     return frame.iloc[0]
 
@@ -90,7 +94,7 @@ def test_the_served_ranking_is_scored_beside(market: pd.DataFrame, published: pd
     assert (row["overlap_share"], row["overlap_share_as_served"]) == (1.0, pytest.approx(1 / 3))
     assert (row["n_candidates"], row["n_candidates_as_served"]) == (4, 5)
     other = pd.concat([SERVED.assign(importer_iso3="JPN"), SERVED.assign(coefficient_source="a")])
-    frame = scorecard(market, published, printed("Australia"), NAMES, other, top_k=10)
+    frame = scorecard(market, published, printed("Australia"), ranking_forward=other)
     assert frame[["n_candidates_as_served", "overlap_share_as_served"]].values.tolist() == [[0, 0]]
 
 
@@ -117,14 +121,14 @@ def test_minerals_never_imported_are_ranked_among_producers_alone(
     market["is_producer"] = market["exporter_iso3"] != "AUS"
     gallium = printed("China").assign(mineral="Gallium")
     both = pd.concat([printed("Australia", "Brazil", "Chile"), gallium])
-    frame = scorecard(market, published, both, {**NAMES, "China": "CHN"}, SERVED, top_k=10)
+    frame = scorecard(market, published, both, country_names={**NAMES, "China": "CHN"})
     frame = frame.set_index("mineral")
     assert frame["n_candidates"].to_dict() == {"Copper": 4, "Gallium": 1}
 
 
 def test_an_unknown_name_is_named(market: pd.DataFrame, published: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="no ISO3 code for the study's Atlantis"):
-        scorecard(market, published, printed("Chile", "Atlantis"), NAMES, SERVED, top_k=10)
+        scorecard(market, published, printed("Chile", "Atlantis"))
 
 
 def test_other_importers_and_sources_beside_do_not_matter(
@@ -143,7 +147,7 @@ def test_only_the_studys_importer_is_compared(
     market: pd.DataFrame, published: pd.DataFrame
 ) -> None:
     japan = market.assign(importer_iso3="JPN")
-    assert scorecard(japan, published, printed("Chile"), NAMES, SERVED, top_k=10).empty
+    assert scorecard(japan, published, printed("Chile")).empty
 
 
 def test_the_means_are_over_minerals_with_more_candidates_than_places() -> None:
@@ -208,7 +212,8 @@ def different(
     two_terms: tuple[pd.DataFrame, pd.DataFrame], *countries: str, category: str = "ores"
 ) -> pd.DataFrame:
     ranking = printed(*countries).assign(category=category)
-    frame = differences(*two_terms, ranking, NAMES, top_k=2)
+    tables = comparison(*two_terms, ranking, NAMES, SERVED, top_k=2)
+    frame = tables["replication_differences"]
     assert frame["category"].eq(category).all()
     return frame.set_index("exporter_iso3")
 
@@ -280,12 +285,13 @@ def test_every_printed_place_is_kept_with_our_ranks(
     market: pd.DataFrame, published: pd.DataFrame
 ) -> None:
     table = printed("Zambia", "Australia", "Peru")
-    frame = rankings_beside_ours(market, published, table, NAMES, SERVED).set_index("rank")
+    tables = comparison(market, published, table, NAMES, SERVED, top_k=3)
+    frame = tables["published_rankings"].set_index("rank")
     assert frame["exporter_iso3"].tolist() == ["ZMB", "AUS", "PER"]
     assert frame["our_rank"].fillna(0).tolist() == [0, 1, 4]  # Zambia is no candidate
     assert frame["our_rank_as_served"].tolist() == [3, 2, 1]
     other = market.assign(importer_iso3="JPN")
-    frame = rankings_beside_ours(other, published, table, NAMES, SERVED.iloc[:0])
+    frame = comparison(other, published, table, NAMES, SERVED.iloc[:0], 3)["published_rankings"]
     assert len(frame) == 3
     assert frame[["our_rank", "our_rank_as_served"]].isna().all(axis=None)
 
