@@ -10,7 +10,7 @@ import numpy as np
 from minerals.ppml import EstimationError
 from minerals.ppml.columns import Columns, FloatArray, IntArray, centred, factorise
 from minerals.ppml.design import Clusters, Design
-from minerals.ppml.estimator import Fit, NormalEquations, irls, saturated_likelihood, standardise
+from minerals.ppml.estimator import Fit, irls, saturated_likelihood, standardise
 from minerals.ppml.inference import clustered_covariance, normal_inference
 
 
@@ -69,7 +69,7 @@ def reset_p_value(design: Design, fit: Fit) -> float:
     enlarged = Columns.of(dense, standard.codes, standard.sizes)
     y = design.y / mean
     try:
-        again = irls(y, NormalEquations(enlarged), start=(np.append(0.0, gamma), eta))
+        again = irls(y, enlarged, start=(np.append(0.0, gamma), eta))
     except EstimationError:
         return float("nan")
     mu = np.exp(again.eta)

@@ -23,7 +23,7 @@ from minerals.ppml.bootstrap import cluster_bootstrap
 from minerals.ppml.columns import FloatArray, IntArray
 from minerals.ppml.design import Design, ModelSpec, build_design, study_spec
 from minerals.ppml.diagnostics import diagnose, top_k_kept, variance_inflation
-from minerals.ppml.estimator import Fit, NormalEquations, fit_ppml, irls, standardise
+from minerals.ppml.estimator import Fit, fit_ppml, irls, standardise
 from minerals.ppml.separation import separated_rows
 from minerals.ppml.terms import terms_frame
 from minerals.ranks import effective_k, krinsky_robb, rank_evidence, ranks_within
@@ -373,7 +373,7 @@ def left_out_predictions(
             if len(seen) <= others.shape[1] or not others.present().is_surely_full_rank():
                 continue
             warm = start, others.predict(start)
-            fitted = irls(design.y[seen] / mean, NormalEquations(others), warm)
+            fitted = irls(design.y[seen] / mean, others, warm)
         except FAILURES:
             continue
         if fitted.is_converged:
