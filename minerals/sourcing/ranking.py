@@ -27,8 +27,8 @@ from minerals.names import (
 )
 from minerals.ranks import effective_k, krinsky_robb, rank_evidence, ranks_within
 from minerals.settings import Choices
-from minerals.shares import implied_shares, part_of_total, window_imports
-from minerals.sourcing.alignment import align
+from minerals.shares import implied_shares, window_imports
+from minerals.sourcing.alignment import beside_actual
 
 FloatArray = NDArray[np.float64]
 
@@ -169,18 +169,11 @@ def _annual(panel: pd.DataFrame, model: CoefficientSet, top_k: int) -> pd.DataFr
     groups = ["mineral", "year"]
     score = attractiveness(panel, model)
     frame["predicted_rank"] = _rank(frame, groups, score)
-    traded = frame.loc[frame["actual_qty_kg"] > 0]
-    actual = _rank(traded, groups, traded["actual_qty_kg"].to_numpy(dtype=np.float64))
-    frame["actual_rank"] = actual.reindex(frame.index).astype("Int64")
-    frame["rank_distance"] = frame["predicted_rank"] - frame["actual_rank"]
-    keys = [frame["mineral"], frame["year"]]
-    frame["actual_share"] = part_of_total(frame["actual_qty_kg"], keys)
     finite = pd.Series(np.where(np.isfinite(score), score, np.nan), index=frame.index)
-    frame["model_share"] = implied_shares(finite, keys)
+    frame["model_share"] = implied_shares(finite, [frame[name] for name in groups])
     candidates = frame.groupby("mineral")["exporter_iso3"].transform("nunique")
     frame["effective_k"] = effective_k(candidates, top_k)
-    frame["alignment"] = align(frame["predicted_rank"], frame["actual_rank"], frame["effective_k"])
-    return frame
+    return beside_actual(frame, groups)
 
 
 def _forward(

@@ -21,8 +21,8 @@ from minerals.ppml.estimator import fit_ppml
 from minerals.ppml.gravity import FloatArray, Gravity, ease_of, effects_given
 from minerals.ranks import effective_k, rank_evidence
 from minerals.settings import Choices
-from minerals.shares import imports_long, part_of_total, window_imports
-from minerals.sourcing.alignment import align
+from minerals.shares import imports_long, window_imports
+from minerals.sourcing.alignment import beside_actual
 from minerals.sourcing.backtest import Foretold, Learnt, foretell, judge, roll, skill
 from minerals.sourcing.expected import (
     COMPONENTS,
@@ -365,17 +365,7 @@ class _Served:
         market = [frame[name] for name in (*SUPPLIER[:3], "year")]
         total = frame["actual_qty_kg"].groupby(market).transform("sum")
         frame["predicted_qty_kg"] = frame["model_share"] * total.where(total > 0)
-        frame["actual_share"] = part_of_total(frame["actual_qty_kg"], market)
-        traded = frame.loc[frame["actual_qty_kg"] > 0].sort_values(
-            ["actual_qty_kg", "exporter_iso3"], ascending=[False, True], kind="stable"
-        )
-        place = traded.groupby([*SUPPLIER[:3], "year"]).cumcount() + 1
-        frame["actual_rank"] = place.reindex(frame.index).astype("Int64")
-        frame["rank_distance"] = frame["predicted_rank"] - frame["actual_rank"]
-        frame["alignment"] = align(
-            frame["predicted_rank"], frame["actual_rank"], frame["effective_k"]
-        )
-        return frame.assign(coefficient_source=WORLD)
+        return beside_actual(frame, [*SUPPLIER[:3], "year"]).assign(coefficient_source=WORLD)
 
     def _keys(self, m: NDArray[np.intp], i: NDArray[np.intp], j: NDArray[np.intp]) -> pd.DataFrame:
         trade = self.foretold.window.trade
