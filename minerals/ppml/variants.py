@@ -242,7 +242,7 @@ def _compare(panel: pd.DataFrame, base: _Tried, estimated: list[_Tried], choices
     recent = recent_years(panel, choices.forward_years)
     means = average_characteristics(recent.dropna(subset=every), every)
     groups = [np.asarray(rows) for rows in means.groupby("mineral", sort=True).indices.values()]
-    scores = {t.variant: _scores(means, t) for t in estimated}
+    scores = {t.variant: scores_of(means, t.fit) for t in estimated if t.fit is not None}
     for t in estimated:
         years = base.left_out.keys() & t.left_out.keys()
         n_better = sum(t.left_out[year] < base.left_out[year] for year in years)
@@ -293,15 +293,12 @@ def _evidence(
     return rank_evidence(ranks_within(eta, groups), k)
 
 
-def _scores(means: pd.DataFrame, tried: _Tried) -> FloatArray:
+def scores_of(means: pd.DataFrame, fit: Fit) -> FloatArray:
     """x'b (n,) of the candidates; those that a separated dummy rules out are last."""
-    assert tried.design is not None and tried.fit is not None
-    names = list(tried.design.covariates)
-    eta = means[names].to_numpy(dtype=np.float64) @ tried.fit.coefficients[: len(names)]
-    for term in tried.fit.dropped.separated:
-        if term.term_type == "covariate":
-            eta[means[term.name].to_numpy() > 0] = -np.inf
-    return np.asarray(eta, dtype=np.float64)
+    names = [t.name for t in fit.terms if t.term_type == "covariate"]
+    ruling_out = [t.name for t in fit.dropped.separated if t.term_type == "covariate"]
+    eta = means[names].to_numpy(dtype=np.float64) @ fit.coefficients[: len(names)]
+    return np.where((means[ruling_out] > 0).any(axis=1), -np.inf, eta)
 
 
 def _judge(tried: _Tried, is_better: bool, choices: Choices) -> None:

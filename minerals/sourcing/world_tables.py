@@ -19,6 +19,7 @@ from minerals.ppml import EstimationError
 from minerals.ppml.design import build_design, study_spec
 from minerals.ppml.estimator import fit_ppml
 from minerals.ppml.gravity import FloatArray, Gravity, ease_of, effects_given
+from minerals.ppml.variants import scores_of
 from minerals.ranks import effective_k, rank_evidence
 from minerals.settings import Choices
 from minerals.shares import imports_long, window_imports
@@ -494,13 +495,7 @@ def _study_predictors(
     except EstimationError:
         return
     if fit.is_converged:
-        terms = [t.name for t in fit.terms if t.term_type == "covariate"]
-        slopes = fit.coefficients[: len(terms)]
-        eta = pd.Series(means[terms].to_numpy(dtype=np.float64) @ slopes, means.index)
-        for term in fit.dropped.separated:
-            if term.term_type == "covariate":
-                eta[means[term.name] > 0] = -np.inf
-        yield ESTIMATED, eta
+        yield ESTIMATED, pd.Series(scores_of(means, fit), means.index)
 
 
 def _placed(eta: pd.Series, trade: Trade) -> FloatArray:
