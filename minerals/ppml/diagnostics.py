@@ -27,6 +27,7 @@ class Diagnostics:
     zero_share: float
     predicted_zero_share: float
     rank_correlations: dict[str, float]
+    mean_rank_correlation: float
 
 
 def diagnose(design: Design, fit: Fit) -> Diagnostics:
@@ -36,6 +37,8 @@ def diagnose(design: Design, fit: Fit) -> Diagnostics:
     dispersion, p_value = overdispersion(y, mu, fit.n_parameters)
     vif = dict(zip(design.covariates, variance_inflation(design.columns), strict=True))
     worst = max(vif, key=lambda name: vif[name], default=None)
+    correlations = rank_correlations(y, eta, design.second_clusters)
+    found = [rho for rho in correlations.values() if np.isfinite(rho)]
     return Diagnostics(
         reset_p_value=reset_p_value(design, fit) if fit.is_converged else float("nan"),
         dispersion_kg=dispersion,
@@ -45,7 +48,8 @@ def diagnose(design: Design, fit: Fit) -> Diagnostics:
         top5_deviance_share=deviance_share(y, eta, 5),
         zero_share=float(np.mean(y == 0)),
         predicted_zero_share=float(np.mean(np.exp(-mu))),
-        rank_correlations=rank_correlations(y, eta, design.second_clusters),
+        rank_correlations=correlations,
+        mean_rank_correlation=float(np.mean(found)) if found else float("nan"),
     )
 
 

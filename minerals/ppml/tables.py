@@ -260,7 +260,6 @@ def _model_row(model: Model) -> dict[str, object]:
         **vars(model.fit),
         **vars(model.diagnostics),
         **vars(model.stability),
-        "mean_rank_correlation": float(np.mean(list(found.values()))) if found else np.nan,
         "rank_correlations": "; ".join(f"{m} {r:.2f}" for m, r in found.items()) or None,
         "n_bootstrap_replications": bootstrap.n_replications,
         "n_bootstrap_separated": bootstrap.n_separated,

@@ -215,12 +215,8 @@ def _try(panel: pd.DataFrame, category: str, variant: Variant) -> _Tried:
     except FAILURES as error:
         row["reason"] = str(error)
         return tried
-    found = [r for r in diagnostics.rank_correlations.values() if np.isfinite(r)]
-    row |= {
-        **{name: value for name, value in vars(fit).items() if name not in row},
-        **vars(diagnostics),
-        "mean_rank_correlation": float(np.mean(found)) if found else np.nan,
-    }
+    row |= {name: value for name, value in vars(fit).items() if name not in row}
+    row |= vars(diagnostics)
     tried.design, tried.fit = design, fit
     tried.left_out = _deviance_left_out(design, fit)
     return tried
@@ -307,33 +303,42 @@ def _judge(tried: _Tried, is_better: bool, choices: Choices) -> None:
     The bootstrap, the dearest condition, runs where all others hold.
     """
     assert tried.design is not None and tried.fit is not None
-    fit, covariates = tried.fit, tried.design.covariates
-    places = [covariates.index(name) for name in tried.signs]
-    expected = np.array(list(tried.signs.values()), dtype=np.float64)
-    estimates = fit.coefficients[places]
-    margin = _Z * np.sqrt(np.diag(fit.cov_clustered)[places])
-    vif = variance_inflation(tried.design.columns)[places]
-    is_as_expected = bool((estimates * expected > 0).all())
-    conditions = {
-        "sign": is_as_expected,
-        "collinearity": bool((vif < MAX_VIF).all()),
-        "years left out": is_better,
-        "interval": bool((np.abs(estimates) > margin).all()),
-    }
+    conditions, max_vif = conditions_of(tried.design, tried.fit, tried.signs)
+    conditions |= {"years left out": is_better, "interval": conditions.pop("interval")}
     if all(conditions.values()):
+        places = [tried.design.covariates.index(name) for name in tried.signs]
         replications = min(choices.bootstrap_replications, _MOST_SAMPLES)
         low, high = np.full((2, len(places)), np.nan)
         try:
-            bootstrap = cluster_bootstrap(tried.design, fit, replications, choices.seed)
+            bootstrap = cluster_bootstrap(tried.design, tried.fit, replications, choices.seed)
         except FAILURES:
             bootstrap = None
         if bootstrap and bootstrap.usable_share > 0.5:
             low, high = np.quantile(bootstrap.draws[:, places], INTERVAL, axis=0)
         tried.interval = dict(zip(tried.signs, zip(low, high, strict=True), strict=True))
         conditions["interval"] = bool((low * high > 0).all())
-    tried.row |= {
-        "max_vif_added": float(vif.max()),
-        "is_sign_as_expected": is_as_expected,
+    tried.row |= {"max_vif_added": max_vif} | verdict(conditions)
+
+
+def conditions_of(
+    design: Design, fit: Fit, signs: Mapping[str, int]
+) -> tuple[dict[str, bool], float]:
+    """Which conditions hold of all added regressors, and the largest variance inflation of one."""
+    places = [design.covariates.index(name) for name in signs]
+    estimates = fit.coefficients[places]
+    margin = _Z * np.sqrt(np.diag(fit.cov_clustered)[places])
+    max_vif = float(variance_inflation(design.columns)[places].max())
+    return {
+        "sign": bool((estimates * list(signs.values()) > 0).all()),
+        "collinearity": max_vif < MAX_VIF,
+        "interval": bool((np.abs(estimates) > margin).all()),
+    }, max_vif
+
+
+def verdict(conditions: Mapping[str, bool]) -> dict[str, object]:
+    """Whether all conditions hold, as in `model_comparison`."""
+    return {
+        "is_sign_as_expected": conditions["sign"],
         "is_supported": all(conditions.values()),
         "not_supported_by": "; ".join(n for n, holds in conditions.items() if not holds) or None,
     }

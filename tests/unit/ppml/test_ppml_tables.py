@@ -101,7 +101,7 @@ def small_model(**changes: object) -> Model:
     return Model(
         design=None,  # type: ignore[arg-type]
         fit=small_fit(**changes),
-        diagnostics=Diagnostics(nan, nan, nan, nan, None, nan, nan, nan, {}),
+        diagnostics=Diagnostics(nan, nan, nan, nan, None, nan, nan, nan, {}, nan),
         bootstrap=NO_DRAWS,
         stability=Stability(),
         comparison=AGREES,
