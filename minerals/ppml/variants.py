@@ -23,7 +23,7 @@ from minerals.ppml.bootstrap import cluster_bootstrap
 from minerals.ppml.columns import FloatArray, IntArray
 from minerals.ppml.design import Design, ModelSpec, build_design, study_spec
 from minerals.ppml.diagnostics import diagnose, top_k_kept, variance_inflation
-from minerals.ppml.estimator import Fit, fit_ppml, irls, standardise
+from minerals.ppml.estimator import Fit, fit_ppml, irls, saturated_likelihood, standardise
 from minerals.ppml.separation import separated_rows
 from minerals.ppml.terms import terms_frame
 from minerals.ranks import effective_k, krinsky_robb, rank_evidence, ranks_within
@@ -399,9 +399,6 @@ def _deviance_left_out(design: Design, fit: Fit) -> dict[str, float]:
 
 def _mean_deviance(y: FloatArray, eta: FloatArray) -> float:
     """2 mean(y ln(y / mu) - (y - mu)), mu = exp(eta) scaled to the sum of y."""
-    mu = np.exp(eta - eta.max())
-    mu *= y.sum() / mu.sum()
-    is_positive = y > 0
-    logs = np.zeros_like(y)
-    logs[is_positive] = y[is_positive] * np.log(y[is_positive] / mu[is_positive])
-    return float(2.0 * np.mean(logs - (y - mu)))
+    eta = eta - eta.max()
+    eta += np.log(y.sum() / np.exp(eta).sum())
+    return float(2.0 * np.mean(saturated_likelihood(y) - y * eta + np.exp(eta)))
