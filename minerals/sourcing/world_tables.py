@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from minerals import marts
 from minerals.characteristics import average_characteristics
-from minerals.names import ESTIMATED, EXPECTED, PUBLISHED, REGRESSORS, SUPPLIER, WORLD
+from minerals.names import ESTIMATED, EXPECTED, MARKET, PUBLISHED, REGRESSORS, SUPPLIER, WORLD
 from minerals.ppml import EstimationError
 from minerals.ppml.design import build_design, study_spec
 from minerals.ppml.estimator import fit_ppml
@@ -332,7 +332,7 @@ class _Served:
         frame = frame.merge(imports, how="left", on=SUPPLIER, indicator="is_in_panel")
         absent = frame.pop("is_in_panel") == "left_only"  # it sold nothing, and produces nothing
         frame["actual_qty_kg"] = frame["actual_qty_kg"].mask(absent, 0.0)
-        market = [frame[name] for name in (*SUPPLIER[:3], "coefficient_source")]
+        market = [frame[name] for name in (*MARKET, "coefficient_source")]
         bought = frame["actual_qty_kg"].groupby(market).transform("sum")
         frame["actual_share"] = frame["actual_share"].mask(absent & (bought > 0), 0.0)
         frame["predicted_qty_kg"] = frame["model_share"] * bought.where(bought > 0)
@@ -363,10 +363,10 @@ class _Served:
         frame = frame.merge(bought, how="left", on=[*SUPPLIER, "year"], indicator="is_in_panel")
         absent = frame.pop("is_in_panel") == "left_only"  # it bought from none of them
         frame["actual_qty_kg"] = frame["actual_qty_kg"].mask(absent, 0.0)
-        market = [frame[name] for name in (*SUPPLIER[:3], "year")]
+        market = [frame[name] for name in (*MARKET, "year")]
         total = frame["actual_qty_kg"].groupby(market).transform("sum")
         frame["predicted_qty_kg"] = frame["model_share"] * total.where(total > 0)
-        return beside_actual(frame, [*SUPPLIER[:3], "year"]).assign(coefficient_source=WORLD)
+        return beside_actual(frame, [*MARKET, "year"]).assign(coefficient_source=WORLD)
 
     def _keys(self, m: NDArray[np.intp], i: NDArray[np.intp], j: NDArray[np.intp]) -> pd.DataFrame:
         trade = self.foretold.window.trade
