@@ -179,7 +179,6 @@ def floor(folder: Path) -> dict[str, float]:
         rankings = ranking_tables(
             panel,
             coefficients,
-            estimates.covariance,
             estimates.bootstrap,
             world.served(panel, settings.importers, settings.choices),
             world.skill,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _DBT_MODELS = Path(__file__).parents[2] / "dbt_project" / "models"
-INTERNAL = ("ppml_bootstrap", "ppml_covariance")
+INTERNAL = ("ppml_bootstrap",)
 """Marts that stay in the warehouse: the rankings read them, a release does not hold them."""
 
 # A column's unit is the longest of these endings that its name has.

@@ -10,7 +10,7 @@ import numpy as np
 from minerals.ppml import EstimationError
 from minerals.ppml.columns import Columns, FloatArray, IntArray, centred, factorise
 from minerals.ppml.design import Clusters, Design
-from minerals.ppml.estimator import Fit, NormalEquations, irls, saturated_likelihood, standardise
+from minerals.ppml.estimator import Fit, irls, saturated_likelihood, standardise
 from minerals.ppml.inference import clustered_covariance, normal_inference
 
 
@@ -27,6 +27,7 @@ class Diagnostics:
     zero_share: float
     predicted_zero_share: float
     rank_correlations: dict[str, float]
+    mean_rank_correlation: float
 
 
 def diagnose(design: Design, fit: Fit) -> Diagnostics:
@@ -36,6 +37,8 @@ def diagnose(design: Design, fit: Fit) -> Diagnostics:
     dispersion, p_value = overdispersion(y, mu, fit.n_parameters)
     vif = dict(zip(design.covariates, variance_inflation(design.columns), strict=True))
     worst = max(vif, key=lambda name: vif[name], default=None)
+    correlations = rank_correlations(y, eta, design.second_clusters)
+    found = [rho for rho in correlations.values() if np.isfinite(rho)]
     return Diagnostics(
         reset_p_value=reset_p_value(design, fit) if fit.is_converged else float("nan"),
         dispersion_kg=dispersion,
@@ -45,7 +48,8 @@ def diagnose(design: Design, fit: Fit) -> Diagnostics:
         top5_deviance_share=deviance_share(y, eta, 5),
         zero_share=float(np.mean(y == 0)),
         predicted_zero_share=float(np.mean(np.exp(-mu))),
-        rank_correlations=rank_correlations(y, eta, design.second_clusters),
+        rank_correlations=correlations,
+        mean_rank_correlation=float(np.mean(found)) if found else float("nan"),
     )
 
 
@@ -69,7 +73,7 @@ def reset_p_value(design: Design, fit: Fit) -> float:
     enlarged = Columns.of(dense, standard.codes, standard.sizes)
     y = design.y / mean
     try:
-        again = irls(y, NormalEquations(enlarged), start=(np.append(0.0, gamma), eta))
+        again = irls(y, enlarged, start=(np.append(0.0, gamma), eta))
     except EstimationError:
         return float("nan")
     mu = np.exp(again.eta)

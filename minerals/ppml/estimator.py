@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -39,29 +38,6 @@ HALVING_SLACK = 1e-12
 """A step may raise the deviance by this share of it and of the total of y: rounding."""
 
 
-class LeastSquares(Protocol):
-    """Weighted least squares on a fixed set of columns, with or without absorbed effects."""
-
-    def solve(self, w: FloatArray, wz: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Coefficients (k,) and fitted values (n,) of z, for weights w and their product w z."""
-        ...
-
-
-@dataclass(frozen=True)
-class NormalEquations:
-    """Least squares by the Gram matrix of columns (a `LeastSquares`).
-
-    A step's error is corrected by the next, so the squared condition of the Gram matrix costs
-    iterations, not accuracy.
-    """
-
-    columns: Columns
-
-    def solve(self, w: FloatArray, wz: FloatArray) -> tuple[FloatArray, FloatArray]:
-        b = factorise(self.columns.gram(w)).solve(self.columns.score(wz))
-        return b, self.columns.predict(b)
-
-
 @dataclass(frozen=True)
 class Irls:
     """Where the iterations ended. coefficients: (k,); eta: (n,), the linear predictor."""
@@ -73,12 +49,13 @@ class Irls:
 
 
 def irls(
-    y: FloatArray, least_squares: LeastSquares, start: tuple[FloatArray, FloatArray] | None = None
+    y: FloatArray, columns: Columns, start: tuple[FloatArray, FloatArray] | None = None
 ) -> Irls:
     """Maximise sum of y eta - exp(eta) over eta = X b, y (n,) of mean about 1.
 
     `start` is a warm start: coefficients and their linear predictor. A step that does not lower the
-    deviance is halved, which ends because the deviance is convex.
+    deviance is halved, which ends because the deviance is convex. Its error is corrected by the
+    next, so the squared condition of the Gram matrix costs iterations, not accuracy.
 
     Source: McCullagh and Nelder, Generalized Linear Models (1989), 2.5, in increments; starting
     values, and step-halving as in Correia, Guimaraes and Zylkin (Stata Journal 2020), section 3.
@@ -89,11 +66,16 @@ def irls(
     def deviance_at(eta: FloatArray) -> float:
         return float(2.0 * (saturated - y @ eta + np.exp(eta).sum()))
 
+    def jump_of(w: FloatArray, wz: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Least squares of z with weights w: coefficients (k,) and fitted values (n,)."""
+        b = factorise(columns.gram(w)).solve(columns.score(wz))
+        return b, columns.predict(b)
+
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         jump = None
         if start is None:  # from zero coefficients to the least-squares fit at mu = (y + 1)/2
             mu = (y + 1.0) / 2.0
-            jump = least_squares.solve(mu, mu * np.log(mu) + y - mu)
+            jump = jump_of(mu, mu * np.log(mu) + y - mu)
             start = np.zeros_like(jump[0]), np.zeros_like(y)
         b, eta = start
         deviance = deviance_at(eta)
@@ -103,7 +85,7 @@ def irls(
             n_iterations += 1
             if jump is None:
                 mu = np.exp(eta)
-                jump = least_squares.solve(mu, y - mu)
+                jump = jump_of(mu, y - mu)
             share, lower = _halve(deviance_at, eta, jump[1], deviance, float(y.sum()))
             change = deviance - lower
             b, eta, deviance = b + share * jump[0], eta + share * jump[1], lower
@@ -211,7 +193,7 @@ def fit_ppml(design: Design) -> Fit:
     mean = float(y.sum() / n)
     standard, back = standardise(design.columns)
     try:
-        result = irls(y / mean, NormalEquations(standard))
+        result = irls(y / mean, standard)
     except EstimationError as error:
         error.dropped = design.dropped
         raise

@@ -102,7 +102,7 @@ def compare_with_statsmodels(design: Design, fit: Fit) -> Comparison:
             for factor, result in zip(factors, (robust, clustered), strict=True)
         ]
         ratios = [a / c for a, c in zip(ours, theirs, strict=True)]
-    log_likelihood = poisson_log_likelihood(design.y, design.X @ b)
+    log_likelihood = poisson_log_likelihood(design.y, design.columns.predict(b))
     found = Comparison(
         coefficients=_largest(np.abs(fit.coefficients - b) / np.maximum(np.abs(b), theirs[1])),
         std_errors=max(_largest(np.abs(ratio - 1.0)) for ratio in ratios),

@@ -84,7 +84,7 @@ def null_space(X: FloatArray) -> FloatArray:
     return N
 
 
-def recession_rows(Z: FloatArray, only_some: bool = False) -> BoolArray:
+def recession_rows(Z: FloatArray, only_some: bool) -> BoolArray:
     """Rows (n,) in which some g has Z g > 0 while Z g >= 0 everywhere; Z is (n, q)
     without a column of zeros. With `only_some` those that one g gives.
 

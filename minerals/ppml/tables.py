@@ -1,4 +1,4 @@
-"""Tables of estimation: coefficients, covariances and fit statistics, estimated and published.
+"""Tables of estimation: coefficients, bootstrap and fit statistics, estimated and published.
 
 A mineral or year without any import has no row: its effect does not exist.
 """
@@ -46,10 +46,9 @@ AS_PRINTED = (
 
 @dataclass(frozen=True)
 class Estimates:
-    """The four marts of one importer's fits, and the models; all but `fit` may be empty."""
+    """The three marts of one importer's fits, and the models; all but `fit` may be empty."""
 
     coefficients: pd.DataFrame
-    covariance: pd.DataFrame
     bootstrap: pd.DataFrame
     fit: pd.DataFrame
     models: Mapping[str, Model] = field(default_factory=dict)
@@ -86,7 +85,6 @@ def estimate_categories(panel: pd.DataFrame, importer: str, choices: Choices) ->
             "ppml_coefficients",
             lambda m: coefficients_frame(m.fit, m.bootstrap).assign(**dict.fromkeys(AS_PRINTED)),
         ),
-        covariance=table("ppml_covariance", lambda m: covariance_frame(m.fit)),
         bootstrap=table("ppml_bootstrap", lambda m: bootstrap_frame(m.bootstrap)),
         fit=fit_frame(importer, results, own),
         models=models,
@@ -107,7 +105,6 @@ def estimation_tables(
     estimates = found.values()
     tables = {
         "ppml_coefficients": [*(e.coefficients for e in estimates), *printed],
-        "ppml_covariance": [e.covariance for e in estimates],
         "ppml_bootstrap": [e.bootstrap for e in estimates],
         "ppml_fit": [e.fit for e in estimates],
     }
@@ -145,13 +142,6 @@ def bootstrap_frame(bootstrap: Bootstrap) -> pd.DataFrame:
     rows = pd.Index(bootstrap.replications, name="replication")
     draws = pd.DataFrame(bootstrap.draws, rows, pd.Index(bootstrap.terms, name="term"))
     return pd.Series(draws.stack(), name="estimate").reset_index()
-
-
-def covariance_frame(fit: Fit) -> pd.DataFrame:
-    """The rows of `ppml_covariance`: the exporter-clustered covariance of the free terms."""
-    rows, columns = (pd.Index([t.name for t in fit.terms], name=n) for n in ("term", "other_term"))
-    table = pd.DataFrame(fit.cov_clustered, rows, columns)
-    return pd.Series(table.stack(), name="covariance").reset_index()
 
 
 def fit_frame(
@@ -270,7 +260,6 @@ def _model_row(model: Model) -> dict[str, object]:
         **vars(model.fit),
         **vars(model.diagnostics),
         **vars(model.stability),
-        "mean_rank_correlation": float(np.mean(list(found.values()))) if found else np.nan,
         "rank_correlations": "; ".join(f"{m} {r:.2f}" for m, r in found.items()) or None,
         "n_bootstrap_replications": bootstrap.n_replications,
         "n_bootstrap_separated": bootstrap.n_separated,

@@ -23,7 +23,7 @@ from minerals.ppml.bootstrap import cluster_bootstrap
 from minerals.ppml.columns import FloatArray, IntArray
 from minerals.ppml.design import Design, ModelSpec, build_design, study_spec
 from minerals.ppml.diagnostics import diagnose, top_k_kept, variance_inflation
-from minerals.ppml.estimator import Fit, NormalEquations, fit_ppml, irls, standardise
+from minerals.ppml.estimator import Fit, fit_ppml, irls, saturated_likelihood, standardise
 from minerals.ppml.separation import separated_rows
 from minerals.ppml.terms import terms_frame
 from minerals.ranks import effective_k, krinsky_robb, rank_evidence, ranks_within
@@ -215,12 +215,8 @@ def _try(panel: pd.DataFrame, category: str, variant: Variant) -> _Tried:
     except FAILURES as error:
         row["reason"] = str(error)
         return tried
-    found = [r for r in diagnostics.rank_correlations.values() if np.isfinite(r)]
-    row |= {
-        **{name: value for name, value in vars(fit).items() if name not in row},
-        **vars(diagnostics),
-        "mean_rank_correlation": float(np.mean(found)) if found else np.nan,
-    }
+    row |= {name: value for name, value in vars(fit).items() if name not in row}
+    row |= vars(diagnostics)
     tried.design, tried.fit = design, fit
     tried.left_out = _deviance_left_out(design, fit)
     return tried
@@ -242,7 +238,7 @@ def _compare(panel: pd.DataFrame, base: _Tried, estimated: list[_Tried], choices
     recent = recent_years(panel, choices.forward_years)
     means = average_characteristics(recent.dropna(subset=every), every)
     groups = [np.asarray(rows) for rows in means.groupby("mineral", sort=True).indices.values()]
-    scores = {t.variant: _scores(means, t) for t in estimated}
+    scores = {t.variant: scores_of(means, t.fit) for t in estimated if t.fit is not None}
     for t in estimated:
         years = base.left_out.keys() & t.left_out.keys()
         n_better = sum(t.left_out[year] < base.left_out[year] for year in years)
@@ -293,15 +289,12 @@ def _evidence(
     return rank_evidence(ranks_within(eta, groups), k)
 
 
-def _scores(means: pd.DataFrame, tried: _Tried) -> FloatArray:
+def scores_of(means: pd.DataFrame, fit: Fit) -> FloatArray:
     """x'b (n,) of the candidates; those that a separated dummy rules out are last."""
-    assert tried.design is not None and tried.fit is not None
-    names = list(tried.design.covariates)
-    eta = means[names].to_numpy(dtype=np.float64) @ tried.fit.coefficients[: len(names)]
-    for term in tried.fit.dropped.separated:
-        if term.term_type == "covariate":
-            eta[means[term.name].to_numpy() > 0] = -np.inf
-    return np.asarray(eta, dtype=np.float64)
+    names = [t.name for t in fit.terms if t.term_type == "covariate"]
+    ruling_out = [t.name for t in fit.dropped.separated if t.term_type == "covariate"]
+    eta = means[names].to_numpy(dtype=np.float64) @ fit.coefficients[: len(names)]
+    return np.where((means[ruling_out] > 0).any(axis=1), -np.inf, eta)
 
 
 def _judge(tried: _Tried, is_better: bool, choices: Choices) -> None:
@@ -310,33 +303,42 @@ def _judge(tried: _Tried, is_better: bool, choices: Choices) -> None:
     The bootstrap, the dearest condition, runs where all others hold.
     """
     assert tried.design is not None and tried.fit is not None
-    fit, covariates = tried.fit, tried.design.covariates
-    places = [covariates.index(name) for name in tried.signs]
-    expected = np.array(list(tried.signs.values()), dtype=np.float64)
-    estimates = fit.coefficients[places]
-    margin = _Z * np.sqrt(np.diag(fit.cov_clustered)[places])
-    vif = variance_inflation(tried.design.columns)[places]
-    is_as_expected = bool((estimates * expected > 0).all())
-    conditions = {
-        "sign": is_as_expected,
-        "collinearity": bool((vif < MAX_VIF).all()),
-        "years left out": is_better,
-        "interval": bool((np.abs(estimates) > margin).all()),
-    }
+    conditions, max_vif = conditions_of(tried.design, tried.fit, tried.signs)
+    conditions |= {"years left out": is_better, "interval": conditions.pop("interval")}
     if all(conditions.values()):
+        places = [tried.design.covariates.index(name) for name in tried.signs]
         replications = min(choices.bootstrap_replications, _MOST_SAMPLES)
         low, high = np.full((2, len(places)), np.nan)
         try:
-            bootstrap = cluster_bootstrap(tried.design, fit, replications, choices.seed)
+            bootstrap = cluster_bootstrap(tried.design, tried.fit, replications, choices.seed)
         except FAILURES:
             bootstrap = None
         if bootstrap and bootstrap.usable_share > 0.5:
             low, high = np.quantile(bootstrap.draws[:, places], INTERVAL, axis=0)
         tried.interval = dict(zip(tried.signs, zip(low, high, strict=True), strict=True))
         conditions["interval"] = bool((low * high > 0).all())
-    tried.row |= {
-        "max_vif_added": float(vif.max()),
-        "is_sign_as_expected": is_as_expected,
+    tried.row |= {"max_vif_added": max_vif} | verdict(conditions)
+
+
+def conditions_of(
+    design: Design, fit: Fit, signs: Mapping[str, int]
+) -> tuple[dict[str, bool], float]:
+    """Which conditions hold of all added regressors, and the largest variance inflation of one."""
+    places = [design.covariates.index(name) for name in signs]
+    estimates = fit.coefficients[places]
+    margin = _Z * np.sqrt(np.diag(fit.cov_clustered)[places])
+    max_vif = float(variance_inflation(design.columns)[places].max())
+    return {
+        "sign": bool((estimates * list(signs.values()) > 0).all()),
+        "collinearity": max_vif < MAX_VIF,
+        "interval": bool((np.abs(estimates) > margin).all()),
+    }, max_vif
+
+
+def verdict(conditions: Mapping[str, bool]) -> dict[str, object]:
+    """Whether all conditions hold, as in `model_comparison`."""
+    return {
+        "is_sign_as_expected": conditions["sign"],
         "is_supported": all(conditions.values()),
         "not_supported_by": "; ".join(n for n, holds in conditions.items() if not holds) or None,
     }
@@ -373,7 +375,7 @@ def left_out_predictions(
             if len(seen) <= others.shape[1] or not others.present().is_surely_full_rank():
                 continue
             warm = start, others.predict(start)
-            fitted = irls(design.y[seen] / mean, NormalEquations(others), warm)
+            fitted = irls(design.y[seen] / mean, others, warm)
         except FAILURES:
             continue
         if fitted.is_converged:
@@ -397,9 +399,6 @@ def _deviance_left_out(design: Design, fit: Fit) -> dict[str, float]:
 
 def _mean_deviance(y: FloatArray, eta: FloatArray) -> float:
     """2 mean(y ln(y / mu) - (y - mu)), mu = exp(eta) scaled to the sum of y."""
-    mu = np.exp(eta - eta.max())
-    mu *= y.sum() / mu.sum()
-    is_positive = y > 0
-    logs = np.zeros_like(y)
-    logs[is_positive] = y[is_positive] * np.log(y[is_positive] / mu[is_positive])
-    return float(2.0 * np.mean(logs - (y - mu)))
+    eta = eta - eta.max()
+    eta += np.log(y.sum() / np.exp(eta).sum())
+    return float(2.0 * np.mean(saturated_likelihood(y) - y * eta + np.exp(eta)))

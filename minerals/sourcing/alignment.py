@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from minerals import marts
 from minerals.names import ALIGNMENTS, MARKET
+from minerals.shares import part_of_total
 
 _KEY = [*MARKET, "year", "coefficient_source"]
 
@@ -27,6 +30,18 @@ def align(
         ["aligned", "overrepresented", "underutilized"],
         default="peripheral",
     ).astype(object)
+
+
+def beside_actual(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """With actual share and rank within `keys`, ties by ISO3, and how the predicted compares."""
+    groups = [frame[name] for name in keys]
+    bought = frame.sort_values("exporter_iso3", kind="stable")["actual_qty_kg"]
+    rank = bought.where(bought > 0).groupby(groups).rank(ascending=False, method="first")
+    frame["actual_share"] = part_of_total(frame["actual_qty_kg"], groups)
+    frame["actual_rank"] = rank.astype("Int64")
+    frame["rank_distance"] = frame["predicted_rank"] - frame["actual_rank"]
+    words = align(frame["predicted_rank"], frame["actual_rank"], frame["effective_k"])
+    return frame.assign(alignment=words)
 
 
 def alignment_by_year(ranking_annual: pd.DataFrame) -> pd.DataFrame:

@@ -11,11 +11,11 @@ CORE_SHARE = 0.5
 """A core partner leads in at least this share of the markets."""
 
 
-def core_partners(partners: pd.DataFrame, core_share: float = CORE_SHARE) -> pd.DataFrame:
+def core_partners(partners: pd.DataFrame) -> pd.DataFrame:
     """`portfolio_core_partners`, of `portfolio_partners`: each supplier that leads in a market.
 
     It leads where its forward rank is within effective_k and it is not excluded. partner_type core:
-    in at least `core_share` of the importer's markets, which comes before mineral_specific.
+    in at least CORE_SHARE of the importer's markets, which comes before mineral_specific.
     """
     if partners.empty:
         return marts.empty("portfolio_core_partners")
@@ -37,5 +37,5 @@ def core_partners(partners: pd.DataFrame, core_share: float = CORE_SHARE) -> pd.
     table["share_of_markets"] = table["n_markets"] / table["importer_iso3"].map(n_all)
     table["partner_type"] = "regular"
     table.loc[table["n_minerals"] == 1, "partner_type"] = "mineral_specific"
-    table.loc[table["share_of_markets"] >= core_share, "partner_type"] = "core"
+    table.loc[table["share_of_markets"] >= CORE_SHARE, "partner_type"] = "core"
     return marts.conform(table, "portfolio_core_partners")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from minerals import marts
-from minerals.names import ESTIMATED, EXPECTED, PUBLISHED, SUPPLIER, WORLD
-
-_MODELS = (WORLD, EXPECTED, ESTIMATED, PUBLISHED)
+from minerals.names import MARKET, MODELS, SUPPLIER
 
 
 def supplier_overview(
@@ -19,9 +17,9 @@ def supplier_overview(
         columns={"coefficient_source": "headline_model", "forward_rank": "headline_rank"}
     )
     ranks = forward.pivot(index=SUPPLIER, columns="coefficient_source", values="forward_rank")
-    ranks = ranks.reindex(columns=_MODELS).add_suffix("_rank").reset_index()
+    ranks = ranks.reindex(columns=MODELS).add_suffix("_rank").reset_index()
     frame = frame.merge(ranks, how="left", on=SUPPLIER, validate="one_to_one")
-    frame = frame.merge(strategies[[*SUPPLIER[:3], "strategy"]], how="left", on=SUPPLIER[:3])
+    frame = frame.merge(strategies[[*MARKET, "strategy"]], how="left", on=MARKET)
     by_code = countries.set_index("country_iso3")
     frame["importer_name"] = frame["importer_iso3"].map(by_code["country_name"])
     frame["exporter_name"] = frame["exporter_iso3"].map(by_code["country_name"])

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from minerals import marts
+from minerals.errors import some
 from minerals.frames import Columns, by_market
 from minerals.names import MARKET, SUPPLIER
 from minerals.sourcing.alignment import align
@@ -127,9 +128,8 @@ def _solution_row(rows: Columns, solution: Solution) -> dict[str, object]:
     # A supplier without any capacity is always at it, which says nothing about this portfolio.
     delivers = np.flatnonzero(solution.at_capacity & (rows["capacity_share"] > 0))
     by_size = delivers[np.argsort(-rows["capacity_share"][delivers], kind="stable")]
-    named = ", ".join(rows["exporter_iso3"][by_size[:NAMED]])
-    more = f" and {len(by_size) - NAMED} more" if len(by_size) > NAMED else ""
-    binding = [f"capacity of {named}{more}"] if named else []
+    named = some(list(rows["exporter_iso3"][by_size]), NAMED)
+    binding = [f"capacity of {named}"] if named else []
     binding += ["limit on change"] if solution.is_change_limited else []
     return {
         "coefficient_source": rows["coefficient_source"][0],

@@ -27,8 +27,8 @@ from minerals.names import (
 )
 from minerals.ranks import effective_k, krinsky_robb, rank_evidence, ranks_within
 from minerals.settings import Choices
-from minerals.shares import implied_shares, part_of_total, window_imports
-from minerals.sourcing.alignment import align
+from minerals.shares import implied_shares, window_imports
+from minerals.sourcing.alignment import beside_actual
 
 FloatArray = NDArray[np.float64]
 
@@ -123,9 +123,8 @@ def annual_ranking(panel: pd.DataFrame, coefficients: pd.DataFrame, top_k: int) 
 def forward_ranking(
     panel: pd.DataFrame,
     coefficients: pd.DataFrame,
-    covariance: pd.DataFrame,
+    bootstrap: pd.DataFrame,
     choices: Choices,
-    bootstrap: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Rows of `ranking_forward` of the models in `coefficients`.
 
@@ -134,13 +133,12 @@ def forward_ranking(
     them, as in the study. Actual figures are over the whole panel.
 
     Intervals of ranks of estimated models are over the coefficients in `bootstrap`
-    (`ppml_bootstrap`): one vector a sample of exporters. For published models, and without
-    `bootstrap` for all, they are over `simulation_draws` from N(b, V) (`krinsky_robb`), each model
-    from the seed anew; V of estimated models is the exporter-clustered one in `covariance`
-    (`ppml_covariance`). The study prints standard errors only: V of published models is diagonal,
-    so that their intervals disregard the correlation between coefficients and are indicative.
+    (`ppml_bootstrap`): one vector a sample of exporters. For published models they are over
+    `simulation_draws` from N(b, V) (`krinsky_robb`), each model from the seed anew. The study
+    prints standard errors only: V is diagonal, so that these intervals disregard the correlation
+    between coefficients and are indicative.
 
-    Raises ValueError when the bootstrap or the covariance of an estimated model is missing.
+    Raises ValueError when the bootstrap of an estimated model is missing.
     """
     imports = window_imports(panel)
     recent = recent_years(panel, choices.forward_years)
@@ -148,7 +146,7 @@ def forward_ranking(
         _forward(
             recent.loc[recent["importer_iso3"] == model.importer],
             model,
-            _other_coefficients(model, covariance, bootstrap, choices),
+            _other_coefficients(model, bootstrap, choices),
             choices.top_k,
         )
         for model in coefficient_sets(coefficients)
@@ -171,18 +169,11 @@ def _annual(panel: pd.DataFrame, model: CoefficientSet, top_k: int) -> pd.DataFr
     groups = ["mineral", "year"]
     score = attractiveness(panel, model)
     frame["predicted_rank"] = _rank(frame, groups, score)
-    traded = frame.loc[frame["actual_qty_kg"] > 0]
-    actual = _rank(traded, groups, traded["actual_qty_kg"].to_numpy(dtype=np.float64))
-    frame["actual_rank"] = actual.reindex(frame.index).astype("Int64")
-    frame["rank_distance"] = frame["predicted_rank"] - frame["actual_rank"]
-    keys = [frame["mineral"], frame["year"]]
-    frame["actual_share"] = part_of_total(frame["actual_qty_kg"], keys)
     finite = pd.Series(np.where(np.isfinite(score), score, np.nan), index=frame.index)
-    frame["model_share"] = implied_shares(finite, keys)
+    frame["model_share"] = implied_shares(finite, [frame[name] for name in groups])
     candidates = frame.groupby("mineral")["exporter_iso3"].transform("nunique")
     frame["effective_k"] = effective_k(candidates, top_k)
-    frame["alignment"] = align(frame["predicted_rank"], frame["actual_rank"], frame["effective_k"])
-    return frame
+    return beside_actual(frame, groups)
 
 
 def _forward(
@@ -215,36 +206,23 @@ def _simulated_ranks(
 
 
 def _other_coefficients(
-    model: CoefficientSet,
-    covariance: pd.DataFrame,
-    bootstrap: pd.DataFrame | None,
-    choices: Choices,
+    model: CoefficientSet, bootstrap: pd.DataFrame, choices: Choices
 ) -> FloatArray:
     """Coefficients of the model's regressors (draws, p) as other samples would give them.
 
-    What a bootstrap or a covariance lacks was dropped as collinear: its estimate is zero.
+    What a bootstrap lacks was dropped as collinear: its estimate is zero.
     """
     names = list(model.regressors)
-    if bootstrap is not None and model.source != PUBLISHED:
-        own = _rows_of(model, bootstrap, "bootstrap")
-        wide = own.pivot(index="replication", columns="term", values="estimate").sort_index()
-        return wide.reindex(columns=names).fillna(0.0).to_numpy(dtype=np.float64)
     if model.source == PUBLISHED:
+        mean = np.array(list(model.regressors.values()))
         matrix = np.diag([model.variances[name] for name in names])
-    else:
-        own = _rows_of(model, covariance, "covariance")
-        wide = own.pivot(index="term", columns="other_term", values="covariance")
-        matrix = wide.reindex(index=names, columns=names).fillna(0.0).to_numpy(dtype=np.float64)
-    mean = np.array(list(model.regressors.values()))
-    return krinsky_robb(mean, matrix, choices.simulation_draws, choices.seed)
-
-
-def _rows_of(model: CoefficientSet, frame: pd.DataFrame, what: str) -> pd.DataFrame:
+        return krinsky_robb(mean, matrix, choices.simulation_draws, choices.seed)
     key = model.importer, model.category, model.source
-    own = frame.loc[(frame[SET_KEY] == key).all(axis=1)]
+    own = bootstrap.loc[(bootstrap[SET_KEY] == key).all(axis=1)]
     if own.empty:
-        raise ValueError(f"no {what} of {', '.join(key)}")
-    return own
+        raise ValueError(f"no bootstrap of {', '.join(key)}")
+    wide = own.pivot(index="replication", columns="term", values="estimate").sort_index()
+    return wide.reindex(columns=names).fillna(0.0).to_numpy(dtype=np.float64)
 
 
 def _coefficient_set(

@@ -17,7 +17,6 @@ from minerals.sourcing.world_tables import Served
 def ranking_tables(
     panel: pd.DataFrame,
     coefficients: pd.DataFrame,
-    covariance: pd.DataFrame,
     bootstrap: pd.DataFrame,
     world: Served,
     skill: pd.DataFrame,
@@ -26,7 +25,7 @@ def ranking_tables(
     """The marts of some importers by name. coefficients: of the models that may be ranked on.
     world: the rows of the world and expected models. skill: `ranking_skill`."""
     annual = annual_ranking(panel, coefficients, choices.top_k)
-    forward = forward_ranking(panel, coefficients, covariance, choices, bootstrap)
+    forward = forward_ranking(panel, coefficients, bootstrap, choices)
     annual = marts.conform(pd.concat([annual, world.annual]), "ranking_annual")
     forward = pd.concat([forward, world.forward], ignore_index=True)
     forward["model_description"] = forward["coefficient_source"].map(MODEL_DESCRIPTIONS)

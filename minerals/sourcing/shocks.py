@@ -34,7 +34,7 @@ _NEEDED = [
 @dataclass(frozen=True)
 class Loss:
     """One market without some suppliers: figures as in `portfolio_shocks`, NaN for its nulls.
-    replacements: exporter_iso3, forward_rank, headroom_qty_kg, added_qty_kg, by forward rank."""
+    replacements: exporter_iso3, added_qty_kg, by forward rank."""
 
     lost_share: float
     lost_qty_kg: float
@@ -101,14 +101,13 @@ def _lose(market: Columns, lost: Sequence[str]) -> Loss:
     added = share_out(gone, rest["model_share"], rest["headroom_qty_kg"])
     after = rest["annual_qty_kg"] + added
     delivered = float(after.sum())
-    names = ("exporter_iso3", "forward_rank", "headroom_qty_kg")
     return Loss(
         lost_share=gone / total if total > 0 else float("nan"),
         lost_qty_kg=gone,
         # Parts of a sum, added up again: 1 may come out as 0.9999999999999999 or just above.
         replaceable_share=round(float(added.sum()) / gone, 12) if gone > 0 else float("nan"),
         n_candidates_left=len(added),
-        replacements={**{name: rest[name] for name in names}, "added_qty_kg": added},
+        replacements={"exporter_iso3": rest["exporter_iso3"], "added_qty_kg": added},
         hhi_before=float(((annual / total) ** 2).sum()) if total > 0 else float("nan"),
         hhi_after=float(((after / delivered) ** 2).sum()) if delivered > 0 else float("nan"),
     )
@@ -181,14 +180,12 @@ def is_aimed_at(targets: object, importer: str) -> bool:
     return not isinstance(targets, str) or importer in targets.split(";")
 
 
-def largest_partners(
-    import_value: pd.DataFrame, count: int = LARGEST_PARTNERS
-) -> dict[str, list[str]]:
-    """The `count` exporters of largest value_usd of each importer, ties by ISO3."""
+def largest_partners(import_value: pd.DataFrame) -> dict[str, list[str]]:
+    """The LARGEST_PARTNERS exporters of largest value_usd of each importer, ties by ISO3."""
     ordered = import_value.loc[import_value["value_usd"] > 0].sort_values(
         ["importer_iso3", "value_usd", "exporter_iso3"], ascending=[True, False, True]
     )
-    top = ordered.groupby("importer_iso3").head(count)
+    top = ordered.groupby("importer_iso3").head(LARGEST_PARTNERS)
     return {str(key): list(rows["exporter_iso3"]) for key, rows in top.groupby("importer_iso3")}
 
 

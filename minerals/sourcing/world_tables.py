@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from minerals import marts
 from minerals.characteristics import average_characteristics
-from minerals.names import ESTIMATED, EXPECTED, PUBLISHED, REGRESSORS, SUPPLIER, WORLD
+from minerals.names import ESTIMATED, EXPECTED, MARKET, PUBLISHED, REGRESSORS, SUPPLIER, WORLD
 from minerals.ppml import EstimationError
 from minerals.ppml.design import build_design, study_spec
 from minerals.ppml.estimator import fit_ppml
 from minerals.ppml.gravity import FloatArray, Gravity, ease_of, effects_given
+from minerals.ppml.variants import scores_of
 from minerals.ranks import effective_k, rank_evidence
 from minerals.settings import Choices
-from minerals.shares import imports_long, part_of_total, window_imports
-from minerals.sourcing.alignment import align
+from minerals.shares import imports_long, window_imports
+from minerals.sourcing.alignment import beside_actual
 from minerals.sourcing.backtest import Foretold, Learnt, foretell, judge, roll, skill
 from minerals.sourcing.expected import (
     COMPONENTS,
@@ -331,7 +332,7 @@ class _Served:
         frame = frame.merge(imports, how="left", on=SUPPLIER, indicator="is_in_panel")
         absent = frame.pop("is_in_panel") == "left_only"  # it sold nothing, and produces nothing
         frame["actual_qty_kg"] = frame["actual_qty_kg"].mask(absent, 0.0)
-        market = [frame[name] for name in (*SUPPLIER[:3], "coefficient_source")]
+        market = [frame[name] for name in (*MARKET, "coefficient_source")]
         bought = frame["actual_qty_kg"].groupby(market).transform("sum")
         frame["actual_share"] = frame["actual_share"].mask(absent & (bought > 0), 0.0)
         frame["predicted_qty_kg"] = frame["model_share"] * bought.where(bought > 0)
@@ -362,20 +363,10 @@ class _Served:
         frame = frame.merge(bought, how="left", on=[*SUPPLIER, "year"], indicator="is_in_panel")
         absent = frame.pop("is_in_panel") == "left_only"  # it bought from none of them
         frame["actual_qty_kg"] = frame["actual_qty_kg"].mask(absent, 0.0)
-        market = [frame[name] for name in (*SUPPLIER[:3], "year")]
+        market = [frame[name] for name in (*MARKET, "year")]
         total = frame["actual_qty_kg"].groupby(market).transform("sum")
         frame["predicted_qty_kg"] = frame["model_share"] * total.where(total > 0)
-        frame["actual_share"] = part_of_total(frame["actual_qty_kg"], market)
-        traded = frame.loc[frame["actual_qty_kg"] > 0].sort_values(
-            ["actual_qty_kg", "exporter_iso3"], ascending=[False, True], kind="stable"
-        )
-        place = traded.groupby([*SUPPLIER[:3], "year"]).cumcount() + 1
-        frame["actual_rank"] = place.reindex(frame.index).astype("Int64")
-        frame["rank_distance"] = frame["predicted_rank"] - frame["actual_rank"]
-        frame["alignment"] = align(
-            frame["predicted_rank"], frame["actual_rank"], frame["effective_k"]
-        )
-        return frame.assign(coefficient_source=WORLD)
+        return beside_actual(frame, [*MARKET, "year"]).assign(coefficient_source=WORLD)
 
     def _keys(self, m: NDArray[np.intp], i: NDArray[np.intp], j: NDArray[np.intp]) -> pd.DataFrame:
         trade = self.foretold.window.trade
@@ -504,13 +495,7 @@ def _study_predictors(
     except EstimationError:
         return
     if fit.is_converged:
-        terms = [t.name for t in fit.terms if t.term_type == "covariate"]
-        slopes = fit.coefficients[: len(terms)]
-        eta = pd.Series(means[terms].to_numpy(dtype=np.float64) @ slopes, means.index)
-        for term in fit.dropped.separated:
-            if term.term_type == "covariate":
-                eta[means[term.name] > 0] = -np.inf
-        yield ESTIMATED, eta
+        yield ESTIMATED, pd.Series(scores_of(means, fit), means.index)
 
 
 def _placed(eta: pd.Series, trade: Trade) -> FloatArray:

@@ -17,10 +17,9 @@ import pandas as pd
 from minerals.names import WORLD
 from minerals.ppml import EstimationError
 from minerals.ppml.design import Design
-from minerals.ppml.diagnostics import variance_inflation
 from minerals.ppml.estimator import Fit
 from minerals.ppml.gravity import FloatArray, Gravity
-from minerals.ppml.variants import MAX_VIF, VARIANTS, Variant, left_out_predictions
+from minerals.ppml.variants import VARIANTS, Variant, conditions_of, left_out_predictions, verdict
 from minerals.sourcing.backtest import Foretold, interval, judge
 from minerals.sourcing.supply import CHARACTERISTICS, Supply, fit_effects, known_effects
 from minerals.sourcing.world import Pairs, Window, candidates
@@ -30,7 +29,6 @@ _OF_PAIRS = ("alignment", "agreements")
 _OF_EXPORTERS = ("refined", "logistics", "risk", "ores_metals_exports")
 _MIN_VOTE_YEARS = 3  # of a window, for origins that variants of dyads are judged at
 _FOLDS = 5
-_Z = 1.6448536269514722  # 0.95 of the normal distribution
 
 
 @dataclass(frozen=True)
@@ -170,7 +168,7 @@ def dyad_rows(category: str, tried: Sequence[Dyads], seed: int) -> Iterator[dict
         is_as_expected = bool((own["estimate"] * sign > 0).all())
         yield (
             row
-            | _verdict(compared, {"sign": is_as_expected})
+            | _judged(compared, {"sign": is_as_expected})
             | {
                 "estimate": last["estimate"],
                 "std_error": last["std_error"],
@@ -227,16 +225,11 @@ def second_stage_rows(
         places = [design.covariates.index(term) for term in known]
         estimate = fit.coefficients[places]
         std_error = np.sqrt(np.diag(fit.cov_clustered)[places])
-        signs = np.array(list(variant.adds.values()))
-        conditions = {
-            "sign": bool((estimate * signs > 0).all()),
-            "collinearity": bool((variance_inflation(design.columns)[places] < MAX_VIF).all()),
-            "interval": bool((np.abs(estimate) > _Z * std_error).all()),
-        }
+        conditions, _ = conditions_of(design, fit, variant.adds)
         compared = _compare(_divergence(design, fit), base, "mineral", seed)
-        verdict = _verdict(compared, conditions) | {"observed_share": is_known.mean()}
+        judged = _judged(compared, conditions) | {"observed_share": is_known.mean()}
         for row, value, width in zip(rows, estimate, std_error, strict=True):
-            yield row | verdict | {"estimate": value, "std_error": width}
+            yield row | judged | {"estimate": value, "std_error": width}
 
 
 def _standing_in(term: str, values: FloatArray, frame: pd.DataFrame) -> FloatArray:
@@ -296,12 +289,7 @@ def _row(category: str, part: str, variant: Variant, term: str, sign: int) -> di
     }
 
 
-def _verdict(compared: Mapping[str, object], conditions: Mapping[str, bool]) -> dict[str, object]:
+def _judged(compared: Mapping[str, object], conditions: Mapping[str, bool]) -> dict[str, object]:
     """The row's comparison, and whether all conditions hold, being better the last."""
-    every = {**conditions, "left out": bool(compared["conf_high"] < 0)}  # type: ignore[operator]
-    return {
-        **compared,
-        "is_sign_as_expected": conditions["sign"],
-        "is_supported": all(every.values()),
-        "not_supported_by": "; ".join(n for n, holds in every.items() if not holds) or None,
-    }
+    is_better = bool(compared["conf_high"] < 0)  # type: ignore[operator]
+    return {**compared, **verdict({**conditions, "left out": is_better})}

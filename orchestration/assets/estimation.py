@@ -31,7 +31,6 @@ PLOTTED = (
     specs=[
         mart_spec("ppml_fit", ["import_panel"]),
         mart_spec("ppml_coefficients", ["ppml_fit", "published_ppml_coefficients"]),
-        mart_spec("ppml_covariance", ["ppml_fit"]),
         mart_spec("ppml_bootstrap", ["ppml_fit"]),
         mart_spec("ppml_variants", ["import_panel_covariates"]),
         mart_spec("model_comparison", ["ppml_variants"]),

@@ -46,7 +46,6 @@ FROM = {
         "ranking_skill",
         "import_panel",
         "ppml_coefficients",
-        "ppml_covariance",
         "ppml_bootstrap",
     ],
     "ranking_headline": ["ranking_forward"],
@@ -94,11 +93,7 @@ def rankings(
         ),
     )
     coefficients = publishable_coefficients(coefficients, warehouse.frame("marts.ppml_fit"))
-    of_importers = [
-        coefficients,
-        warehouse.frame("marts.ppml_covariance"),
-        warehouse.frame("marts.ppml_bootstrap"),
-    ]
+    of_importers = [coefficients, warehouse.frame("marts.ppml_bootstrap")]
     importers = importers_of(chosen, inputs.panel)
     memory = Memory(past_origins(chosen), verbose=0)
     world = fit_world(inputs, importers, chosen.choices, memory)

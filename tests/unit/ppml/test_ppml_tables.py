@@ -101,7 +101,7 @@ def small_model(**changes: object) -> Model:
     return Model(
         design=None,  # type: ignore[arg-type]
         fit=small_fit(**changes),
-        diagnostics=Diagnostics(nan, nan, nan, nan, None, nan, nan, nan, {}),
+        diagnostics=Diagnostics(nan, nan, nan, nan, None, nan, nan, nan, {}, nan),
         bootstrap=NO_DRAWS,
         stability=Stability(),
         comparison=AGREES,
@@ -200,14 +200,6 @@ def test_all_categories_of_an_importer(estimated: Estimates) -> None:
     by_term = estimates.coefficients.set_index(["category", "se_type", "term"])["estimate"]
     assert by_term["ores", "robust_hc1", "ln_gdp"] == pytest.approx(1.0, abs=0.35)
 
-    covariance = estimates.covariance.set_index(["category", "term", "other_term"])["covariance"]
-    se = estimates.coefficients.set_index(["category", "se_type", "term"])["std_error"]
-    assert len(covariance["ores"]) == 15**2
-    assert covariance["ores", "ln_gdp", "ln_gdp"] == pytest.approx(
-        se["ores", "clustered_exporter", "ln_gdp"] ** 2
-    )
-    assert covariance["ores", "ln_gdp", "Copper"] == covariance["ores", "Copper", "ln_gdp"]
-
 
 def test_an_importer_with_one_exporter_has_no_model_and_says_why(panel: pd.DataFrame) -> None:
     alone = panel.loc[panel["exporter_iso3"] > "E15"].assign(exporter_iso3="E00")
@@ -220,7 +212,7 @@ def test_nothing_estimable_still_has_the_declared_columns(panel: pd.DataFrame) -
     nobody = estimate_categories(panel, "XYZ", CHOICES)
     assert nobody.fit["reason"].str.contains("the panel has no rows").all()
     pd.testing.assert_frame_equal(nobody.coefficients, marts.empty("ppml_coefficients"))
-    pd.testing.assert_frame_equal(nobody.covariance, marts.empty("ppml_covariance"))
+    pd.testing.assert_frame_equal(nobody.bootstrap, marts.empty("ppml_bootstrap"))
 
 
 def published_seed() -> pd.DataFrame:

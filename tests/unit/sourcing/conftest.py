@@ -76,17 +76,3 @@ def copper_model(coefficients: Callable[..., pd.DataFrame]) -> pd.DataFrame:
         _2020=("year", 1.0),
         Constant=("constant", 2.0),
     )
-
-
-@pytest.fixture()
-def covariance() -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "importer_iso3": ["IND"],
-            "category": ["ores"],
-            "coefficient_source": ["estimated"],
-            "term": ["ln_gdp"],
-            "other_term": ["ln_gdp"],
-            "covariance": [0.25],
-        }
-    )

@@ -13,6 +13,7 @@ import pytest
 from scipy.stats import norm
 
 from minerals.characteristics import average_characteristics
+from minerals.ranks import krinsky_robb
 from minerals.settings import Choices
 from minerals.sourcing import ranking
 from minerals.sourcing.persistence import persistence
@@ -24,15 +25,35 @@ annual_ranking = partial(ranking.annual_ranking, top_k=10)
 
 
 def forward_ranking(
-    *tables: pd.DataFrame,
+    panel: pd.DataFrame,
+    coefficients: pd.DataFrame,
+    variance: float = 0.25,
     top_k: int = 10,
     draws: int = 200,
     seed: int = 1,
     forward_years: int | None = None,
     bootstrap: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
+    """Without `bootstrap`, each importer has samples with ln_gdp from N(1, variance)."""
     choices = Choices(top_k=top_k, simulation_draws=draws, seed=seed, forward_years=forward_years)
-    return ranking.forward_ranking(*tables, choices, bootstrap)
+    if bootstrap is None:
+        drawn = krinsky_robb(np.ones(1), np.array([[variance]]), draws, seed)[:, 0]
+        importers = pd.DataFrame({"importer_iso3": coefficients["importer_iso3"].unique()})
+        bootstrap = replications(*drawn).drop(columns="importer_iso3").merge(importers, "cross")
+    return ranking.forward_ranking(panel, coefficients, bootstrap, choices)
+
+
+def replications(*estimates: float) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "importer_iso3": "IND",
+            "category": "ores",
+            "coefficient_source": "estimated",
+            "replication": range(len(estimates)),
+            "term": "ln_gdp",
+            "estimate": estimates,
+        }
+    )
 
 
 def test_annual_ranks_quantities_and_alignment(
@@ -89,36 +110,33 @@ def test_ties_go_to_the_first_country_code(
 
 
 def test_simulated_ties_go_to_the_first_country_code_too(
-    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
+    market: pd.DataFrame, copper_model: pd.DataFrame
 ) -> None:
     more = [market.assign(exporter_iso3=market["exporter_iso3"] + n) for n in "123456789"]
     many = pd.concat([market, *more], ignore_index=True).assign(ln_gdp=1.0)
-    frame = forward_ranking(many, copper_model, covariance, draws=100, seed=1)
+    frame = forward_ranking(many, copper_model, draws=100, seed=1)
     copper = frame.loc[frame["mineral"] == "Copper"]
     assert copper["forward_rank"].tolist() == list(range(1, 41))
     assert copper["rank_low"].tolist() == copper["rank_high"].tolist() == list(range(1, 41))
 
 
 def test_the_forward_year_effect_is_that_of_the_panels_years(
-    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
+    market: pd.DataFrame, copper_model: pd.DataFrame
 ) -> None:
     only = market.loc[market["year"] == 2020]
-    frame = forward_ranking(only, copper_model, covariance, draws=100, seed=1)
+    frame = forward_ranking(only, copper_model, draws=100, seed=1)
     chl = frame.query("mineral == 'Copper' and exporter_iso3 == 'CHL'").iloc[0]
     assert chl["predicted_qty_kg"] == pytest.approx(np.exp(2 + 1 + 1))
 
 
 def test_an_importer_that_lacks_the_last_year_is_ranked_on_its_own_last(
-    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
+    market: pd.DataFrame, copper_model: pd.DataFrame
 ) -> None:
     """Japan has 2019 only: its mean is of one year, and its forward year is that one."""
     japan = market[market["year"] == 2019].assign(importer_iso3="JPN")
-    models, errors = (
-        pd.concat([frame, frame.assign(importer_iso3="JPN")])
-        for frame in (copper_model, covariance)
-    )
+    models = pd.concat([copper_model, copper_model.assign(importer_iso3="JPN")])
     both = pd.concat([market, japan], ignore_index=True)
-    frame = forward_ranking(both, models, errors, draws=100, seed=1, forward_years=1)
+    frame = forward_ranking(both, models, draws=100, seed=1, forward_years=1)
     brazil = frame.query("mineral == 'Copper' and exporter_iso3 == 'BRA'").set_index(
         "importer_iso3"
     )
@@ -129,7 +147,7 @@ def test_an_importer_that_lacks_the_last_year_is_ranked_on_its_own_last(
 
 
 def test_suppliers_behind_a_separated_dummy_rank_last_without_a_quantity(
-    market: pd.DataFrame, coefficients: Build, covariance: pd.DataFrame
+    market: pd.DataFrame, coefficients: Build
 ) -> None:
     market["landlocked"] = (market["exporter_iso3"] == "AUS").astype(int)
     model = coefficients(
@@ -142,7 +160,7 @@ def test_suppliers_behind_a_separated_dummy_rank_last_without_a_quantity(
     )
     annual = annual_ranking(market, model).query("mineral == 'Copper' and year == 2019")
     assert annual.set_index("exporter_iso3")["predicted_rank"]["AUS"] == 4
-    forward = forward_ranking(market, model, covariance, draws=200, seed=1)
+    forward = forward_ranking(market, model, draws=200, seed=1)
     aus = forward.query("mineral == 'Copper' and exporter_iso3 == 'AUS'").iloc[0]
     assert (aus["forward_rank"], aus["rank_low"], aus["rank_high"]) == (4, 4, 4)
     assert np.isnan(aus["predicted_qty_kg"]) and np.isnan(aus["linear_predictor"])
@@ -164,9 +182,9 @@ def test_linear_predictor_adds_what_it_is_asked_for(
 
 
 def test_forward_ranks_shares_and_quantities(
-    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
+    market: pd.DataFrame, copper_model: pd.DataFrame
 ) -> None:
-    frame = forward_ranking(market, copper_model, covariance, top_k=2, draws=500, seed=7)
+    frame = forward_ranking(market, copper_model, top_k=2, draws=500, seed=7)
     copper = frame.loc[frame["mineral"] == "Copper"].set_index("exporter_iso3")
     assert copper["forward_rank"].to_dict() == {"AUS": 1, "BRA": 2, "CHL": 3, "PER": 4}
     assert copper["predicted_qty_kg"]["CHL"] == pytest.approx(np.exp(2 + 1) * (1 + np.e) / 2)
@@ -179,22 +197,19 @@ def test_forward_ranks_shares_and_quantities(
 
 
 def test_the_forward_quantity_is_the_mean_of_the_annual_ones(
-    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
+    market: pd.DataFrame, copper_model: pd.DataFrame
 ) -> None:
     """Where characteristics stand still, average characteristics predict the average quantity."""
     annual = annual_ranking(market, copper_model).query("mineral == 'Copper'")
-    forward = forward_ranking(market, copper_model, covariance, draws=100, seed=1)
+    forward = forward_ranking(market, copper_model, draws=100, seed=1)
     copper = forward.query("mineral == 'Copper'").set_index("exporter_iso3")["predicted_qty_kg"]
     expected = annual.groupby("exporter_iso3")["predicted_qty_kg"].mean()
     assert copper.to_dict() == pytest.approx(expected.to_dict())
 
 
-def test_few_candidates_do_not_all_lead(
-    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
-) -> None:
+def test_few_candidates_do_not_all_lead(market: pd.DataFrame, copper_model: pd.DataFrame) -> None:
     """Copper has four candidates, Gallium two: of them two and one lead, whatever top_k is."""
-    covariance["covariance"] = 1.0
-    forward = forward_ranking(market, copper_model, covariance, top_k=10, draws=500, seed=7)
+    forward = forward_ranking(market, copper_model, variance=1.0, top_k=10, draws=500, seed=7)
     markets = forward.groupby("mineral")
     assert markets["effective_k"].first().to_dict() == {"Copper": 2, "Gallium": 1}
     assert markets["top_k_probability"].sum().to_dict() == pytest.approx(
@@ -211,10 +226,10 @@ def test_few_candidates_do_not_all_lead(
 
 
 def test_rank_probabilities_are_those_of_the_normal_distribution(
-    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
+    market: pd.DataFrame, copper_model: pd.DataFrame
 ) -> None:
     """With one coefficient b ~ N(1, 0.5^2) the order reverses exactly when b < 0: P = Phi(-2)."""
-    frame = forward_ranking(market, copper_model, covariance, top_k=2, draws=20_000, seed=5)
+    frame = forward_ranking(market, copper_model, top_k=2, draws=20_000, seed=5)
     copper = frame.loc[frame["mineral"] == "Copper"].set_index("exporter_iso3")
     reversed_ = norm.cdf(-2.0)
     assert copper["top_k_probability"]["AUS"] == pytest.approx(1 - reversed_, abs=0.003)
@@ -223,14 +238,14 @@ def test_rank_probabilities_are_those_of_the_normal_distribution(
         "rank_low": [1, 2, 3, 4],  # 2.3% of the draws reverse: less than the 5% cut off each side
         "rank_high": [1, 2, 3, 4],
     }
-    covariance["covariance"] = 1.0  # now Phi(-1) = 16% of the draws reverse
-    wide = forward_ranking(market, copper_model, covariance, draws=5_000, seed=5)
+    # now Phi(-1) = 16% of the draws reverse
+    wide = forward_ranking(market, copper_model, variance=1.0, draws=5_000, seed=5)
     aus = wide.query("mineral == 'Copper' and exporter_iso3 == 'AUS'").iloc[0]
     assert (aus["rank_low"], aus["rank_high"]) == (1, 4)
 
 
 def test_published_models_use_printed_standard_errors(
-    market: pd.DataFrame, coefficients: Build, covariance: pd.DataFrame
+    market: pd.DataFrame, coefficients: Build
 ) -> None:
     published = coefficients(
         source="published",
@@ -239,59 +254,39 @@ def test_published_models_use_printed_standard_errors(
         _2019=("year", 0.0),
         Constant=("constant", 2.0),
     )
-    frame = forward_ranking(market, published, covariance.iloc[:0], top_k=1, draws=20_000, seed=2)
+    frame = forward_ranking(
+        market, published, top_k=1, draws=20_000, seed=2, bootstrap=replications()
+    )
     aus = frame.query("mineral == 'Copper' and exporter_iso3 == 'AUS'").iloc[0]
     assert aus["top_k_probability"] == pytest.approx(norm.cdf(0.5), abs=0.01)
 
 
 def test_seed_decides_and_other_models_do_not_interfere(
-    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
+    market: pd.DataFrame, copper_model: pd.DataFrame
 ) -> None:
-    covariance["covariance"] = 1.0
-    both = pd.concat([copper_model, copper_model.assign(coefficient_source="published")])
-    one = forward_ranking(market, copper_model, covariance, top_k=1, draws=300, seed=9)
+    published = copper_model.assign(coefficient_source="published", std_error=1.0)
+    both = pd.concat([copper_model, published])
+    one = forward_ranking(market, published, top_k=1, draws=300, seed=9)
     again = forward_ranking(
-        market.sample(frac=1.0, random_state=1), both, covariance, top_k=1, draws=300, seed=9
-    ).query("coefficient_source == 'estimated'")
+        market.sample(frac=1.0, random_state=1), both, top_k=1, draws=300, seed=9
+    ).query("coefficient_source == 'published'")
     pd.testing.assert_frame_equal(one, again.reset_index(drop=True))
-    other = forward_ranking(market, copper_model, covariance, top_k=1, draws=300, seed=10)
+    other = forward_ranking(market, published, top_k=1, draws=300, seed=10)
     assert (one["top_k_probability"] != other["top_k_probability"]).any()
 
 
-def replications(*estimates: float) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "importer_iso3": "IND",
-            "category": "ores",
-            "coefficient_source": "estimated",
-            "replication": range(len(estimates)),
-            "term": "ln_gdp",
-            "estimate": estimates,
-        }
-    )
-
-
 def test_rank_intervals_of_our_models_are_those_of_the_bootstrap(
-    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
+    market: pd.DataFrame, copper_model: pd.DataFrame
 ) -> None:
-    """Of ten samples three turn the order round; `covariance` and the seed have no say."""
+    """Of ten samples three turn the order round; the seed has no say."""
     samples = replications(1, 2, 0.5, 1, 1, 3, 0.1, -1, -2, -0.5)
-    frame = forward_ranking(
-        market, copper_model, covariance.iloc[:0], top_k=1, seed=3, bootstrap=samples
-    )
+    frame = forward_ranking(market, copper_model, top_k=1, seed=3, bootstrap=samples)
     copper = frame.loc[frame["mineral"] == "Copper"].set_index("exporter_iso3")
     assert copper["top_k_probability"].to_dict() == {"AUS": 0.7, "BRA": 0, "CHL": 0, "PER": 0.3}
     assert copper[["rank_low", "rank_high"]].loc["AUS"].tolist() == [1, 4]
     assert copper[["rank_low", "rank_high"]].loc["BRA"].tolist() == [2, 3]
     with pytest.raises(ValueError, match="no bootstrap of IND, ores, estimated"):
-        forward_ranking(market, copper_model, covariance, bootstrap=samples.iloc[:0])
-
-
-def test_an_estimated_model_without_a_covariance_is_refused(
-    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
-) -> None:
-    with pytest.raises(ValueError, match="no covariance of IND, ores, estimated"):
-        forward_ranking(market, copper_model, covariance.iloc[:0])
+        forward_ranking(market, copper_model, bootstrap=samples.iloc[:0])
 
 
 def test_characteristics_are_averaged_in_their_own_unit() -> None:
@@ -312,13 +307,13 @@ def test_characteristics_are_averaged_in_their_own_unit() -> None:
 
 
 def test_candidates_without_a_regressor_are_named(
-    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
+    market: pd.DataFrame, copper_model: pd.DataFrame
 ) -> None:
     market.loc[5, "ln_gdp"] = np.nan
     with pytest.raises(ValueError, match=r"candidates lack a regressor in 1 rows.*'CHL'"):
         annual_ranking(market, copper_model)
     with pytest.raises(ValueError, match=r"candidates lack a regressor in 1 rows.*'CHL'"):
-        forward_ranking(market, copper_model, covariance)
+        forward_ranking(market, copper_model)
 
 
 def test_coefficient_sets_prefer_clustered_errors_and_refuse_what_is_ambiguous(
@@ -334,12 +329,10 @@ def test_coefficient_sets_prefer_clustered_errors_and_refuse_what_is_ambiguous(
         list(coefficient_sets(copper_model.query("term_type != 'constant'")))
 
 
-def test_no_coefficients_no_rows(
-    market: pd.DataFrame, copper_model: pd.DataFrame, covariance: pd.DataFrame
-) -> None:
+def test_no_coefficients_no_rows(market: pd.DataFrame, copper_model: pd.DataFrame) -> None:
     none = copper_model.iloc[:0]
     assert annual_ranking(market, none).empty
-    assert forward_ranking(market, none, covariance).empty
+    assert forward_ranking(market, none).empty
 
 
 def test_importing_the_rankings_is_light() -> None:

@@ -146,12 +146,12 @@ def test_the_largest_partners_by_value() -> None:
     values = pd.DataFrame(
         {
             "importer_iso3": "IND",
-            "exporter_iso3": ["C", "B", "A", "D"],
-            "value_usd": [5.0, 9.0, 5.0, 0.0],
+            "exporter_iso3": list("CBADEFGHIJKL"),
+            "value_usd": [5.0, 9.0, 5.0, 0.0, *[4.0] * 8],
         }
     )
-    assert largest_partners(values, count=2) == {"IND": ["B", "A"]}
-    assert largest_partners(values) == {"IND": ["B", "A", "C"]}
+    assert largest_partners(values.iloc[:4]) == {"IND": ["B", "A", "C"]}
+    assert largest_partners(values) == {"IND": list("BACEFGHIJK")}
 
 
 def test_core_partners_across_minerals() -> None:
@@ -171,7 +171,9 @@ def test_core_partners_across_minerals() -> None:
     assert frame["minerals"]["CHL"] == "Copper; Nickel; Tungsten"
     assert frame["n_ores"]["CHL"] == 3 and frame["n_scrap"]["CHL"] == 0
     assert frame["n_markets_as_candidate"]["PER"] == 4
-    strict = core_partners(partners, core_share=0.8).set_index("exporter_iso3")
-    assert strict["partner_type"]["CHL"] == "regular"
+    led_by_none = [market(mineral, "scrap").iloc[2:] for mineral in minerals]
+    wider = core_partners(pd.concat([partners, *led_by_none])).set_index("exporter_iso3")
+    assert wider["share_of_markets"]["CHL"] == 3 / 8
+    assert wider["partner_type"]["CHL"] == "regular"
     without = partners.assign(is_excluded=partners["exporter_iso3"] == "CHL")
     assert "CHL" not in set(core_partners(without)["exporter_iso3"])
