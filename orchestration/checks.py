@@ -23,7 +23,7 @@ from minerals.mapping.seeds import MINERALS, read_seed
 from minerals.names import EVERY_IMPORTER
 from minerals.releases import ReleaseStore
 from minerals.settings import Settings
-from orchestration.resources import Releases, RunSettings, Warehouse
+from orchestration.resources import RunSettings, Warehouse
 
 
 def build_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
@@ -52,13 +52,11 @@ def gate_of_stage(stage: Stage, deployed: Settings) -> dg.AssetChecksDefinition:
         can_subset=True,
     )
     def run(
-        context: dg.AssetCheckExecutionContext,
-        warehouse: Warehouse,
-        releases: Releases,
-        settings: RunSettings,
+        context: dg.AssetCheckExecutionContext, warehouse: Warehouse, settings: RunSettings
     ) -> Iterator[dg.AssetCheckResult]:
         chosen, selected = settings.chosen, context.selected_asset_check_keys
-        previous = previous_release(releases.store(), chosen)
+        served = ReleaseStore(chosen.releases_dir, chosen.serving_database)
+        previous = previous_release(served, chosen)
         folder = folder_of_run(chosen.data_docs_dir, context.run.run_id)
         for gate in gates:
             with warehouse.reader() as connection:

@@ -31,9 +31,8 @@ from minerals import marts
 from minerals.errors import WarehouseError
 from minerals.files import size_of
 from minerals.parallel import groups, side_by_side
-from minerals.releases import ReleaseStore
 from minerals.settings import Choices, Settings
-from minerals.sources.snapshots import Snapshot, SnapshotStore
+from minerals.sources.snapshots import Snapshot
 from minerals.sources.window import settled
 from orchestration import dbt_server, spark
 from orchestration.dbt_server import DBT
@@ -392,27 +391,6 @@ class Dbt(DbtCliResource):
         return None
 
 
-class Snapshots(dg.ConfigurableResource):
-    """The raw snapshots on disk."""
-
-    root: str
-
-    def store(self) -> SnapshotStore:
-        return SnapshotStore(Path(self.root))
-
-
-class Releases(dg.ConfigurableResource):
-    """The published releases and the serving database."""
-
-    root: str
-    serving_database: str
-    keep: int
-    data_docs: str
-
-    def store(self) -> ReleaseStore:
-        return ReleaseStore(Path(self.root), Path(self.serving_database), self.keep)
-
-
 class RunSettings(Choices, dg.ConfigurableResource):
     """The settings of a run: those of the deployment, with the launchpad's choices."""
 
@@ -465,14 +443,7 @@ def build_resources(settings: Settings) -> dict[str, object]:
     ask += ["--log-format", "json", "--log-level-file", "none"]
     return {
         "settings": run_settings(settings),
-        "snapshots": Snapshots(root=str(settings.raw_dir)),
         "warehouse": warehouse_of(settings),
-        "releases": Releases(
-            root=str(settings.releases_dir),
-            serving_database=str(settings.serving_database),
-            keep=settings.releases_to_keep,
-            data_docs=str(settings.data_docs_dir),
-        ),
         "dbt": Dbt(
             project_dir=dbt_project(settings),
             target=settings.engine,

@@ -20,11 +20,11 @@ from minerals.settings import Settings
 from minerals.sources import DATASETS
 from minerals.sources.csv_files import reported_trade_provider
 from minerals.sources.ingest import Ingested, ingest_dataset
-from minerals.sources.snapshots import Snapshot
+from minerals.sources.snapshots import Snapshot, SnapshotStore
 from minerals.sources.tables import sources
 from orchestration.assets import OWNERS, SOURCES, WRITER_POOL
 from orchestration.metadata import COLUMNS, Metadata, step
-from orchestration.resources import Snapshots, Warehouse
+from orchestration.resources import Warehouse
 from orchestration.schedules import CADENCES
 
 UP_TO_DATE = "is_up_to_date"
@@ -61,10 +61,8 @@ def dataset_assets(dataset: str, settings: Settings) -> dg.AssetsDefinition:
         pool=WRITER_POOL,
     )
     @step
-    def ingest(
-        context: dg.AssetExecutionContext, snapshots: Snapshots, warehouse: Warehouse
-    ) -> Results:
-        store = snapshots.store()
+    def ingest(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Results:
+        store = SnapshotStore(settings.raw_dir)
         if source.key in context.selected_asset_keys:
             ingested = ingest_dataset(settings, dataset, store)
             store.use(ingested.snapshot)
@@ -159,9 +157,7 @@ def reported_trade_asset(settings: Settings) -> dg.AssetsDefinition:
         tags={"profile": settings.profile},
     )
     @step
-    def ingest(
-        context: dg.AssetExecutionContext, snapshots: Snapshots, warehouse: Warehouse
-    ) -> Results:
+    def ingest(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Results:
         provider = reported_trade_provider(settings)
         if provider is None:
             table = sources()["comtrade_file"].tables["reported_trade"]
@@ -171,7 +167,7 @@ def reported_trade_asset(settings: Settings) -> dg.AssetsDefinition:
                 metadata={"dagster/row_count": 0}, data_version=dg.DataVersion("empty")
             )
         else:
-            store = snapshots.store()
+            store = SnapshotStore(settings.raw_dir)
             snapshot, _ = provider.ingest(store)
             store.use(snapshot)
             warehouse.load_snapshot(snapshot)

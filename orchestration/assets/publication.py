@@ -14,13 +14,15 @@ import pandas as pd
 
 from minerals.errors import ReleaseError, some
 from minerals.marts import conform, published, python_marts
+from minerals.releases import ReleaseStore
 from minerals.releases.reproduction import code_version
 from minerals.sources import DATASETS
+from minerals.sources.snapshots import SnapshotStore
 from orchestration.assets import OWNERS, SOURCES, WRITER_POOL, mart_spec
 from orchestration.failures import is_not_compared, name_of
 from orchestration.metadata import save, step
 from orchestration.recovery import SETTINGS_TAG
-from orchestration.resources import Releases, RunSettings, Snapshots, Warehouse
+from orchestration.resources import RunSettings, Warehouse
 
 RAW = [f"raw_{dataset}" for dataset in DATASETS]
 ROOT_TAG = "dagster/root_run_id"  # of a run that is executed again: the first of its group
@@ -36,10 +38,9 @@ ROOT_TAG = "dagster/root_run_id"  # of a run that is executed again: the first o
     ],
 )
 @step
-def source_snapshots(
-    snapshots: Snapshots, warehouse: Warehouse, settings: RunSettings
-) -> Iterator[dg.MaterializeResult]:
-    store, chosen = snapshots.store(), settings.chosen
+def source_snapshots(warehouse: Warehouse, settings: RunSettings) -> Iterator[dg.MaterializeResult]:
+    chosen = settings.chosen
+    store = SnapshotStore(chosen.raw_dir)
     # Those that were read, not those in use: an operator may choose others meanwhile.
     read = [store.read(d, warehouse.snapshot_id(d) or "") for d in DATASETS]
     columns = [column.name for column in python_marts()["source_snapshots"].columns]
@@ -85,11 +86,9 @@ def release_asset(made: Sequence[dg.AssetsDefinition]) -> dg.AssetsDefinition:
     )
     @step
     def release(
-        context: dg.AssetExecutionContext,
-        warehouse: Warehouse,
-        releases: Releases,
-        settings: RunSettings,
+        context: dg.AssetExecutionContext, warehouse: Warehouse, settings: RunSettings
     ) -> Iterator[dg.MaterializeResult]:
+        chosen = settings.chosen
         if others := built_by_others(context.instance, context.run_id, tables):
             raise ReleaseError(
                 "Nothing is published, and the previous release stays served, because this run did "
@@ -99,23 +98,25 @@ def release_asset(made: Sequence[dg.AssetsDefinition]) -> dg.AssetsDefinition:
         with warehouse.reader() as connection:
             facts = {
                 "run_id": context.run_id,
-                "settings": settings.chosen.recorded,
+                "settings": chosen.recorded,
                 "snapshots": _records(connection.sql("select * from marts.source_snapshots").df()),
                 "as_of": _day(connection),
                 "reported_trade_snapshot_id": reported_trade,
                 "fits": _records(connection.sql("select * from marts.ppml_fit").df()),
                 "checks": _checks(context),
             }
-            published = releases.store().publish(connection, facts)
+            folders = chosen.releases_dir, chosen.serving_database
+            store = ReleaseStore(*folders, chosen.releases_to_keep)
+            published = store.publish(connection, facts)
         yield dg.MaterializeResult(
             metadata={
                 "release_id": published.release_id,
                 "path": dg.MetadataValue.path(str(published.path)),
-                "serving_database": dg.MetadataValue.path(releases.serving_database),
+                "serving_database": dg.MetadataValue.path(str(chosen.serving_database)),
                 "marts": len(published.marts),
                 "contract_changes": list(published.contract_changes),
                 "dagster/row_count": sum(mart.row_count for mart in published.marts),
-                **_pages(published.path, Path(releases.data_docs) / context.run_id),
+                **_pages(published.path, chosen.data_docs_dir / context.run_id),
                 "contents": dg.MetadataValue.table(
                     [dg.TableRecord({"mart": m.name, "rows": m.row_count}) for m in published.marts]
                 ),
