@@ -36,7 +36,7 @@ def disk(refreshed: TestWarehouse, tmp_path_factory) -> Iterator[TestWarehouse]:
     try:
         shutil.copytree(kept, folder, symlinks=True, dirs_exist_ok=True)
         few = {"MINERALS_IMPORTERS": "IND", "MINERALS_WORLD_REPLICATIONS": "50"}
-        yield warehouse_in(folder, **few)
+        yield warehouse_in(folder, **few, **refreshed.bundle)
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=False)
 

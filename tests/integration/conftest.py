@@ -130,7 +130,13 @@ class TestWarehouse:
         """A copy of it, with other variables in its environment."""
         left = shutil.ignore_patterns(".scratch-*")  # by a test that was killed
         shutil.copytree(self.settings.warehouse_dir, folder, symlinks=True, ignore=left)
-        return warehouse_in(folder, **variables)
+        return warehouse_in(folder, **self.bundle, **variables)
+
+    @property
+    def bundle(self) -> dict[str, str]:
+        """The variable that names its bundle, where that is not the pinned one."""
+        given = self.environment.items()
+        return {name: value for name, value in given if name == "MINERALS_BUNDLE_HASH"}
 
 
 def warehouse_in(folder: Path, **variables: str) -> TestWarehouse:
@@ -222,6 +228,7 @@ def own(refreshed: TestWarehouse, tmp_path_factory: pytest.TempPathFactory) -> T
     variables = {
         name: value
         for name, value in refreshed.environment.items()
-        if name.startswith("MINERALS_") and name != "MINERALS_WAREHOUSE_DIR"
+        if name.startswith("MINERALS_")
+        and name not in {"MINERALS_WAREHOUSE_DIR", *refreshed.bundle}
     }
     return refreshed.copied_to(tmp_path_factory.mktemp("own") / "warehouse", **variables)
