@@ -276,7 +276,7 @@ class SparkWarehouse(Warehouse):
     def side_by_side(
         self, compute: Callable[..., Any], jobs: Iterable[tuple[Any, ...]], n_jobs: int
     ) -> Iterator[Any]:
-        return spark.grouped_map(compute, jobs, n_jobs)
+        return spark.grouped_map(compute, jobs, n_jobs, Path(self.tables))
 
     def groups(self, importers: Sequence[str]) -> list[list[str]]:
         return groups(importers, 1)

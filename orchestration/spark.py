@@ -22,6 +22,7 @@ from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from signal import SIGTERM
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -34,7 +35,7 @@ from orchestration.dbt_server import give_up_soon
 START_SECONDS = 180.0
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 LEAST_JAVA = 17
-AT_ONCE = 64  # groups that are sent to Spark together
+AT_ONCE = 16  # groups that are sent to Spark together
 # Of each session, as dbt's are by dbt_project/profiles.yml.
 OPTIONS = {"spark.sql.session.timeZone": "UTC", "spark.sql.timestampType": "TIMESTAMP_NTZ"}
 
@@ -234,13 +235,16 @@ def grouped_map(
     compute: Callable[..., Any],
     jobs: Iterable[tuple[Any, ...]],
     n_jobs: int,
+    folder: Path,
     at_once: int = AT_ONCE,
 ) -> Iterator[Any]:
     """`compute(*job)` of each job, in their order, as `minerals.parallel.side_by_side` gives it:
     here each job is a group that a worker of Spark computes. One job alone is computed here.
 
     The workers need this project installed. `compute` is a function of a module. Jobs are made
-    `at_once` together, so that few are in memory. Raises WarehouseError when Spark fails.
+    `at_once` together, so that few are in memory, and travel in files under `folder`, which Spark
+    sees too: rows that a client sends stay in the server's heap. Raises WarehouseError when Spark
+    fails.
     """
     from pyspark.errors import PySparkException
 
@@ -255,13 +259,15 @@ def grouped_map(
 
     schema = "number long, packed binary"
     while batch := [_packed(job) for job in islice(remaining, at_once)]:
-        table = pd.DataFrame(enumerate(batch), columns=["number", "packed"])
-        groups = session().createDataFrame(table, schema)
-        groups = groups.repartition(len(batch), "number").groupBy("number")
-        # Sorted here: to sort them Spark would compute each group twice.
-        answers = groups.applyInPandas(computed, schema).toLocalIterator()
         try:
-            made = sorted((row["number"], row["packed"]) for row in answers)
+            with TemporaryDirectory(dir=folder, prefix=".") as place:
+                file = str(Path(place, "jobs.parquet"))
+                table = pd.DataFrame(enumerate(batch), columns=["number", "packed"])
+                table.to_parquet(file, index=False)
+                groups = session().read.parquet(file).repartition(len(batch), "number")
+                # Sorted here: to sort them Spark would compute each group twice.
+                answers = groups.groupBy("number").applyInPandas(computed, schema)
+                made = sorted(map(tuple, answers.toLocalIterator()))
         except PySparkException as error:
             raise WarehouseError(
                 f"Spark failed in the computation of importers: {_first_line(error)}. Its own log "

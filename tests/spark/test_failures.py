@@ -58,7 +58,7 @@ def doubled(number: int, seconds: float) -> int:
     return 2 * number
 
 
-def test_a_killed_executor_costs_time_and_no_result(empty):
+def test_a_killed_executor_costs_time_and_no_result(empty, tmp_path):
     """Two executors in processes of their own; one is killed while both compute."""
     cluster = empty.settings.model_copy(update={"spark_master": "local-cluster[2,1,1024]"})
 
@@ -74,22 +74,22 @@ def test_a_killed_executor_costs_time_and_no_result(empty):
     with spark_running(cluster):
         killer = threading.Thread(target=kill_one)
         killer.start()
-        made = list(grouped_map(doubled, [(n, 12.0) for n in range(2)], 2))
+        made = list(grouped_map(doubled, [(n, 12.0) for n in range(2)], 2, tmp_path))
         killer.join()
         assert killed and made == [0, 2]
         more = [(n, 0.0) for n in range(5)]
-        assert list(grouped_map(doubled, more, len(more), at_once=2)) == [0, 2, 4, 6, 8]
+        assert list(grouped_map(doubled, more, len(more), tmp_path, at_once=2)) == [0, 2, 4, 6, 8]
 
 
 def bytes_of(number: int) -> bytes:
     return os.urandom(90_000_000)  # nothing makes them smaller
 
 
-def test_a_spark_without_memory_ends_and_is_told(empty, monkeypatch):
+def test_a_spark_without_memory_ends_and_is_told(empty, monkeypatch, tmp_path):
     """It would live on with threads lost, and its clients wait."""
     monkeypatch.setenv("SPARK_DRIVER_MEMORY", "600m")
     with spark_running(empty.settings), pytest.raises(WarehouseError, match="give it more"):
-        list(grouped_map(bytes_of, [(n,) for n in range(8)], 8))
+        list(grouped_map(bytes_of, [(n,) for n in range(8)], 8, tmp_path))
     assert "OutOfMemoryError" in (empty.settings.log_dir / "spark.log").read_text()
 
 
