@@ -16,7 +16,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import dagster as dg
@@ -257,19 +256,17 @@ class SparkWarehouse(Warehouse):
         return size_of(Path(self.tables))
 
     def save_marts(self, parts: Iterable[Mapping[str, pd.DataFrame]]) -> None:
-        """Replace marts made in Python by the rows of all parts, handed to Spark as files, so that
-        none is whole in its memory. When this fails halfway, old and new marts stand side by side;
-        such a run publishes nothing."""
-        Path(self.tables).mkdir(parents=True, exist_ok=True)
-        with duckdb.connect() as typed, TemporaryDirectory(dir=self.tables, prefix=".") as folder:
+        """Replace marts made in Python by the rows of all parts. When this fails halfway, old and
+        new marts stand side by side; such a run publishes nothing."""
+        with duckdb.connect() as typed:
             typed.execute("create schema marts")
             begun = _save_parts(typed, parts)
-            for name in begun:
-                typed.table(f"marts.{name}").write_parquet(str(Path(folder, f"{name}.parquet")))
-            with self._alone():
+            with self._alone(), spark.handed_over(Path(self.tables)) as folder:
                 spark.session().sql("create schema if not exists marts")
                 for name in begun:
-                    rows = spark.session().read.parquet(str(Path(folder, f"{name}.parquet")))
+                    file = str(folder / f"{name}.parquet")
+                    typed.table(f"marts.{name}").write_parquet(file)
+                    rows = spark.session().read.parquet(file)
                     rows.write.saveAsTable(f"marts.{name}", "parquet", "overwrite")
         self._show(Path(self.tables, "marts.db", name) for name in begun)
 

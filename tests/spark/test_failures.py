@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from minerals.errors import WarehouseError
-from orchestration.spark import SERVER, grouped_map, spark_running
+from orchestration.spark import SERVER, grouped_map, handed_over, spark_running
 from tests.integration.conftest import warehouse_in
 from tests.spark.conftest import children
 
@@ -79,6 +79,15 @@ def test_a_killed_executor_costs_time_and_no_result(empty, tmp_path):
         assert killed and made == [0, 2]
         more = [(n, 0.0) for n in range(5)]
         assert list(grouped_map(doubled, more, len(more), tmp_path, at_once=2)) == [0, 2, 4, 6, 8]
+
+
+def test_what_a_killed_run_left_half_handed_over_goes(tmp_path):
+    left = tmp_path / "tables" / ".handed_over" / "jobs.parquet"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    with handed_over(tmp_path / "tables") as folder:
+        assert list(folder.iterdir()) == []
+    assert list((tmp_path / "tables").iterdir()) == []
 
 
 def bytes_of(number: int) -> bytes:
