@@ -81,25 +81,6 @@ def readers(own: TestWarehouse) -> Iterator[Readers]:
     stop.set()
 
 
-@pytest.mark.parametrize(
-    ("step", "spare_children"),
-    [("raw_production", False), ("dbt_conformed", True), ("release", False)],
-)
-def test_killed_at_any_moment_the_last_release_is_served(own, readers, step, spare_children):
-    """kill -9 as a step of each kind starts; once without dbt, which stays behind as an orphan."""
-    before = own.release_id()
-    process = own.start("refresh", "--quiet")
-    _wait_for_step(process, step)
-    if spare_children:
-        time.sleep(5)  # dbt is up and holds the warehouse
-        process.kill()
-        process.wait(timeout=30)
-    else:
-        kill_group(process)
-    assert own.release_id() == before
-    assert own.served("select count(*) from marts.ppml_fit") == [(6,)]
-
-
 def test_killed_at_random_moments_a_whole_release_is_served(own, readers, tmp_path, capsys):
     """FAULT_KILLS kills in a row, each at any moment of a run, of all its processes or of the
     command alone; after every third a refresh. Prints what became of each."""
@@ -151,6 +132,25 @@ def _killed_at_a_moment(process: subprocess.Popen, seconds: float, spare_childre
     return stage
 
 
+@pytest.mark.parametrize(
+    ("step", "spare_children"),
+    [("raw_production", False), ("dbt_conformed", True), ("release", False)],
+)
+def test_killed_at_any_moment_the_last_release_is_served(own, readers, step, spare_children):
+    """kill -9 as a step of each kind starts; once without dbt, which stays behind as an orphan."""
+    before = own.release_id()
+    process = own.start("refresh", "--quiet")
+    _wait_for_step(process, step)
+    if spare_children:
+        time.sleep(5)  # dbt is up and holds the warehouse
+        process.kill()
+        process.wait(timeout=30)
+    else:
+        kill_group(process)
+    assert own.release_id() == before
+    assert own.served("select count(*) from marts.ppml_fit") == [(6,)]
+
+
 def test_after_the_kills_and_much_damage_a_plain_rerun_recovers(own, readers):
     """Of the warehouse, the history, a snapshot, a manifest and the pointer. No reader noticed what
     happened before."""
@@ -171,7 +171,7 @@ def test_after_the_kills_and_much_damage_a_plain_rerun_recovers(own, readers):
     # Midnight may pass: what is in force is judged for the same day.
     done = own.command("refresh", "--quiet", MINERALS_AS_OF=str(day))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "recovered" in done.stdout or KILLS >= 3, "by the refresh after every third kill"
+    assert "was interrupted; recovered" in done.stdout, "the last kill was in the middle of a run"
     assert done.stdout.count("was damaged") == 2 and "is set aside" in done.stdout
     assert len(list(own.settings.warehouse_dir.glob("warehouse.duckdb.damaged-*"))) == 1
     assert own.release_id() != before
