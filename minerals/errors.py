@@ -44,6 +44,11 @@ class QuotaExhaustedError(TransientSourceError):
     continues from there."""
 
 
+class UnsoundAnswersError(SourceError):
+    """What a source says of one importer does not hold together, although every answer came. The
+    same is asked again by the next refresh."""
+
+
 class SnapshotDamagedError(MineralsError):
     """A snapshot on disk is absent or does not match its sidecar."""
 

@@ -6,8 +6,10 @@ import hashlib
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 _FULL = [*map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)), "disk is full"]
@@ -62,8 +64,12 @@ def remove(path: Path) -> None:
 
 def size_of(path: Path) -> int:
     """Bytes of a file, or of all files in a folder; links count nothing."""
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.lstat().st_size for file in files if file.is_file() and not file.is_symlink())
+    n_bytes = 0
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        with suppress(FileNotFoundError):  # a run beside us deletes what it has done with
+            status = file.lstat()
+            n_bytes += status.st_size if S_ISREG(status.st_mode) else 0
+    return n_bytes
 
 
 def free_space(folder: Path) -> int:

@@ -454,11 +454,6 @@ class Settings(BaseSettings, Choices):
                 f"MINERALS_FIRST_YEAR, MINERALS_LAST_YEAR: last_year {self.last_year} is before "
                 f"first_year {self.first_year}"
             )
-        if self.profile == "live" and self.importers == (EVERY_IMPORTER,):
-            raise ValueError(
-                "MINERALS_IMPORTERS=all: the live profile asks the publisher for each importer; "
-                "name them, such as IND,JPN"
-            )
         return self
 
     raw_dir = _Inside("raw")

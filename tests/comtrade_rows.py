@@ -19,7 +19,7 @@ FLAGS = ("isOriginalClassification", "isLeaf", "isQtyEstimated", "isAltQtyEstima
 REALS = ("qty", "altQty", "netWgt", "netWeight", "grossWgt", "cifvalue", "fobvalue",
          "primaryValue")  # fmt: skip
 TEXTS = ("cmdCode", "mosCode", "classificationCode", "period", "customsCode", "flowCode")
-POLICY = RetryPolicy(attempts=6, first_wait=0.0, read_timeout=1.0)
+POLICY = RetryPolicy(attempts=6, first_wait=0.0, read_timeout=30.0)
 SEEDS = PROJECT_ROOT / "dbt_project" / "seeds"
 
 

@@ -126,9 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Content-Encoding"] = "gzip"
         if reply.fault == "hang":
             self.publisher.hangs.set()
-            time.sleep(1)
-        if reply.fault == "slow":
-            time.sleep(0.2)
+            time.sleep(30)
         self.close_connection = True
         self.send_response(reply.status)
         for name, value in headers.items():

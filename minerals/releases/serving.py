@@ -112,7 +112,7 @@ def read_pointer(contract: Path) -> list[str]:
     file = contract / POINTER
     lines = file.read_text(errors="replace").splitlines()[1:] if file.exists() else []
     names = [line.partition(",")[2] for line in lines]
-    return [name for name in names if name and "/" not in name]
+    return [name for name in names if re.fullmatch(r"[0-9A-Za-z-]{1,64}", name)]
 
 
 def contract_served(serving_database: Path, contracts: Sequence[Path]) -> Path | None:

@@ -5,12 +5,14 @@ values in other units. So a new snapshot of a live source is compared with the o
 both hold, the same importers and years: rows, countries, codes and value. What only the new one
 holds, such as a newly published year, is held against the nearest year of the one in use by wider
 rules: partners, codes, growth and prices. Outside of the tolerances below it is kept but not used,
-and an operator decides (`minerals snapshots diff`, `minerals snapshots use`).
+and an operator decides (`minerals snapshots diff`, `minerals snapshots use`). Where some of many
+importers are outside, their rows in use stay, and the others take theirs from the new snapshot.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import duckdb
@@ -175,7 +177,7 @@ _LOST = """
     except select {0} from new_held order by 1
 """
 _LOST_YEARS = """
-    select name from period semi join old_in_scope using (importer, year)
+    select importer, name from period semi join old_in_scope using (importer, year)
     where after is null and not ($1 and year in (
         select year from (select distinct year from period where before is not null) order by year
         limit (
@@ -186,7 +188,7 @@ _LOST_YEARS = """
     order by all
 """
 _MOVED_YEARS = """
-    select name, (now.value - was.value) / was.value
+    select importer, name, (now.value - was.value) / was.value
     from (select importer, year, sum(value) as value from old_held group by all) as was
     inner join (select importer, year, sum(value) as value from new_held group by all) as now
         using (importer, year)
@@ -199,7 +201,7 @@ _LOST_CODES = """
         from old_held anti join new_held using (importer, year, code)
         where code is not null group by all
     )
-    select name, coalesce(sum(value), 0) / before, list(code order by value desc, code)
+    select importer, name, coalesce(sum(value), 0) / before, list(code order by value desc, code)
     from lost inner join period using (importer, year) where before > $1
     group by importer, year, name, before order by importer, year
 """
@@ -247,6 +249,7 @@ class Verdict:
     `before` and `after` are the counts of rows, countries, codes and years, and the total value, of
     what both snapshots hold; `news` is a sentence on each year that only the candidate holds.
     `changes` and `samples` are, of rows created, updated and deleted, a count and some keys.
+    `of_importers` are those of the reasons that lie with one importer each.
     """
 
     dataset: str
@@ -259,6 +262,14 @@ class Verdict:
     changes: Mapping[str, int] = field(default_factory=dict)
     samples: Mapping[str, list[str]] = field(default_factory=dict)
     news: tuple[str, ...] = ()
+    of_importers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    n_importers: int = 0
+
+    @property
+    def stay(self) -> Sequence[str]:
+        """The importers whose rows in use may stay, so that the others take theirs from the
+        candidate: those that the reasons lie with, unless that is most of them."""
+        return [*self.of_importers] if 2 * len(self.of_importers) <= self.n_importers else []
 
     def __str__(self) -> str:
         lines = [
@@ -313,28 +324,33 @@ def compare(in_use: Snapshot, candidate: Snapshot, scope: Scope) -> Verdict:
         lost = {
             column: [str(value) for (value,) in connection.sql(_LOST.format(column)).fetchall()]
             for column in ("country", "code")
-        } | {
-            "year": [name for (name,) in connection.execute(_LOST_YEARS, [scope.moves]).fetchall()]
         }
+        gone = connection.execute(_LOST_YEARS, [scope.moves]).fetchall()
         small = [_SMALL_YEAR.get(candidate.dataset, 0.0)]
         moved = connection.execute(_MOVED_YEARS, small).fetchall()
         empty = connection.execute(_LOST_CODES, small).fetchall()
         fresh = connection.execute(_NEW_YEARS, small).fetchall()
-        judged = [_judge_new(connection, candidate.dataset, *each) for each in fresh]
+        judged = [(e[0], *_judge_new(connection, candidate.dataset, *e)) for e in fresh]
+        ((n_importers,),) = connection.sql("select count(distinct importer) from old").fetchall()
     tolerance = TOLERANCES[candidate.dataset]
-    reasons = [*_outside(tolerance, before, after, lost)]
-    reasons += [
-        f"The value of {name} changes by {change:+.1%}; the limit is {tolerance.year_change:.0%}."
-        for name, change in moved
-        if abs(change) > tolerance.year_change
-    ]
-    reasons += [
-        f"{name} has no row of {', '.join(codes[:_SAMPLE])}, of {share:.1%} of its value; the "
-        f"limit is {tolerance.year_lost:.0%}."
-        for name, share, codes in empty
-        if share > tolerance.year_lost
-    ]
-    reasons += [reason for _, wrong in judged for reason in wrong]
+    of_each: dict[str, list[str]] = {}
+    for importer, names in _grouped(gone).items():
+        of_each[importer] = _lacks("year", names, tolerance.years_lost)
+    for importer, name, change in moved:
+        if abs(change) > tolerance.year_change:
+            of_each.setdefault(importer, []).append(
+                f"The value of {name} changes by {change:+.1%}; the limit is "
+                f"{tolerance.year_change:.0%}."
+            )
+    for importer, name, share, codes in empty:
+        if share > tolerance.year_lost:
+            of_each.setdefault(importer, []).append(
+                f"{name} has no row of {', '.join(codes[:_SAMPLE])}, of {share:.1%} of its value; "
+                f"the limit is {tolerance.year_lost:.0%}."
+            )
+    for importer, _, wrong in judged:
+        of_each.setdefault(importer, []).extend(wrong)
+    reasons = [*_outside(tolerance, before, after, lost), *chain.from_iterable(of_each.values())]
     return Verdict(
         candidate.dataset,
         candidate.snapshot_id,
@@ -345,7 +361,9 @@ def compare(in_use: Snapshot, candidate: Snapshot, scope: Scope) -> Verdict:
         after,
         dict.fromkeys(("created", "updated", "deleted"), 0) | {kind: n for kind, n, _ in found},
         {kind: keys for kind, _, keys in found},
-        tuple(sentence for sentence, _ in judged),
+        tuple(sentence for _, sentence, _ in judged),
+        {importer: wrong for importer, wrong in of_each.items() if importer and wrong},
+        n_importers,
     )
 
 
@@ -445,15 +463,26 @@ def _outside(
     reasons = [
         f"{words}; the limit is {most:.0%}." for found, most, words in shares if found > most
     ]
-    for column, plural, limit in (
-        ("country", "countries", tolerance.countries_lost),
-        ("code", "codes", tolerance.codes_lost),
-        ("year", "years", tolerance.years_lost),
-    ):
-        if (n_lost := len(lost[column])) > limit:
-            some = ", ".join(lost[column][:_SAMPLE])
-            reasons.append(
-                f"It lacks {n_lost} {column if n_lost == 1 else plural} ({some}); the limit is "
-                f"{limit}."
-            )
+    for column, limit in (("country", tolerance.countries_lost), ("code", tolerance.codes_lost)):
+        reasons += _lacks(column, lost[column], limit)
     return reasons
+
+
+def _lacks(noun: str, lost: Sequence[str], limit: int) -> list[str]:
+    """A sentence when more are lost than the limit, else none."""
+    if len(lost) <= limit:
+        return []
+    plural = {"country": "countries"}.get(noun, f"{noun}s")
+    named = ", ".join(lost[:_SAMPLE])
+    return [
+        f"It lacks {len(lost)} {noun if len(lost) == 1 else plural} ({named}); the limit is "
+        f"{limit}."
+    ]
+
+
+def _grouped(found: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """The names of each importer."""
+    names: dict[str, list[str]] = {}
+    for importer, name in found:
+        names.setdefault(importer, []).append(name)
+    return names

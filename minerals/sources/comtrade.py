@@ -12,6 +12,9 @@ what a reporter has published. How rows are read and reconciled is in `comtrade_
   for beside codes that have trade. Where there is one, the code is asked for again; where there is
   none, the code counts as empty, and for good once a later day has said the same.
 - A year in a revision that the seed does not map is left out and noted.
+- A reporter whose answers do not hold together (a code without its rows, partners that do not add
+  up to World) is left out and noted where the snapshot in use has rows of it, or all importers are
+  asked for; unless most reporters are like that: then the service is, and nothing is used.
 - Every accepted answer is stored before the next request (`downloads.py`), under the checksum that
   the publisher gives to that reporter and year. Answers under an older checksum are deleted once
   newer ones are whole. Those of other years and reporters stay, so that a backfill is used whenever
@@ -26,6 +29,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +38,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import SecretStr
 
-from minerals.errors import PermanentSourceError, SourceError, TransientSourceError
+from minerals.errors import (
+    PermanentSourceError,
+    SourceError,
+    TransientSourceError,
+    UnsoundAnswersError,
+    some,
+)
 from minerals.files import write_atomically
+from minerals.names import EVERY_IMPORTER
 from minerals.settings import Settings
 from minerals.sources import comtrade_rows, seeds, window, world_mining_data
 from minerals.sources.comtrade_rows import Published
@@ -56,6 +68,7 @@ _PASSING = re.compile(
 )
 MOST_PERIODS = 12  # the service's limit per call
 ONE_BY_ONE = 10  # reporters whose availability is asked for by themselves
+MOST_NAMED = 10  # years of reporters in a note
 # A sensor that only asks what is published has a minute for it, and asks again tomorrow.
 IMPATIENT = RetryPolicy(attempts=2, connect_timeout=5.0, read_timeout=15.0, longest_retry_after=5.0)
 # What every request fixes, so that there is one row per partner and code.
@@ -168,7 +181,7 @@ class Comtrade:
         """All answers that hold the mapped codes of one reporter and year, fetching only those
         that are not stored yet.
 
-        Raises QuotaExhaustedError half-way, keeping what came, and TransientSourceError when codes
+        Raises QuotaExhaustedError half-way, keeping what came, and UnsoundAnswersError when codes
         have a total and no partner.
         """
         wanted, downloads = self.mapped(published), self.downloads(published)
@@ -181,10 +194,10 @@ class Comtrade:
             pages = self._pages_of(published, wanted, downloads, again=lost)
             if lost := self._lost(published, wanted, pages, downloads):
                 self.forget(published, lost)
-                raise TransientSourceError(
+                raise UnsoundAnswersError(
                     f"UN Comtrade: reporter {published.reporter} has imports of {', '.join(lost)} "
-                    f"in {published.year} by its totals, and no row of them came, twice. Nothing "
-                    "is used; the next refresh asks again."
+                    f"in {published.year} by its totals, and no row of them came, twice. The next "
+                    "refresh asks again."
                 )
         return [(page, downloads.path(name)) for name, page in sorted(pages.items())]
 
@@ -216,7 +229,7 @@ class Comtrade:
         """The codes that have a World row although no answer has a row of them. Codes without one
         are confirmed to be empty, beside codes that are known to have trade.
 
-        Raises TransientSourceError when the World rows of these do not come either.
+        Raises UnsoundAnswersError when the World rows of these do not come either.
         """
         with_rows = {code for page in pages.values() for code in _codes_with_rows(downloads, page)}
         known = [code for code in wanted if code in with_rows][:CONTROLS]
@@ -245,9 +258,9 @@ class Comtrade:
             )
             came = {str(row["cmdCode"]) for row in answer.json()["data"]}
             if not came & set(known):
-                raise TransientSourceError(
+                raise UnsoundAnswersError(
                     f"UN Comtrade: no total came for {request}, which holds codes with imports: "
-                    "the service gives empty answers. Nothing is used; the next refresh asks again."
+                    "the service gives empty answers. The next refresh asks again."
                 )
             found += sorted(came & set(codes))
             if not came & set(codes):
@@ -389,7 +402,7 @@ def _check_page(answer: Answer, request: Request) -> None:
                 "minerals/sources/comtrade.py. Nothing of this answer is used."
             )
         if row["classificationCode"] != request.revision:
-            raise PermanentSourceError(
+            raise UnsoundAnswersError(
                 f"UN Comtrade: {request}: the rows are of HS revision {row['classificationCode']}, "
                 "which is not what the service says of that year. Nothing of this answer is used; "
                 "report it to comtrade@un.org, or leave the year out."
@@ -425,27 +438,30 @@ def fetch(
     reporters: Sequence[str],
     years: Sequence[int],
     window_of: Callable[[Mapping[str, Collection[int]]], Collection[int]] | None = None,
+    dispensable: Collection[str] = (),
 ) -> FetchedTrade:
     """Everything of these reporters and years that is published, reconciled with World; with
     `window_of`, of the years that it chooses from those that each reporter has published.
 
-    Raises SourceError when nothing is published, or World and partners differ: then the stored
-    answers of those codes are deleted, so that the next refresh asks for them again.
+    Answers of a `dispensable` reporter that do not hold together, such as World and partners that
+    differ, leave it out, with a note. Raises UnsoundAnswersError for any other reporter, or when
+    most are like that. The stored answers of those codes are deleted, so that the next refresh asks
+    for them again. Raises SourceError when nothing is published.
     """
     published = _available(source, reporters, years)
     if window_of:
         years = sorted(window_of(_years_of(p for p in published if p.revision in source.codes)))
         published = [p for p in published if p.year in years]
     notes = []
-    if missing := {(r, y) for r in reporters for y in years} - {
-        (p.reporter, p.year) for p in published
-    }:
-        words = ", ".join(f"{reporter} in {year}" for reporter, year in sorted(missing))
-        notes.append(f"UN Comtrade: nothing is published of reporter {words}.")
-        log.warning("%s", notes[-1])
-    return replace(
-        _fetch_published(source, published), notes=(*notes, *left_out(source, published))
-    )
+    held = _years_of(published)
+    missing = {f"{r} in {y}" for r in held for y in years if y not in held[r]}
+    for names in (missing, set(reporters) - set(held)):
+        if names:
+            words = some(sorted(names), MOST_NAMED)
+            notes.append(f"UN Comtrade: nothing is published of reporter {words}.")
+            log.warning("%s", notes[-1])
+    trade = _fetch_published(source, published, dispensable)
+    return replace(trade, notes=(*notes, *left_out(source, published), *trade.notes))
 
 
 def left_out(source: Comtrade, published: Iterable[Published]) -> list[str]:
@@ -453,38 +469,72 @@ def left_out(source: Comtrade, published: Iterable[Published]) -> list[str]:
     unmapped = [p for p in published if not source.codes.get(p.revision)]
     if not unmapped:
         return []
-    named = ", ".join(f"{p.reporter} in {p.year} ({p.revision})" for p in unmapped)
+    named = some([f"{p.reporter} in {p.year} ({p.revision})" for p in unmapped], MOST_NAMED)
     return [
         f"UN Comtrade: {len(unmapped)} year{'' if len(unmapped) == 1 else 's'} of reporters left "
         f"out, because hs_mineral_map.csv maps no code of the HS revision: {named}."
     ]
 
 
-def _fetch_published(source: Comtrade, every: Sequence[Published]) -> FetchedTrade:
-    published = [p for p in every if source.codes.get(p.revision)]
-    if not published:
+def _fetch_published(
+    source: Comtrade, every: Sequence[Published], dispensable: Collection[str] = ()
+) -> FetchedTrade:
+    mapped = [p for p in every if source.codes.get(p.revision)]
+    if not mapped:
         source.mapped(every[0])  # says what to do
+    tables: dict[str, pa.Table] = {}
+    answers: list[tuple[Original, Path]] = []
+    unsound: dict[str, UnsoundAnswersError] = {}
+    for reporter, its_years in groupby(mapped, attrgetter("reporter")):
+        try:
+            tables[reporter], came = _of_reporter(source, list(its_years))
+            answers += came
+        except UnsoundAnswersError as error:
+            unsound[reporter] = error
+            if reporter not in dispensable:
+                raise
+            log.warning("Reporter %s is left out. %s", reporter, error)
+    if len(unsound) > len(tables):
+        raise next(iter(unsound.values()))
+    rows = pa.concat_tables(tables[reporter] for reporter in sorted(tables, key=int))
+    rows = rows.sort_by("period")  # a stable sort
+    published = [p for p in every if p.reporter not in unsound]
+    return FetchedTrade(rows, published, answers, _left_out_unsound(unsound))
+
+
+def _left_out_unsound(unsound: Mapping[str, UnsoundAnswersError]) -> tuple[str, ...]:
+    return tuple(
+        f"UN Comtrade: reporter {reporter} is left out of what was fetched. {error}"
+        for reporter, error in unsound.items()
+    )
+
+
+def _of_reporter(
+    source: Comtrade, published: Sequence[Published]
+) -> tuple[pa.Table, list[tuple[Original, Path]]]:
+    """The rows of one reporter's years, and the answers that hold them.
+
+    Raises UnsoundAnswersError when they do not hold together.
+    """
     answers = [answer for each in published for answer in source.answers(each)]
     wanted = {(p.reporter, p.year): frozenset(source.codes[p.revision]) for p in published}
     rows = comtrade_rows.read_pages([path for _, path in answers], wanted)
-    with_rows = set(zip(rows["reporterCode"].to_pylist(), rows["period"].to_pylist(), strict=True))
-    if empty := [p for p in published if p.total_records and (p.reporter, p.year) not in with_rows]:
-        which = ", ".join(f"{p.reporter} in {p.year}" for p in empty)
+    with_rows = set(rows["period"].to_pylist())
+    if empty := [p for p in published if p.total_records and p.year not in with_rows]:
         for each in empty:
             source.forget(each, source.codes[each.revision])
-        raise SourceError(
-            f"UN Comtrade says it has data of reporter {which}, and gave no row of any mapped "
-            "code. Nothing is used; the next refresh asks again."
+        which = ", ".join(str(p.year) for p in empty)
+        raise UnsoundAnswersError(
+            f"UN Comtrade says it has data of reporter {empty[0].reporter} in {which}, and gave no "
+            "row of any mapped code. The next refresh asks again."
         )
     if wrong := comtrade_rows.gaps(rows, comtrade_rows.known_gaps()):
         for each in published:
-            place = (each.reporter, each.year)
-            bad = {w["cmdCode"] for w in wrong if (w["reporterCode"], w["period"]) == place}
-            source.forget(each, bad)
-        raise SourceError(comtrade_rows.gap_message(wrong))
+            source.forget(each, {w["cmdCode"] for w in wrong if w["period"] == each.year})
+        raise UnsoundAnswersError(comtrade_rows.gap_message(wrong))
     if n_files := sum(map(source.prune, published)):
         log.info("UN Comtrade: deleted %d files of answers that newer ones replaced", n_files)
-    return FetchedTrade(rows, list(every), answers)
+    return rows, answers
 
 
 def _available(source: Comtrade, reporters: Sequence[str], years: Sequence[int]) -> list[Published]:
@@ -521,7 +571,7 @@ def newly_published(
 
     Raises SourceError.
     """
-    reporters = [seeds.reporter_code(settings.seeds_dir, i) for i in settings.importers]
+    reporters = reporters_of(settings)
     client = source(settings, policy)
     if window.is_open(settings):
         production = window.production_years(SnapshotStore(settings.raw_dir))
@@ -534,6 +584,14 @@ def newly_published(
     columns = ("reporterCode", "period", "datasetChecksum")
     known = {tuple(row[c] for c in columns) for row in pq.read_table(held).to_pylist()}
     return [p for p in published if (p.reporter, p.year, p.checksum) not in known]
+
+
+def reporters_of(settings: Settings) -> list[str]:
+    """The numbers under which the importers of the settings report; of `all`, every country's."""
+    importers: Iterable[str] = settings.importers
+    if settings.importers == (EVERY_IMPORTER,):
+        importers = seeds.reporting(settings.seeds_dir)
+    return [seeds.reporter_code(settings.seeds_dir, iso3) for iso3 in importers]
 
 
 def is_fetching(settings: Settings) -> bool:
@@ -609,14 +667,17 @@ def trade_provider(settings: Settings, policy: RetryPolicy | None = None) -> Pro
     """Imports of the settings' importers over their years."""
 
     def fetched() -> Fetched:
-        reporters = [seeds.reporter_code(settings.seeds_dir, i) for i in settings.importers]
+        reporters, window_of = reporters_of(settings), None
+        years: Sequence[int] = settings.years
+        in_use = window.in_use(SnapshotStore(settings.raw_dir), "bilateral_trade")
+        held = window.trade_years(in_use) if in_use else {}
+        dispensable = reporters if settings.importers == (EVERY_IMPORTER,) else held
         client = source(settings, policy)
         if window.is_open(settings):
             production = _production_years(settings, policy)
             window_of = partial(window.latest, production=production)
-            trade = fetch(client, reporters, candidate_years(production), window_of)
-        else:
-            trade = fetch(client, reporters, settings.years)
+            years = candidate_years(production)
+        trade = fetch(client, reporters, years, window_of, dispensable)
         # Names that say reporter and year too: codes repeat.
         originals = [
             (replace(o, name=f"{o.params['reporterCode']}-{o.params['period']}-{o.name}"), path)

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from minerals.errors import SourceError
+from minerals.errors import SourceError, UnsoundAnswersError
 from minerals.sources.tables import sources
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def read_pages(
     """The rows of stored answers as the table `TRADE`, World included, sorted by key.
 
     Equal rows count once, since pages may overlap. `wanted` gives the codes to keep of each
-    (reporter, year). Raises SourceError when rows of one key differ.
+    (reporter, year). Raises UnsoundAnswersError when rows of one key differ.
     """
     rows: dict[tuple[str, ...], tuple[object, ...]] = {}
     n_repeated, unknown = 0, set()
@@ -78,9 +78,9 @@ def read_pages(
             if key[2] not in wanted[key[1], int(key[0])]:
                 continue
             if rows.setdefault(key, values) != values:
-                raise SourceError(
+                raise UnsoundAnswersError(
                     f"UN Comtrade: two different rows for {dict(zip(KEY, key, strict=True))}, one "
-                    f"of them in {page.name}. Nothing is used; delete {page.parent} to ask again."
+                    f"of them in {page.name}. Delete {page.parent} to ask again."
                 )
             n_repeated += rows[key] is not values
     if n_repeated:
@@ -96,9 +96,8 @@ def read_pages(
 def _typed(row: Mapping[str, Any], page: str) -> tuple[object, ...]:
     weights = {row[name] for name in WEIGHTS if row.get(name) is not None}
     if len(weights) > 1:
-        raise SourceError(
-            f"UN Comtrade, {page}: two different net weights, {weights}, in {_place(row)}. "
-            "Nothing is used."
+        raise UnsoundAnswersError(
+            f"UN Comtrade, {page}: two different net weights, {weights}, in {_place(row)}."
         )
     merged = {**row, "netWgt": next(iter(weights), None)}
     try:
@@ -154,8 +153,8 @@ def gap_message(wrong: Sequence[Mapping[str, Any]]) -> str:
     )
     return (
         f"UN Comtrade: in {len(wrong)} case{'' if len(wrong) == 1 else 's'} the partners do not "
-        f"add up to the World row within {WORLD_TOLERANCE:.1%}, for example\n{sample}\nNothing of "
-        "this fetch is used, and the next refresh asks for these codes again. If the publisher's "
-        "own figures differ, add a line with the reason to "
+        f"add up to the World row within {WORLD_TOLERANCE:.1%}, for example\n{sample}\nThe next "
+        "refresh asks for these codes again. If the publisher's own figures differ, add a line "
+        "with the reason to "
         "minerals/sources/registers/comtrade_world_gaps.csv."
     )

@@ -1,19 +1,29 @@
 """Bring one dataset up to date: ask its source, judge what came, and say which snapshot to use.
 
 In the live profile a source that fails, or whose data are outside of the tolerances, leaves the
-last accepted snapshot in use, and the reason is reported with it; the bundled profile has pinned
-files, so a failure there is an error.
+last accepted snapshot in use, and the reason is reported with it. Where the data of some importers
+alone are outside, these keep their rows of that snapshot, and the others take the new ones. The
+bundled profile has pinned files, so a failure there is an error.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from minerals.errors import SnapshotDamagedError, SourceError
 from minerals.settings import Settings
 from minerals.sources import providers, seeds, window
 from minerals.sources.acceptance import Scope, Verdict, assess
-from minerals.sources.provider import Provider
-from minerals.sources.snapshots import Snapshot, SnapshotStore
+from minerals.sources.comtrade import reporters_of
+from minerals.sources.provider import Fetched, Provider
+from minerals.sources.snapshots import ORIGINALS, Original, Snapshot, SnapshotStore
 from minerals.sources.world_bank import years_to_fetch
 
 Outcome = Literal["new", "unchanged", "pinned", "refused", "failed"]
@@ -85,10 +95,57 @@ def _ask(settings: Settings, dataset: str, store: SnapshotStore) -> Ingested:
     outcome: Outcome = "new" if is_new else "unchanged"
     if settings.profile == "bundled":
         return Ingested(snapshot, outcome, "From the bundle.")
-    verdict = assess(store, snapshot, scope_of(settings, dataset))
+    scope = scope_of(settings, dataset)
+    verdict = assess(store, snapshot, scope)
+    if not verdict.is_accepted and verdict.stay:
+        in_use = store.current(dataset)
+        if in_use.layout == snapshot.layout:
+            last = partial(_with_rows_in_use, settings, in_use, snapshot, verdict)
+            snapshot, is_new = replace(provider, fetch=last).ingest(store)
+            outcome, verdict = "new" if is_new else "unchanged", assess(store, snapshot, scope)
     if verdict.is_accepted:
         return Ingested(snapshot, outcome, str(verdict), verdict)
     return Ingested(store.current(dataset), "refused", str(verdict), verdict)
+
+
+def _with_rows_in_use(
+    settings: Settings, in_use: Snapshot, candidate: Snapshot, verdict: Verdict
+) -> Fetched:
+    """The candidate, but with the rows in use of the importers that it may not replace."""
+    stay = set(verdict.stay)
+    years = pq.read_table(candidate.parquet(candidate.dataset))["period"].unique()
+
+    def of(snapshot: Snapshot, table: str, stays: bool) -> pa.Table:
+        rows = pq.read_table(snapshot.parquet(table))
+        those = pc.is_in(rows["reporterCode"], pa.array(stay))
+        return rows.filter(pc.and_(pc.equal(those, stays), pc.is_in(rows["period"], years)))
+
+    def answers(snapshot: Snapshot, stays: bool) -> list[tuple[Original, Path]]:
+        return [
+            (original, snapshot.path / ORIGINALS / original.name)
+            for original in snapshot.originals
+            if (original.params["reporterCode"] in stay) is stays
+        ]
+
+    names = [table.name for table in candidate.tables]
+    kept = {name: of(in_use, name, stays=True) for name in names}
+    content = json.dumps([candidate.sha256, *(kept[name].to_pylist() for name in names)])
+    countries = seeds.aliases(settings.seeds_dir, "comtrade")
+    return Fetched(
+        hashlib.sha256(content.encode()).hexdigest(),
+        lambda: {
+            name: pa.concat_tables([of(candidate, name, stays=False), kept[name]]) for name in names
+        },
+        [*answers(candidate, stays=False), *answers(in_use, stays=True)],
+        [
+            *candidate.notes,
+            *(
+                f"{countries.get(importer, 'Reporter')} ({importer}) keeps the rows in use, and "
+                f"the others do not wait for it. {' '.join(reasons)}"
+                for importer, reasons in verdict.of_importers.items()
+            ),
+        ],
+    )
 
 
 def _keep_last(
@@ -117,8 +174,7 @@ def scope_of(settings: Settings, dataset: str) -> Scope:
     """The years and importers that the settings ask a dataset for."""
     moves = window.is_open(settings)
     if dataset == "bilateral_trade":
-        codes = [seeds.reporter_code(settings.seeds_dir, i) for i in settings.importers]
-        return Scope(None if moves else settings.years, codes, moves)
+        return Scope(None if moves else settings.years, reporters_of(settings), moves)
     if dataset == "country_indicators":
         return Scope(window.settled(settings).years if moves else years_to_fetch(settings))
     return Scope(moves=moves)

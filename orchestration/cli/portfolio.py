@@ -207,7 +207,8 @@ def shock(
     without = ", ".join(common.country(settings, iso3) for iso3 in lost)
     title = f"{common.country(settings, markets[0])} without {without}"
     if not hit:
-        console.print(f"{title}: nothing of known quantity is lost in {len(losses)} markets.")
+        places = "one market" if len(losses) == 1 else f"{len(losses)} markets"
+        console.print(f"{title}: nothing of known quantity is lost in {places}.")
         return
     common.show(console, [_loss_row(settings, rows, loss) for rows, loss in hit], title)
     console.print(f"{len(losses) - len(hit)} other markets lose nothing of known quantity.")

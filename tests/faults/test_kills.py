@@ -77,6 +77,9 @@ def readers(own: TestWarehouse) -> Iterator[Readers]:
     processes = [context.Process(target=_read_until_told, args=arguments) for _ in range(2)]
     for process in processes:
         process.start()
+    while not reads.value:
+        assert all(process.is_alive() for process in processes)
+        time.sleep(0.1)
     yield Readers(stop, failures, reads, processes)
     stop.set()
 

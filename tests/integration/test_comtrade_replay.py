@@ -16,10 +16,11 @@ from minerals.errors import (
     PermanentSourceError,
     QuotaExhaustedError,
     SourceError,
-    TransientSourceError,
+    UnsoundAnswersError,
 )
 from minerals.sources import comtrade, comtrade_rows, seeds
 from minerals.sources.comtrade_rows import AVAILABILITY
+from minerals.sources.ingest import ingest_dataset
 from minerals.sources.snapshots import SnapshotStore
 from tests.comtrade_rows import (
     KEY,
@@ -254,9 +255,7 @@ def test_half_of_the_codes_missing_for_an_hour_is_refused_and_not_kept(tmp_path,
         whole = server._select
         hides(server, set(codes[::2]))
         source = client(server, tmp_path, rows)
-        with pytest.raises(
-            TransientSourceError, match=r"has imports of .*no row of them came, twi"
-        ):
+        with pytest.raises(UnsoundAnswersError, match=r"has imports of .*no row of them came, twi"):
             fetched(source)
         server._select = whole
         assert fetched(source) == as_expected(rows)
@@ -268,7 +267,7 @@ def test_a_service_that_gives_no_totals_either_is_not_believed(tmp_path, rows):
         whole = server._select
         server._select = lambda p: [] if "partnerCode" in p else whole(p)
         server.script = ["", as_json(NOTHING)]
-        with pytest.raises(TransientSourceError, match="the service gives empty answers"):
+        with pytest.raises(UnsoundAnswersError, match="the service gives empty answers"):
             fetched(client(server, tmp_path, rows))
         server._select = whole
         assert fetched(client(server, tmp_path, rows)) == as_expected(rows)
@@ -398,6 +397,76 @@ def test_a_year_in_hs_2007_is_asked_for_by_the_codes_of_hs_2012(tmp_path, rows):
     found = pq.read_table(snapshot.parquet("bilateral_trade")).to_pylist()
     of_2019 = [row for row in found if row["period"] == 2019]
     assert of_2019 and {row["classificationCode"] for row in of_2019} == {"H3"}
+
+
+def test_an_importer_whose_new_rows_are_refused_keeps_those_in_use(tmp_path, rows):
+    """The others take theirs; nothing new is made while it stays so, and all is taken once it is
+    mended. All importers are asked for, by the numbers under which countries report."""
+    reporters = {"IND": 699, "JPN": 392, "DEU": 276}
+    rows = [row | {"primaryValue": row["primaryValue"] * 1e3} for row in rows]  # a large importer
+
+    def moved(factors: dict[int, float]) -> list[dict]:
+        return [
+            row
+            | {"reporterCode": code, "primaryValue": row["primaryValue"] * factors.get(code, 1.0)}
+            for code in reporters.values()
+            for row in rows
+        ]
+
+    def value(snapshot, code: int) -> float:
+        table = pq.read_table(snapshot.parquet("bilateral_trade"))
+        return sum(r["primaryValue"] for r in table.to_pylist() if r["reporterCode"] == str(code))
+
+    with ComtradePublisher(moved({}), key=KEY) as server:
+        live = settings(server, tmp_path, comtrade_api_key=KEY, importers="all")
+        store = SnapshotStore(live.raw_dir)
+
+        def take():
+            made = ingest_dataset(live, "bilateral_trade", store)
+            store.use(made.snapshot)
+            return made
+
+        first = take()
+        assert first.outcome == "new"
+        assert "nothing is published of reporter" in first.snapshot.notes[0]
+
+        server.checksum, server.rows = 2, moved({699: 1.05, 392: 2.0})
+        second = take()
+        assert second.outcome == "new" and second.verdict.is_accepted
+        assert value(second.snapshot, 699) == pytest.approx(1.05 * value(first.snapshot, 699))
+        for code in (392, 276):
+            assert value(second.snapshot, code) == value(first.snapshot, code)
+        (note,) = [n for n in second.snapshot.notes if "keeps the rows in use" in n]
+        assert note.startswith("JPN (392) keeps") and "392 in 2020 changes by +100.0%" in note
+        assert not second.is_whole
+        store.verify_originals(second.snapshot)
+        unused = comtrade.newly_published(live, second.snapshot.parquet(AVAILABILITY))
+        assert {p.reporter for p in unused} == {"392"}
+
+        assert (take().outcome, store.current_id("bilateral_trade")) == (
+            "unchanged", second.snapshot.snapshot_id,
+        )  # fmt: skip
+
+        server.checksum, server.rows = 3, moved({699: 1.05, 392: 1.05})
+        third = take()
+        assert third.outcome == "new"
+        assert value(third.snapshot, 392) == pytest.approx(1.05 * value(first.snapshot, 392))
+        assert not any("keeps the rows" in note for note in third.snapshot.notes)
+
+        server.checksum = 4
+        for row in server.rows:
+            if (row["reporterCode"], row["partnerCode"]) == (276, 0):
+                row["primaryValue"] *= 2
+        fourth = take()
+        left_out, kept = fourth.snapshot.notes[-2:]
+        assert "reporter 276 is left out" in left_out and "do not add up" in left_out
+        assert kept.startswith("DEU (276) keeps") and "It lacks 3 years (276 in 2019" in kept
+        assert value(fourth.snapshot, 276) == value(first.snapshot, 276)
+
+        server.checksum, server.rows = 5, moved({699: 3.0, 392: 3.0})  # most: nothing is taken
+        assert (take().outcome, store.current_id("bilateral_trade")) == (
+            "refused", fourth.snapshot.snapshot_id,
+        )  # fmt: skip
 
 
 def test_a_killed_fetch_goes_on_where_it_was(tmp_path, rows):

@@ -61,6 +61,13 @@ class Reader:
         alerts = self.page.locator('[data-testid="stAlertContentError"]').all_inner_texts()
         return [*found, *alerts, *self.complaints]
 
+    def drawn(self):
+        """The charts, once all of them are drawn."""
+        charts = self.page.locator('[data-testid="stVegaLiteChart"]')
+        pictures = self.page.get_by_role("button", name="Download as PNG")
+        playwright.expect(pictures).to_have_count(charts.count(), timeout=PATIENCE)
+        return charts
+
     def text(self) -> str:
         return self.page.locator('[data-testid="stMain"]').inner_text()
 
@@ -129,9 +136,7 @@ def test_every_page_opens_without_an_error(own, reader, page, importer):
     assert reader.errors() == []
     assert own.release_id() in reader.text()
     assert reader.choices().get("importer", importer) == importer
-    charts = reader.page.locator('[data-testid="stVegaLiteChart"]')
-    pictures = reader.page.get_by_role("button", name="Download as PNG")
-    playwright.expect(pictures).to_have_count(charts.count(), timeout=PATIENCE)
+    reader.drawn()
 
 
 # Streamlit's own menu has its groups between list and items.
@@ -153,9 +158,7 @@ def test_every_page_is_accessible(reader, page):
         reason="run `make setup-dashboard`",
     )
     reader.open(page, importer="IND", mineral="Copper")
-    pictures = reader.page.get_by_role("button", name="Download as PNG")
-    charts = reader.page.locator('[data-testid="stVegaLiteChart"]')
-    playwright.expect(pictures).to_have_count(charts.count(), timeout=PATIENCE)
+    charts = reader.drawn()
     reader.page.wait_for_function(_STANDS_STILL)
     found = axe.Axe().run(reader.page).response["violations"]
     broken = {
@@ -327,6 +330,7 @@ def test_the_world_is_drawn_in_tiles_and_with_boundaries_on_request(own, reader)
 def test_the_fact_sheet_prints_on_two_sheets(reader, mineral):
     reader.open("mineral", importer="IND", mineral=mineral)
     reader.page.wait_for_selector(".vega-embed canvas, .vega-embed svg")
+    reader.drawn()
     reader.page.wait_for_timeout(2000)
     printed = reader.page.pdf(prefer_css_page_size=True)
     assert len(re.findall(rb"/Type\s*/Page\b(?!s)", printed)) == 2

@@ -1,7 +1,7 @@
 """The HTTP layer against a real server that misbehaves: what is asked again, what stops at once."""
 
 import json
-import time
+from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
@@ -11,7 +11,7 @@ from minerals.sources.http import Allowance, Client, RetryPolicy, quota_seconds
 from tests.publishers import HTML, Publisher, Reply, as_json
 
 KEY = "a-key-that-nobody-may-see"
-POLICY = RetryPolicy(attempts=4, first_wait=0.5, connect_timeout=2.0, read_timeout=0.1)
+POLICY = RetryPolicy(attempts=4, first_wait=0.5, connect_timeout=10.0, read_timeout=10.0)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def client(publisher, waits) -> Client:
 @pytest.mark.parametrize(
     "fault",
     ["429", "500", "503", "408", "reset", "half", "half without length", "damaged gzip", "html",
-     "empty", "slow"],
+     "empty"],
 )  # fmt: skip
 def test_what_can_pass_is_asked_again(publisher, client, waits, fault):
     publisher.script = [fault, fault]
@@ -308,8 +308,8 @@ def test_the_words_of_a_spent_quota_are_read(body, seconds):
 
 
 def test_the_read_time_out_is_kept(publisher, client):
-    publisher.script = ["slow"] * 4
-    start = time.monotonic()
+    publisher.script = ["hang"] * 4
+    client.policy = replace(POLICY, read_timeout=0.1)
     with pytest.raises(TransientSourceError, match="ReadTimeout"):
         client.get("data")
-    assert time.monotonic() - start < 4 * POLICY.read_timeout + 1
+    assert len(publisher.seen) == 4

@@ -5,6 +5,7 @@ They serve the real rows of the bundle in their own formats (BACI's flows as UN 
 report them, in HS 1992), so that the two profiles must come to the same panel.
 """
 
+import time
 from collections.abc import Iterator
 
 import dagster as dg
@@ -13,7 +14,8 @@ import pytest
 
 from minerals.sources import DATASETS
 from minerals.sources.snapshots import SnapshotStore
-from tests.integration.conftest import COMTRADE_FILE
+from orchestration.sensors import DAY_SECONDS
+from tests.integration.conftest import COMTRADE_FILE, TestWarehouse
 from tests.live import (
     KEY,
     YEARS,
@@ -52,13 +54,21 @@ def webhook() -> Iterator[Webhook]:
 
 @pytest.fixture(scope="module")
 def live(
-    publishers: Publishers, webhook: Webhook, tmp_path_factory: pytest.TempPathFactory
+    publishers: Publishers,
+    webhook: Webhook,
+    refreshed: TestWarehouse,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> LiveWarehouse:
     """A warehouse after the first ticks of all its schedules, with a key."""
+    to_midnight = DAY_SECONDS - time.time() % DAY_SECONDS
+    if to_midnight < 300:  # on another day totals are asked for again
+        time.sleep(to_midnight + 1)
     folder = tmp_path_factory.mktemp("live")
     environment = live_environment(folder, publishers) | {
         "MINERALS_ALERT_WEBHOOK_URL": webhook.url,
         "MINERALS_SCHEDULES_ON": "true",
+        # What is in force is judged for the day of the release that it is compared with.
+        "MINERALS_AS_OF": refreshed.store().manifest()["created_at"][:10],
     }
     if COMTRADE_FILE.exists():
         environment["MINERALS_COMTRADE_FILE"] = str(COMTRADE_FILE)

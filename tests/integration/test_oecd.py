@@ -1,7 +1,7 @@
 """The OECD's Inventory of Export Restrictions against a server that replays rows made for it."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +16,7 @@ from tests.live import restrictions
 from tests.publishers import Publisher, Reply
 
 POLICY = RetryPolicy(attempts=3, first_wait=0.0, read_timeout=5.0)
-LAST = datetime.now(UTC).year - 1
+LAST = 2025
 
 
 class Inventory(Publisher):
@@ -29,6 +29,17 @@ class Inventory(Publisher):
     def _answer(self, path: str, params: dict[str, str], headers: dict[str, str]) -> Reply:
         content = self.years.get(params.get("startPeriod", ""))
         return Reply(200, content) if content else Reply(404, b"NoRecordsFound")
+
+
+class Clock(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime(LAST + 1, 6, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _a_day_of_the_next_year(monkeypatch) -> None:
+    monkeypatch.setattr(oecd, "datetime", Clock)
 
 
 @pytest.fixture

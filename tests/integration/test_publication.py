@@ -26,7 +26,7 @@ from minerals.releases.store import DAY
 from tests.declared import declared
 
 READERS = 8
-SECONDS = 8.0
+SECONDS = 10.0
 AT_LEAST = 12  # releases, while they read
 
 
@@ -88,7 +88,7 @@ def read_until(
 def test_readers_meet_no_error_and_no_mixture_while_releases_change(tmp_path, monkeypatch):
     """Eight readers, half of them on an open connection; releases of other sizes, rollbacks, old
     releases pruned, and once another contract."""
-    monkeypatch.setattr(store_module, "DAY", 3.0)  # a query takes less
+    monkeypatch.setattr(store_module, "DAY", 5.0)  # a query takes less
     store = store_in(tmp_path, keep=3)
     publish(store, 1, 2000)
     context = multiprocessing.get_context("spawn")

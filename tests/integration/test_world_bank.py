@@ -14,7 +14,7 @@ from minerals.sources.snapshots import SnapshotStore
 from tests.publishers import Publisher, WorldBankPublisher, as_json
 
 FIGURES = PROJECT_ROOT / "minerals" / "sources" / "figures"
-POLICY = RetryPolicy(attempts=3, first_wait=0.0, read_timeout=2.0)
+POLICY = RetryPolicy(attempts=3, first_wait=0.0, read_timeout=30.0)
 FEW = ("IND", "CHL", "COD", "XKX", "CHI")
 YEARS = tuple(range(2014, 2024))
 

@@ -2,11 +2,12 @@
 
 import copy
 from contextlib import nullcontext
+from functools import partial
 
 import pyarrow as pa
 import pytest
 
-from minerals.errors import PermanentSourceError, SourceError
+from minerals.errors import PermanentSourceError, SourceError, UnsoundAnswersError
 from minerals.sources import comtrade, comtrade_rows
 from tests.comtrade_rows import (
     as_expected,
@@ -144,6 +145,36 @@ def test_what_many_reporters_have_published_is_one_question(tmp_path, few):
         assert "reportercode" not in server.seen[0].params
 
 
+@pytest.mark.parametrize(
+    ("unsound", "dispensable", "is_left_out"),
+    [(["392"], ["392"], True), (["392"], ["699"], False), (["699", "392"], ["699", "392"], False)],
+    ids=["one of three", "one that is needed", "most"],
+)
+def test_a_reporter_whose_partners_miss_its_world_row_does_not_keep_out_the_others(
+    tmp_path, few, unsound, dispensable, is_left_out
+):
+    rows = [row | {"reporterCode": code} for code in (699, 392, 36) for row in few]
+    as_reported = as_expected(rows)
+    for row in rows:
+        if str(row["reporterCode"]) in unsound and row["partnerCode"] == 0:
+            row["primaryValue"] *= 2
+    with ComtradePublisher(rows) as server:
+        source = client(server, tmp_path, few)
+        ask = partial(comtrade.fetch, source, ["699", "392", "36"], [2021], dispensable=dispensable)
+        if not is_left_out:
+            with pytest.raises(UnsoundAnswersError, match="add up to the World row"):
+                ask()
+            return
+        made = ask()
+        assert made.rows.to_pylist() == [r for r in as_reported if r["reporterCode"] != "392"]
+        assert [p.reporter for p in made.published] == ["699", "36"]
+        assert "reporter 392 is left out" in made.notes[-1] and "World 200" in made.notes[-1]
+        server.rows = [row | {"reporterCode": code} for code in (699, 392, 36) for row in few]
+        n_before = len(server.data_calls)
+        assert ask().rows.to_pylist() == as_reported
+        assert len(server.data_calls) == n_before + 1  # its codes were asked for again
+
+
 def test_published_data_without_a_row_of_ours_is_refused(tmp_path, few):
     with ComtradePublisher(few) as server:
         source = client(server, tmp_path, few)
@@ -167,7 +198,7 @@ def test_rows_of_another_revision_than_published_are_refused_at_once(tmp_path, f
         (published,) = source.availability(["699"], [2021])
         for row in server.rows:
             row["classificationCode"] = "H6"
-        with pytest.raises(PermanentSourceError, match=r"rows are of HS revision H6"):
+        with pytest.raises(UnsoundAnswersError, match=r"rows are of HS revision H6"):
             source.answers(published)
         assert len(server.data_calls) == 1
 

@@ -628,6 +628,7 @@ def test_a_release_that_was_never_served_is_not_listed_and_goes(store, warehouse
 POINTERS = {
     "gone": None, "empty": b"", "garbage": os.urandom(200),
     "dangling": b"position,release_id\n1,20990101T000000Z-0bad\n",
+    "long": b"\n," + b"a" * 300 + b"\n", "a dot": b"\n,.\n",
 }  # fmt: skip
 
 

@@ -278,13 +278,9 @@ def test_a_child_process_finds_the_same_instance_and_warehouse(monkeypatch, tmp_
     assert environment["PATH"] == os.environ["PATH"]
 
 
-def test_all_importers_stand_alone_and_are_of_the_bundle(monkeypatch):
+def test_all_importers_stand_alone(monkeypatch):
     monkeypatch.setenv("MINERALS_IMPORTERS", "all")
     assert read_settings().importers == ("ALL",)
     monkeypatch.setenv("MINERALS_IMPORTERS", "IND,all")
     with pytest.raises(SettingsError, match="'all' already holds every importer"):
-        read_settings()
-    monkeypatch.setenv("MINERALS_IMPORTERS", "ALL")
-    monkeypatch.setenv("MINERALS_PROFILE", "live")
-    with pytest.raises(SettingsError, match="MINERALS_IMPORTERS=all: the live profile asks"):
         read_settings()

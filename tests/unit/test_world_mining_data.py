@@ -14,7 +14,7 @@ from tests.publishers import FilePublisher, make_workbook
 
 SHARED = PROJECT_ROOT.parent / "shared" / "data" / "world_mining_data"
 PATH = "/" + world_mining_data.WORKBOOK_PATH
-POLICY = RetryPolicy(attempts=3, first_wait=0.0, read_timeout=2.0)
+POLICY = RetryPolicy(attempts=3, first_wait=0.0, read_timeout=30.0)
 SHEETS = {
     "Lithium (Li2O)": [
         ["6.4. Production of Mineral Raw Materials; column A Country, column B unit"],

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import expectations
+from expectations import raw_bilateral_trade
 from expectations.gates import GATES
 from expectations.previous import NotComparable, Previous, Tolerance, totals
 from expectations.report import Outcome, Report, add_to_page, folder_of_run
@@ -356,3 +357,21 @@ def test_rules_are_listed_without_importing_great_expectations():
     )
     root = Path(expectations.__file__).parents[1]
     subprocess.run([sys.executable, "-c", program], check=True, cwd=root)
+
+
+def test_what_breaks_a_rule_comes_before_the_most_rows_that_are_held():
+    """A trade table of more rows in its last year than the gate holds, the broken one last."""
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"""
+            create temp table trade as
+            select 2023 as year, (1000 + n)::varchar as exporter_code, '699' as importer_code,
+                '260300' as hs_code, 1.0 as value_thousand_usd, 1.0 as quantity_t
+            from range({raw_bilateral_trade.MOST_ROWS + 10}) as numbers (n)
+            union all select 1999, '999999', '699', '811292', -5.0, null
+            """
+        )
+        shape = raw_bilateral_trade.ROWS.shape(connection, Previous())
+    assert (len(shape.frame), shape.of_rows) == (1_000_000, 1_000_011)
+    first, second = shape.frame["value_thousand_usd"].head(2)
+    assert (first, second) == (-5.0, 1.0)
