@@ -22,6 +22,7 @@ from minerals.files import write_atomically
 from minerals.sources.snapshots import Snapshot, SnapshotStore
 
 _SAMPLE = 5
+_NEVER = 9999
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,9 @@ _HELD = """
         from old semi join (from period where is_held) as held using (importer, year);
     create view new_held as
         from new semi join (from period where is_held) as held using (importer, year)
-        where coalesce(code, '') in (select coalesce(code, '') from old_held)
+        where (importer, coalesce(code, '')) in (
+            select (importer, coalesce(code, '')) from old_held
+        )
 """
 _CHANGES = f"""
     with change as (
@@ -178,13 +181,9 @@ _LOST = """
 """
 _LOST_YEARS = """
     select importer, name from period semi join old_in_scope using (importer, year)
-    where after is null and not ($1 and year in (
-        select year from (select distinct year from period where before is not null) order by year
-        limit (
-            select count(distinct year) from period
-            where year > (select max(year) from period where before is not null)
-        )
-    ))
+    where after is null
+        and year not in (select distinct year from old order by year limit $1)
+        and year <= $2
     order by all
 """
 _MOVED_YEARS = """
@@ -235,7 +234,7 @@ _MEDIAN_CODE = """
 class Scope:
     """The years and importers that the settings ask for. Data outside of them are not missed when
     a new snapshot lacks them; None means everything. A window that `moves` may lose as many of its
-    first years as there are new ones behind its last."""
+    first years as there are new ones behind its last, and with new importers any last ones."""
 
     years: Collection[int] | None = None
     importers: Collection[str] | None = None
@@ -266,10 +265,10 @@ class Verdict:
     n_importers: int = 0
 
     @property
-    def stay(self) -> Sequence[str]:
-        """The importers whose rows in use may stay, so that the others take theirs from the
-        candidate: those that the reasons lie with, unless that is most of them."""
-        return [*self.of_importers] if 2 * len(self.of_importers) <= self.n_importers else []
+    def stay(self) -> dict[str, Sequence[str]]:
+        """The importers whose rows in use may stay, with the reasons, so that the others take
+        theirs from the candidate; none when that would be most of them."""
+        return dict(self.of_importers) if 2 * len(self.of_importers) <= self.n_importers else {}
 
     def __str__(self) -> str:
         lines = [
@@ -315,6 +314,7 @@ def compare(in_use: Snapshot, candidate: Snapshot, scope: Scope) -> Verdict:
     with duckdb.connect() as connection:
         if _load(connection, "old", in_use, scope) != _load(connection, "new", candidate, scope):
             return _accept(candidate, in_use, "The one in use has another provider's layout.")
+        n_leave, last = _leeway(connection) if scope.moves else (0, _NEVER)
         # An importer that is new is not a gain to be judged.
         connection.execute("delete from new where importer not in (select importer from old)")
         connection.execute(_PERIODS)
@@ -325,17 +325,18 @@ def compare(in_use: Snapshot, candidate: Snapshot, scope: Scope) -> Verdict:
             column: [str(value) for (value,) in connection.sql(_LOST.format(column)).fetchall()]
             for column in ("country", "code")
         }
-        gone = connection.execute(_LOST_YEARS, [scope.moves]).fetchall()
+        gone = connection.execute(_LOST_YEARS, [n_leave, last]).fetchall()
         small = [_SMALL_YEAR.get(candidate.dataset, 0.0)]
         moved = connection.execute(_MOVED_YEARS, small).fetchall()
         empty = connection.execute(_LOST_CODES, small).fetchall()
         fresh = connection.execute(_NEW_YEARS, small).fetchall()
         judged = [(e[0], *_judge_new(connection, candidate.dataset, *e)) for e in fresh]
-        ((n_importers,),) = connection.sql("select count(distinct importer) from old").fetchall()
-    tolerance = TOLERANCES[candidate.dataset]
-    of_each: dict[str, list[str]] = {}
+        tolerance = TOLERANCES[candidate.dataset]
+        of_all = _outside(tolerance, before, after, lost)
+        importers = [i for (i,) in connection.sql("select distinct importer from old").fetchall()]
+        of_each = _of_each(connection, tolerance, importers) if of_all else {}
     for importer, names in _grouped(gone).items():
-        of_each[importer] = _lacks("year", names, tolerance.years_lost)
+        of_each.setdefault(importer, []).extend(_lacks("year", names, tolerance.years_lost))
     for importer, name, change in moved:
         if abs(change) > tolerance.year_change:
             of_each.setdefault(importer, []).append(
@@ -350,7 +351,7 @@ def compare(in_use: Snapshot, candidate: Snapshot, scope: Scope) -> Verdict:
             )
     for importer, _, wrong in judged:
         of_each.setdefault(importer, []).extend(wrong)
-    reasons = [*_outside(tolerance, before, after, lost), *chain.from_iterable(of_each.values())]
+    reasons = list(dict.fromkeys([*of_all, *chain.from_iterable(of_each.values())]))
     return Verdict(
         candidate.dataset,
         candidate.snapshot_id,
@@ -363,7 +364,7 @@ def compare(in_use: Snapshot, candidate: Snapshot, scope: Scope) -> Verdict:
         {kind: keys for kind, _, keys in found},
         tuple(sentence for _, sentence, _ in judged),
         {importer: wrong for importer, wrong in of_each.items() if importer and wrong},
-        n_importers,
+        len(importers),
     )
 
 
@@ -478,6 +479,38 @@ def _lacks(noun: str, lost: Sequence[str], limit: int) -> list[str]:
         f"It lacks {len(lost)} {noun if len(lost) == 1 else plural} ({named}); the limit is "
         f"{limit}."
     ]
+
+
+def _of_each(
+    connection: duckdb.DuckDBPyConnection, tolerance: Tolerance, importers: Sequence[str]
+) -> dict[str, list[str]]:
+    """What is outside by each importer alone, of several, when it is outside together."""
+    found: dict[str, list[str]] = {}
+    for importer in importers if len(importers) > 1 else ():
+        where = f"where importer = '{importer}'"
+        before, after = (_measure(connection, name, where) for name in ("old_held", "new_held"))
+        lost = {
+            column: [
+                str(value)
+                for (value,) in connection.sql(
+                    f"select distinct {column} from old_held {where} and {column} is not null "
+                    f"except select {column} from new_held {where} order by 1"
+                ).fetchall()
+            ]
+            for column in ("country", "code")
+        }
+        found[importer] = [f"{importer}: {r}" for r in _outside(tolerance, before, after, lost)]
+    return found
+
+
+def _leeway(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+    """How many of its first years a window that moves may lose, and the last year that it may not:
+    new importers may not have the last ones yet."""
+    ((n_new, last, n_importers),) = connection.sql(
+        "select count(distinct year) filter (year > (select max(year) from old)), max(year), "
+        "count(distinct importer) filter (importer not in (select importer from old)) from new"
+    ).fetchall()
+    return n_new, last if n_importers else _NEVER
 
 
 def _grouped(found: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -40,6 +40,7 @@ from pydantic import SecretStr
 
 from minerals.errors import (
     PermanentSourceError,
+    SnapshotDamagedError,
     SourceError,
     TransientSourceError,
     UnsoundAnswersError,
@@ -60,6 +61,7 @@ log = logging.getLogger(__name__)
 
 KEY_HEADER = "Ocp-Apim-Subscription-Key"
 _SPLIT = ".split"
+_EMPTY = "empty.since"
 TOTALS_PER_REQUEST = 90  # a total is one row, so that no cap is reached
 CONTROLS = 10  # codes with trade whose totals are asked for beside those of codes without
 # Words of errors that come with status 200 and may pass.
@@ -274,6 +276,19 @@ class Comtrade:
             if bad & _codes_of(page):
                 downloads.remove(page.name)
 
+    def is_empty_for_good(self, published: Published) -> bool:
+        """Whether no row of a year was answered on two days; else its answers are deleted, so that
+        the year is requested again."""
+        downloads = self.downloads(published)
+        since = downloads.path(_EMPTY)
+        if not since.exists():
+            write_atomically(since, f"{datetime.now(UTC):%F}\n")
+        answered = _days(downloads.all())
+        if answered and min(answered.values()) > since.read_text().strip():
+            return True
+        self.forget(published, self.codes[published.revision])
+        return False
+
     def prune(self, published: Published) -> int:
         """Delete the answers that newer ones of this reporter and year replaced, and what a killed
         process left half-written; return how many files that were."""
@@ -438,28 +453,30 @@ def fetch(
     reporters: Sequence[str],
     years: Sequence[int],
     window_of: Callable[[Mapping[str, Collection[int]]], Collection[int]] | None = None,
-    dispensable: Collection[str] = (),
+    held: Mapping[str, Collection[int]] | None = None,
 ) -> FetchedTrade:
     """Everything of these reporters and years that is published, reconciled with World; with
     `window_of`, of the years that it chooses from those that each reporter has published.
 
-    Answers of a `dispensable` reporter that do not hold together, such as World and partners that
-    differ, leave it out, with a note. Raises UnsoundAnswersError for any other reporter, or when
-    most are like that. The stored answers of those codes are deleted, so that the next refresh asks
-    for them again. Raises SourceError when nothing is published.
+    A reporter whose answers do not hold together, such as World and partners that differ, is left
+    out with a note if the snapshot in use has one of these years of it (`held`: the years of each;
+    None for whoever reports). Raises UnsoundAnswersError for any other, or when most are like that.
+    The stored answers are deleted, so that the next refresh asks for them again. Raises SourceError
+    when nothing is published.
     """
     published = _available(source, reporters, years)
     if window_of:
         years = sorted(window_of(_years_of(p for p in published if p.revision in source.codes)))
         published = [p for p in published if p.year in years]
     notes = []
-    held = _years_of(published)
-    missing = {f"{r} in {y}" for r in held for y in years if y not in held[r]}
-    for names in (missing, set(reporters) - set(held)):
+    came = _years_of(published)
+    missing = {f"{r} in {y}" for r in came for y in years if y not in came[r]}
+    for names in (missing, set(reporters) - set(came) if held is not None else ()):
         if names:
             words = some(sorted(names), MOST_NAMED)
             notes.append(f"UN Comtrade: nothing is published of reporter {words}.")
             log.warning("%s", notes[-1])
+    dispensable = came if held is None else {r for r in held if set(held[r]) & set(years)}
     trade = _fetch_published(source, published, dispensable)
     return replace(trade, notes=(*notes, *left_out(source, published), *trade.notes))
 
@@ -491,11 +508,9 @@ def _fetch_published(
             answers += came
         except UnsoundAnswersError as error:
             unsound[reporter] = error
-            if reporter not in dispensable:
+            if reporter not in dispensable or 2 * len(unsound) > len({p.reporter for p in mapped}):
                 raise
             log.warning("Reporter %s is left out. %s", reporter, error)
-    if len(unsound) > len(tables):
-        raise next(iter(unsound.values()))
     rows = pa.concat_tables(tables[reporter] for reporter in sorted(tables, key=int))
     rows = rows.sort_by("period")  # a stable sort
     published = [p for p in every if p.reporter not in unsound]
@@ -503,9 +518,14 @@ def _fetch_published(
 
 
 def _left_out_unsound(unsound: Mapping[str, UnsoundAnswersError]) -> tuple[str, ...]:
-    return tuple(
-        f"UN Comtrade: reporter {reporter} is left out of what was fetched. {error}"
-        for reporter, error in unsound.items()
+    if not unsound:
+        return ()
+    named, first = some(list(unsound), MOST_NAMED), next(iter(unsound.values()))
+    if len(unsound) == 1:
+        return (f"UN Comtrade: reporter {named} is left out of what was fetched. {first}",)
+    return (
+        f"UN Comtrade: {len(unsound)} reporters are left out of what was fetched: {named}. The "
+        f"first because: {first}",
     )
 
 
@@ -518,15 +538,20 @@ def _of_reporter(
     """
     answers = [answer for each in published for answer in source.answers(each)]
     wanted = {(p.reporter, p.year): frozenset(source.codes[p.revision]) for p in published}
-    rows = comtrade_rows.read_pages([path for _, path in answers], wanted)
+    try:
+        rows = comtrade_rows.read_pages([path for _, path in answers], wanted)
+        comtrade_rows.check(rows)
+    except SourceError as error:
+        for each in published:
+            source.forget(each, wanted[each.reporter, each.year])
+        raise UnsoundAnswersError(f"{error} The next refresh asks again.") from error
     with_rows = set(rows["period"].to_pylist())
-    if empty := [p for p in published if p.total_records and p.year not in with_rows]:
-        for each in empty:
-            source.forget(each, source.codes[each.revision])
+    without = [p for p in published if p.total_records and p.year not in with_rows]
+    if empty := [p for p in without if not source.is_empty_for_good(p)]:
         which = ", ".join(str(p.year) for p in empty)
         raise UnsoundAnswersError(
             f"UN Comtrade says it has data of reporter {empty[0].reporter} in {which}, and gave no "
-            "row of any mapped code. The next refresh asks again."
+            "row of any mapped code. The next refresh asks again, and believes it on a later day."
         )
     if wrong := comtrade_rows.gaps(rows, comtrade_rows.known_gaps()):
         for each in published:
@@ -663,21 +688,28 @@ def _production_years(settings: Settings, policy: RetryPolicy | None) -> set[int
         return window.production_years(SnapshotStore(settings.raw_dir))
 
 
+def _held(settings: Settings) -> Mapping[str, Collection[int]] | None:
+    """The years of each reporter in the snapshot in use; None where all are asked for."""
+    if settings.importers == (EVERY_IMPORTER,):
+        return None
+    try:
+        return window.trade_years(SnapshotStore(settings.raw_dir).current("bilateral_trade"))
+    except SnapshotDamagedError:
+        return {}
+
+
 def trade_provider(settings: Settings, policy: RetryPolicy | None = None) -> Provider:
     """Imports of the settings' importers over their years."""
 
     def fetched() -> Fetched:
         reporters, window_of = reporters_of(settings), None
         years: Sequence[int] = settings.years
-        in_use = window.in_use(SnapshotStore(settings.raw_dir), "bilateral_trade")
-        held = window.trade_years(in_use) if in_use else {}
-        dispensable = reporters if settings.importers == (EVERY_IMPORTER,) else held
         client = source(settings, policy)
         if window.is_open(settings):
             production = _production_years(settings, policy)
             window_of = partial(window.latest, production=production)
             years = candidate_years(production)
-        trade = fetch(client, reporters, years, window_of, dispensable)
+        trade = fetch(client, reporters, years, window_of, _held(settings))
         # Names that say reporter and year too: codes repeat.
         originals = [
             (replace(o, name=f"{o.params['reporterCode']}-{o.params['period']}-{o.name}"), path)

@@ -80,7 +80,7 @@ def read_pages(
             if rows.setdefault(key, values) != values:
                 raise UnsoundAnswersError(
                     f"UN Comtrade: two different rows for {dict(zip(KEY, key, strict=True))}, one "
-                    f"of them in {page.name}. Delete {page.parent} to ask again."
+                    f"of them in {page.name}."
                 )
             n_repeated += rows[key] is not values
     if n_repeated:
@@ -123,6 +123,13 @@ def tables(rows: pa.Table, published: Iterable[Published]) -> dict[str, pa.Table
         TRADE: rows.filter(pc.not_equal(rows["partnerCode"], WORLD)),
         AVAILABILITY: TABLES[AVAILABILITY].read(known, "UN Comtrade"),
     }
+
+
+def check(rows: pa.Table) -> None:
+    """Raise SourceError when rows, World's aside, do not keep the layout of the table `TRADE`."""
+    partners = rows.filter(pc.not_equal(rows["partnerCode"], WORLD))
+    if partners.num_rows:
+        TABLES[TRADE].checked(partners, "UN Comtrade")
 
 
 def known_gaps() -> pa.Table:

@@ -8,6 +8,7 @@ bundled profile has pinned files, so a failure there is an error.
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from minerals.errors import SnapshotDamagedError, SourceError
+from minerals.names import EVERY_IMPORTER
 from minerals.settings import Settings
 from minerals.sources import providers, seeds, window
 from minerals.sources.acceptance import Scope, Verdict, assess
@@ -97,52 +99,73 @@ def _ask(settings: Settings, dataset: str, store: SnapshotStore) -> Ingested:
         return Ingested(snapshot, outcome, "From the bundle.")
     scope = scope_of(settings, dataset)
     verdict = assess(store, snapshot, scope)
-    if not verdict.is_accepted and verdict.stay:
-        in_use = store.current(dataset)
-        if in_use.layout == snapshot.layout:
-            last = partial(_with_rows_in_use, settings, in_use, snapshot, verdict)
-            snapshot, is_new = replace(provider, fetch=last).ingest(store)
-            outcome, verdict = "new" if is_new else "unchanged", assess(store, snapshot, scope)
+    candidate, stay = snapshot, dict[str, Sequence[str]]()
+    # A reason may show only once the others are held back, so more than once; each round adds one.
+    while not verdict.is_accepted and verdict.stay.keys() - stay.keys():
+        stay = verdict.stay | stay
+        held_back = _with_rows_in_use(settings, store.current(dataset), candidate, stay)
+        if held_back is None or 2 * len(stay) > verdict.n_importers:
+            break
+        snapshot, is_new = replace(provider, fetch=partial(replace, held_back)).ingest(store)
+        outcome, verdict = "new" if is_new else "unchanged", assess(store, snapshot, scope)
     if verdict.is_accepted:
         return Ingested(snapshot, outcome, str(verdict), verdict)
     return Ingested(store.current(dataset), "refused", str(verdict), verdict)
 
 
 def _with_rows_in_use(
-    settings: Settings, in_use: Snapshot, candidate: Snapshot, verdict: Verdict
-) -> Fetched:
-    """The candidate, but with the rows in use of the importers that it may not replace."""
-    stay = set(verdict.stay)
-    years = pq.read_table(candidate.parquet(candidate.dataset))["period"].unique()
+    settings: Settings, in_use: Snapshot, candidate: Snapshot, stay: Mapping[str, Sequence[str]]
+) -> Fetched | None:
+    """The candidate, but with the rows in use of the importers that it may not replace (`stay`: why
+    not), of the candidate's years. None where that cannot be: the layouts differ, a named importer
+    has no row of these years in use, or the years of the panel would be others."""
+    if in_use.layout != candidate.layout:
+        return None
+    dataset, is_open = candidate.dataset, window.is_open(settings)
+    years, before = window.trade_years(candidate), window.trade_years(in_use)
+    first = min(year for held in years.values() for year in held)
+    since = {i: first if max(before[i], default=0) >= first else 0 for i in stay if i in before}
+    if settings.importers != (EVERY_IMPORTER,) and not all(since.get(i) for i in stay):
+        return None
+    composed = years | {i: {y for y in before[i] if y >= since[i]} for i in since}
+    production = window.production_years(SnapshotStore(settings.raw_dir))
+    if is_open and window.latest(composed, production) != window.latest(years, production):
+        return None
 
-    def of(snapshot: Snapshot, table: str, stays: bool) -> pa.Table:
-        rows = pq.read_table(snapshot.parquet(table))
-        those = pc.is_in(rows["reporterCode"], pa.array(stay))
-        return rows.filter(pc.and_(pc.equal(those, stays), pc.is_in(rows["period"], years)))
+    def rows(table: str) -> tuple[pa.Table, pa.Table]:
+        new, old = (pq.read_table(s.parquet(table)) for s in (candidate, in_use))
+        kept = [
+            old.filter(
+                pc.and_(pc.equal(old["reporterCode"], i), pc.greater_equal(old["period"], year))
+            )
+            for i, year in sorted(since.items())
+        ]
+        others = pc.invert(pc.is_in(new["reporterCode"], pa.array([*stay], pa.string())))
+        return new.filter(others), pa.concat_tables(kept) if kept else old.slice(0, 0)
 
     def answers(snapshot: Snapshot, stays: bool) -> list[tuple[Original, Path]]:
+        found = [(o, snapshot.path / ORIGINALS / o.name) for o in snapshot.originals]
         return [
-            (original, snapshot.path / ORIGINALS / original.name)
-            for original in snapshot.originals
-            if (original.params["reporterCode"] in stay) is stays
+            (original, file)
+            for original, file in found
+            if (original.params["reporterCode"] in stay) is stays and file.exists()
         ]
 
     names = [table.name for table in candidate.tables]
-    kept = {name: of(in_use, name, stays=True) for name in names}
-    content = json.dumps([candidate.sha256, *(kept[name].to_pylist() for name in names)])
+    kept = [rows(name)[1].to_pylist() for name in names]
+    content = json.dumps([candidate.sha256, *kept])
     countries = seeds.aliases(settings.seeds_dir, "comtrade")
     return Fetched(
         hashlib.sha256(content.encode()).hexdigest(),
-        lambda: {
-            name: pa.concat_tables([of(candidate, name, stays=False), kept[name]]) for name in names
-        },
+        lambda: {name: pa.concat_tables(rows(name)) for name in names},
         [*answers(candidate, stays=False), *answers(in_use, stays=True)],
         [
             *candidate.notes,
             *(
                 f"{countries.get(importer, 'Reporter')} ({importer}) keeps the rows in use, and "
-                f"the others do not wait for it. {' '.join(reasons)}"
-                for importer, reasons in verdict.of_importers.items()
+                f"the others do not wait for it. {' '.join(reasons)} `minerals snapshots use "
+                f"{dataset} {candidate.snapshot_id}` takes what came, of all."
+                for importer, reasons in sorted(stay.items())
             ),
         ],
     )

@@ -49,7 +49,7 @@ def settled(settings: Settings) -> Settings:
         return settings
     store = SnapshotStore(settings.raw_dir)
     production = production_years(store)
-    trade = in_use(store, "bilateral_trade")
+    trade = _in_use(store, "bilateral_trade")
     years = latest(trade_years(trade), production) if trade and production else ()
     if not years:
         return settings
@@ -70,15 +70,14 @@ def trade_years(snapshot: Snapshot) -> dict[str, set[int]]:
 
 def production_years(store: SnapshotStore) -> set[int] | None:
     """The years that the production in use has figures of; None when there is none."""
-    snapshot = in_use(store, "production")
+    snapshot = _in_use(store, "production")
     if snapshot is None:
         return None
     rows = pq.read_table(snapshot.parquet("production"), columns=["year", "quantity"])
     return set(rows.filter(pc.is_valid(rows["quantity"]))["year"].unique().to_pylist())
 
 
-def in_use(store: SnapshotStore, dataset: str) -> Snapshot | None:
-    """The snapshot in use, not verified; None when there is none that can be read."""
+def _in_use(store: SnapshotStore, dataset: str) -> Snapshot | None:
     snapshot_id = store.current_id(dataset)
     try:
         return store.read(dataset, snapshot_id) if snapshot_id else None

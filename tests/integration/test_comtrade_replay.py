@@ -8,6 +8,7 @@ import copy
 import json
 import multiprocessing
 import os
+from datetime import UTC, datetime
 
 import pyarrow.parquet as pq
 import pytest
@@ -18,7 +19,7 @@ from minerals.errors import (
     SourceError,
     UnsoundAnswersError,
 )
-from minerals.sources import comtrade, comtrade_rows, seeds
+from minerals.sources import comtrade, comtrade_rows, seeds, window
 from minerals.sources.comtrade_rows import AVAILABILITY
 from minerals.sources.ingest import ingest_dataset
 from minerals.sources.snapshots import SnapshotStore
@@ -34,7 +35,7 @@ from tests.comtrade_rows import (
     made_rows,
     settings,
 )
-from tests.publishers import ComtradePublisher, as_json
+from tests.publishers import ComtradePublisher, FilePublisher, as_json
 
 
 @pytest.fixture(scope="module")
@@ -427,8 +428,7 @@ def test_an_importer_whose_new_rows_are_refused_keeps_those_in_use(tmp_path, row
             return made
 
         first = take()
-        assert first.outcome == "new"
-        assert "nothing is published of reporter" in first.snapshot.notes[0]
+        assert first.outcome == "new" and not first.snapshot.notes
 
         server.checksum, server.rows = 2, moved({699: 1.05, 392: 2.0})
         second = take()
@@ -438,6 +438,8 @@ def test_an_importer_whose_new_rows_are_refused_keeps_those_in_use(tmp_path, row
             assert value(second.snapshot, code) == value(first.snapshot, code)
         (note,) = [n for n in second.snapshot.notes if "keeps the rows in use" in n]
         assert note.startswith("JPN (392) keeps") and "392 in 2020 changes by +100.0%" in note
+        (refused,) = [s for s in store.list("bilateral_trade") if s in note]
+        assert value(store.read("bilateral_trade", refused), 392) == 2 * value(first.snapshot, 392)
         assert not second.is_whole
         store.verify_originals(second.snapshot)
         unused = comtrade.newly_published(live, second.snapshot.parquet(AVAILABILITY))
@@ -467,6 +469,77 @@ def test_an_importer_whose_new_rows_are_refused_keeps_those_in_use(tmp_path, row
         assert (take().outcome, store.current_id("bilateral_trade")) == (
             "refused", fourth.snapshot.snapshot_id,
         )  # fmt: skip
+
+
+def test_a_named_importer_without_a_row_of_the_years_in_use_is_waited_for(tmp_path, rows):
+    rows = [row | {"primaryValue": row["primaryValue"] * 1e3} for row in rows]
+    both = [row | {"reporterCode": code} for code in (699, 392) for row in rows]
+    earlier = [row for row in both if row["period"] == "2019"]
+    with ComtradePublisher(earlier, key=KEY) as server:
+        live = settings(server, tmp_path, comtrade_api_key=KEY, importers="IND,JPN")
+        store = SnapshotStore(live.raw_dir)
+
+        def take(first_year: int):
+            asked = live.model_copy(update={"first_year": first_year})
+            made = ingest_dataset(asked, "bilateral_trade", store)
+            store.use(made.snapshot)
+            return made
+
+        first = take(2019)
+        server.rows = both
+        for row in server.rows:
+            if row["reporterCode"] == 392 and row["period"] > "2019":
+                row["primaryValue"] *= 1e3
+        for _ in range(2):
+            made = take(2020)  # of Japan, 2019 is in use
+            assert (made.outcome, made.snapshot) == ("refused", first.snapshot)
+        made = take(2019)
+        assert made.outcome == "new" and "JPN (392) keeps" in made.snapshot.notes[-1]
+        (table,) = (t for t in made.snapshot.tables if t.name == "bilateral_trade")
+        damaged = made.snapshot.parquet(table.name)
+        damaged.write_bytes(damaged.read_bytes()[:100])
+        assert not take(2019).is_stale  # what is damaged is no reason not to ask
+
+
+def test_one_importer_does_not_make_the_window_another(tmp_path, rows):
+    """Two of four importers have the new year, which is then in the window; one of them may not
+    take it, and without it the year would go out again, and with it the first one."""
+    rows = [row | {"primaryValue": row["primaryValue"] * 1e3} for row in rows]
+    this_year = datetime.now(UTC).year
+    years = {code: range(this_year - 6, this_year - 1) for code in (36, 276, 392, 699)}
+
+    def of_years() -> list[dict]:
+        return [
+            row | {"reporterCode": code, "period": str(year)}
+            for code, held in years.items()
+            for year in held
+            for row in rows
+            if row["period"] == "2020"
+        ]
+
+    def take():
+        made = ingest_dataset(live, "bilateral_trade", store)
+        store.use(made.snapshot)
+        return made
+
+    with ComtradePublisher(of_years(), key=KEY) as server, FilePublisher({}) as gone:
+        live = settings(
+            server, tmp_path, comtrade_api_key=KEY, importers="AUS,DEU,JPN,IND",
+            world_mining_data_url=gone.url,
+        )  # fmt: skip
+        for year in ("first_year", "last_year"):
+            live.model_fields_set.discard(year)
+        store = SnapshotStore(live.raw_dir)
+        first = take()
+        assert window.latest(window.trade_years(first.snapshot)) == tuple(years[699])
+        years |= {code: range(this_year - 6, this_year) for code in (392, 699)}
+        server.rows = of_years()
+        for row in server.rows:
+            if (row["reporterCode"], row["period"]) == (392, str(this_year - 1)):
+                row["primaryValue"] *= 1e3
+        refused = take()
+        assert (refused.outcome, refused.snapshot) == ("refused", first.snapshot)
+        assert [*refused.verdict.stay] == ["392"]
 
 
 def test_a_killed_fetch_goes_on_where_it_was(tmp_path, rows):

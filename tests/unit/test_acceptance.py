@@ -209,6 +209,38 @@ def test_one_importer_s_loss_is_not_hidden_by_the_others(store):
     assert "It lacks 1 year (699 in 2023)" in str(verdict)
 
 
+def test_what_lies_with_one_importer_of_several_is_told_as_its_own(store):
+    """Also what is judged over all of them: rows, countries, codes and the whole value."""
+    others = trade(reporter="392", partners=range(1, 31)) + trade(reporter="36", value=1e5)
+    tiny = trade(partners=range(40, 60), value=1e3)
+    verdict = judged(store, "bilateral_trade", trade() + others + tiny, trade() + others)
+    assert {importer: [*wrong] for importer, wrong in verdict.stay.items()} == {
+        "699": [
+            "699: It has 50.0% fewer rows; the limit is 5%.",
+            "699: It lacks 20 countries (40, 41, 42, 43, 44); the limit is 5.",
+        ]
+    }
+    halved = [row | {"primaryValue": 1e6} for row in trade()]
+    verdict = judged(store, "bilateral_trade", trade() + others, halved + others)
+    assert [*verdict.stay] == ["699"]
+    verdict = judged(store, "bilateral_trade", trade() + others[:300], halved)
+    assert not verdict.is_accepted and verdict.stay == {}  # all of them
+
+
+def test_other_importers_may_have_another_window(store):
+    """A list becomes 'all', which has another latest year than the list had."""
+    moves = Scope(moves=True)
+    more = trade(range(2020, 2025), reporter="392") + trade(range(2020, 2025), reporter="36")
+    verdict = judged(store, "bilateral_trade", trade(), trade(range(2020, 2024)) + more, moves)
+    assert verdict.is_accepted, str(verdict)
+    earlier = [row | {"period": row["period"] - 2} for row in more]
+    ahead = trade(range(2018, 2023)) + earlier
+    verdict = judged(store, "bilateral_trade", trade(), ahead, moves)
+    assert verdict.is_accepted, str(verdict)
+    verdict = judged(store, "bilateral_trade", trade() + more, ahead, moves)
+    assert not verdict.is_accepted
+
+
 def test_a_window_that_moves_may_lose_a_year_for_each_new_one(store):
     moves = Scope(moves=True)
     verdict = judged(store, "bilateral_trade", trade(), trade(range(2020, 2025)), moves)

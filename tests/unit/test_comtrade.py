@@ -146,12 +146,17 @@ def test_what_many_reporters_have_published_is_one_question(tmp_path, few):
 
 
 @pytest.mark.parametrize(
-    ("unsound", "dispensable", "is_left_out"),
-    [(["392"], ["392"], True), (["392"], ["699"], False), (["699", "392"], ["699", "392"], False)],
-    ids=["one of three", "one that is needed", "most"],
+    ("unsound", "held", "is_left_out"),
+    [
+        (["392"], None, True),
+        (["392"], {"392": [2021]}, True),
+        (["392"], {"392": [2020], "699": [2021]}, False),
+        (["699", "392"], None, False),
+    ],
+    ids=["of all", "one that is held", "one that is needed", "most"],
 )
 def test_a_reporter_whose_partners_miss_its_world_row_does_not_keep_out_the_others(
-    tmp_path, few, unsound, dispensable, is_left_out
+    tmp_path, few, unsound, held, is_left_out
 ):
     rows = [row | {"reporterCode": code} for code in (699, 392, 36) for row in few]
     as_reported = as_expected(rows)
@@ -160,7 +165,7 @@ def test_a_reporter_whose_partners_miss_its_world_row_does_not_keep_out_the_othe
             row["primaryValue"] *= 2
     with ComtradePublisher(rows) as server:
         source = client(server, tmp_path, few)
-        ask = partial(comtrade.fetch, source, ["699", "392", "36"], [2021], dispensable=dispensable)
+        ask = partial(comtrade.fetch, source, ["699", "392", "36"], [2021], held=held)
         if not is_left_out:
             with pytest.raises(UnsoundAnswersError, match="add up to the World row"):
                 ask()
@@ -175,12 +180,29 @@ def test_a_reporter_whose_partners_miss_its_world_row_does_not_keep_out_the_othe
         assert len(server.data_calls) == n_before + 1  # its codes were asked for again
 
 
-def test_published_data_without_a_row_of_ours_is_refused(tmp_path, few):
-    with ComtradePublisher(few) as server:
+@pytest.mark.parametrize("wrong", [{"primaryValue": None}, {"primaryValue": "many"}])
+def test_rows_that_cannot_be_used_are_asked_for_again(tmp_path, few, wrong):
+    with ComtradePublisher([few[0], few[1] | wrong, *few[2:]]) as server:
         source = client(server, tmp_path, few)
-        source.codes = {"H5": ["999999"]}
-        with pytest.raises(SourceError, match="no row of any mapped code"):
+        with pytest.raises(UnsoundAnswersError, match=r"primaryValue|expected type"):
             fetched(source, [2021])
+        server.rows = few
+        assert fetched(source, [2021]) == as_expected(few)
+
+
+def test_a_year_without_a_row_of_ours_is_believed_on_a_later_day(tmp_path, few):
+    older = [row | {"period": "2020", "cmdCode": "999999"} for row in few]
+    with ComtradePublisher(few + older) as server:
+        source = client(server, tmp_path, few)
+        for _ in range(2):  # on one day
+            with pytest.raises(UnsoundAnswersError, match="in 2020, and gave no row of any mapped"):
+                fetched(source, [2020, 2021])
+        (since,) = source.folder.glob("699-2020-*/empty.since")
+        since.write_text("2021-02-03\n")
+        assert fetched(source, [2020, 2021]) == as_expected(few)
+        n_before = len(server.data_calls)
+        assert fetched(source, [2020, 2021]) == as_expected(few)
+        assert len(server.data_calls) == n_before
 
 
 def test_a_revision_that_is_not_mapped_is_named(tmp_path, few):
