@@ -11,7 +11,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,7 +124,7 @@ class SnapshotStore:
             kept = {folder / ORIGINALS / answer.name: (answer, file) for answer, file in originals}
             for copy, (_, file) in kept.items():
                 copy.parent.mkdir(exist_ok=True)
-                shutil.copyfile(file, copy)
+                self._keep(file, copy)
             snapshot = Snapshot(
                 dataset=dataset,
                 snapshot_id=snapshot_id,
@@ -219,6 +219,14 @@ class SnapshotStore:
         """Hash the publisher's answers again. Raises SnapshotDamagedError, naming the file."""
         for original in snapshot.originals:
             _check_sha256(snapshot.path / ORIGINALS / original.name, original.sha256)
+
+    def _keep(self, file: Path, copy: Path) -> None:
+        """Our own files are replaced, never changed, so that many snapshots may share one."""
+        if file.is_relative_to(self.root.parent):
+            with suppress(OSError):
+                copy.hardlink_to(file)
+                return
+        shutil.copyfile(file, copy)
 
     @contextmanager
     def _staging_folder(self, dataset: str) -> Iterator[Path]:

@@ -22,7 +22,7 @@ from minerals.errors import (
 from minerals.sources import comtrade, comtrade_rows, seeds, window
 from minerals.sources.comtrade_rows import AVAILABILITY
 from minerals.sources.ingest import ingest_dataset
-from minerals.sources.snapshots import SnapshotStore
+from minerals.sources.snapshots import ORIGINALS, SnapshotStore
 from tests.comtrade_rows import (
     KEY,
     POLICY,
@@ -442,6 +442,9 @@ def test_an_importer_whose_new_rows_are_refused_keeps_those_in_use(tmp_path, row
         assert value(store.read("bilateral_trade", refused), 392) == 2 * value(first.snapshot, 392)
         assert not second.is_whole
         store.verify_originals(second.snapshot)
+        answer = next(o.name for o in first.snapshot.originals if "392-2020-" in o.name)
+        files = [made.snapshot.path / ORIGINALS / answer for made in (first, second)]
+        assert files[0].samefile(files[1])
         unused = comtrade.newly_published(live, second.snapshot.parquet(AVAILABILITY))
         assert {p.reporter for p in unused} == {"392"}
 
