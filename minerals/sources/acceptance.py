@@ -176,8 +176,8 @@ _CHANGES = f"""
     from change where kind is not null group by kind order by kind
 """
 _LOST = """
-    select distinct {0} from old_held where {0} is not null
-    except select {0} from new_held order by 1
+    select distinct {0} from old_held where {0} is not null and {1}
+    except select {0} from new_held where {1} order by 1
 """
 _LOST_YEARS = """
     select importer, name from period semi join old_in_scope using (importer, year)
@@ -321,10 +321,7 @@ def compare(in_use: Snapshot, candidate: Snapshot, scope: Scope) -> Verdict:
         connection.execute(_HELD)
         before, after = _measure(connection, "old_held"), _measure(connection, "new_held")
         found = connection.execute(_CHANGES).fetchall()
-        lost = {
-            column: [str(value) for (value,) in connection.sql(_LOST.format(column)).fetchall()]
-            for column in ("country", "code")
-        }
+        lost = _lost(connection)
         gone = connection.execute(_LOST_YEARS, [n_leave, last]).fetchall()
         small = [_SMALL_YEAR.get(candidate.dataset, 0.0)]
         moved = connection.execute(_MOVED_YEARS, small).fetchall()
@@ -487,20 +484,21 @@ def _of_each(
     """What is outside by each importer alone, of several, when it is outside together."""
     found: dict[str, list[str]] = {}
     for importer in importers if len(importers) > 1 else ():
-        where = f"where importer = '{importer}'"
-        before, after = (_measure(connection, name, where) for name in ("old_held", "new_held"))
-        lost = {
-            column: [
-                str(value)
-                for (value,) in connection.sql(
-                    f"select distinct {column} from old_held {where} and {column} is not null "
-                    f"except select {column} from new_held {where} order by 1"
-                ).fetchall()
-            ]
-            for column in ("country", "code")
-        }
-        found[importer] = [f"{importer}: {r}" for r in _outside(tolerance, before, after, lost)]
+        its = f"importer = '{importer}'"
+        before, after = (
+            _measure(connection, name, f"where {its}") for name in ("old_held", "new_held")
+        )
+        outside = _outside(tolerance, before, after, _lost(connection, its))
+        found[importer] = [f"{importer}: {reason}" for reason in outside]
     return found
+
+
+def _lost(connection: duckdb.DuckDBPyConnection, where: str = "true") -> dict[str, list[str]]:
+    """The countries and codes that only the snapshot in use has, of what both hold."""
+    return {
+        column: [str(lost) for (lost,) in connection.sql(_LOST.format(column, where)).fetchall()]
+        for column in ("country", "code")
+    }
 
 
 def _leeway(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:

@@ -613,10 +613,9 @@ def newly_published(
 
 def reporters_of(settings: Settings) -> list[str]:
     """The numbers under which the importers of the settings report; of `all`, every country's."""
-    importers: Iterable[str] = settings.importers
     if settings.importers == (EVERY_IMPORTER,):
-        importers = seeds.reporting(settings.seeds_dir)
-    return [seeds.reporter_code(settings.seeds_dir, iso3) for iso3 in importers]
+        return seeds.reporter_codes(settings.seeds_dir)
+    return [seeds.reporter_code(settings.seeds_dir, iso3) for iso3 in settings.importers]
 
 
 def is_fetching(settings: Settings) -> bool:

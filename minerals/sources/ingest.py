@@ -103,8 +103,10 @@ def _ask(settings: Settings, dataset: str, store: SnapshotStore) -> Ingested:
     # A reason may show only once the others are held back, so more than once; each round adds one.
     while not verdict.is_accepted and verdict.stay.keys() - stay.keys():
         stay = verdict.stay | stay
+        if 2 * len(stay) > verdict.n_importers:
+            break
         held_back = _with_rows_in_use(settings, store.current(dataset), candidate, stay)
-        if held_back is None or 2 * len(stay) > verdict.n_importers:
+        if held_back is None:
             break
         snapshot, is_new = replace(provider, fetch=partial(replace, held_back)).ingest(store)
         outcome, verdict = "new" if is_new else "unchanged", assess(store, snapshot, scope)

@@ -83,11 +83,13 @@ def partner_codes(seeds_dir: Path) -> tuple[str, ...]:
     return tuple(sorted(names(seeds_dir, "comtrade"), key=int))
 
 
-def reporting(seeds_dir: Path) -> list[str]:
-    """The countries (ISO3) that have one UN Comtrade code in use."""
-    rows = _rows(seeds_dir / "country_aliases.csv", ("code_system", "iso3", "valid_until"))
-    in_use = [r["iso3"] for r in rows if r["code_system"] == "comtrade" and not r["valid_until"]]
-    return sorted(iso3 for iso3 in in_use if iso3 and in_use.count(iso3) == 1)
+def reporter_codes(seeds_dir: Path) -> list[str]:
+    """The numbers under which countries report to UN Comtrade now, of those that have just one."""
+    codes: dict[str, list[str]] = defaultdict(list)
+    for row in _rows(seeds_dir / "country_aliases.csv", ("code_system", "iso3", "valid_until")):
+        if row["code_system"] == "comtrade" and row["iso3"] and not row["valid_until"]:
+            codes[row["iso3"]].append(row["code"])
+    return [found[0] for _, found in sorted(codes.items()) if len(found) == 1]
 
 
 def reporter_code(seeds_dir: Path, iso3: str) -> str:
